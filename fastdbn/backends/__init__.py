@@ -1,0 +1,193 @@
+"""The backend protocol: the operations in which every algorithm is written, and the records that they take.
+
+A backend owns how states and weights are stored. The algorithms (cd.py, train.py, network.py) never index a state and
+never name a matrix product; they pass buffers that the backend made back to the backend. So a backend may keep binary
+states as bits, or weights in two layouts or on another device, without a second training loop.
+
+Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Every operation writes into buffers that it
+is given. Noise is named by a `Key` and the rows' numbers (fastdbn/rng.py).
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastdbn.rng import Key
+from fastdbn.unit import Unit
+
+
+class Params(NamedTuple):
+    """W (nv, nh), visible bias b (nv,), hidden bias c (nh,): parameters, a gradient, or a velocity; the backend's arrays."""
+
+    W: Any
+    b: Any
+    c: Any
+
+
+class Side(NamedTuple):
+    """One side of the CD gradient: visible states (B, nv), hidden means (B, nh), row weights (B,) or None."""
+
+    v: Any
+    h: Any
+    weight: Any
+
+
+class Hyper(NamedTuple):
+    """What an SGD step needs: learning rate, momentum and weight decay (L2, on W alone, inside the learning rate)."""
+
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+
+
+class Source(NamedTuple):
+    """How rows of host data become visible states: x -> clip((x - shift) scale), then binarised.
+
+    X is a dense array or a scipy CSR matrix; shift and scale are None or (nv,); threshold is None, a number (1 where
+    x > threshold) or "sample" (1 with probability x, drawn anew for each epoch).
+    """
+
+    X: Any
+    shift: Any = None
+    scale: Any = None
+    clip: bool = False
+    threshold: Any = None
+
+
+class Problem(NamedTuple):
+    """A CD training problem: what cd.py and a backend's `cd_steps` work on. Buffers are the backend's.
+
+    plus and minus hold room for both sides; states (the larger of batch and chains, nh) the chain's hidden states, which
+    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. seed, layer and the minibatch's
+    number make the keys of all noise.
+    """
+
+    visible: Unit
+    hidden: Unit
+    layer: int
+    seed: int
+    data: Any
+    params: Params
+    velocity: Params
+    plus: Side
+    minus: Side
+    states: Any
+    work: Any
+    chain_rows: Any
+    k: int
+    persistent: bool
+
+
+class Backend(Protocol):
+    """What a backend must do.
+
+    A backend may also have
+
+        cd_steps(problem, order, batch_size, step, epoch, hyper) -> bool
+
+    which runs whole minibatches, those of the rows in `order`, in one compiled call and returns True, or returns False
+    where it would not gain; cd.py then composes the operations. By test both give the same.
+    """
+
+    name: str
+
+    def load(self, source: Source) -> Any:
+        """Host data in the backend's form, prepared once; `take` reads it."""
+
+    def array(self, values: np.ndarray) -> Any:
+        """A copy of a host array (parameters, row numbers, weights) in the backend's form."""
+
+    def zeros(self, *shape: int) -> Any:
+        """A buffer of zeros."""
+
+    def states(self, unit: Unit, rows: int, units: int) -> Any:
+        """A buffer for states of a unit type."""
+
+    def to_host(self, x: Any) -> np.ndarray:
+        """A host array of a buffer's values."""
+
+    def head(self, x: Any, rows: int) -> Any:
+        """The first rows of a buffer, sharing its memory."""
+
+    def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
+        """out = the given rows of the data, binarised as the source says."""
+
+    def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
+        """out = x W, or x W' where transposed."""
+
+    def activate(self, unit: Unit, bias: Any, mean: Any, states: Any = None, rows: Any = None, key: Any = None) -> None:
+        """mean holds fields and receives the means given field + bias; states, if given, receives draws from them."""
+
+    def conditional(
+        self,
+        unit: Unit,
+        x: Any,
+        W: Any,
+        bias: Any,
+        mean: Any,
+        states: Any = None,
+        rows: Any = None,
+        key: Any = None,
+        transpose: bool = False,
+    ) -> None:
+        """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
+
+    def scale_rows(self, x: Any, weight: Any) -> None:
+        """Multiply each row of x by its weight."""
+
+    def statistics(self, plus: Side, minus: Side, plus_scale: float, minus_scale: float, out: Params) -> None:
+        """out = plus_scale (v'h, sum v, sum h) of one side - minus_scale those of the other, rows of h already weighted."""
+
+    def update(
+        self, params: Params, velocity: Params, plus: Side, minus: Side, plus_scale: float, minus_scale: float, hyper: Hyper
+    ) -> None:
+        """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity."""
+
+    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any) -> None:
+        """out (B,) = the rows' sums of the log normaliser at field + bias; float64."""
+
+    def base(self, unit: Unit, x: Any, out: Any) -> None:
+        """out (B,) = the rows' sums of the base measure's energy of states; float64."""
+
+    def dot(self, x: Any, vector: Any, out: Any) -> None:
+        """out (B,) = x times a vector, summed in float64."""
+
+    def norm(self, x: Any) -> float:
+        """The Euclidean norm of a buffer; NaN or infinite where it holds such."""
+
+    def mask(self, x: Any, rate: float, rows: Any, key: Key, out: Any) -> None:
+        """out = x with each unit dropped with probability rate, and those kept scaled by 1 / (1 - rate)."""
+
+    def loss(self, kind: str, output: Any, target: Any, weight: Any, delta: Any) -> float:
+        """The weighted sum of the loss of linear outputs; delta = its derivative. Kinds: "softmax", "squared"."""
+
+    def backward(self, unit: Unit, mean: Any, delta: Any, W: Any, out: Any) -> None:
+        """out = (delta W') times the slope of the layer below, whose means are given."""
+
+    def gradient(self, x: Any, delta: Any, W: Any, bias: Any) -> None:
+        """Weight and bias gradients of one layer: W = x' delta, bias = column sums of delta."""
+
+    def step(self, rule: Any, p: Any, g: Any, state: tuple[Any, Any], hyper: Any) -> None:
+        """One update of a parameter array by a rule of optim.py."""
+
+    def limit_columns(self, W: Any, longest: float) -> None:
+        """Scale down each column of W whose norm is above `longest` (max-norm)."""
+
+
+def get_backend(n_jobs=None, dtype="float32"):
+    """The backend that computes: the CPU.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        threads; None takes the processors at hand, -1 too.
+    dtype : "float32" or "float64"
+
+    Raises
+    ------
+    ValueError
+        if a value is out of range.
+    """
+    from fastdbn.backends.cpu import CPU
+
+    return CPU(n_jobs, dtype)

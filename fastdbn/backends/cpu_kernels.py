@@ -1,0 +1,485 @@
+"""The CPU kernels: loops over blocks of rows and columns, compiled for a unit type.
+
+Every kernel takes a range of blocks (first, last). The blocks depend on the shapes alone, a block's result on nothing
+outside of it, and sums run in a fixed order, so that results are the same bits however the blocks are shared out.
+Shapes: B rows, n units of the layer computed, W row-major; `blas` holds the addresses of backends/blas.py.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn import optim, rng, scalar
+from fastdbn.backends.blas import gemm
+from fastdbn.backends.jit import inlinable, kernel
+
+ROWS, COLUMNS = 512, 256
+"""A block of a layer: BLAS loses 3 to 6 % with 256 columns against the whole width, and over 10 % with 128."""
+ROWS_TAKEN = 64
+"""Rows of a minibatch gathered in a block."""
+ELEMENTS = 65536
+"""A block of an elementwise pass."""
+
+
+@inlinable
+def column_width(n, whole):
+    """The width of a block of columns of n: equal parts of at most COLUMNS, multiples of 16; n where whole is set."""
+    if whole:
+        return n
+    parts = (n + COLUMNS - 1) // COLUMNS
+    return max((n + 16 * parts - 1) // (16 * parts) * 16, 16)
+
+
+@inlinable
+def count_blocks(rows, n, whole):
+    """Blocks of a layer's (rows, n) matrix."""
+    width = column_width(n, whole)
+    return (rows + ROWS - 1) // ROWS * ((n + width - 1) // width)
+
+
+@inlinable
+def block(t, rows, n, whole):
+    """The edges r0, r1, j0, j1 of block t."""
+    width = column_width(n, whole)
+    across = (n + width - 1) // width
+    r0, j0 = t // across * ROWS, t % across * width
+    return r0, min(r0 + ROWS, rows), j0, min(j0 + width, n)
+
+
+def field_block(blas, x, W, transpose, out, r0, r1, j0, j1):
+    """out[r0:r1, j0:j1] = x W, or x W'."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    if transpose:
+        gemm(blas, False, True, one, x[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
+    else:
+        gemm(blas, False, False, one, x[r0:r1], W[:, j0:j1], zero, out[r0:r1, j0:j1])
+
+
+inlinable(field_block)
+
+
+@kernel
+def field(first, last, blas, x, W, transpose, out):
+    for t in range(first, last):
+        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
+        field_block(blas, x, W, transpose, out, r0, r1, j0, j1)
+
+
+@functools.cache
+def _noise(kind):
+    def nothing(out, first, last, row, key):
+        pass
+
+    return {"uniform": rng.uniforms, "normal": rng.normals, "none": inlinable(nothing)}[kind]
+
+
+def _prepare(unit):
+    for function in (unit.mean, unit.draw, unit.cgf, unit.base, unit.slope):
+        inlinable(function)
+
+
+@functools.cache
+def activate_block(unit):
+    """Plain function (group, bias, mean, states, rows, key, r0, r1, j0, j1): fields in mean become means, states draws.
+
+    The noise is written into the states first and replaced by the draws, so no other buffer is needed.
+    """
+    _prepare(unit)
+    mean_of, draw, fill = unit.mean, unit.draw, _noise(unit.noise)
+
+    def single(group, bias, mean, states, rows, key, r0, r1, j0, j1):
+        for i in range(r0, r1):
+            m = mean[i]
+            if states is None:
+                for j in range(j0, j1):
+                    m[j] = mean_of(m[j] + bias[j])
+            else:
+                x = states[i]
+                fill(x, j0, j1, rows[i], key)
+                for j in range(j0, j1):
+                    s = m[j] + bias[j]
+                    mu = mean_of(s)
+                    x[j] = draw(s, mu, x[j])
+                    m[j] = mu
+
+    def grouped(group, bias, mean, states, rows, key, r0, r1, j0, j1):
+        for i in range(r0, r1):
+            m = mean[i]
+            for j in range(j0, j1):
+                m[j] += bias[j]
+            for g in range(j0, j1, group):
+                mean_of(m[g : g + group], m[g : g + group])
+            if states is not None:
+                x = states[i]
+                fill(x, j0, j1, rows[i], key)
+                for g in range(j0, j1, group):
+                    draw(m[g : g + group], x[g], x[g : g + group])
+
+    return inlinable(single if unit.group == 1 else grouped)
+
+
+@functools.cache
+def activate(unit):
+    rows_of, whole = activate_block(unit), unit.group != 1
+
+    def run(first, last, group, bias, mean, states, rows, key):
+        for t in range(first, last):
+            r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
+            rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
+
+    return kernel(run)
+
+
+@functools.cache
+def conditional_blocks(unit):
+    """Plain function: field and activation of a range of blocks, each block while it is still in the cache."""
+    rows_of, whole = activate_block(unit), unit.group != 1
+
+    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
+        for t in range(first, last):
+            r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
+            field_block(blas, x, W, transpose, mean, r0, r1, j0, j1)
+            rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
+
+    return inlinable(run)
+
+
+@functools.cache
+def conditional(unit):
+    blocks = conditional_blocks(unit)
+
+    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
+        blocks(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key)
+
+    return kernel(run)
+
+
+@inlinable
+def _row_scale(scale, weight, r):
+    if weight is None:
+        return scale
+    else:  # noqa: RET505 - the compiler drops one branch by the type of weight
+        return scale * weight[r]
+
+
+@inlinable
+def _side(blas, side, scale, momentum, out, i0, i1, last_block):
+    """Add scale times one side to momentum times out: W[i0:i1] and b[i0:i1], and with the last block c."""
+    v, h = side.v, side.h
+    gemm(blas, True, False, scale, v[:, i0:i1], h, momentum, out.W[i0:i1])
+    for j in range(i0, i1):
+        out.b[j] *= momentum
+    for r in range(v.shape[0]):
+        w = _row_scale(scale, side.weight, r)
+        for j in range(i0, i1):
+            out.b[j] += w * v[r, j]
+    if last_block:
+        for j in range(h.shape[1]):
+            out.c[j] *= momentum
+        for r in range(h.shape[0]):
+            for j in range(h.shape[1]):
+                out.c[j] += scale * h[r, j]
+
+
+@inlinable
+def _both_sides(t, blas, plus, minus, plus_scale, minus_scale, momentum, out):
+    """out = momentum out + plus_scale (plus) - minus_scale (minus), for block t of the rows of W; returns its edges."""
+    nv = out.W.shape[0]
+    width = column_width(nv, False)
+    i0, i1 = t * width, min(t * width + width, nv)
+    _side(blas, plus, plus_scale, momentum, out, i0, i1, i1 == nv)
+    _side(blas, minus, -minus_scale, out.W.dtype.type(1), out, i0, i1, i1 == nv)
+    return i0, i1
+
+
+@kernel
+def statistics(first, last, blas, plus, minus, plus_scale, minus_scale, out):
+    for t in range(first, last):
+        _both_sides(t, blas, plus, minus, plus_scale, minus_scale, out.W.dtype.type(0), out)
+
+
+@inlinable
+def update_blocks(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay):
+    """The scales include the learning rate; decay is rate times weight decay."""
+    for t in range(first, last):
+        i0, i1 = _both_sides(t, blas, plus, minus, plus_scale, minus_scale, momentum, velocity)
+        for i in range(i0, i1):
+            w, d = params.W[i], velocity.W[i]
+            for j in range(len(w)):
+                d[j] -= decay * w[j]
+                w[j] += d[j]
+            params.b[i] += velocity.b[i]
+        if i1 == params.W.shape[0]:
+            for j in range(len(params.c)):
+                params.c[j] += velocity.c[j]
+
+
+@kernel
+def update(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay):
+    update_blocks(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay)
+
+
+@inlinable
+def binarise(out, threshold, sample, row, key):
+    """out = 1 where out > threshold, or 1 with probability out, else 0."""
+    if sample:
+        for c in range((len(out) + 3) // 4):
+            words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
+            for j in range(4 * c, min(4 * c + 4, len(out))):
+                u = rng.uniform_32(words[j - 4 * c])
+                out[j] = out.dtype.type(1) if u < out[j] else out.dtype.type(0)
+    else:
+        for j in range(len(out)):
+            out[j] = out.dtype.type(1) if out[j] > threshold else out.dtype.type(0)
+
+
+class Preparation(NamedTuple):
+    """What `take` does to a row: x -> clip((x - shift) scale), then mode 0 nothing, 1 threshold, 2 sample. Empty: no scaling."""
+
+    shift: Any
+    scale: Any
+    clip: bool
+    mode: int
+    threshold: Any
+
+
+class Dense(NamedTuple):
+    """Dense host data (rows, nv) and its preparation."""
+
+    X: Any
+    preparation: Preparation
+
+
+class Sparse(NamedTuple):
+    """CSR host data and its preparation."""
+
+    values: Any
+    columns: Any
+    starts: Any
+    preparation: Preparation
+
+
+@inlinable
+def _prepare_row(out, preparation, row, key):
+    """Scale, clip and binarise one row in place."""
+    shift, scale, clip, mode, threshold = preparation
+    if len(scale):
+        for j in range(len(out)):
+            out[j] = (out[j] - shift[j]) * scale[j]
+    if clip:
+        zero, one = out.dtype.type(0), out.dtype.type(1)
+        for j in range(len(out)):
+            x = out[j]
+            x = zero if x < zero else x
+            out[j] = one if x > one else x
+    if mode:
+        binarise(out, threshold, mode == 2, row, key)
+
+
+@inlinable
+def prepare_rows(first, last, data, rows, key, out):
+    """out[first:last] = those rows of dense data, prepared."""
+    for i in range(first, last):
+        row = rows[i]
+        x, o = data.X[row], out[i]
+        for j in range(len(o)):
+            o[j] = x[j]
+        _prepare_row(o, data.preparation, row, key)
+
+
+@kernel
+def take_dense(first, last, data, rows, key, out):
+    for t in range(first, last):
+        prepare_rows(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(rows)), data, rows, key, out)
+
+
+@kernel
+def take_sparse(first, last, data, rows, key, out):
+    for t in range(first, last):
+        for i in range(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(rows))):
+            row, o = rows[i], out[i]
+            for j in range(len(o)):
+                o[j] = 0
+            for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
+                o[data.columns[e]] += data.values[e]
+            _prepare_row(o, data.preparation, row, key)
+
+
+@kernel
+def scale_rows(x, weight):
+    for i in range(len(weight)):
+        for j in range(x.shape[1]):
+            x[i, j] *= weight[i]
+
+
+@functools.cache
+def cgf(unit):
+    _prepare(unit)
+    cgf_of = unit.cgf
+
+    def run_groups(first, last, group, field, bias, out):
+        for i in range(first, last):
+            total = 0.0
+            for j in range(field.shape[1]):
+                field[i, j] += bias[j]
+            for g in range(0, field.shape[1], group):
+                total += np.float64(cgf_of(field[i, g : g + group]))
+            out[i] = total
+
+    def run_units(first, last, group, field, bias, out):
+        for i in range(first, last):
+            total = 0.0
+            for j in range(field.shape[1]):
+                total += np.float64(cgf_of(field[i, j] + bias[j]))
+            out[i] = total
+
+    return kernel(run_units if unit.group == 1 else run_groups)
+
+
+@functools.cache
+def base(unit):
+    _prepare(unit)
+    base_of = unit.base
+
+    def run_groups(first, last, group, x, out):
+        for i in range(first, last):
+            total = 0.0
+            for g in range(0, x.shape[1], group):
+                total += np.float64(base_of(x[i, g : g + group]))
+            out[i] = total
+
+    def run_units(first, last, group, x, out):
+        for i in range(first, last):
+            total = 0.0
+            for j in range(x.shape[1]):
+                total += np.float64(base_of(x[i, j]))
+            out[i] = total
+
+    return kernel(run_units if unit.group == 1 else run_groups)
+
+
+@kernel
+def dot(first, last, x, vector, out):
+    for i in range(first, last):
+        total = 0.0
+        for j in range(x.shape[1]):
+            total += np.float64(x[i, j]) * np.float64(vector[j])
+        out[i] = total
+
+
+@kernel
+def square_sum(x):
+    total = 0.0
+    for i in range(len(x)):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total
+
+
+@kernel
+def mask(first, last, x, rate, rows, key, out):
+    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate)."""
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    kept = one / (one - rate)
+    for t in range(first, last):
+        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
+        for i in range(r0, r1):
+            for c in range(j0 // 4, (j1 + 3) // 4):
+                words = rng.philox(np.uint32(c), rows[i], key.step, key.stream, key.k0, key.k1)
+                for j in range(4 * c, min(4 * c + 4, j1)):
+                    u = rng.uniform_32(words[j - 4 * c])
+                    out[i, j] = zero if u < rate else x[i, j] * kept
+
+
+@functools.cache
+def backward(unit):
+    """out = (delta W') times the slope at the means, by blocks of the layer below."""
+    _prepare(unit)
+    slope, whole = unit.slope, unit.group != 1
+
+    def run_units(first, last, blas, group, mean, delta, W, out):
+        for t in range(first, last):
+            r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
+            field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            for i in range(r0, r1):
+                for j in range(j0, j1):
+                    out[i, j] *= slope(mean[i, j])
+
+    def run_groups(first, last, blas, group, mean, delta, W, out):
+        for t in range(first, last):
+            r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
+            field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            for i in range(r0, r1):
+                for g in range(j0, j1, group):
+                    slope(mean[i, g : g + group], out[i, g : g + group], out[i, g : g + group])
+
+    return kernel(run_groups if whole else run_units)
+
+
+@kernel
+def gradient(first, last, blas, x, delta, W, bias):
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    width = column_width(W.shape[0], False)
+    for t in range(first, last):
+        i0, i1 = t * width, min(t * width + width, W.shape[0])
+        gemm(blas, True, False, one, x[:, i0:i1], delta, zero, W[i0:i1])
+        if i1 == W.shape[0]:
+            for j in range(len(bias)):
+                bias[j] = zero
+            for r in range(delta.shape[0]):
+                for j in range(len(bias)):
+                    bias[j] += delta[r, j]
+
+
+@functools.cache
+def step(rule):
+    formula = inlinable(optim.RULES[rule])
+
+    def run(first, last, p, g, m, v, hyper):
+        for i in range(first * ELEMENTS, min(last * ELEMENTS, len(p))):
+            p[i], m[i], v[i] = formula(p[i], g[i], m[i], v[i], hyper)
+
+    return kernel(run)
+
+
+@kernel
+def softmax_loss(z, target, weight, delta):
+    """Sum of weight * -log softmax(z)[target]; delta = weight (softmax(z) - one-hot). target (B,) integers."""
+    total = 0.0
+    for i in range(z.shape[0]):
+        scalar.softmax(z[i], delta[i])
+        # log of the mean itself would be -inf once it underflows, so: log-sum-exp
+        total += np.float64(weight[i]) * np.float64(scalar.logsumexp(z[i]) - z[i, target[i]])
+        for j in range(z.shape[1]):
+            delta[i, j] *= weight[i]
+        delta[i, target[i]] -= weight[i]
+    return total
+
+
+@kernel
+def squared_loss(z, target, weight, delta):
+    """Sum of weight * |z - target|^2 / 2; delta = weight (z - target)."""
+    total = 0.0
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            d = z[i, j] - target[i, j]
+            total += 0.5 * np.float64(weight[i]) * np.float64(d) * np.float64(d)
+            delta[i, j] = weight[i] * d
+    return total
+
+
+@kernel
+def limit_columns(W, longest, squares):
+    """Scale down the columns of W whose norm is above longest; squares (n,) is room for the sums."""
+    one = W.dtype.type(1)
+    for j in range(W.shape[1]):
+        squares[j] = 0
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            squares[j] += W[i, j] * W[i, j]
+    for j in range(W.shape[1]):
+        norm = np.sqrt(squares[j])
+        squares[j] = longest / norm if norm > longest else one
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            W[i, j] *= squares[j]

@@ -1,0 +1,156 @@
+"""How every CPU kernel is compiled and cached: the JIT options live here and nowhere else.
+
+Kernels compile at their first call and are kept on disk for the next process. The folder's name holds a hash of this
+package's sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
+under a fingerprint of the record's functions, so that an edited unit is compiled anew, wherever it was written. No writable
+folder, or a damaged file, means compiling without the cache, never an error.
+"""
+
+import functools
+import hashlib
+import os
+import tempfile
+import types
+from pathlib import Path
+
+import numba
+import numpy as np
+from numba import njit
+from numba.core import caching
+from numba.core import types as nbt
+from numba.extending import overload, register_jitable
+
+import fastdbn
+from fastdbn import rng, scalar
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
+# error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
+# multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
+
+_PRECISION_FREE = {"error_model": "numpy", "boundscheck": False, "fastmath": OPTIONS["fastmath"]}
+
+
+def _by_precision(generic, single, double):
+    """Let kernels call `generic`: the text for the precision of its first argument."""
+
+    @overload(generic, jit_options=_PRECISION_FREE, inline="never", strict=False)
+    def choose(x):
+        return single if x == nbt.float32 else double
+
+
+def inlinable(function):
+    """Make a plain function callable from kernels; returns it."""
+    return register_jitable(**_PRECISION_FREE)(function)
+
+
+for _function in (*scalar.SHARED, *rng.SHARED, rng.normals):
+    inlinable(_function)
+for _generic, (_single, _double) in scalar.PRECISIONS.items():
+    inlinable(_single)
+    inlinable(_double)
+    _by_precision(_generic, _single, _double)
+
+
+@overload(rng.uniforms, strict=False)
+def _uniforms(out, first, last, row, key):
+    return rng.uniforms_32 if out.dtype == nbt.float32 else rng.uniforms_64
+
+
+@overload(rng.pair_uniform, strict=False)
+def _pair_uniform(out, j, row, key):
+    def single(out, j, row, key):
+        words = rng.philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
+        return rng.uniform_32(words[j % 4 + 1])
+
+    def double(out, j, row, key):
+        words = rng.philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
+        fine = rng.philox(np.uint32(j // 4), row, key.step, np.uint32(key.stream | rng._FINE), key.k0, key.k1)
+        return rng.uniform_64(words[j % 4 + 1], fine[j % 4 + 1])
+
+    return single if out.dtype == nbt.float32 else double
+
+
+def fingerprint(function, seen=None):
+    """A hash of what a function computes: its bytecode, constants, and the functions and numbers that it refers to."""
+    seen = {} if seen is None else seen
+    if id(function) in seen:
+        return b"seen"
+    seen[id(function)] = function
+    code = function.__code__
+    digest = hashlib.sha256(code.co_code)
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    named = [function.__globals__.get(name) for name in code.co_names]
+    for item in (*code.co_consts, *cells, *named):
+        if isinstance(item, types.FunctionType):
+            digest.update(fingerprint(item, seen))
+        elif isinstance(item, (int, float, complex, str, bytes, tuple, np.generic, type(None))):
+            digest.update(repr(item).encode())
+    return digest.digest()
+
+
+@functools.cache
+def cache_folder():
+    """The folder of this version's compiled kernels, or None where none can be written."""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
+    for path in sorted(Path(fastdbn.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    base = os.environ.get("FASTDBN_CACHE_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fastdbn"
+    )
+    folder = os.path.join(base, digest.hexdigest()[:16])
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
+
+
+class _Locator(caching._CacheLocator):
+    """Tells Numba's cache to use `cache_folder`; the folder's name already holds the sources' stamp."""
+
+    def get_cache_path(self):
+        return cache_folder()
+
+    def get_source_stamp(self):
+        return "by folder"
+
+    def get_disambiguator(self):
+        return "k"
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls() if cache_folder() else None
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's function cache, filed under our fingerprint; whatever is wrong with a file means: compile."""
+
+    _impl_class = _CacheImpl
+
+    def _index_key(self, sig, codegen):
+        return (sig, codegen.magic_tuple(), fingerprint(self._py_func).hex())
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - a damaged pickle or object file can raise anything at all
+            return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except (OSError, EOFError, ValueError, TypeError, AttributeError, ImportError):
+            self.disable()  # a full or read-only disk, or a damaged index: go on uncached
+
+
+def kernel(function):
+    """Compile a function lazily with the library's options, through the cache where there is one."""
+    dispatcher = njit(**OPTIONS)(function)
+    if cache_folder():
+        dispatcher._cache = _Cache(function)
+    return dispatcher

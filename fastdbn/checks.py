@@ -1,0 +1,65 @@
+"""Checks of estimator parameters, each with a message that names the argument, its value and the remedy."""
+
+import numbers
+
+import numpy as np
+
+from fastdbn.optim import at_epoch
+
+
+def integer(value, name, least=1):
+    """An integer of at least `least`, or a ValueError."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
+        return int(value)
+    raise ValueError(f"{name}={value!r}: give an integer of at least {least}")
+
+
+def real(value, name, least=0.0, below=np.inf):
+    """A finite number in [least, below), or a ValueError."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and least <= value < below:
+        return float(value)
+    top = "" if below == np.inf else f" and below {below:g}"
+    raise ValueError(f"{name}={value!r}: give a finite number of at least {least:g}{top}")
+
+
+def schedule(value, name):
+    """A number, callable or list that `at_epoch` accepts, checked at epoch 0."""
+    at_epoch(value, 0, name)
+    return value
+
+
+def choice(value, name, allowed):
+    """One of some strings, or a ValueError that lists them."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}")
+
+
+def per_layer(value, name, n_layers):
+    """A list with one value for each layer: of a tuple its own, of anything else the same for all."""
+    if isinstance(value, tuple):
+        if len(value) != n_layers:
+            raise ValueError(f"{name}={value!r} has {len(value)} values for {n_layers} layers: give one value, or one for each")
+        return list(value)
+    return [value] * n_layers
+
+
+def layer_sizes(value, name="hidden_layer_sizes"):
+    """A tuple of positive integers from an int or a non-empty sequence."""
+    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    if not sizes:
+        raise ValueError(f"{name}={value!r}: give a positive integer or a non-empty tuple of them")
+    return tuple(integer(size, name) for size in sizes)
+
+
+def sample_weights(sample_weight, n):
+    """None, or the weights as float64 divided by their mean, so that a step's size does not depend on their scale."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, np.float64)
+    weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError("sample_weight must be finite and not negative, and not all zero")
+    return weights / weights.mean()

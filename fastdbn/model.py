@@ -1,0 +1,58 @@
+"""The RBM as a model: its parameters, energies and conditional means, for any pair of unit types.
+
+    E(v, h) = sum base(v) + sum base(h) - b.v - c.h - v W h
+    F(v)    = sum base(v) - b.v - sum_j cgf(c_j + (v W)_j)          p(v) = e^-F(v) / Z
+    E[h | v] = mean(c + v W),   E[v | h] = mean(b + W h)
+
+(Smolensky 1986; Welling, Rosen-Zvi, Hinton 2004.)
+"""
+
+import numpy as np
+
+from fastdbn import rng
+from fastdbn.backends import Params
+
+INIT_SCALE = 0.01
+"""Standard deviation of the initial weights (Hinton 2010, section 8)."""
+
+
+def init_params(backend, visible, nv, nh, seed, layer, visible_mean):
+    """Initial parameters: W ~ N(0, 0.01^2), b with the data's means, c = 0.
+
+    Parameters
+    ----------
+    backend : Backend
+    visible : Unit
+    nv, nh, seed, layer : int
+    visible_mean : (nv,) array
+        the data's column means, already inside the unit's range.
+    """
+    draw = rng.host_generator(seed, 0, rng.stream(rng.INIT, layer))
+    W = draw.standard_normal((nv, nh)) * INIT_SCALE
+    return Params(backend.array(W), backend.array(visible.link(visible_mean)), backend.zeros(nh))
+
+
+def smoothed_mean(unit, mean, n):
+    """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
+    if not np.isfinite(unit.low):
+        return mean
+    return unit.low + (unit.high - unit.low) * ((mean - unit.low) / (unit.high - unit.low) * n + 0.5) / (n + 1.0)
+
+
+def free_energy(backend, visible, hidden, params, v, room, out):
+    """out (B,) float64 = F(v).
+
+    Parameters
+    ----------
+    visible, hidden : Unit
+    params : Params
+    v : (B, nv) states
+    room : (B, nh) buffer for the fields
+    """
+    energy = np.empty(len(out))
+    backend.field(v, params.W, room)
+    backend.cgf(hidden, params.c, room, out)
+    backend.base(visible, v, energy)
+    energy -= out
+    backend.dot(v, params.b, out)
+    np.subtract(energy, out, out=out)

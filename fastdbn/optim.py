@@ -1,0 +1,95 @@
+"""Update rules as scalar formulas, and learning-rate schedules.
+
+A rule maps (parameter, gradient, its two state numbers, hyperparameters) to the new (parameter, states); the gradient is
+that of the loss, so rules go down. Backends compile them over whole arrays.
+"""
+
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+
+
+class StepHyper(NamedTuple):
+    """learning_rate, weight_decay (L2: decay times the parameter joins the gradient), and the rule's own numbers.
+
+    SGD uses `first` as its momentum. Adam uses `first` and `second` as the decay of its two moments, and `correct_first`
+    and `correct_second`, 1 / (1 - decay^t), against their start at zero.
+    """
+
+    learning_rate: np.floating
+    weight_decay: np.floating
+    first: np.floating
+    second: np.floating
+    correct_first: np.floating
+    correct_second: np.floating
+    epsilon: np.floating
+    unit: np.floating
+
+
+def sgd(p, g, velocity, unused, hyper):
+    """Momentum (Polyak 1964): velocity = momentum velocity - rate (g + decay p); p += velocity."""
+    velocity = hyper.first * velocity - hyper.learning_rate * (g + hyper.weight_decay * p)
+    return p + velocity, velocity, unused
+
+
+def adam(p, g, m, v, hyper):
+    """Adam (Kingma and Ba 2015, algorithm 1)."""
+    g = g + hyper.weight_decay * p
+    m = hyper.first * m + (hyper.unit - hyper.first) * g
+    v = hyper.second * v + (hyper.unit - hyper.second) * g * g
+    root = np.sqrt(v * hyper.correct_second) + hyper.epsilon
+    return p - hyper.learning_rate * m * hyper.correct_first / root, m, v
+
+
+RULES = {"sgd": sgd, "adam": adam}
+
+
+def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """The `StepHyper` of step number `step` (from 1) in a precision."""
+    first = momentum if rule == "sgd" else beta_1
+    numbers_ = (
+        learning_rate,
+        weight_decay,
+        first,
+        beta_2,
+        1 / (1 - beta_1**step),
+        1 / (1 - beta_2**step),
+        epsilon,
+        1.0,
+    )
+    return StepHyper(*(np.dtype(dtype).type(x) for x in numbers_))
+
+
+def at_epoch(schedule, epoch, name):
+    """The value of a schedule at an epoch counted from 0.
+
+    Parameters
+    ----------
+    schedule : float, callable of the epoch, or sequence
+        of a sequence the last value holds for all later epochs.
+    epoch : int
+    name : str
+        the parameter that an error names.
+
+    Raises
+    ------
+    ValueError
+        if the value is not a finite number of at least 0.
+    """
+    if callable(schedule):
+        value = schedule(epoch)
+    elif isinstance(schedule, numbers.Real):
+        value = schedule
+    elif isinstance(schedule, (list, tuple, np.ndarray)) and len(schedule):
+        value = schedule[min(epoch, len(schedule) - 1)]
+    else:
+        raise ValueError(f"{name}={schedule!r}: give a number, a callable of the epoch, or a non-empty list")
+    if not (isinstance(value, numbers.Real) and np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value!r} at epoch {epoch}: it must be a finite number of at least 0")
+    return float(value)
+
+
+def momentum_ramp(epoch):
+    """Momentum 0.5 for the first five epochs, then 0.9 (Hinton 2010, section 9)."""
+    return 0.5 if epoch < 5 else 0.9

@@ -1,0 +1,176 @@
+"""Noise as a function of its key: Philox-4x32-10 (Salmon, Moraes, Dror, Shaw 2011).
+
+    words = philox(counter = (unit // 4, row, step, stream), key = the 64-bit seed)        unit u takes word u % 4
+
+* row     the row's index in X, or the chain's number;
+* step    the number of the minibatch since the start of the fit (or of the Gibbs step, outside of training);
+* stream  what the noise is for: layer, purpose and Gibbs step within the minibatch, see `stream`.
+
+So a draw does not depend on the order of the work, on the number of threads, or on which rows share a minibatch.
+A uniform is (word >> 8) 2^-24. In float64 it has 53 bits: those 24 and 29 more from a second stream, so that the draws
+in the two precisions agree. A pair of normals is made from two uniforms (Box and Muller 1958).
+"""
+
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdbn.scalar import ONE, TWO, cos_quarter, log, sin_quarter
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+_EIGHT, _THREE = np.uint32(8), np.uint32(3)
+_FINE = np.uint32(0x80000000)
+_UNIT_24, _UNIT_53 = np.float32(2.0**-24), 2.0**-53
+_TWO_29 = np.float64(2.0**29)
+_FOUR, _HALF = np.float32(4.0), np.float32(0.5)
+
+HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE = range(8)
+"""The purposes of noise."""
+
+
+class Key(NamedTuple):
+    """What names the noise of one operation but for row and unit: the two halves of the seed, step and stream."""
+
+    k0: np.uint32
+    k1: np.uint32
+    step: np.uint32
+    stream: np.uint32
+
+
+def stream(purpose, layer=0, gibbs=0):
+    """The stream number of a purpose: 4 bits of purpose, 7 of layer, 20 of Gibbs step; the top bit marks the fine part of 53-bit uniforms."""
+    return np.uint32((purpose << 27) | ((layer & 0x7F) << 20) | (gibbs & 0xFFFFF))
+
+
+def key(seed, step, stream_number):
+    """The `Key` of a 64-bit seed."""
+    return Key(np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), np.uint32(step & 0xFFFFFFFF), np.uint32(stream_number))
+
+
+def philox(c0, c1, c2, c3, k0, k1):
+    """Ten rounds of Philox-4x32 on uint32 words; returns four uint32 words."""
+    for _ in range(10):
+        p0 = np.uint64(c0) * _M0
+        p1 = np.uint64(c2) * _M1
+        c0 = np.uint32(np.uint32(p1 >> _SHIFT) ^ c1 ^ k0)
+        c2 = np.uint32(np.uint32(p0 >> _SHIFT) ^ c3 ^ k1)
+        c1 = np.uint32(p1 & _LOW)
+        c3 = np.uint32(p0 & _LOW)
+        k0 = np.uint32(k0 + _W0)
+        k1 = np.uint32(k1 + _W1)
+    return c0, c1, c2, c3
+
+
+def uniform_32(word):
+    """A uniform in [0, 1) with 24 bits."""
+    return np.float32(np.int32(word >> _EIGHT)) * _UNIT_24
+
+
+def uniform_64(word, fine):
+    """A uniform in [0, 1) with 53 bits, the first 24 those of `uniform_32(word)`."""
+    return (np.float64(np.int32(word >> _EIGHT)) * _TWO_29 + np.float64(np.int32(fine >> _THREE))) * _UNIT_53
+
+
+def uniforms_32(out, first, last, row, key):
+    """out[first:last] = the row's uniforms of units first to last, float32; first a multiple of 4."""
+    whole = first + (last - first) // 4 * 4
+    for c in range(np.int64(first) // 4, np.int64(whole) // 4):
+        a, b, d, e = philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
+        out[4 * c] = uniform_32(a)
+        out[4 * c + 1] = uniform_32(b)
+        out[4 * c + 2] = uniform_32(d)
+        out[4 * c + 3] = uniform_32(e)
+    if whole < last:
+        rest = philox(np.uint32(whole // 4), row, key.step, key.stream, key.k0, key.k1)
+        for j in range(whole, last):
+            out[j] = uniform_32(rest[j - whole])
+
+
+def uniforms_64(out, first, last, row, key):
+    """out[first:last] = the row's uniforms of units first to last, float64; first a multiple of 4."""
+    for c in range(first // 4, (last + 3) // 4):
+        words = philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
+        fine = philox(np.uint32(c), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
+        for j in range(4 * c, min(4 * c + 4, last)):
+            out[j] = uniform_64(words[j - 4 * c], fine[j - 4 * c])
+
+
+def uniforms(out, first, last, row, key):
+    """out[first:last] = the row's uniforms of units first to last; first a multiple of 4."""
+    if out.dtype == np.float32:
+        uniforms_32(out, first, last, row, key)
+    else:
+        uniforms_64(out, first, last, row, key)
+
+
+def normals(out, first, last, row, key):
+    """out[first:last] = the row's standard normals of units first to last; first a multiple of 4."""
+    uniforms(out, first, last, row, key)
+    for j in range(first, last, 2):
+        if j + 1 < last:
+            u = out[j + 1]
+        else:
+            u = pair_uniform(out, j, row, key)
+        # 1 - u is in (0, 1], so the logarithm is finite
+        radius = np.sqrt(-TWO * log(ONE - out[j]))
+        quarter = np.floor(u * _FOUR + _HALF)
+        x = u * _FOUR - quarter
+        s, c = sin_quarter(x), cos_quarter(x)
+        turn = np.int32(quarter) & 3
+        cosine = c if turn == 0 else (-s if turn == 1 else (-c if turn == 2 else s))
+        sine = s if turn == 0 else (c if turn == 1 else (-s if turn == 2 else -c))
+        out[j] = radius * cosine
+        if j + 1 < last:
+            out[j + 1] = radius * sine
+
+
+def pair_uniform(out, j, row, key):
+    """The uniform of unit j + 1 (j even), which an odd last unit needs for its pair; of the precision of out."""
+    words = philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
+    fine = philox(np.uint32(j // 4), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
+    if out.dtype == np.float32:
+        return uniform_32(words[j % 4 + 1])
+    return uniform_64(words[j % 4 + 1], fine[j % 4 + 1])
+
+
+SHARED = (philox, uniform_32, uniform_64, uniforms_32, uniforms_64)
+"""Functions that kernels call; `uniforms`, `normals` and `pair_uniform` are chosen by precision in backends/jit.py."""
+
+
+def seed_of(random_state):
+    """The 64-bit seed of a `random_state`.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None takes a seed from the operating system; an int is used as it is, modulo 2^64.
+
+    Returns
+    -------
+    int in [0, 2^64)
+
+    Raises
+    ------
+    ValueError
+        if it is none of these.
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state) & 0xFFFFFFFFFFFFFFFF
+    if isinstance(random_state, np.random.RandomState):
+        low, high = random_state.randint(0, 2**32, size=2, dtype=np.uint64)
+        return int(low) | int(high) << 32
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**64, dtype=np.uint64))
+    raise ValueError(
+        f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator"
+    )
+
+
+def host_generator(seed, step, stream_number):
+    """A NumPy generator for what is drawn on the host (initial weights, orders, splits), keyed like all other noise."""
+    return np.random.Generator(np.random.Philox(key=[seed, int(stream_number) << 32 | int(step)]))

@@ -1,0 +1,173 @@
+"""Training one RBM: epochs of shuffled minibatches, what is measured after each, and what is kept when something goes wrong.
+
+The parameters after the last good epoch are always at hand: a fit that diverges, or that the user interrupts, ends with them.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn import cd, rng
+from fastdbn.backends import Hyper, Params, Problem, Side
+from fastdbn.optim import at_epoch
+from fastdbn.unit import Unit
+
+CALL_WORK = 5e9
+"""Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
+WATCHED = 256
+"""Rows whose reconstruction error is measured after each epoch."""
+
+
+class DivergenceError(ArithmeticError):
+    """Training has left the finite numbers; the estimator keeps the parameters of the last good epoch."""
+
+
+class Settings(NamedTuple):
+    """The numbers of a fit, checked; learning_rate and momentum may be schedules."""
+
+    k: int
+    persistent: bool
+    n_chains: int
+    learning_rate: Any
+    momentum: Any
+    weight_decay: Any
+    batch_size: int
+    n_iter: int
+
+
+class Layer(NamedTuple):
+    """One RBM to train: unit types, where its data come from, its number in the stack and the seed of its noise."""
+
+    visible: Unit
+    hidden: Unit
+    data: Any
+    n_rows: int
+    weights: Any
+    number: int
+    seed: int
+
+
+class State(NamedTuple):
+    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches."""
+
+    params: Params
+    velocity: Params
+    chains: Any
+    epoch: int
+    step: int
+
+
+def host(backend, params):
+    """Host copies of parameters."""
+    return Params(*(backend.to_host(x) for x in params))
+
+
+def order_of_epoch(seed, layer, epoch, n):
+    """The order of the rows in an epoch: a permutation keyed by seed, layer and epoch."""
+    draw = rng.host_generator(seed, epoch, rng.stream(rng.ORDER, layer))
+    return draw.permutation(n).astype(np.uint32)
+
+
+def make_problem(backend, layer, state, settings):
+    """The `Problem` of a layer, its buffers allocated once for all epochs."""
+    nv, nh = state.params.W.shape
+    rows = min(settings.batch_size, layer.n_rows)
+    chains = settings.n_chains if settings.persistent else rows
+    params = Params(*(backend.array(x) for x in state.params))
+    problem = Problem(
+        layer.visible,
+        layer.hidden,
+        layer.number,
+        layer.seed,
+        layer.data,
+        params,
+        Params(*(backend.array(x) for x in state.velocity)),
+        Side(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
+        Side(backend.states(layer.visible, chains, nv), backend.zeros(chains, nh), None),
+        backend.states(layer.hidden, chains, nh) if state.chains is None else backend.array(state.chains),
+        backend.zeros(chains, nv),
+        backend.array(np.arange(chains, dtype=np.uint32)),
+        settings.k,
+        settings.persistent,
+    )
+    if settings.persistent and state.chains is None:
+        # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
+        key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 1))
+        backend.activate(layer.hidden, params.c, problem.minus.h, problem.states, problem.chain_rows, key)
+    return problem
+
+
+class _Watch:
+    """The mean squared error of reconstructing some rows, evenly spread, through the hidden means."""
+
+    def __init__(self, backend, layer, nv, nh):
+        rows = np.unique(np.linspace(0, layer.n_rows - 1, min(WATCHED, layer.n_rows)).astype(np.uint32))
+        self.backend, self.layer, self.rows = backend, layer, backend.array(rows)
+        self.v = backend.states(layer.visible, len(rows), nv)
+        self.h, self.mean = backend.zeros(len(rows), nh), backend.zeros(len(rows), nv)
+
+    def error(self, params, epoch):
+        b, layer = self.backend, self.layer
+        b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
+        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
+        return float(np.mean(np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)))
+
+
+def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
+    """Train for `settings.n_iter` epochs from a state.
+
+    Parameters
+    ----------
+    backend : Backend
+    layer : Layer
+    state : State
+    settings : Settings
+    on_epoch : callable of (State, dict of metrics)
+        called after every epoch with the new state; the metrics are ``reconstruction_error`` (mean squared, over a fixed
+        sample of the rows), ``update_ratio`` (|last step of W| / |W|; about 1e-3 is healthy, Hinton 2010, section 7) and
+        ``seconds``. StopIteration ends the training cleanly.
+
+    Raises
+    ------
+    DivergenceError
+        if parameters are no longer finite; on_epoch was not called for that epoch.
+    """
+    problem = make_problem(backend, layer, state, settings)
+    nv, nh = state.params.W.shape
+    watch = _Watch(backend, layer, nv, nh)
+    size = settings.batch_size
+    per_call = size * max(1, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * settings.k))))
+    step = state.step
+    for epoch in range(state.epoch, state.epoch + settings.n_iter):
+        started = time.perf_counter()
+        order = order_of_epoch(layer.seed, layer.number, epoch, layer.n_rows)
+        hyper = Hyper(
+            at_epoch(settings.learning_rate, epoch, "learning_rate"),
+            at_epoch(settings.momentum, epoch, "momentum"),
+            at_epoch(settings.weight_decay, epoch, "weight_decay"),
+        )
+        for start in range(0, layer.n_rows, per_call):
+            part = order[start : start + per_call]
+            weights = None if layer.weights is None else layer.weights[part]
+            cd.steps(backend, problem, backend.array(part), weights, size, step, epoch, hyper)
+            step += -(-len(part) // size)
+        length = backend.norm(problem.params.W)
+        if not np.isfinite(length + backend.norm(problem.params.b) + backend.norm(problem.params.c)):
+            raise DivergenceError(
+                f"training diverged in epoch {epoch + 1} of layer {layer.number + 1}: parameters are no longer finite. Use a "
+                f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}) or scale the data"
+            )
+        metrics = {
+            "reconstruction_error": watch.error(problem.params, epoch),
+            "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
+            "seconds": time.perf_counter() - started,
+        }
+        chains = backend.to_host(problem.states) if settings.persistent else None
+        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step)
+        try:
+            on_epoch(now, metrics)
+        except StopIteration:
+            return

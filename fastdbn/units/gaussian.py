@@ -1,0 +1,39 @@
+"""Gaussian unit of variance one: x real, base = x^2 / 2 + log(2 pi) / 2, cgf = s^2 / 2, mean = s  (Welling et al. 2004).
+
+Data of another scale are standardised first. The learning rate is small, for nothing bounds a reconstruction
+(Hinton 2010, section 13.2).
+"""
+
+import numpy as np
+
+from fastdbn.scalar import HALF, LOG_2PI, ONE
+from fastdbn.unit import Unit
+
+_HALF_LOG_2PI = np.float32(LOG_2PI / 2)
+
+
+def mean(s):
+    return s
+
+
+def draw(s, mean, noise):
+    return mean + noise
+
+
+def cgf(s):
+    return HALF * s * s
+
+
+def base(x):
+    return HALF * x * x + _HALF_LOG_2PI
+
+
+def slope(mean):
+    return ONE
+
+
+def link(mean):
+    return mean
+
+
+gaussian = Unit("gaussian", mean, draw, cgf, base, slope, link, noise="normal", learning_rate=0.005)
