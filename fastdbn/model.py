@@ -56,3 +56,27 @@ def free_energy(backend, visible, hidden, params, v, room, out):
     energy -= out
     backend.dot(v, params.b, out)
     np.subtract(energy, out, out=out)
+
+
+def log_conditional(backend, unit, x, given, params, transpose, room, out):
+    """out (B,) float64 += log p(x | given) = sum s x - base(x) - cgf(s) of one layer given the states of the other.
+
+    Parameters
+    ----------
+    unit : Unit
+        of the layer of x.
+    x, given : states
+    transpose : bool
+        False for hidden x given visible states, True for visible x given hidden states.
+    room : buffer of the shape of x
+    """
+    bias = params.b if transpose else params.c
+    part = np.empty(len(out))
+    backend.field(given, params.W, room, transpose)
+    for term in (room, bias):
+        backend.dot(x, term, part)
+        out += part
+    backend.base(unit, x, part)
+    out -= part
+    backend.cgf(unit, bias, room, part)
+    out -= part

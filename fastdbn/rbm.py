@@ -365,12 +365,19 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._means(checked(self, X, reset=False), self._threshold())
 
-    def _means(self, X, threshold):
+    def _means(self, X, threshold, draw=False):
+        """Hidden means, or with `draw` hidden states drawn once for each row."""
         out = np.empty((X.shape[0], self.components_.shape[0]), self.dtype)
         hidden = get_unit(self.hidden_)
+        key = rng.key(self.seed_, 0, rng.stream(rng.DATA, self.layer_, 1))
         for backend, rows, v in self._blocks(X, threshold):
             params = self._params(backend)
-            backend.conditional(hidden, v, params.W, params.c, out[rows])
+            if draw:
+                who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
+                room = backend.zeros(v.shape[0], out.shape[1])
+                backend.conditional(hidden, v, params.W, params.c, room, out[rows], who, key)
+            else:
+                backend.conditional(hidden, v, params.W, params.c, out[rows])
         return out
 
     def free_energy(self, X):

@@ -132,6 +132,9 @@ class Backend(Protocol):
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
+    def linear(self, x: Any, W: Any, bias: Any, out: Any) -> None:
+        """out = x W + bias: a linear output layer."""
+
     def scale_rows(self, x: Any, weight: Any) -> None:
         """Multiply each row of x by its weight."""
 
@@ -149,8 +152,8 @@ class Backend(Protocol):
     def base(self, unit: Unit, x: Any, out: Any) -> None:
         """out (B,) = the rows' sums of the base measure's energy of states; float64."""
 
-    def dot(self, x: Any, vector: Any, out: Any) -> None:
-        """out (B,) = x times a vector, summed in float64."""
+    def dot(self, x: Any, y: Any, out: Any) -> None:
+        """out (B,) = each row of x times the vector y, or times the same row of the matrix y; summed in float64."""
 
     def norm(self, x: Any) -> float:
         """The Euclidean norm of a buffer; NaN or infinite where it holds such."""

@@ -101,6 +101,10 @@ class CPU:
         kernel = cpu_kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key)
 
+    def linear(self, x, W, bias, out):
+        self.field(x, W, out)
+        np.add(out, bias, out=out)
+
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
 
@@ -128,8 +132,9 @@ class CPU:
         kernel, group = cpu_kernels.base(unit), unit.group_size(x.shape[1])
         self._run(kernel, len(out), _PASS * x.size, group, x, out)
 
-    def dot(self, x, vector, out):
-        self._run(cpu_kernels.dot, len(out), _PASS * x.size, x, vector, out)
+    def dot(self, x, y, out):
+        kernel = cpu_kernels.dot if y.ndim == 1 else cpu_kernels.dot_rows
+        self._run(kernel, len(out), _PASS * x.size, x, y, out)
 
     def norm(self, x):
         return float(np.sqrt(cpu_kernels.square_sum(x.reshape(-1))))

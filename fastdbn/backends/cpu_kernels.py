@@ -369,6 +369,15 @@ def dot(first, last, x, vector, out):
 
 
 @kernel
+def dot_rows(first, last, x, y, out):
+    for i in range(first, last):
+        total = 0.0
+        for j in range(x.shape[1]):
+            total += np.float64(x[i, j]) * np.float64(y[i, j])
+        out[i] = total
+
+
+@kernel
 def square_sum(x):
     total = 0.0
     for i in range(len(x)):

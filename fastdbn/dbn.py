@@ -1,0 +1,345 @@
+"""The Deep Belief Network: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
+
+    p(v, h1, ..., hL) = p(v | h1) p(h1 | h2) ... p(h_{L-1}, h_L)
+
+where the last factor is the top RBM and the others are the downward conditionals of the RBMs below it.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fastdbn import checks, data, model, rng
+from fastdbn.backends import get_backend
+from fastdbn.data import BLOCK, Scaling
+from fastdbn.rbm import RBM, checked
+from fastdbn.units import get_unit
+
+PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
+"""Parameters of which a tuple gives one value for each layer."""
+SHARED = ("n_jobs", "dtype", "verbose", "callback")
+
+
+def up(layers, X):
+    """Hidden means of the last of some RBMs, block by block through all of them."""
+    out = np.empty((X.shape[0], layers[-1].components_.shape[0]), layers[-1].dtype)
+    for start in range(0, X.shape[0], BLOCK):
+        part = X[start : start + BLOCK]
+        for rbm in layers:
+            part = rbm._means(part, rbm._threshold())
+        out[start : start + BLOCK] = part
+    return out
+
+
+class DBN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Deep Belief Network, pretrained layer by layer.
+
+    Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
+    meaning and defaults.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default (256, 256)
+        Hidden units of each layer, from below.
+    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, n_iter, binarize, \
+n_jobs, dtype, random_state, verbose, callback, warm_start
+        As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
+        units anew in each epoch).
+
+    Attributes
+    ----------
+    layers_ : list of RBM
+        The fitted layers, from below.
+    n_iter_ : int
+        Epochs of all layers together.
+
+    References
+    ----------
+    Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdbn import DBN
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 16)).astype(np.float32)
+    >>> DBN((12, 6), n_iter=2, random_state=0).fit_transform(X).shape
+    (200, 6)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 256),
+        *,
+        visible="auto",
+        hidden="bernoulli",
+        scale="auto",
+        k=1,
+        persistent=False,
+        n_chains=None,
+        learning_rate=None,
+        momentum=None,
+        weight_decay=2e-4,
+        batch_size=100,
+        n_iter=20,
+        binarize=None,
+        propagate="mean",
+        n_jobs=None,
+        dtype="float32",
+        random_state=None,
+        verbose=0,
+        callback=None,
+        warm_start=False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.visible = visible
+        self.hidden = hidden
+        self.scale = scale
+        self.k = k
+        self.persistent = persistent
+        self.n_chains = n_chains
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.binarize = binarize
+        self.propagate = propagate
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+        self.warm_start = warm_start
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.layers_[-1].components_.shape[0]
+
+    def __sklearn_is_fitted__(self):
+        return bool(getattr(self, "layers_", None))
+
+    @property
+    def n_iter_(self):
+        """Epochs of all layers together."""
+        return sum(rbm.n_iter_ for rbm in self.layers_)
+
+    # ---- training
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Pretrain all layers from below; each next one learns from the final weights of those under it.
+
+        Parameters, return value and errors are those of `RBM.fit`.
+        """
+        again = self.warm_start and bool(getattr(self, "layers_", None))
+        return self._fit(X, sample_weight, again, None)
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """One pass over X for each layer, bottom up, from where training stands."""
+        return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
+
+    def _fit(self, X, sample_weight, again, epochs):
+        layers = self._new_layers()
+        X = checked(self, X, reset=not again)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
+        if again:
+            self._follow(layers)
+            self.layers_[0]._check_values(X)
+        else:
+            layers[0]._begin(X, weights)
+            self.layers_, self._draws = [], 0
+        below, drawn = X, None
+        for i, rbm in enumerate(self.layers_ if again else layers):
+            if not again:
+                if i:
+                    mean = data.column_moments(below, weights)[0]
+                    rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
+                self.layers_.append(rbm)
+            rbm._train(below, weights, epochs, estimator=self, binarize=rbm.binarize if i == 0 else drawn)
+            if i + 1 < len(layers):
+                below, drawn = self._next_data(rbm, below)
+        return self
+
+    def _new_layers(self):
+        """Unfitted RBMs with this network's parameters."""
+        sizes = checks.layer_sizes(self.hidden_layer_sizes)
+        checks.choice(self.propagate, "propagate", ("mean", "sample"))
+        values = {name: checks.per_layer(getattr(self, name), name, len(sizes)) for name in PER_LAYER}
+        layers = []
+        for i, size in enumerate(sizes):
+            below = {"visible": values["hidden"][i - 1], "scale": "none"}
+            own = {"visible": self.visible, "scale": self.scale, "binarize": self.binarize, "random_state": self.random_state}
+            rbm = RBM(
+                size,
+                **(below if i else own),
+                **{name: value[i] for name, value in values.items()},
+                **{name: getattr(self, name) for name in SHARED},
+            )
+            rbm._settings()
+            layers.append(rbm)
+        return layers
+
+    def _follow(self, layers):
+        """Let fitted layers train on with this network's present parameters."""
+        if len(layers) != len(self.layers_):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network {len(self.layers_)}: "
+                "keep the sizes, or fit anew with warm_start=False"
+            )
+        for old, new in zip(self.layers_, layers, strict=True):
+            if new.n_components != old.components_.shape[0]:
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
+                    "warm_start=False"
+                )
+            old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED)})
+
+    def _next_data(self, rbm, below):
+        """What the layer above `rbm` learns from, and how it is binarised there."""
+        unit = get_unit(rbm.hidden_)
+        binary = unit.support == (0.0, 1.0)
+        if self.propagate == "sample" and not binary:
+            return rbm._means(below, rbm._threshold(), draw=True), None
+        return rbm._means(below, rbm._threshold()), "sample" if self.propagate == "sample" else None
+
+    # ---- use
+
+    def transform(self, X, layer=-1):
+        """Hidden means of a layer given X, by mean-field up-passes.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        layer : int, default -1
+            Index into `layers_`.
+
+        Returns
+        -------
+        (n, units of the layer) array
+        """
+        check_is_fitted(self)
+        X = checked(self, X, reset=False)
+        return up(self.layers_[: self._layer_index(layer) + 1], X)
+
+    def _layer_index(self, layer):
+        n = len(self.layers_)
+        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
+            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, for the network has {n} layers")
+        return layer % n
+
+    def reconstruct(self, X):
+        """Visible means after a mean-field pass up and down, on the scale of X."""
+        check_is_fitted(self)
+        H = up(self.layers_, checked(self, X, reset=False))
+        for rbm in reversed(self.layers_):
+            H = rbm._down(H)
+        return H
+
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+        """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+        n_steps : int, default 1000
+            Gibbs steps in the top RBM.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+        mean : bool, default False
+            Return the visible means of the last step, not states drawn from them.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
+        """
+        check_is_fitted(self)
+        n = checks.integer(n_samples, "n_samples")
+        checks.integer(n_steps, "n_steps")
+        first, top = self.layers_[0], self.layers_[-1]
+        if random_state is None:
+            self._draws += 1
+            seed, number = first.seed_, self._draws
+        else:
+            seed, number = rng.seed_of(random_state), 0
+        states, means = top._sample(n, n_steps, seed, number)
+        backend = get_backend(self.n_jobs, self.dtype)
+        who = backend.array(np.arange(n, dtype=np.uint32))
+        for rbm in reversed(self.layers_[:-1]):
+            unit, params = get_unit(rbm.visible_), rbm._params(backend)
+            v, v_mean = backend.states(unit, n, len(params.b)), backend.zeros(n, len(params.b))
+            key = rng.key(seed, number, rng.stream(rng.VISIBLE, rbm.layer_, 1))
+            with backend.single_threaded():
+                backend.conditional(unit, backend.array(states), params.W, params.b, v_mean, v, who, key, transpose=True)
+            states, means = backend.to_host(v), backend.to_host(v_mean)
+        return first.scaling_.invert(means if mean else states)
+
+    def score_samples(self, X, n_samples=10):
+        """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
+
+        E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
+        expectation over `n_samples` draws keyed by the row's own values, so that neither its place nor its neighbours matter
+        (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). With one layer it is minus the free energy, exactly.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+            Values between 0 and 1 for Bernoulli units are taken as they are; the bound holds for binary rows.
+        n_samples : int, default 10
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        checks.integer(n_samples, "n_samples")
+        X = checked(self, X, reset=False)
+        if len(self.layers_) == 1:
+            return -self.layers_[0]._free_energy(X, self.layers_[0]._threshold())
+        first = self.layers_[0]
+        out = np.empty(X.shape[0])
+        for backend, rows, v in first._blocks(X, first._threshold()):
+            part = X[rows]
+            who = backend.array(rng.content_keys(part.toarray() if sparse.issparse(part) else part))
+            out[rows] = self._bound(backend, v, who, n_samples)
+        return out
+
+    def _bound(self, backend, v, who, n_samples):
+        """The bound's bracket, averaged over draws, for one block of visible states."""
+        first, top = self.layers_[0], self.layers_[-1]
+        total = np.zeros(len(who))
+        for s in range(n_samples):
+            below = v
+            for rbm in self.layers_[:-1]:
+                params = rbm._params(backend)
+                visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+                room_h, room_v = backend.zeros(len(who), len(params.c)), backend.zeros(len(who), len(params.b))
+                h = backend.states(hidden, len(who), len(params.c))
+                key = rng.key(first.seed_, s, rng.stream(rng.SCORE, rbm.layer_))
+                backend.conditional(hidden, below, params.W, params.c, room_h, h, who, key)
+                q, p = np.zeros(len(who)), np.zeros(len(who))
+                model.log_conditional(backend, hidden, h, below, params, False, room_h, q)
+                model.log_conditional(backend, visible, below, h, params, True, room_v, p)
+                total += p - q
+                below = h
+            energy = np.empty(len(who))
+            params = top._params(backend)
+            room = backend.zeros(len(who), len(params.c))
+            model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, below, room, energy)
+            total -= energy
+        return total / n_samples
+
+    def save(self, path):
+        """Write the model to a safetensors file, read back by `fastdbn.load`."""
+        from fastdbn.io import save
+
+        check_is_fitted(self)
+        save(self, path)
