@@ -5,7 +5,7 @@
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, column_or_1d
@@ -73,13 +73,18 @@ _PARAMETERS = """    Parameters
 {attributes}"""
 
 
-class _Supervised(BaseEstimator):
+class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """What classifier and regressor share; they say what targets, loss and score are."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
         return tags
+
+    @property
+    def _n_features_out(self):
+        return len(self.intercepts_[-2])
 
     # ---- training
 
@@ -499,6 +504,11 @@ class DBNRegressor(RegressorMixin, _Supervised):
     )
 
     _loss = "squared"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     def __init__(
         self,

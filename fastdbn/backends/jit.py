@@ -1,7 +1,7 @@
 """How every CPU kernel is compiled and cached: the JIT options live here and nowhere else.
 
-Kernels compile at their first call and are kept on disk for the next process. The folder's name holds a hash of this
-package's sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
+Kernels compile at their first call and are kept on disk for the next process. The folder's name holds a hash of the
+kernels' sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
 under a fingerprint of the record's functions, so that an edited unit is compiled anew, wherever it was written. No writable
 folder, or a damaged file, means compiling without the cache, never an error.
 """
@@ -26,6 +26,9 @@ from fastdbn import rng, scalar
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
 # error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
 # multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
+
+_COMPILED = ("scalar.py", "rng.py", "unit.py", "optim.py", "units/*.py", "backends/*.py")
+"""The sources that kernels are compiled from."""
 
 _PRECISION_FREE = {"error_model": "numpy", "boundscheck": False, "fastmath": OPTIONS["fastmath"]}
 
@@ -92,8 +95,10 @@ def fingerprint(function, seen=None):
 def cache_folder():
     """The folder of this version's compiled kernels, or None where none can be written."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
-    for path in sorted(Path(fastdbn.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    package = Path(fastdbn.__file__).parent
+    for part in _COMPILED:
+        for path in sorted(package.glob(part)):
+            digest.update(path.read_bytes())
     base = os.environ.get("FASTDBN_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fastdbn"
     )

@@ -1,0 +1,369 @@
+"""Models as files: safetensors, with everything else in one JSON text and a hash over both. Never pickle.
+
+The metadata key ``fastdbn`` holds canonical JSON (sorted keys, no spaces): format_version, class, params, classes, scaling,
+feature_names, state, layers, sha256. The hash covers the tensors in name order (name, type, shape, bytes) and the JSON
+without the hash itself. A file is written aside and renamed, so a path never holds half a model; loading checks the hash,
+the schema, shapes, types and finiteness before anything is used.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from fastdbn.backends import Params
+from fastdbn.bernoulli_rbm import BernoulliRBM
+from fastdbn.data import Scaling
+from fastdbn.dbn import DBN
+from fastdbn.finetune import DBNClassifier, DBNRegressor
+from fastdbn.optim import at_epoch
+from fastdbn.rbm import METRICS, RBM
+from fastdbn.unit import Unit
+from fastdbn.units import UNITS, softmax
+
+FORMAT_VERSION = 1
+CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNClassifier, DBNRegressor)}
+_KEYS = {"format_version", "class", "params", "classes", "scaling", "feature_names", "state", "layers", "sha256"}
+
+
+def _canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _digest(tensors, record):
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        x = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {x.dtype.str} {x.shape}\n".encode())
+        digest.update(x.tobytes())
+    digest.update(_canonical({key: value for key, value in record.items() if key != "sha256"}).encode())
+    return digest.hexdigest()
+
+
+# ---- values that JSON does not have
+
+
+def _encode(value, name, epochs=0):
+    """A parameter as JSON: units by name, tuples marked, schedules by the values that they took."""
+    if isinstance(value, Unit):
+        if UNITS.get(value.name) == value:
+            return {"unit": value.name}
+        if value.name == "softmax" and value == softmax(value.group):
+            return {"unit": "softmax", "group": value.group}
+        raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(x, name, epochs) for x in value]}
+    if isinstance(value, (list, np.ndarray)):
+        return [_encode(x, name, epochs) for x in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if name == "class_weight" and isinstance(value, dict):
+        return {"dict": [[_encode(k, name), _encode(v, name)] for k, v in value.items()]}
+    if name == "callback":
+        return None
+    if callable(value):
+        return [at_epoch(value, epoch, name) for epoch in range(max(epochs, 1))]
+    if name == "random_state" and not (value is None or isinstance(value, int)):
+        return None
+    if isinstance(value, float) and not np.isfinite(value):
+        raise ValueError(f"{name}={value!r} cannot be saved: give a finite number")
+    return value
+
+
+def _decode(value):
+    if isinstance(value, list):
+        return [_decode(x) for x in value]
+    if isinstance(value, dict):
+        if set(value) == {"tuple"}:
+            return tuple(_decode(x) for x in value["tuple"])
+        if set(value) == {"dict"}:
+            return {_decode(k): _decode(v) for k, v in value["dict"]}
+        if value.get("unit") == "softmax" and "group" in value:
+            return softmax(int(value["group"]))
+        return UNITS[value["unit"]]
+    return value
+
+
+def _unit_from(value):
+    value = _decode(value)
+    if isinstance(value, str) and value not in UNITS:
+        raise KeyError(f"unit {value!r}")
+    return value
+
+
+def _encode_params(estimator):
+    epochs = max((getattr(estimator, name, 0) or 0 for name in ("n_iter_", "max_iter") if isinstance(
+        getattr(estimator, name, 0), int)), default=0)
+    return {name: _encode(value, name, epochs) for name, value in estimator.get_params(deep=False).items()}
+
+
+def _encode_labels(classes):
+    """Class labels and their NumPy type; strings and numbers of any width come back as they were."""
+    kind = classes.dtype.kind
+    if kind == "O" and all(isinstance(x, str) for x in classes):
+        return {"dtype": "object", "labels": list(classes)}
+    if kind in "biufU":
+        return {"dtype": classes.dtype.str, "labels": classes.tolist()}
+    raise ValueError(f"class labels of type {classes.dtype} cannot be saved: use strings, numbers or booleans")
+
+
+def _put_scaling(scaling, tensors):
+    if scaling.scale is None:
+        return None
+    tensors["scaling.shift"], tensors["scaling.scale"] = scaling.shift, scaling.scale
+    return {"clip": bool(scaling.clip)}
+
+
+def _get_scaling(record, tensors):
+    if record is None:
+        return Scaling()
+    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"], bool(record["clip"]))
+
+
+# ---- one RBM, and the classes
+
+
+def _put_rbm(rbm, tensors, prefix):
+    tensors[prefix + "components"] = rbm.components_
+    tensors[prefix + "intercept_hidden"] = rbm.intercept_hidden_
+    tensors[prefix + "intercept_visible"] = rbm.intercept_visible_
+    for name, x in zip("Wbc", rbm._velocity, strict=True):
+        tensors[f"{prefix}velocity.{name}"] = x
+    if rbm._chains is not None:
+        tensors[prefix + "chains"] = rbm._chains
+    return {
+        "params": _encode_params(rbm),
+        "visible": _encode(rbm.visible_, "visible"),
+        "hidden": _encode(rbm.hidden_, "hidden"),
+        "n_iter": rbm.n_iter_,
+        "step": rbm._step,
+        "draws": rbm._draws,
+        "seed": str(rbm.seed_),
+        "layer": rbm.layer_,
+        "history": {name: [float(x) for x in rbm.history_[name]] for name in METRICS},
+    }
+
+
+def _get_rbm(record, tensors, prefix, scaling):
+    rbm = RBM(**{name: _decode(value) for name, value in record["params"].items()})
+    rbm.components_ = _tensor(tensors, prefix + "components", 2)
+    nh, nv = rbm.components_.shape
+    rbm.intercept_hidden_ = _tensor(tensors, prefix + "intercept_hidden", (nh,))
+    rbm.intercept_visible_ = _tensor(tensors, prefix + "intercept_visible", (nv,))
+    shapes = ((nv, nh), (nv,), (nh,))
+    rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
+    rbm._chains = _tensor(tensors, prefix + "chains", 2) if prefix + "chains" in tensors else None
+    if rbm._chains is not None and rbm._chains.shape[1] != nh:
+        raise KeyError(f"chains of {rbm._chains.shape[1]} units for {nh}")
+    rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
+    rbm.n_iter_, rbm._step, rbm._draws = int(record["n_iter"]), int(record["step"]), int(record["draws"])
+    rbm.seed_, rbm.layer_ = int(record["seed"]), int(record["layer"])
+    rbm.history_ = {name: list(record["history"][name]) for name in METRICS}
+    rbm.scaling_, rbm.n_features_in_ = scaling, nv
+    for x in (scaling.shift, scaling.scale):
+        if x is not None and x.shape != (nv,):
+            raise KeyError(f"scaling of {x.shape} for {nv} features")
+    return rbm
+
+
+def _tensor(tensors, name, shape):
+    """A tensor of a shape (or a number of dimensions), of float type; a KeyError says what is wrong."""
+    x = tensors[name]
+    if (x.ndim != shape) if isinstance(shape, int) else (x.shape != tuple(shape)):
+        raise KeyError(f"tensor {name} of shape {x.shape} where {shape} belongs")
+    return x
+
+
+def save(estimator, path):
+    """Write a fitted estimator to a safetensors file; an existing file is replaced.
+
+    Parameters
+    ----------
+    estimator : RBM, BernoulliRBM, DBN, DBNClassifier or DBNRegressor
+    path : str or path
+
+    Raises
+    ------
+    ValueError
+        for what a file cannot hold (unit records of one's own).
+    OSError
+        if the file cannot be written; an existing one is left as it was.
+    """
+    tensors, layers, state, classes, scaling = {}, [], {}, None, None
+    dbn = estimator if isinstance(estimator, DBN) else getattr(estimator, "dbn_", None)
+    if isinstance(estimator, RBM):
+        layers, scaling = [_put_rbm(estimator, tensors, "layers.0.")], _put_scaling(estimator.scaling_, tensors)
+    elif isinstance(estimator, BernoulliRBM):
+        layers = [_put_rbm(estimator._fitted(), tensors, "layers.0.")]
+    elif dbn is not None:
+        layers = [_put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
+        state["draws"] = dbn._draws
+        scaling = _put_scaling(dbn.layers_[0].scaling_, tensors)
+    if hasattr(estimator, "coefs_"):
+        scaling = _put_scaling(estimator.scaling_, tensors)
+        for i, (W, c) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
+            tensors[f"network.{i}.W"], tensors[f"network.{i}.c"] = W, c
+        history = {name: [float(x) for x in values] for name, values in estimator.history_.items()}
+        state |= {
+            "visible": _encode(estimator.visible_, "visible"),
+            "n_iter": estimator.n_iter_,
+            "step": estimator._step,
+            "seed": str(estimator.seed_),
+            "history": history,
+        }
+        if hasattr(estimator, "classes_"):
+            classes = _encode_labels(estimator.classes_)
+        else:
+            tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
+            state["flat"] = estimator._flat
+    names = getattr(estimator, "feature_names_in_", None)
+    record = {
+        "format_version": FORMAT_VERSION,
+        "class": type(estimator).__name__,
+        "params": _encode_params(estimator),
+        "classes": classes,
+        "scaling": scaling,
+        "feature_names": None if names is None else [str(name) for name in names],
+        "state": state,
+        "layers": layers,
+    }
+    tensors = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+    record["sha256"] = _digest(tensors, record)
+    path = Path(path)
+    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, aside, metadata={"fastdbn": _canonical(record)})
+        os.chmod(aside, 0o666 & ~_umask())
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _read(path):
+    """(record, tensors) of a file, its hash checked."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get("fastdbn")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no readable safetensors file ({error})") from None
+    if text is None:
+        raise ValueError(f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
+    try:
+        record = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: its metadata is no JSON ({error})") from None
+    if not isinstance(record, dict) or not set(record) >= {"format_version", "sha256"}:
+        raise ValueError(f"{path} is damaged: its metadata lacks entries")
+    if record["format_version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {record['format_version']!r}; this fastdbn reads version {FORMAT_VERSION}: use the "
+            "version of fastdbn that wrote it, or a newer one"
+        )
+    if set(record) != _KEYS:
+        raise ValueError(f"{path} is damaged: its metadata has entries {sorted(record)}")
+    if record["sha256"] != _digest(tensors, record):
+        raise ValueError(f"{path} is damaged: its contents do not match its hash")
+    for name, x in tensors.items():
+        if x.dtype not in (np.float32, np.float64):
+            raise ValueError(f"{path}: tensor {name} has type {x.dtype}, not a float type")
+        if not np.isfinite(x).all():
+            raise ValueError(f"{path}: tensor {name} holds values that are not finite")
+    return record, tensors
+
+
+def load(path):
+    """Read a model that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    RBM, BernoulliRBM, DBN, DBNClassifier or DBNRegressor
+
+    Raises
+    ------
+    FileNotFoundError
+        if there is no such file.
+    ValueError
+        if it is no model of this library, or is damaged; the message says what is wrong.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no model file at {path}")
+    record, tensors = _read(path)
+    try:
+        return _build(record, tensors)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold what its class needs: {error}") from None
+
+
+def _build(record, tensors):
+    cls = CLASSES[record["class"]]
+    estimator = cls(**{name: _decode(value) for name, value in record["params"].items()})
+    scaling = _get_scaling(record["scaling"], tensors)
+    layers = [
+        _get_rbm(layer, tensors, f"layers.{i}.", scaling if i == 0 else Scaling()) for i, layer in enumerate(record["layers"])
+    ]
+    for below, above in zip(layers, layers[1:], strict=False):
+        if below.components_.shape[0] != above.components_.shape[1]:
+            raise ValueError("sizes of neighbouring layers differ")
+    state = record["state"]
+    if cls is RBM:
+        vars(estimator).update(vars(layers[0]) | estimator.get_params())
+    elif cls is BernoulliRBM:
+        estimator._rbm = layers[0]
+        estimator._publish()
+    elif cls is DBN:
+        estimator.layers_, estimator._draws = layers, int(state["draws"])
+    else:
+        _build_network(estimator, record, tensors, scaling, layers)
+    estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]
+    if record["feature_names"] is not None:
+        names = np.array([str(name) for name in record["feature_names"]], dtype=object)
+        if len(names) != estimator.n_features_in_:
+            raise ValueError(f"{len(names)} feature names for {estimator.n_features_in_} features")
+        estimator.feature_names_in_ = names
+    return estimator
+
+
+def _build_network(estimator, record, tensors, scaling, layers):
+    state = record["state"]
+    depth = sum(name.startswith("network.") and name.endswith(".W") for name in tensors)
+    estimator.coefs_ = [_tensor(tensors, f"network.{i}.W", 2) for i in range(depth)]
+    estimator.intercepts_ = [_tensor(tensors, f"network.{i}.c", (W.shape[1],)) for i, W in enumerate(estimator.coefs_)]
+    for below, above in zip(estimator.coefs_, estimator.coefs_[1:], strict=False):
+        if below.shape[1] != above.shape[0]:
+            raise ValueError("sizes of neighbouring layers differ")
+    estimator.visible_, estimator.scaling_ = _unit_from(state["visible"]), scaling
+    estimator.n_iter_, estimator._step, estimator.seed_ = int(state["n_iter"]), int(state["step"]), int(state["seed"])
+    estimator.history_ = {str(name): list(values) for name, values in state["history"].items()}
+    n_out = len(estimator.intercepts_[-1])
+    if record["classes"] is not None:
+        labels = record["classes"]
+        estimator.classes_ = np.array(labels["labels"], dtype=np.dtype(labels["dtype"]))
+        if len(estimator.classes_) != n_out:
+            raise ValueError(f"{len(estimator.classes_)} classes for {n_out} outputs")
+    else:
+        estimator.target_mean_ = _tensor(tensors, "target.mean", (n_out,))
+        estimator.target_scale_ = _tensor(tensors, "target.scale", (n_out,))
+        estimator._flat = bool(state["flat"])
+    estimator.dbn_ = None
+    if layers:
+        estimator.dbn_ = estimator._dbn()
+        estimator.dbn_.layers_, estimator.dbn_._draws = layers, int(state["draws"])
+        estimator.dbn_.n_features_in_, estimator.dbn_.random_state = layers[0].n_features_in_, estimator.seed_
