@@ -197,9 +197,7 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         rows = np.arange(len(dense))
         key = rng.key(rbm.seed_, 0, rng.stream(rng.SCORE))
         with np.errstate(over="ignore"):
-            words = rng.philox(
-                np.zeros(len(dense), np.uint32), rng.content_keys(dense), key.step, key.stream, key.k0, key.k1
-            )[0]
+            words = rng.philox(np.zeros(len(dense), np.uint32), rng.content_keys(dense), key.step, key.stream, key.k0, key.k1)[0]
         chosen = ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * dense.shape[1]).astype(np.intp)
         flipped = dense.copy()
         flipped[rows, chosen] = 1 - flipped[rows, chosen]

@@ -46,9 +46,7 @@ def minibatch(backend, problem, rows, step, epoch, weights=None):
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h, chain, rows, key(rng.HIDDEN))
     mean = backend.head(problem.work, len(who))
     for t in range(problem.k):
-        backend.conditional(
-            problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True
-        )
+        backend.conditional(problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True)
         if problem.persistent or t + 1 < problem.k:
             backend.conditional(problem.hidden, minus.v, p.W, p.c, minus.h, chain, who, key(rng.HIDDEN, t + 1))
         else:

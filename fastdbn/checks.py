@@ -46,7 +46,9 @@ def per_layer(value, name, n_layers):
 
 def layer_sizes(value, name="hidden_layer_sizes"):
     """A tuple of positive integers from an int or a non-empty sequence."""
-    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    sizes = (
+        (value,) if isinstance(value, numbers.Integral) else tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    )
     if not sizes:
         raise ValueError(f"{name}={value!r}: give a positive integer or a non-empty tuple of them")
     return tuple(integer(size, name) for size in sizes)

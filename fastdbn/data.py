@@ -1,6 +1,6 @@
 """What comes between a user's array and the visible units: the choice of unit type, scaling, and the checks of values.
 
-    inside = clip((x - shift) scale),    x = inside / scale + shift
+inside = clip((x - shift) scale),    x = inside / scale + shift
 """
 
 from typing import Any, NamedTuple

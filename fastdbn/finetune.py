@@ -100,7 +100,7 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
         checks.real(self.tol, "tol")
-        if self.early_stopping and not 0 < checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0):
+        if self.early_stopping and not checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0) > 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
         if self.max_norm is not None and checks.real(self.max_norm, "max_norm") == 0:
             raise ValueError("max_norm=0: give a positive number or None")
@@ -118,16 +118,12 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""
-        return DBN(
-            **{name: getattr(self, name) for name in _NETWORK}, n_iter=self.pretrain_iter, callback=self._layer_callback()
-        )
+        return DBN(**{name: getattr(self, name) for name in _NETWORK}, n_iter=self.pretrain_iter, callback=self._layer_callback())
 
     def _layer_callback(self):
         if self.callback is None:
             return None
-        return lambda estimator, layer, epoch, metrics: self.callback(
-            estimator=self, layer=layer, epoch=epoch, metrics=metrics
-        )
+        return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
 
     def _fit(self, X, y, sample_weight, again, epochs):
         """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit."""

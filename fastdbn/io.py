@@ -7,6 +7,7 @@ the schema, shapes, types and finiteness before anything is used.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import tempfile
@@ -97,8 +98,10 @@ def _unit_from(value):
 
 
 def _encode_params(estimator):
-    epochs = max((getattr(estimator, name, 0) or 0 for name in ("n_iter_", "max_iter") if isinstance(
-        getattr(estimator, name, 0), int)), default=0)
+    epochs = max(
+        (getattr(estimator, name, 0) or 0 for name in ("n_iter_", "max_iter") if isinstance(getattr(estimator, name, 0), int)),
+        default=0,
+    )
     return {name: _encode(value, name, epochs) for name, value in estimator.get_params(deep=False).items()}
 
 
@@ -319,7 +322,7 @@ def _build(record, tensors):
     layers = [
         _get_rbm(layer, tensors, f"layers.{i}.", scaling if i == 0 else Scaling()) for i, layer in enumerate(record["layers"])
     ]
-    for below, above in zip(layers, layers[1:], strict=False):
+    for below, above in itertools.pairwise(layers):
         if below.components_.shape[0] != above.components_.shape[1]:
             raise ValueError("sizes of neighbouring layers differ")
     state = record["state"]
@@ -346,7 +349,7 @@ def _build_network(estimator, record, tensors, scaling, layers):
     depth = sum(name.startswith("network.") and name.endswith(".W") for name in tensors)
     estimator.coefs_ = [_tensor(tensors, f"network.{i}.W", 2) for i in range(depth)]
     estimator.intercepts_ = [_tensor(tensors, f"network.{i}.c", (W.shape[1],)) for i, W in enumerate(estimator.coefs_)]
-    for below, above in zip(estimator.coefs_, estimator.coefs_[1:], strict=False):
+    for below, above in itertools.pairwise(estimator.coefs_):
         if below.shape[1] != above.shape[0]:
             raise ValueError("sizes of neighbouring layers differ")
     estimator.visible_, estimator.scaling_ = _unit_from(state["visible"]), scaling

@@ -138,7 +138,7 @@ class Network:
 
 
 def glorot(seed, layer, n_in, n_out, logistic):
-    """Initial weights for training from labels alone: uniform within sqrt(6 / (n_in + n_out)), four times that for logistic units.
+    """Initial weights for training from labels alone: uniform within sqrt(6 / (n_in + n_out)), four times that if logistic.
 
     (Glorot and Bengio 2010, equation 16; the factor for logistic units is theirs.)
     """

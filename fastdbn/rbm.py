@@ -275,7 +275,9 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._keep(State(params, velocity, None, 0, 0))
         if self.verbose:
             scaled = "as given" if scaling.scale is None else "scaled to [0, 1]" if scaling.clip else "standardised"
-            progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {get_unit(self.hidden).name}, data {scaled}")
+            progress(
+                f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {get_unit(self.hidden).name}, data {scaled}"
+            )
 
     def _keep(self, state):
         """Take a training state into the fitted attributes."""

@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
 
 def stream(purpose, layer=0, gibbs=0):
-    """The stream number of a purpose: 4 bits of purpose, 7 of layer, 20 of Gibbs step; the top bit marks the fine part of 53-bit uniforms."""
+    """The stream number: 4 bits of purpose, 7 of layer, 20 of Gibbs step; the top bit marks the fine part of uniforms."""
     return np.uint32((purpose << 27) | ((layer & 0x7F) << 20) | (gibbs & 0xFFFFF))
 
 
@@ -166,9 +166,7 @@ def seed_of(random_state):
         return int(low) | int(high) << 32
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(0, 2**64, dtype=np.uint64))
-    raise ValueError(
-        f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator"
-    )
+    raise ValueError(f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator")
 
 
 def host_generator(seed, step, stream_number):

@@ -89,9 +89,7 @@ class CPU:
     def activate(self, unit, bias, mean, states=None, rows=None, key=None):
         blocks = cpu_kernels.count_blocks(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
-        self._run(
-            cpu_kernels.activate(unit), blocks, 4 * _PASS * mean.size, group, bias, mean, states, rows, key
-        )
+        self._run(cpu_kernels.activate(unit), blocks, 4 * _PASS * mean.size, group, bias, mean, states, rows, key)
 
     def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False):
         W, transpose = _layout(W, transpose)

@@ -159,7 +159,7 @@ def conditional(unit):
 def _row_scale(scale, weight, r):
     if weight is None:
         return scale
-    else:  # noqa: RET505 - the compiler drops one branch by the type of weight
+    else:
         return scale * weight[r]
 
 

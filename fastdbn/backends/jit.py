@@ -129,7 +129,7 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes = [_Locator]  # type: ignore[list-item]
 
 
 class _Cache(caching.FunctionCache):
@@ -143,7 +143,7 @@ class _Cache(caching.FunctionCache):
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # noqa: BLE001 - a damaged pickle or object file can raise anything at all
+        except Exception:
             return None
 
     def save_overload(self, sig, data):
