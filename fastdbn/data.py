@@ -141,8 +141,8 @@ def check_groups(unit, X):
         if len(bad):
             i, g = bad[0]
             raise ValueError(
-                f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {start + i} has {sums[i, g]:g} in group "
-                f"{g}: encode each category as one column of ones and zeros"
+                f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {start + i} has {sums[i, g]:g} in "
+                f"group {g}: encode each category as one column of ones and zeros"
             )
 
 

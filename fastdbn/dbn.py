@@ -191,8 +191,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         """Let fitted layers train on with this network's present parameters."""
         if len(layers) != len(self.layers_):
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network {len(self.layers_)}: "
-                "keep the sizes, or fit anew with warm_start=False"
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network "
+                f"{len(self.layers_)}: keep the sizes, or fit anew with warm_start=False"
             )
         for old, new in zip(self.layers_, layers, strict=True):
             if new.n_components != old.components_.shape[0]:

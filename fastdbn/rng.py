@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn.scalar import ONE, TWO, cos_quarter, log, sin_quarter
+from fastdbn.scalar import HALF, ONE, TWO, cos_quarter, log, sin_quarter
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_W0, _W1 = (tuple(np.uint32(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _EIGHT, _THREE = np.uint32(8), np.uint32(3)
 _FINE = np.uint32(0x80000000)
 _UNIT_24, _UNIT_53 = np.float32(2.0**-24), 2.0**-53
 _TWO_29 = np.float64(2.0**29)
-_FOUR, _HALF = np.float32(4.0), np.float32(0.5)
+_FOUR = np.float32(4.0)
 
 HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE = range(8)
 """The purposes of noise."""
@@ -50,18 +50,31 @@ def key(seed, step, stream_number):
     return Key(np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), np.uint32(step & 0xFFFFFFFF), np.uint32(stream_number))
 
 
+def _round(c0, c1, c2, c3, k0, k1):
+    p0 = np.uint64(c0) * _M0
+    p1 = np.uint64(c2) * _M1
+    high0, high1 = np.uint32(p0 >> _SHIFT), np.uint32(p1 >> _SHIFT)
+    return np.uint32(high1 ^ c1 ^ k0), np.uint32(p1 & _LOW), np.uint32(high0 ^ c3 ^ k1), np.uint32(p0 & _LOW)
+
+
 def philox(c0, c1, c2, c3, k0, k1):
     """Ten rounds of Philox-4x32 on uint32 words; returns four uint32 words."""
-    for _ in range(10):
-        p0 = np.uint64(c0) * _M0
-        p1 = np.uint64(c2) * _M1
-        c0 = np.uint32(np.uint32(p1 >> _SHIFT) ^ c1 ^ k0)
-        c2 = np.uint32(np.uint32(p0 >> _SHIFT) ^ c3 ^ k1)
-        c1 = np.uint32(p1 & _LOW)
-        c3 = np.uint32(p0 & _LOW)
-        k0 = np.uint32(k0 + _W0)
-        k1 = np.uint32(k1 + _W1)
-    return c0, c1, c2, c3
+    # written out, for the compiler does not vectorise a loop around a loop
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[1]), np.uint32(k1 + _W1[1]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[2]), np.uint32(k1 + _W1[2]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[3]), np.uint32(k1 + _W1[3]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[4]), np.uint32(k1 + _W1[4]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[5]), np.uint32(k1 + _W1[5]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[6]), np.uint32(k1 + _W1[6]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[7]), np.uint32(k1 + _W1[7]))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[8]), np.uint32(k1 + _W1[8]))
+    return _round(c0, c1, c2, c3, np.uint32(k0 + _W0[9]), np.uint32(k1 + _W1[9]))
+
+
+def philox_word(unit, row, key):
+    """The word of one unit."""
+    return philox(np.uint32(unit // 4), row, key.step, key.stream, key.k0, key.k1)[unit % 4]
 
 
 def uniform_32(word):
@@ -74,70 +87,106 @@ def uniform_64(word, fine):
     return (np.float64(np.int32(word >> _EIGHT)) * _TWO_29 + np.float64(np.int32(fine >> _THREE))) * _UNIT_53
 
 
-def uniforms_32(out, first, last, row, key):
-    """out[first:last] = the row's uniforms of units first to last, float32; first a multiple of 4."""
-    whole = first + (last - first) // 4 * 4
-    for c in range(np.int64(first) // 4, np.int64(whole) // 4):
-        a, b, d, e = philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
+def uniforms_32(out, first, row, key):
+    """out = the row's uniforms of units first, first + 1, ...; float32; first a multiple of 4."""
+    whole = len(out) // 4
+    for c in range(whole):
+        a, b, d, e = philox(np.uint32(first // 4 + c), row, key.step, key.stream, key.k0, key.k1)
         out[4 * c] = uniform_32(a)
         out[4 * c + 1] = uniform_32(b)
         out[4 * c + 2] = uniform_32(d)
         out[4 * c + 3] = uniform_32(e)
-    if whole < last:
-        rest = philox(np.uint32(whole // 4), row, key.step, key.stream, key.k0, key.k1)
-        for j in range(whole, last):
-            out[j] = uniform_32(rest[j - whole])
+    if 4 * whole < len(out):
+        rest = philox(np.uint32(first // 4 + whole), row, key.step, key.stream, key.k0, key.k1)
+        for j in range(4 * whole, len(out)):
+            out[j] = uniform_32(rest[j - 4 * whole])
 
 
-def uniforms_64(out, first, last, row, key):
-    """out[first:last] = the row's uniforms of units first to last, float64; first a multiple of 4."""
-    for c in range(first // 4, (last + 3) // 4):
-        words = philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
-        fine = philox(np.uint32(c), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
-        for j in range(4 * c, min(4 * c + 4, last)):
-            out[j] = uniform_64(words[j - 4 * c], fine[j - 4 * c])
+def uniforms_64(out, first, row, key):
+    """out = the row's uniforms of units first, first + 1, ...; float64; first a multiple of 4."""
+    whole = len(out) // 4
+    fine_stream = np.uint32(key.stream | _FINE)
+    for c in range(whole):
+        unit = np.uint32(first // 4 + c)
+        a, b, d, e = philox(unit, row, key.step, key.stream, key.k0, key.k1)
+        p, q, r, s = philox(unit, row, key.step, fine_stream, key.k0, key.k1)
+        out[4 * c] = uniform_64(a, p)
+        out[4 * c + 1] = uniform_64(b, q)
+        out[4 * c + 2] = uniform_64(d, r)
+        out[4 * c + 3] = uniform_64(e, s)
+    if 4 * whole < len(out):
+        unit = np.uint32(first // 4 + whole)
+        rest = philox(unit, row, key.step, key.stream, key.k0, key.k1)
+        fine = philox(unit, row, key.step, fine_stream, key.k0, key.k1)
+        for j in range(4 * whole, len(out)):
+            out[j] = uniform_64(rest[j - 4 * whole], fine[j - 4 * whole])
 
 
-def uniforms(out, first, last, row, key):
-    """out[first:last] = the row's uniforms of units first to last; first a multiple of 4."""
+def uniforms(out, first, row, key):
+    """out = the row's uniforms of units first, first + 1, ... in the precision of out; first a multiple of 4."""
     if out.dtype == np.float32:
-        uniforms_32(out, first, last, row, key)
+        uniforms_32(out, first, row, key)
     else:
-        uniforms_64(out, first, last, row, key)
+        uniforms_64(out, first, row, key)
 
 
-def normals(out, first, last, row, key):
-    """out[first:last] = the row's standard normals of units first to last; first a multiple of 4."""
-    uniforms(out, first, last, row, key)
-    for j in range(first, last, 2):
-        if j + 1 < last:
-            u = out[j + 1]
-        else:
-            u = pair_uniform(out, j, row, key)
-        # 1 - u is in (0, 1], so the logarithm is finite
-        radius = np.sqrt(-TWO * log(ONE - out[j]))
-        quarter = np.floor(u * _FOUR + _HALF)
-        x = u * _FOUR - quarter
-        s, c = sin_quarter(x), cos_quarter(x)
-        turn = np.int32(quarter) & 3
-        cosine = c if turn == 0 else (-s if turn == 1 else (-c if turn == 2 else s))
-        sine = s if turn == 0 else (c if turn == 1 else (-s if turn == 2 else -c))
-        out[j] = radius * cosine
-        if j + 1 < last:
-            out[j + 1] = radius * sine
+def _uniform_32_at(out, unit, row, key):
+    return uniform_32(philox_word(unit, row, key))
 
 
-def pair_uniform(out, j, row, key):
-    """The uniform of unit j + 1 (j even), which an odd last unit needs for its pair; of the precision of out."""
-    words = philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
-    fine = philox(np.uint32(j // 4), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
+def _uniform_64_at(out, unit, row, key):
+    fine = philox(np.uint32(unit // 4), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
+    return uniform_64(philox_word(unit, row, key), fine[unit % 4])
+
+
+def uniform_at(out, unit, row, key):
+    """One unit's uniform, in the precision of the array out."""
     if out.dtype == np.float32:
-        return uniform_32(words[j % 4 + 1])
-    return uniform_64(words[j % 4 + 1], fine[j % 4 + 1])
+        return _uniform_32_at(out, unit, row, key)
+    return _uniform_64_at(out, unit, row, key)
 
 
-SHARED = (philox, uniform_32, uniform_64, uniforms_32, uniforms_64)
-"""Functions that kernels call; `uniforms`, `normals` and `pair_uniform` are chosen by precision in backends/jit.py."""
+def normal_pair(u, w):
+    """Two standard normals from two uniforms in [0, 1) (Box and Muller 1958)."""
+    radius = np.sqrt(-TWO * log(ONE - u))  # 1 - u is in (0, 1], so the logarithm is finite
+    quarter = np.floor(w * _FOUR + HALF)
+    s, c = sin_quarter(w * _FOUR - quarter), cos_quarter(w * _FOUR - quarter)
+    turn = np.int32(quarter) & 3
+    odd = (turn & 1) != 0
+    cosine, sine = s if odd else c, c if odd else s
+    cosine = -cosine if turn == 1 or turn == 2 else cosine
+    sine = -sine if turn == 2 or turn == 3 else sine
+    return radius * cosine, radius * sine
+
+
+def normals(out, first, row, key):
+    """out = the row's standard normals of units first, first + 1, ...; first a multiple of 4."""
+    uniforms(out, first, row, key)
+    pairs = len(out) // 2
+    for i in range(pairs):
+        out[2 * i], out[2 * i + 1] = normal_pair(out[2 * i], out[2 * i + 1])
+    if 2 * pairs < len(out):
+        # an odd last unit still needs the uniform of its pair
+        out[2 * pairs] = normal_pair(out[2 * pairs], uniform_at(out, first + len(out), row, key))[0]
+
+
+SHARED = (
+    _round,
+    philox,
+    philox_word,
+    uniform_32,
+    uniform_64,
+    uniforms_32,
+    uniforms_64,
+    _uniform_32_at,
+    _uniform_64_at,
+    normal_pair,
+    normals,
+)
+"""Functions that kernels call as they are."""
+
+BY_ARRAY = {uniforms: (uniforms_32, uniforms_64), uniform_at: (_uniform_32_at, _uniform_64_at)}
+"""Functions with one text for each precision of their first argument, an array."""
 
 
 def seed_of(random_state):

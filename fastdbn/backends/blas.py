@@ -98,8 +98,12 @@ def _gemm_fortran(typing, address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta,
         _call(
             builder,
             address,
-            [letter(tb), letter(ta), *sizes, reference(alpha), b, reference(ldb), a, reference(lda), reference(beta), c]
-            + [reference(ldc)],
+            [
+                *(letter(flag) for flag in (tb, ta)),
+                *sizes,
+                *(reference(alpha), b, reference(ldb), a, reference(lda)),
+                *(reference(beta), c, reference(ldc)),
+            ],
         )
         return context.get_dummy_value()
 

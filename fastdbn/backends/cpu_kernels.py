@@ -12,7 +12,7 @@ import numpy as np
 
 from fastdbn import optim, rng, scalar
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.jit import inlinable, kernel
+from fastdbn.backends.jit import inlinable, inlined, kernel
 
 ROWS, COLUMNS = 512, 256
 """A block of a layer: BLAS loses 3 to 6 % with 256 columns against the whole width, and over 10 % with 128."""
@@ -68,7 +68,7 @@ def field(first, last, blas, x, W, transpose, out):
 
 @functools.cache
 def _noise(kind):
-    def nothing(out, first, last, row, key):
+    def nothing(out, first, row, key):
         pass
 
     return {"uniform": rng.uniforms, "normal": rng.normals, "none": inlinable(nothing)}[kind]
@@ -76,7 +76,7 @@ def _noise(kind):
 
 def _prepare(unit):
     for function in (unit.mean, unit.draw, unit.cgf, unit.base, unit.slope):
-        inlinable(function)
+        inlined(function)
 
 
 @functools.cache
@@ -89,16 +89,17 @@ def activate_block(unit):
     mean_of, draw, fill = unit.mean, unit.draw, _noise(unit.noise)
 
     def single(group, bias, mean, states, rows, key, r0, r1, j0, j1):
+        b = bias[j0:j1]  # slices, for indices from zero are what the compiler vectorises
         for i in range(r0, r1):
-            m = mean[i]
+            m = mean[i, j0:j1]
             if states is None:
-                for j in range(j0, j1):
-                    m[j] = mean_of(m[j] + bias[j])
+                for j in range(len(m)):
+                    m[j] = mean_of(m[j] + b[j])
             else:
-                x = states[i]
-                fill(x, j0, j1, rows[i], key)
-                for j in range(j0, j1):
-                    s = m[j] + bias[j]
+                x = states[i, j0:j1]
+                fill(x, j0, rows[i], key)
+                for j in range(len(m)):
+                    s = m[j] + b[j]
                     mu = mean_of(s)
                     x[j] = draw(s, mu, x[j])
                     m[j] = mu
@@ -106,14 +107,14 @@ def activate_block(unit):
     def grouped(group, bias, mean, states, rows, key, r0, r1, j0, j1):
         for i in range(r0, r1):
             m = mean[i]
-            for j in range(j0, j1):
+            for j in range(len(m)):
                 m[j] += bias[j]
-            for g in range(j0, j1, group):
+            for g in range(0, len(m), group):
                 mean_of(m[g : g + group], m[g : g + group])
             if states is not None:
                 x = states[i]
-                fill(x, j0, j1, rows[i], key)
-                for g in range(j0, j1, group):
+                fill(x, 0, rows[i], key)
+                for g in range(0, len(m), group):
                     draw(m[g : g + group], x[g], x[g : g + group])
 
     return inlinable(single if unit.group == 1 else grouped)
@@ -168,18 +169,21 @@ def _side(blas, side, scale, momentum, out, i0, i1, last_block):
     """Add scale times one side to momentum times out: W[i0:i1] and b[i0:i1], and with the last block c."""
     v, h = side.v, side.h
     gemm(blas, True, False, scale, v[:, i0:i1], h, momentum, out.W[i0:i1])
-    for j in range(i0, i1):
-        out.b[j] *= momentum
+    b = out.b[i0:i1]
+    for j in range(len(b)):
+        b[j] *= momentum
     for r in range(v.shape[0]):
-        w = _row_scale(scale, side.weight, r)
-        for j in range(i0, i1):
-            out.b[j] += w * v[r, j]
+        w, x = _row_scale(scale, side.weight, r), v[r, i0:i1]
+        for j in range(len(b)):
+            b[j] += w * x[j]
     if last_block:
-        for j in range(h.shape[1]):
-            out.c[j] *= momentum
+        c = out.c
+        for j in range(len(c)):
+            c[j] *= momentum
         for r in range(h.shape[0]):
-            for j in range(h.shape[1]):
-                out.c[j] += scale * h[r, j]
+            x = h[r]
+            for j in range(len(c)):
+                c[j] += scale * x[j]
 
 
 @inlinable
@@ -223,15 +227,20 @@ def update(first, last, blas, params, velocity, plus, minus, plus_scale, minus_s
 @inlinable
 def binarise(out, threshold, sample, row, key):
     """out = 1 where out > threshold, or 1 with probability out, else 0."""
+    zero, one = out.dtype.type(0), out.dtype.type(1)
     if sample:
-        for c in range((len(out) + 3) // 4):
+        whole = len(out) // 4
+        for c in range(whole):
             words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
-            for j in range(4 * c, min(4 * c + 4, len(out))):
-                u = rng.uniform_32(words[j - 4 * c])
-                out[j] = out.dtype.type(1) if u < out[j] else out.dtype.type(0)
+            out[4 * c] = one if rng.uniform_32(words[0]) < out[4 * c] else zero
+            out[4 * c + 1] = one if rng.uniform_32(words[1]) < out[4 * c + 1] else zero
+            out[4 * c + 2] = one if rng.uniform_32(words[2]) < out[4 * c + 2] else zero
+            out[4 * c + 3] = one if rng.uniform_32(words[3]) < out[4 * c + 3] else zero
+        for j in range(4 * whole, len(out)):
+            out[j] = one if rng.uniform_32(rng.philox_word(j, row, key)) < out[j] else zero
     else:
         for j in range(len(out)):
-            out[j] = out.dtype.type(1) if out[j] > threshold else out.dtype.type(0)
+            out[j] = one if out[j] > threshold else zero
 
 
 class Preparation(NamedTuple):
@@ -393,11 +402,16 @@ def mask(first, last, x, rate, rows, key, out):
     for t in range(first, last):
         r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
         for i in range(r0, r1):
-            for c in range(j0 // 4, (j1 + 3) // 4):
-                words = rng.philox(np.uint32(c), rows[i], key.step, key.stream, key.k0, key.k1)
-                for j in range(4 * c, min(4 * c + 4, j1)):
-                    u = rng.uniform_32(words[j - 4 * c])
-                    out[i, j] = zero if u < rate else x[i, j] * kept
+            a, o = x[i, j0:j1], out[i, j0:j1]
+            whole = len(o) // 4
+            for c in range(whole):
+                words = rng.philox(np.uint32(j0 // 4 + c), rows[i], key.step, key.stream, key.k0, key.k1)
+                o[4 * c] = zero if rng.uniform_32(words[0]) < rate else a[4 * c] * kept
+                o[4 * c + 1] = zero if rng.uniform_32(words[1]) < rate else a[4 * c + 1] * kept
+                o[4 * c + 2] = zero if rng.uniform_32(words[2]) < rate else a[4 * c + 2] * kept
+                o[4 * c + 3] = zero if rng.uniform_32(words[3]) < rate else a[4 * c + 3] * kept
+            for j in range(4 * whole, len(o)):
+                o[j] = zero if rng.uniform_32(rng.philox_word(j0 + j, rows[i], key)) < rate else a[j] * kept
 
 
 @functools.cache
@@ -411,8 +425,9 @@ def backward(unit):
             r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
             field_block(blas, delta, W, True, out, r0, r1, j0, j1)
             for i in range(r0, r1):
-                for j in range(j0, j1):
-                    out[i, j] *= slope(mean[i, j])
+                o, m = out[i, j0:j1], mean[i, j0:j1]
+                for j in range(len(o)):
+                    o[j] *= slope(m[j])
 
     def run_groups(first, last, blas, group, mean, delta, W, out):
         for t in range(first, last):
@@ -442,10 +457,12 @@ def gradient(first, last, blas, x, delta, W, bias):
 
 @functools.cache
 def step(rule):
-    formula = inlinable(optim.RULES[rule])
+    formula = inlined(optim.RULES[rule])
 
     def run(first, last, p, g, m, v, hyper):
-        for i in range(first * ELEMENTS, min(last * ELEMENTS, len(p))):
+        part = slice(first * ELEMENTS, min(last * ELEMENTS, len(p)))
+        p, g, m, v = p[part], g[part], m[part], v[part]
+        for i in range(len(p)):
             p[i], m[i], v[i] = formula(p[i], g[i], m[i], v[i], hyper)
 
     return kernel(run)

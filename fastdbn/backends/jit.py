@@ -30,47 +30,45 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmat
 _COMPILED = ("scalar.py", "rng.py", "unit.py", "optim.py", "units/*.py", "backends/*.py")
 """The sources that kernels are compiled from."""
 
-_PRECISION_FREE = {"error_model": "numpy", "boundscheck": False, "fastmath": OPTIONS["fastmath"]}
+_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
+_SCALAR = _INNER | {"forceinline": True}
+# A call keeps the loop around it from being vectorised, and Philox is too long for the compiler to inline of its own accord.
 
 
 def _by_precision(generic, single, double):
     """Let kernels call `generic`: the text for the precision of its first argument."""
 
-    @overload(generic, jit_options=_PRECISION_FREE, inline="never", strict=False)
+    @overload(generic, jit_options=_SCALAR, inline="never", strict=False)
     def choose(x):
         return single if x == nbt.float32 else double
 
 
+def _by_array(generic, single, double):
+    """Let kernels call `generic`: the text for the precision of its first argument, an array; all have the same four."""
+
+    @overload(generic, jit_options=_SCALAR, inline="never", strict=False)
+    def choose(out, unit, row, key):
+        return single if out.dtype == nbt.float32 else double
+
+
 def inlinable(function):
     """Make a plain function callable from kernels; returns it."""
-    return register_jitable(**_PRECISION_FREE)(function)
+    return register_jitable(**_INNER)(function)
 
 
-for _function in (*scalar.SHARED, *rng.SHARED, rng.normals):
-    inlinable(_function)
+def inlined(function):
+    """Make a scalar formula callable from kernels, always inlined; returns it."""
+    return register_jitable(**_SCALAR)(function)
+
+
+for _function in (*scalar.SHARED, *rng.SHARED):
+    inlined(_function)
 for _generic, (_single, _double) in scalar.PRECISIONS.items():
-    inlinable(_single)
-    inlinable(_double)
+    inlined(_single)
+    inlined(_double)
     _by_precision(_generic, _single, _double)
-
-
-@overload(rng.uniforms, strict=False)
-def _uniforms(out, first, last, row, key):
-    return rng.uniforms_32 if out.dtype == nbt.float32 else rng.uniforms_64
-
-
-@overload(rng.pair_uniform, strict=False)
-def _pair_uniform(out, j, row, key):
-    def single(out, j, row, key):
-        words = rng.philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
-        return rng.uniform_32(words[j % 4 + 1])
-
-    def double(out, j, row, key):
-        words = rng.philox(np.uint32(j // 4), row, key.step, key.stream, key.k0, key.k1)
-        fine = rng.philox(np.uint32(j // 4), row, key.step, np.uint32(key.stream | rng._FINE), key.k0, key.k1)
-        return rng.uniform_64(words[j % 4 + 1], fine[j % 4 + 1])
-
-    return single if out.dtype == nbt.float32 else double
+for _generic, (_single, _double) in rng.BY_ARRAY.items():
+    _by_array(_generic, _single, _double)
 
 
 def fingerprint(function, seen=None):
@@ -129,7 +127,7 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # type: ignore[list-item]
+    _locator_classes = (_Locator,)  # type: ignore[assignment]
 
 
 class _Cache(caching.FunctionCache):
