@@ -82,7 +82,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         learning_rate=None,
         momentum=None,
         weight_decay=2e-4,
-        batch_size=100,
+        batch_size=32,
         n_iter=20,
         binarize=None,
         propagate="mean",

