@@ -67,7 +67,7 @@ class Network:
         return rng.key(self.seed, self.step, rng.stream(rng.DROPOUT, layer))
 
     def gradient(self, data, rows, target, weight, epoch):
-        """Gradients of the weighted sum of losses of some rows, into gW and gc; returns that sum."""
+        """Gradients of the weighted mean of losses of some rows, into gW and gc; returns their weighted sum."""
         b, n, p = self.backend, len(rows), self.plan.dropout
         a = b.head(self.inputs, n)
         b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
@@ -84,7 +84,7 @@ class Network:
                 means.append(a)
         output, delta = b.head(self.output, n), b.head(self.deltas[-1], n)
         b.linear(acts[-1], self.W[-1], self.c[-1], output)
-        loss = b.loss(self.plan.loss, output, target, weight, delta)
+        loss = b.loss(self.plan.loss, output, target, weight, 1.0 / n, delta)
         for layer in range(len(self.W) - 1, -1, -1):
             b.gradient(acts[layer], delta, self.gW[layer], self.gc[layer])
             if layer:
@@ -113,11 +113,10 @@ class Network:
         b, plan, total = self.backend, self.plan, 0.0
         rate = at_epoch(plan.learning_rate, epoch, "learning_rate_init")
         momentum = at_epoch(plan.momentum, epoch, "momentum")
+        target, weights, order = b.array(target[order]), b.array(weights[order]), b.array(order)
         for start in range(0, len(order), plan.batch_size):
-            rows = order[start : start + plan.batch_size]
-            n = len(rows)
-            weight = b.array(weights[rows] / n)
-            total += n * self.gradient(data, b.array(rows), b.array(target[rows]), weight, epoch)
+            batch = slice(start, start + plan.batch_size)
+            total += self.gradient(data, order[batch], target[batch], weights[batch], epoch)
             self.step += 1
             decay = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step, momentum)
             no_decay = decay._replace(weight_decay=decay.weight_decay * 0)
@@ -125,7 +124,7 @@ class Network:
                 b.step(plan.solver, self.W[layer], self.gW[layer], self.state_W[layer], decay)
                 b.step(plan.solver, self.c[layer], self.gc[layer], self.state_c[layer], no_decay)
                 if plan.max_norm is not None:
-                    b.limit_columns(self.W[layer], plan.max_norm)
+                    b.limit_columns(self.W[layer], plan.max_norm, self.gc[layer])
         return total / len(order)
 
     def finite(self):

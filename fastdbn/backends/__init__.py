@@ -161,8 +161,8 @@ class Backend(Protocol):
     def mask(self, x: Any, rate: float, rows: Any, key: Key, out: Any) -> None:
         """out = x with each unit dropped with probability rate, and those kept scaled by 1 / (1 - rate)."""
 
-    def loss(self, kind: str, output: Any, target: Any, weight: Any, delta: Any) -> float:
-        """The weighted sum of the loss of linear outputs; delta = its derivative. Kinds: "softmax", "squared"."""
+    def loss(self, kind: str, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
+        """The weighted sum of the loss of linear outputs; delta = scale times its derivative. Kinds: "softmax", "squared"."""
 
     def backward(self, unit: Unit, mean: Any, delta: Any, W: Any, out: Any) -> None:
         """out = (delta W') times the slope of the layer below, whose means are given."""
@@ -173,8 +173,8 @@ class Backend(Protocol):
     def step(self, rule: Any, p: Any, g: Any, state: tuple[Any, Any], hyper: Any) -> None:
         """One update of a parameter array by a rule of optim.py."""
 
-    def limit_columns(self, W: Any, longest: float) -> None:
-        """Scale down each column of W whose norm is above `longest` (max-norm)."""
+    def limit_columns(self, W: Any, longest: float, room: Any) -> None:
+        """Scale down each column of W whose norm is above `longest` (max-norm); room has one number for each column."""
 
 
 def get_backend(n_jobs=None, dtype="float32"):

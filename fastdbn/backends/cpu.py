@@ -44,12 +44,12 @@ class CPU:
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
     def load(self, source):
-        empty = np.empty(0, self.dtype)
+        empty = np.empty(0)
         scaled = source.scale is not None
         mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
         preparation = Preparation(
-            np.asarray(source.shift, self.dtype) if scaled else empty,
-            np.asarray(source.scale, self.dtype) if scaled else empty,
+            np.asarray(source.shift, np.float64) if scaled else empty,
+            np.asarray(source.scale, np.float64) if scaled else empty,
             bool(source.clip),
             mode,
             self.dtype.type(source.threshold if mode == 1 else 0),
@@ -141,9 +141,9 @@ class CPU:
         blocks = cpu_kernels.count_blocks(*out.shape, False)
         self._run(cpu_kernels.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
-    def loss(self, kind, output, target, weight, delta):
+    def loss(self, kind, output, target, weight, scale, delta):
         kernel = {"softmax": cpu_kernels.softmax_loss, "squared": cpu_kernels.squared_loss}[kind]
-        return kernel(output, target, weight, delta)
+        return kernel(output, target, weight, self.dtype.type(scale), delta)
 
     def backward(self, unit, mean, delta, W, out):
         blocks = cpu_kernels.count_blocks(*out.shape, unit.group != 1)
@@ -158,8 +158,8 @@ class CPU:
         p, g, m, v = (a.reshape(-1) for a in (p, g, *state))
         self._run(cpu_kernels.step(rule), -(-p.size // ELEMENTS), 2 * _PASS * p.size, p, g, m, v, hyper)
 
-    def limit_columns(self, W, longest):
-        cpu_kernels.limit_columns(W, self.dtype.type(longest), np.empty(W.shape[1], self.dtype))
+    def limit_columns(self, W, longest, room):
+        cpu_kernels.limit_columns(W, self.dtype.type(longest), room)
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
         nv, nh = problem.params.W.shape

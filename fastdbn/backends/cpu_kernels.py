@@ -244,7 +244,10 @@ def binarise(out, threshold, sample, row, key):
 
 
 class Preparation(NamedTuple):
-    """What `take` does to a row: x -> clip((x - shift) scale), then mode 0 nothing, 1 threshold, 2 sample. Empty: no scaling."""
+    """What `take` does to a row: x -> clip((x - shift) scale), then mode 0 nothing, 1 threshold, 2 sample.
+
+    shift and scale are float64, for a column far from zero loses its digits in float32; empty for no scaling.
+    """
 
     shift: Any
     scale: Any
@@ -271,11 +274,8 @@ class Sparse(NamedTuple):
 
 @inlinable
 def _prepare_row(out, preparation, row, key):
-    """Scale, clip and binarise one row in place."""
-    shift, scale, clip, mode, threshold = preparation
-    if len(scale):
-        for j in range(len(out)):
-            out[j] = (out[j] - shift[j]) * scale[j]
+    """Clip and binarise one scaled row in place."""
+    clip, mode, threshold = preparation.clip, preparation.mode, preparation.threshold
     if clip:
         zero, one = out.dtype.type(0), out.dtype.type(1)
         for j in range(len(out)):
@@ -292,8 +292,13 @@ def prepare_rows(first, last, data, rows, key, out):
     for i in range(first, last):
         row = rows[i]
         x, o = data.X[row], out[i]
-        for j in range(len(o)):
-            o[j] = x[j]
+        shift, scale = data.preparation.shift, data.preparation.scale
+        if len(scale):
+            for j in range(len(o)):
+                o[j] = (x[j] - shift[j]) * scale[j]
+        else:
+            for j in range(len(o)):
+                o[j] = x[j]
         _prepare_row(o, data.preparation, row, key)
 
 
@@ -312,6 +317,9 @@ def take_sparse(first, last, data, rows, key, out):
                 o[j] = 0
             for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
                 o[data.columns[e]] += data.values[e]
+            shift, scale = data.preparation.shift, data.preparation.scale
+            for j in range(len(scale)):
+                o[j] = (o[j] - shift[j]) * scale[j]
             _prepare_row(o, data.preparation, row, key)
 
 
@@ -469,28 +477,29 @@ def step(rule):
 
 
 @kernel
-def softmax_loss(z, target, weight, delta):
-    """Sum of weight * -log softmax(z)[target]; delta = weight (softmax(z) - one-hot). target (B,) integers."""
+def softmax_loss(z, target, weight, scale, delta):
+    """Sum of weight * -log softmax(z)[target]; delta = scale weight (softmax(z) - one-hot). target (B,) integers."""
     total = 0.0
     for i in range(z.shape[0]):
         scalar.softmax(z[i], delta[i])
         # log of the mean itself would be -inf once it underflows, so: log-sum-exp
         total += np.float64(weight[i]) * np.float64(scalar.logsumexp(z[i]) - z[i, target[i]])
+        w = scale * weight[i]
         for j in range(z.shape[1]):
-            delta[i, j] *= weight[i]
-        delta[i, target[i]] -= weight[i]
+            delta[i, j] *= w
+        delta[i, target[i]] -= w
     return total
 
 
 @kernel
-def squared_loss(z, target, weight, delta):
-    """Sum of weight * |z - target|^2 / 2; delta = weight (z - target)."""
+def squared_loss(z, target, weight, scale, delta):
+    """Sum of weight * |z - target|^2 / 2; delta = scale weight (z - target)."""
     total = 0.0
     for i in range(z.shape[0]):
         for j in range(z.shape[1]):
             d = z[i, j] - target[i, j]
             total += 0.5 * np.float64(weight[i]) * np.float64(d) * np.float64(d)
-            delta[i, j] = weight[i] * d
+            delta[i, j] = scale * weight[i] * d
     return total
 
 
