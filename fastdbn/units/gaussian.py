@@ -9,7 +9,8 @@ import numpy as np
 from fastdbn.scalar import HALF, LOG_2PI, ONE
 from fastdbn.unit import Unit
 
-_HALF_LOG_2PI = np.float32(LOG_2PI / 2)
+_HIGH = np.float32(LOG_2PI / 2)
+_LOW = np.float32(LOG_2PI / 2 - float(_HIGH))  # together they are exact in float64 and do not widen float32
 
 
 def mean(s):
@@ -25,7 +26,7 @@ def cgf(s):
 
 
 def base(x):
-    return HALF * x * x + _HALF_LOG_2PI
+    return HALF * x * x + _LOW + _HIGH
 
 
 def slope(mean):

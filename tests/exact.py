@@ -1,0 +1,66 @@
+"""Exact answers for small Bernoulli machines, by enumeration of all states."""
+
+import numpy as np
+from naive import bits, sigmoid
+
+
+class Machine:
+    """A Bernoulli-Bernoulli RBM small enough to enumerate."""
+
+    def __init__(self, nv=6, nh=4, seed=0, scale=1.0):
+        draw = np.random.default_rng(seed)
+        self.W = draw.normal(size=(nv, nh)) * scale
+        self.b, self.c = draw.normal(size=nv) * 0.5, draw.normal(size=nh) * 0.5
+        self.V, self.H = bits(nv), bits(nh)
+
+    def free_energy(self, v):
+        return -v @ self.b - np.log1p(np.exp(v @ self.W + self.c)).sum(axis=1)
+
+    def log_z(self):
+        return np.logaddexp.reduce(-self.free_energy(self.V))
+
+    def log_p(self, v):
+        return -self.free_energy(v) - self.log_z()
+
+    def p_v(self):
+        return np.exp(self.log_p(self.V))
+
+    def hidden_mean(self, v):
+        return sigmoid(v @ self.W + self.c)
+
+    def transition(self):
+        """T[v, v'] of one Gibbs step over the visible states."""
+        up = self._conditional(self.V @ self.W + self.c, self.H)
+        down = self._conditional(self.H @ self.W.T + self.b, self.V)
+        return up @ down
+
+    @staticmethod
+    def _conditional(fields, states):
+        p = sigmoid(fields)[:, None, :]
+        return np.prod(np.where(states[None] == 1, p, 1 - p), axis=2)
+
+    def moments(self, weights):
+        """(W, b, c) expectations under a distribution over visible states, hidden units by their means."""
+        h = self.hidden_mean(self.V)
+        return (self.V * weights[:, None]).T @ h, weights @ self.V, weights @ h
+
+    def gradient(self, data):
+        """The exact gradient of the mean log-likelihood of rows."""
+        return self._difference(data, self.p_v())
+
+    def cd_gradient(self, data, k):
+        """The exact expectation of the CD-k gradient for rows."""
+        return self._difference(data, self.distribution(data) @ np.linalg.matrix_power(self.transition(), k))
+
+    def distribution(self, data):
+        """The share of each visible state among rows."""
+        place = (data @ (2 ** np.arange(data.shape[1])[::-1])).astype(int)
+        return np.bincount(place, minlength=len(self.V)) / len(data)
+
+    def _difference(self, data, chain):
+        plus, minus = self.moments(self.distribution(data)), self.moments(chain)
+        return [a - b for a, b in zip(plus, minus, strict=True)]
+
+    def draw(self, n, seed):
+        """Rows drawn from p(v)."""
+        return self.V[np.random.default_rng(seed).choice(len(self.V), size=n, p=self.p_v())]

@@ -1,0 +1,239 @@
+"""Every operation of the CPU backend against the slow versions, at odd and tiny sizes, at any thread count, by both routes."""
+
+import naive
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastdbn import rng
+from fastdbn.backends import Hyper, Params, Side, Source, get_backend
+from fastdbn.optim import step_hyper
+from fastdbn.units import get_unit, softmax
+
+SIZES = [(1, 1, 1), (3, 5, 2), (7, 33, 17), (100, 270, 530)]
+TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
+BERNOULLI = get_unit("bernoulli")
+both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
+sizes = pytest.mark.parametrize("size", SIZES, ids=str)
+
+
+def arrays(dtype, *shapes, seed=0):
+    draw = np.random.default_rng(seed)
+    return [np.ascontiguousarray(draw.normal(size=shape), dtype=dtype) for shape in shapes]
+
+
+def close(a, b, dtype):
+    return np.allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@both_types
+@sizes
+@pytest.mark.parametrize("transpose", [False, True])
+def test_field(size, dtype, transpose, product_route):
+    """x W and x W', with W in either memory order."""
+    B, nv, nh = size
+    x, W = arrays(dtype, (B, nh if transpose else nv), (nv, nh))
+    expected = x.astype(float) @ (W.T if transpose else W).astype(float)
+    backend = get_backend(1, dtype)
+    for layout in (W, np.asfortranarray(W)):
+        out = backend.zeros(*expected.shape)
+        backend.field(x, layout, out, transpose)
+        assert close(out, expected, dtype)
+
+
+@both_types
+@sizes
+def test_conditional_is_field_and_activate(size, dtype):
+    """Means are right, draws compare the keyed uniforms with them, and the fused pass gives the same bits as the two."""
+    B, nv, nh = size
+    x, W, bias = arrays(dtype, (B, nv), (nv, nh), (nh,))
+    W /= np.sqrt(nv)
+    backend, rows = get_backend(1, dtype), np.random.default_rng(1).integers(0, 2**32, B, dtype=np.uint32)
+    key = rng.key(2**40 + 5, 9, rng.stream(rng.HIDDEN, 1))
+    mean, states = backend.zeros(B, nh), backend.states(BERNOULLI, B, nh)
+    backend.conditional(BERNOULLI, x, W, bias, mean, states, rows, key)
+    assert close(mean, naive.sigmoid(x.astype(float) @ W + bias), dtype)
+    few = slice(0, 5)
+    u = naive.uniforms((min(B, 5), nh), rows[few], 9, int(rng.stream(rng.HIDDEN, 1)), (5, 2**8))
+    clear = np.abs(u - mean[few]) > 1e-6
+    assert np.array_equal((u < mean[few])[clear], states[few].astype(bool)[clear])
+    again, drawn = backend.zeros(B, nh), backend.states(BERNOULLI, B, nh)
+    backend.field(x, W, again)
+    backend.activate(BERNOULLI, bias, again, drawn, rows, key)
+    assert again.tobytes() == mean.tobytes()
+    assert drawn.tobytes() == states.tobytes()
+    backend.conditional(BERNOULLI, x, W, bias, again)
+    assert again.tobytes() == mean.tobytes()
+
+
+@both_types
+@sizes
+@pytest.mark.parametrize("weighted", [False, True])
+def test_statistics_and_update(size, dtype, weighted, product_route):
+    """Both sides of the gradient, with differing numbers of rows where unweighted, and the SGD step made of them."""
+    B, nv, nh = size
+    chains = B if weighted else B + 3
+    v0, h0, vk, hk, W, b, c, dW, db, dc = arrays(
+        dtype, (B, nv), (B, nh), (chains, nv), (chains, nh), (nv, nh), (nv,), (nh,), (nv, nh), (nv,), (nh,)
+    )
+    weight = np.abs(arrays(dtype, (B,), seed=3)[0]) if weighted else None
+    backend = get_backend(1, dtype)
+    plus, minus = Side(v0, h0, weight), Side(vk, hk, weight)
+    expected = naive.statistics(*(x.astype(float) for x in (v0, h0, vk, hk)), 0.5, 0.25, weight)
+    out = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
+    backend.statistics(plus, minus, 0.5, 0.25, out)
+    for a, e in zip(out, expected, strict=True):
+        assert close(a, e, dtype)
+    params, velocity = Params(W.copy(), b.copy(), c.copy()), Params(dW.copy(), db.copy(), dc.copy())
+    backend.update(params, velocity, plus, minus, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+    for p, d, old, old_d, g, decay in zip(params, velocity, (W, b, c), (dW, db, dc), expected, (0.01, 0, 0), strict=True):
+        new, new_d = naive.update(old.astype(float), old_d.astype(float), g, 0.1, 0.9, decay)
+        assert close(p, new, dtype)
+        assert close(d, new_d, dtype)
+
+
+@both_types
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8", "int64", "bool", "csr", "int16"])
+@pytest.mark.parametrize("threshold", [None, 0.4, "sample"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_take(kind, threshold, scaled, dtype):
+    """Rows of any kind of data, scaled, clipped and binarised; the source is left as it was."""
+    draw = np.random.default_rng(2)
+    dense = draw.integers(0, 2, (40, 7)) if kind != "float64" else draw.random((40, 7))
+    X = sparse.csr_matrix(dense.astype(np.float64)) if kind == "csr" else dense.astype(kind)
+    before = X.copy()
+    shift, scale = (draw.normal(size=7) * 0.1, draw.random(7) * 2) if scaled else (None, None)
+    backend = get_backend(1, dtype)
+    rows = draw.integers(0, 40, 11).astype(np.uint32)
+    out = backend.zeros(11, 7)
+    key = rng.key(11, 3, rng.stream(rng.DATA))
+    backend.take(backend.load(Source(X, shift, scale, scaled, threshold)), rows, key, out)
+    expected = np.asarray(dense, float)[rows]
+    if scaled:
+        expected = np.clip((expected - shift) * scale, 0, 1)
+    expected = expected.astype(dtype)
+    if threshold == "sample":
+        expected = naive.uniforms((11, 7), rows, 3, int(key.stream), (11, 0)) < expected
+    elif threshold is not None:
+        expected = expected > threshold
+    assert np.allclose(out, expected, atol=1e-6)
+    assert (X != before).sum() == 0
+
+
+@both_types
+@sizes
+def test_losses_and_rows(size, dtype):
+    """Losses with their derivatives, row weights, products, norms and log normalisers."""
+    B, n, _ = size
+    backend = get_backend(1, dtype)
+    z, t, w = arrays(dtype, (B, n), (B, n), (B,))
+    w = np.abs(w)
+    target = np.random.default_rng(0).integers(0, n, B)
+    delta = backend.zeros(B, n)
+    for kind, answer in (("softmax", target), ("squared", t)):
+        loss = backend.loss(kind, z, answer, w, 0.5, delta)
+        expected, slope = getattr(naive, f"{kind}_loss")(z.astype(float), answer, w.astype(float))
+        assert np.isclose(loss, expected, rtol=1e-4 if dtype == "float32" else 1e-11, atol=1e-6)
+        assert close(delta, 0.5 * slope, dtype)
+    out = np.empty(B)
+    backend.dot(z, t[0], out)
+    assert close(out, z.astype(float) @ t[0], dtype)
+    backend.dot(z, t, out)
+    assert close(out, (z.astype(float) * t).sum(axis=1), dtype)
+    backend.cgf(BERNOULLI, t[0], z.copy(), out)
+    assert close(out, np.logaddexp(0, z.astype(float) + t[0]).sum(axis=1), dtype)
+    backend.base(get_unit("gaussian"), z, out)
+    assert close(out, (0.5 * z.astype(float) ** 2 + 0.5 * np.log(2 * np.pi)).sum(axis=1), dtype)
+    assert np.isclose(backend.norm(z), np.linalg.norm(z.astype(float)))
+    scaled = z.copy()
+    backend.scale_rows(scaled, w)
+    assert close(scaled, z * w[:, None], dtype)
+
+
+@both_types
+@sizes
+def test_back_propagation_operations(size, dtype, product_route):
+    """backward, gradient and linear against their formulas."""
+    B, n_in, n_out = size
+    backend = get_backend(1, dtype)
+    x, delta, W, bias = arrays(dtype, (B, n_in), (B, n_out), (n_in, n_out), (n_out,))
+    mean = naive.sigmoid(x.astype(float)).astype(dtype)
+    out = backend.zeros(B, n_in)
+    backend.backward(BERNOULLI, mean, delta, W, out)
+    m = mean.astype(float)
+    assert close(out, (delta.astype(float) @ W.T) * m * (1 - m), dtype)
+    gW, gb, z = backend.zeros(n_in, n_out), backend.zeros(n_out), backend.zeros(B, n_out)
+    backend.gradient(x, delta, gW, gb)
+    assert close(gW, x.astype(float).T @ delta, dtype)
+    assert close(gb, delta.sum(axis=0, dtype=float), dtype)
+    backend.linear(x, W, bias, z)
+    assert close(z, x.astype(float) @ W + bias, dtype)
+
+
+@both_types
+@sizes
+def test_mask(size, dtype):
+    """Dropout drops where the keyed uniform is under the rate and scales what it keeps."""
+    B, n, _ = size
+    backend, rows = get_backend(1, dtype), np.arange(B, dtype=np.uint32)
+    x, key, out = arrays(dtype, (B, n))[0], rng.key(4, 2, rng.stream(rng.DROPOUT, 1)), backend.zeros(B, n)
+    backend.mask(x, 0.3, rows, key, out)
+    u = naive.uniforms((min(B, 4), n), rows[:4], 2, int(key.stream), (4, 0))
+    assert close(out[:4], np.where(u < np.float32(0.3), 0, x[:4] / 0.7), dtype)
+
+
+@both_types
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_step(rule, dtype):
+    """Three steps of each rule."""
+    backend = get_backend(1, dtype)
+    p, g, m, v = arrays(dtype, (70, 1000), (70, 1000), (70, 1000), (70, 1000))
+    m[:], v[:] = 0, 0
+    q, qm, qv = p.astype(float), m.astype(float), v.astype(float)
+    for t in (1, 2, 3):
+        backend.step(rule, p, g, (m, v), step_hyper(dtype, rule, 0.01, 0.1, t))
+        if rule == "sgd":
+            q, qm = naive.sgd(q, g, qm, 0.01, 0.9, 0.1)
+        else:
+            q, qm, qv = naive.adam(q, g.astype(float), qm, qv, t, 0.01, 0.1)
+    assert np.allclose(p, q, rtol=1e-4, atol=1e-5)
+
+
+@both_types
+def test_max_norm(dtype):
+    """Long columns are shortened to the bound, short ones are left."""
+    W = arrays(dtype, (9, 5))[0]
+    norms = np.linalg.norm(W, axis=0)
+    bound = float(np.median(norms))
+    expected = W * np.minimum(1, bound / norms)
+    get_backend(1, dtype).limit_columns(W, bound, np.empty(5, dtype))
+    assert close(W, expected, dtype)
+
+
+@both_types
+@pytest.mark.parametrize("unit", [BERNOULLI, get_unit("gaussian"), softmax(5)], ids=["bernoulli", "gaussian", "softmax"])
+def test_same_bits_at_any_thread_count(unit, dtype, split_everything):
+    """Operations with many blocks give the same bytes on 1, 2, 3 and 8 threads."""
+    B, nv, nh = 1100, 300, 530
+    x, W, b, c = arrays(dtype, (B, nv), (nv, nh), (nv,), (nh,))
+    results = []
+    for threads in (1, 2, 3, 8):
+        backend = get_backend(threads, dtype)
+        rows, key = np.arange(B, dtype=np.uint32), rng.key(1, 2, 3)
+        mean, states = backend.zeros(B, nh), backend.zeros(B, nh)
+        backend.conditional(unit, x, W, c, mean, states, rows, key)
+        params = Params(W.copy(), b.copy(), c.copy())
+        velocity = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
+        backend.update(params, velocity, Side(x, mean, None), Side(x, states, None), 0.1, 0.1, Hyper(0.1, 0.9, 1e-3))
+        below = backend.zeros(B, nv)
+        backend.backward(BERNOULLI, x, mean, W, below)
+        backend.mask(mean, 0.4, rows, key, states)
+        results.append(b"".join(a.tobytes() for a in (mean, states, *params, *velocity, below)))
+    assert results.count(results[0]) == 4
+
+
+def test_arguments():
+    """Bad n_jobs and dtype are named."""
+    for bad, match in (({"n_jobs": 0}, "n_jobs=0"), ({"n_jobs": 1.5}, "n_jobs=1.5"), ({"dtype": "float16"}, "dtype='float16'")):
+        with pytest.raises(ValueError, match=match):
+            get_backend(**bad)

@@ -1,0 +1,138 @@
+"""Contrastive divergence against exact expectations, and the fused minibatches against the composed ones."""
+
+import numpy as np
+import pytest
+from exact import Machine
+
+from fastdbn import RBM, cd, rng
+from fastdbn.backends import Params, Source, get_backend
+from fastdbn.backends.cpu import CPU
+from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn.units import get_unit
+
+BERNOULLI = get_unit("bernoulli")
+
+
+def problem_of(machine, data, k, persistent=False, chains=None, seed=5):
+    """A `Problem` with a machine's parameters, in float64."""
+    backend = get_backend(1, "float64")
+    params = Params(machine.W, machine.b, machine.c)
+    n = len(data) if chains is None else len(chains)
+    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(data)), len(data), None, 0, seed)
+    settings = Settings(k, persistent, n, 0.1, 0.0, 0.0, len(data), 1)
+    zero = Params(*(np.zeros_like(x) for x in params))
+    return backend, make_problem(backend, layer, State(params, zero, chains, 0, 0), settings)
+
+
+def mean_gradient(backend, problem, n, repeats, weights=None):
+    """Mean and standard error of the gradient over minibatches with fixed weights."""
+    rows, found = np.arange(n, dtype=np.uint32), []
+    out = Params(*(np.zeros_like(x) for x in problem.params))
+    for step in range(repeats):
+        sides = cd.minibatch(backend, problem, rows, step, 0, weights)
+        backend.statistics(*sides, out)
+        found.append(np.concatenate([x.ravel() for x in out]))
+    found = np.array(found)
+    return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(repeats)
+
+
+def flat(gradient):
+    return np.concatenate([np.ravel(x) for x in gradient])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_cd_gradient_has_its_exact_expectation(k):
+    """The mean over draws against the enumerated k-step transition matrix, within 5 standard errors in every entry."""
+    machine = Machine(6, 4, seed=1, scale=3.0)
+    data = np.tile(machine.V[[3, 17, 40, 41, 60]], (400, 1))
+    backend, problem = problem_of(machine, data, k)
+    mean, error = mean_gradient(backend, problem, len(data), 60)
+    exact = flat(machine.cd_gradient(data, k))
+    assert (np.abs(mean - exact) < 5 * error + 1e-12).all()
+    if k == 1:
+        # short chains are biased, so the test above tells CD-1 from the likelihood's own gradient
+        assert np.abs(exact - flat(machine.gradient(data))).max() > 5 * error.max()
+
+
+def test_pcd_gradient_at_equilibrium_is_the_exact_gradient():
+    """Chains that start exactly at p(v, h), weights fixed: the mean of the PCD gradient is that of the log-likelihood."""
+    machine = Machine(6, 4, seed=2)
+    data = machine.V[[1, 2, 3, 30, 62]]
+    n = 4000
+    v = machine.draw(n, seed=3)
+    chains = (np.random.default_rng(4).random((n, 4)) < machine.hidden_mean(v)).astype(float)
+    found = []
+    for seed in range(40):
+        v = machine.draw(n, seed=100 + seed)
+        chains = (np.random.default_rng(seed).random((n, 4)) < machine.hidden_mean(v)).astype(float)
+        backend, problem = problem_of(machine, data, 2, True, chains, seed)
+        found.append(mean_gradient(backend, problem, len(data), 2)[0])
+    found = np.array(found)
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    exact = flat(machine.gradient(data))
+    assert (np.abs(found.mean(axis=0) - exact) < 5 * error + 1e-12).all()
+    assert np.abs(exact).max() > 20 * error.max()
+
+
+def test_chains_at_equilibrium_stay():
+    """Chains begun exactly at p(v) are at p(v) after Gibbs steps: chi-square of the visible states within its noise."""
+    machine, n = Machine(6, 4, seed=5), 100_000
+    rbm = RBM(4, visible="bernoulli", dtype="float64", n_iter=0, random_state=0).fit(machine.V)
+    rbm.components_[:] = machine.W.T
+    rbm.intercept_visible_[:], rbm.intercept_hidden_[:] = machine.b, machine.c
+    for start, stays in ((machine.draw(n, seed=6), True), (machine.V[np.zeros(n, int)], False)):
+        v = rbm.gibbs(start, n_steps=3 if stays else 1)
+        expected = n * machine.p_v()
+        counts = n * machine.distribution(v)
+        chi_square = ((counts - expected) ** 2 / expected).sum()
+        freedom = len(machine.V) - 1
+        assert (chi_square < freedom + 5 * np.sqrt(2 * freedom)) == stays
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("visible", ["bernoulli", "gaussian", "softmax"])
+@pytest.mark.parametrize("binarize", [None, 0.5, "sample"])
+def test_fused_equals_composed(visible, persistent, k, binarize, monkeypatch):
+    """Whole minibatches in one call give the bytes of the composed operations; the last batch is short."""
+    draw = np.random.default_rng(7)
+    X = np.eye(9)[draw.integers(0, 9, 47)] if visible == "softmax" else draw.random((47, 9))
+    options = {"n_components": 6, "visible": visible, "k": k, "persistent": persistent, "binarize": binarize, "n_iter": 2}
+    options |= {"batch_size": 10, "n_chains": 13 if persistent else None, "random_state": 1, "n_jobs": 1}
+    calls = []
+    fused = CPU.cd_steps
+    monkeypatch.setattr(CPU, "cd_steps", lambda *a: calls.append(fused(*a)) or calls[-1])
+    one = RBM(**options).fit(X)
+    assert calls == [True, True]
+    monkeypatch.setattr(CPU, "cd_steps", lambda *a: False)
+    two = RBM(**options).fit(X)
+    for name in ("components_", "intercept_hidden_", "intercept_visible_"):
+        assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_weights_are_repeats_in_expectation(persistent):
+    """Rows weighted 0, 1 and 3 have the expected gradient of rows left out, taken once and three times."""
+    machine = Machine(6, 4, seed=8)
+    data, times = machine.V[[5, 9, 33, 50]], np.array([0, 1, 3, 2])
+    n = 500
+    weighted, repeated = np.tile(data, (n, 1)), np.tile(np.repeat(data, times, axis=0), (n, 1))
+    weights = np.tile(times / times.mean(), n)
+    results = []
+    for rows, w in ((weighted, weights), (repeated, None)):
+        chains = np.zeros((len(rows), 4)) if persistent else None
+        backend, problem = problem_of(machine, rows, 1, persistent, chains)
+        results.append(mean_gradient(backend, problem, len(rows), 60, w))
+    (a, error_a), (b, error_b) = results
+    assert (np.abs(a - b) < 5 * np.hypot(error_a, error_b) + 1e-12).all()
+
+
+def test_noise_is_keyed_by_row_not_by_place():
+    """A row's draws are the same in whatever minibatch, and beside whatever rows, it is."""
+    machine = Machine(6, 4, seed=9)
+    data = machine.draw(20, seed=1)
+    backend, problem = problem_of(machine, data, 1)
+    whole = cd.minibatch(backend, problem, np.arange(20, dtype=np.uint32), 3, 0)[1].v.copy()
+    part = cd.minibatch(backend, problem, np.array([7, 2], dtype=np.uint32), 3, 0)[1].v.copy()
+    assert np.array_equal(part, whole[[7, 2]])
+    assert rng.stream(rng.HIDDEN) != rng.stream(rng.VISIBLE)

@@ -1,0 +1,228 @@
+"""Fine-tuning: gradients against finite differences, and the manners of classifier and regressor."""
+
+import numpy as np
+import pytest
+
+from fastdbn import DBNClassifier, DBNRegressor, DivergenceError
+from fastdbn.backends import Source, get_backend
+from fastdbn.network import Network, Plan
+from fastdbn.units import get_unit
+
+FAST = {"hidden_layer_sizes": (24, 16), "pretrain_iter": 2, "max_iter": 10, "random_state": 0}
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared"])
+@pytest.mark.parametrize("hidden", ["bernoulli", "gaussian", "softmax"])
+@pytest.mark.parametrize("dropout", [(0.0, 0.0, 0.0), (0.2, 0.5, 0.3)])
+def test_gradient_against_finite_differences(loss, hidden, dropout):
+    """Every entry of every gradient, with the dropout masks of the step held fixed."""
+    draw, B, sizes = np.random.default_rng(0), 7, (5, 4, 6, 3)
+    coefs = [draw.normal(size=s) for s in zip(sizes, sizes[1:], strict=False)]
+    intercepts = [draw.normal(size=n) for n in sizes[1:]]
+    X, weight = draw.random((B, 5)), draw.random(B) + 0.5
+    target = draw.integers(0, 3, B) if loss == "softmax" else draw.normal(size=(B, 3))
+    backend = get_backend(1, "float64")
+    plan = Plan(loss, "sgd", 0.1, 0.9, 0.0, dropout, None, B)
+    data, rows = backend.load(Source(X)), np.arange(B, dtype=np.uint32)
+
+    def value(which, i, change):
+        parts = [[c.copy() for c in coefs], [c.copy() for c in intercepts]]
+        parts[which[0]][which[1]].ravel()[i] += change
+        net = Network(backend, get_unit("bernoulli"), [get_unit(hidden)] * 2, *parts, plan, seed=3)
+        return net.gradient(data, rows, target, weight, 0) / B, net
+
+    _, net = value((0, 0), 0, 0.0)
+    for kind, gradients in ((0, net.gW), (1, net.gc)):
+        for layer, gradient in enumerate(gradients):
+            for i in range(gradient.size):
+                up, down = (value((kind, layer), i, step)[0] for step in (1e-6, -1e-6))
+                assert abs((up - down) / 2e-6 - gradient.ravel()[i]) < 1e-7
+
+
+def test_classifier_learns_digits(digits):
+    """Well above what guessing or a linear model of few rows gives, with every solver; probabilities are consistent."""
+    X, y = digits
+    for options in ({}, {"solver": "sgd"}, {"pretrain": False}, {"propagate": "sample", "binarize": "sample"}):
+        model = DBNClassifier((64,), pretrain_iter=5, max_iter=20, random_state=0, **options).fit(X[:1200], y[:1200])
+        assert model.score(X[1200:], y[1200:]) > 0.88
+    p = model.predict_proba(X[:50])
+    assert np.allclose(p.sum(axis=1), 1)
+    assert np.allclose(np.log(p), model.predict_log_proba(X[:50]))
+    assert np.array_equal(model.classes_[p.argmax(axis=1)], model.predict(X[:50]))
+    assert len(model.history_["loss"]) == model.n_iter_ == 20
+
+
+@pytest.mark.parametrize(
+    "labels", [["ham", "spam", "eggs"], [True, False, True], [-5, 7, 100], [1.0, 2.0, 3.0]], ids=["text", "bool", "int", "float"]
+)
+def test_labels_come_back_as_they_were(labels, digits):
+    """Whatever type labels have, predictions and classes_ have it too."""
+    X, y = digits[0][:200], np.array(labels)[digits[1][:200] % 3]
+    model = DBNClassifier(**FAST).fit(X, y)
+    assert model.predict(X).dtype == y.dtype
+    assert set(model.predict(X)) <= set(labels)
+    assert np.array_equal(model.classes_, np.unique(y))
+
+
+def test_weights_of_rows_and_classes(digits):
+    """Weighting one class up moves predictions to it; a dict and "balanced" are taken."""
+    X, y = digits[0][:400], (digits[1][:400] == 3).astype(int)
+    options = FAST | {"max_iter": 3}
+
+    def share(weight=None, **more):
+        return DBNClassifier(**options, **more).fit(X, y, sample_weight=weight).predict_proba(X)[:, 1].mean()
+
+    plain = share()
+    assert share(np.where(y == 1, 20.0, 1.0)) > plain + 0.02
+    assert share(class_weight="balanced") > plain + 0.02
+    assert share(class_weight={0: 1.0, 1: 20.0}) > plain + 0.02
+
+
+def test_early_stopping_restores_the_best(digits):
+    """The weights kept are those of the best validation score, not the last."""
+    X, y = digits[0][:500], digits[1][:500]
+    kept = {}
+
+    def callback(estimator, layer, epoch, metrics):
+        if layer == "fine-tuning":
+            kept[epoch] = (metrics["validation_score"], [w.copy() for w in estimator.coefs_])
+
+    model = DBNClassifier(**(FAST | {"max_iter": 60}), early_stopping=True, n_iter_no_change=4, callback=callback).fit(X, y)
+    best = max(kept, key=lambda epoch: (kept[epoch][0], -epoch))
+    assert all(np.array_equal(a, b) for a, b in zip(model.coefs_, kept[best][1], strict=True))
+    assert model.n_iter_ == len(kept) < 60
+    assert model.history_["validation_score"] == [score for score, _ in kept.values()]
+
+
+def test_partial_fit(digits):
+    """Without a fit it needs classes and starts at random; after a fit it goes on with that network."""
+    X, y = digits[0][:300], digits[1][:300]
+    fresh = DBNClassifier(**FAST)
+    with pytest.raises(ValueError, match="classes=None"):
+        fresh.partial_fit(X, y)
+    for _ in range(15):
+        fresh.partial_fit(X[y < 8], y[y < 8], classes=np.arange(10))
+    assert fresh.dbn_ is None
+    assert fresh.n_iter_ == 15
+    assert fresh.score(X[y < 8], y[y < 8]) > 0.8
+    with pytest.raises(ValueError, match="labels that the fit did not have"):
+        fresh.partial_fit(X, y + 5)
+    with pytest.raises(ValueError, match="classes="):
+        fresh.partial_fit(X, y, classes=[1, 2])
+    fitted = DBNClassifier(**FAST).fit(X, y)
+    before = fitted.coefs_[0].copy()
+    fitted.partial_fit(X, y)
+    assert fitted.n_iter_ == 11
+    assert 0 < np.abs(fitted.coefs_[0] - before).max() < 1
+
+
+def test_pretraining_is_where_fine_tuning_starts(digits):
+    """With no epochs of fine-tuning the weights are the DBN's; dbn_ keeps them, and generates, after fine-tuning."""
+    X, y = digits[0][:300], digits[1][:300]
+    start = DBNClassifier(**(FAST | {"max_iter": 0})).fit(X, y)
+    tuned = DBNClassifier(**FAST).fit(X, y)
+    for i, rbm in enumerate(tuned.dbn_.layers_):
+        assert np.array_equal(rbm.components_.T, start.coefs_[i])
+        assert not np.array_equal(rbm.components_.T, tuned.coefs_[i])
+    assert tuned.sample(3, 5).shape == (3, 64)
+    assert tuned.transform(X).shape == (300, 16)
+    assert tuned.transform(X, layer=0).shape == (300, 24)
+    with pytest.raises(ValueError, match="pretrain=True"):
+        DBNClassifier(**FAST, pretrain=False).fit(X, y).sample()
+
+
+def test_regression(digits):
+    """Several outputs of different scales come back on their own, and are not constants."""
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(500, 5))
+    Y = np.column_stack([1000 + 50 * X[:, 0], 1e-3 * np.sin(X[:, 1]), np.full(500, 7.0)])
+    model = DBNRegressor((64,), max_iter=60, random_state=0).fit(X[:400], Y[:400])
+    predicted = model.predict(X[400:])
+    assert predicted.shape == (100, 3)
+    for j in (0, 1):
+        residual = ((predicted[:, j] - Y[400:, j]) ** 2).mean() / Y[400:, j].var()
+        assert residual < 0.3
+    assert np.allclose(predicted[:, 2], 7, atol=0.5)
+    single = DBNRegressor((8,), max_iter=2, random_state=0).fit(X, Y[:, 0])
+    assert single.predict(X).shape == (500,)
+    assert np.isfinite(single.score(X, Y[:, 0]))
+    again = DBNRegressor((8,), random_state=0)
+    for _ in range(3):
+        again.partial_fit(X, Y)
+    assert again.predict(X).shape == (500, 3)
+
+
+def test_max_norm_dropout_and_schedules(digits):
+    """The bound holds for every unit; rates may differ by layer; a list and a callable say the same."""
+    X, y = digits[0][:300], digits[1][:300]
+    model = DBNClassifier(**FAST, max_norm=0.7, dropout=(0.1, 0.2, 0.3)).fit(X, y)
+    assert max(np.linalg.norm(W, axis=0).max() for W in model.coefs_) < 0.7 + 1e-5
+    a = DBNClassifier(**FAST, learning_rate_init=[0.01, 0.001]).fit(X, y)
+    b = DBNClassifier(**FAST, learning_rate_init=lambda epoch: 0.01 if epoch == 0 else 0.001).fit(X, y)
+    assert a.coefs_[0].tobytes() == b.coefs_[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_layer_sizes", (0,)),
+        ("solver", "lbfgs"),
+        ("alpha", -1),
+        ("dropout", 1.0),
+        ("dropout", (0.1, 0.2)),
+        ("max_norm", 0),
+        ("max_iter", -1),
+        ("pretrain_iter", -1),
+        ("learning_rate_init", "adaptive"),
+        ("early_stopping", True),
+        ("n_iter_no_change", 0),
+        ("tol", np.nan),
+        ("class_weight", "even"),
+        ("k", 0),
+    ],
+)
+def test_bad_parameters_are_named(name, value, digits):
+    """A ValueError that names the argument."""
+    options = FAST | {name: value}
+    if name == "early_stopping":
+        options["validation_fraction"] = 1.5
+        name = "validation_fraction"
+    with pytest.raises(ValueError, match=name):
+        DBNClassifier(**options).fit(digits[0][:50], digits[1][:50])
+
+
+def test_bad_targets(digits):
+    """One class, missing or too few targets, NaN."""
+    X, y = digits[0][:50], digits[1][:50]
+    with pytest.raises(ValueError, match="one class"):
+        DBNClassifier(**FAST).fit(X, np.zeros(50))
+    with pytest.raises(ValueError, match="50 rows"):
+        DBNClassifier(**FAST).fit(X, y[:20])
+    with pytest.raises(ValueError, match="y contains NaN"):
+        DBNRegressor(**FAST).fit(X, np.where(y == 1, np.nan, y))
+    with pytest.raises(ValueError, match="requires y"):
+        DBNRegressor(**FAST).fit(X, None)
+
+
+def test_divergence(digits):
+    """The error names epoch and remedy; the weights are those of the last good epoch."""
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    model = DBNRegressor(
+        (8,), hidden="gaussian", pretrain=False, solver="sgd", learning_rate_init=[1e-3, 1e8], max_iter=9, random_state=0
+    )
+    with pytest.raises(DivergenceError, match="epoch 2.*learning_rate_init"):
+        model.fit(X, X[:, 0] ** 2)
+    assert model.n_iter_ == 1
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_warm_start(digits):
+    """A second fit goes on from the first; other sizes are refused."""
+    X, y = digits[0][:300], digits[1][:300]
+    model = DBNClassifier(**FAST, warm_start=True).fit(X, y)
+    loss = model.history_["loss"][-1]
+    model.fit(X, y)
+    assert model.n_iter_ == 20
+    assert model.history_["loss"][-1] < loss
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        model.set_params(hidden_layer_sizes=(5,)).fit(X, y)

@@ -1,0 +1,549 @@
+"""The RBM as an estimator: what it accepts and refuses, what fits promise, and that it learns."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+
+import fastdbn
+from fastdbn import RBM
+from fastdbn.units import softmax
+
+PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
+
+
+def bits(model):
+    """The bytes of all parameters, to compare exactly."""
+    return b"".join(np.ascontiguousarray(getattr(model, name)).tobytes() for name in PARAMETERS)
+
+
+def binary(n=61, width=12, seed=0):
+    """Two noisy prototypes: data with something to learn."""
+    draw = np.random.default_rng(seed)
+    prototypes = draw.integers(0, 2, (2, width))
+    X = prototypes[draw.integers(0, 2, n)] ^ (draw.random((n, width)) < 0.1)
+    return X.astype(np.float32)
+
+
+def small(**more):
+    return RBM(**{"n_components": 7, "n_iter": 3, "batch_size": 20, "random_state": 0} | more)
+
+
+# ---- fit, partial_fit, warm_start
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"persistent": True, "n_chains": 13}, {"binarize": "sample", "k": 2}], ids=["cd", "pcd", "sample"]
+)
+def test_passes_one_by_one_are_the_fit(more):
+    """Orders and noise are keyed by epoch and step, so n calls of partial_fit, and warm starts, give the bits of one fit."""
+    X = binary()
+    whole = small(**more).fit(X)
+    parts = small(**more)
+    for _ in range(3):
+        parts.partial_fit(X)
+    warm = small(**more, warm_start=True).set_params(n_iter=1).fit(X).set_params(n_iter=2).fit(X)
+    assert bits(parts) == bits(warm) == bits(whole)
+    assert parts.n_iter_ == warm.n_iter_ == 3
+    assert [len(values) for values in warm.history_.values()] == [3, 3, 3]
+    assert set(whole.history_) == {"reconstruction_error", "update_ratio", "seconds"}
+
+
+def test_fit_starts_anew():
+    """Without warm_start a second fit must forget the first, its feature count too."""
+    model = small().fit(binary(seed=1))
+    assert bits(model.fit(binary(width=9))) == bits(small().fit(binary(width=9)))
+
+
+def test_partial_fit_takes_batches_of_any_size():
+    """Streams end with short batches; the first batch fixes unit and scaling for all."""
+    X = np.random.default_rng(0).normal(3.0, 2.0, (64, 5))
+    model = small().partial_fit(X[:50])
+    scaling = model.scaling_
+    model.partial_fit(X[50:63]).partial_fit(X[63:])
+    assert model.visible_ == "gaussian" and model.n_iter_ == 3
+    assert model.scaling_ is scaling and np.isfinite(model.components_).all()
+
+
+def test_warm_start_uses_the_present_parameters():
+    """Going on with another learning rate is what warm starts are for; rate 0 must change nothing but decay and momentum."""
+    X = binary()
+    model = small(warm_start=True).fit(X)
+    before = bits(model)
+    assert bits(model.set_params(learning_rate=0.0, momentum=0.0).fit(X)) == before
+    assert bits(model.set_params(learning_rate=0.2).fit(X)) != before
+
+
+def test_no_epochs_gives_the_initial_parameters():
+    """Weights are N(0, 0.01^2), hidden biases 0, visible biases the smoothed logit of the columns' means."""
+    X = binary(n=400, width=40)
+    model = small(n_components=60, n_iter=0).fit(X)
+    W = model.components_
+    # the standard error of a standard deviation from n normals is sigma / sqrt(2 n); five of them
+    assert abs(W.std() - 0.01) < 5 * 0.01 / np.sqrt(2 * W.size) and abs(W.mean()) < 5 * 0.01 / np.sqrt(W.size)
+    p = (X.sum(axis=0, dtype=np.float64) + 0.5) / (len(X) + 1)
+    np.testing.assert_allclose(model.intercept_visible_, np.log(p / (1 - p)), rtol=1e-5, atol=1e-6)
+    assert not model.intercept_hidden_.any() and model.n_iter_ == 0
+
+
+# ---- data
+
+
+@pytest.mark.parametrize("kind", ["dense", "csr", "memmap", "fortran"])
+@pytest.mark.parametrize("more", [{}, {"scale": "standard", "visible": "gaussian"}], ids=["as given", "standardised"])
+def test_data_are_never_modified(kind, more, tmp_path):
+    """Scaling or binarising in place would corrupt the user's data, or fail on a read-only map."""
+    X = binary()
+    if kind == "csr":
+        X = sparse.csr_matrix(X)
+        before = [x.copy() for x in (X.data, X.indices, X.indptr)]
+    elif kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        before, X = X, np.load(tmp_path / "X.npy", mmap_mode="r")
+    else:
+        X = np.asfortranarray(X) if kind == "fortran" else X
+        X.flags.writeable = False
+        before = X.copy()
+    model = small(**more).fit(X).partial_fit(X)
+    for use in (model.transform, model.reconstruct, model.gibbs, model.score_samples):
+        use(X)
+    if kind == "csr":
+        assert all((a == b).all() for a, b in zip(before, (X.data, X.indices, X.indptr), strict=True))
+    else:
+        assert (np.asarray(X) == before).all()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "int64", "int32", "float64", "float16", "csr", "csc", "csr-uint8", "list", "fortran"])
+def test_the_type_of_the_input_does_not_matter(kind):
+    """The same values in another container must give the same bits: kernels read each type by themselves."""
+    X = binary()
+    convert = {
+        "csr": sparse.csr_matrix,
+        "csc": sparse.csc_matrix,
+        "csr-uint8": lambda X: sparse.csr_matrix(X.astype(np.uint8)),
+        "list": np.ndarray.tolist,
+        "fortran": np.asfortranarray,
+    }
+    other = convert.get(kind, lambda X: X.astype(kind))(X)
+    expected, model = small().fit(X), small().fit(other)
+    assert bits(model) == bits(expected)
+    for method in ("transform", "reconstruct", "score_samples"):
+        assert getattr(model, method)(other).tobytes() == getattr(expected, method)(X).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "unit"),
+    [
+        (0, 1, "auto", "bernoulli"),
+        (0.2, 0.9, "none", "bernoulli"),
+        (0, 1, "standard", "gaussian"),
+        (0, 255, "auto", "gaussian"),
+        (-0.1, 1, "auto", "gaussian"),
+        (0, 255, "minmax", "bernoulli"),
+        (-5, 5, "none", "gaussian"),
+    ],
+)
+def test_automatic_unit(low, high, scale, unit):
+    """The wrong unit for the data's range fits nonsense; what was chosen must be visible."""
+    X = np.random.default_rng(0).uniform(low, high, (50, 4))
+    X[0], X[1] = low, high
+    assert small(scale=scale).fit(X).visible_ == unit
+
+
+def test_verbose_says_what_was_chosen(capsys):
+    """A choice made for the user must be told, and progress belongs to stderr."""
+    small(verbose=1).fit(binary() * 9)
+    out, err = capsys.readouterr()
+    assert out == "" and "gaussian" in err and "standardised" in err
+    assert [f"epoch {i}/3" in err for i in (1, 2, 3)] == [True] * 3
+
+
+def test_minmax_and_standard_scaling():
+    """Scaling inside the estimator is that of the formulas, and a fit on data scaled by hand is the same fit."""
+    X = np.random.default_rng(0).uniform(-3, 8, (50, 4))
+    X[:, 2] = 5.0  # a constant column must not divide by zero
+    low, width = X.min(axis=0), np.where(np.ptp(X, axis=0) > 0, np.ptp(X, axis=0), 1)
+    model, by_hand = small(scale="minmax", dtype="float64").fit(X), small(dtype="float64").fit((X - low) / width)
+    np.testing.assert_allclose(model.transform(X), by_hand.transform((X - low) / width), rtol=1e-9)
+    far = np.full((1, 4), 100.0)
+    edge = np.where([True, True, False, True], X.max(axis=0), far)
+    assert (model.transform(far) == model.transform(edge)).all(), "later values are clipped to the range of the fit data"
+    model = small(dtype="float64").fit(X)
+    assert model.visible_ == "gaussian"
+    std = np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+    by_hand = small(dtype="float64", visible="gaussian").fit((X - X.mean(axis=0)) / std)
+    np.testing.assert_allclose(model.transform(X), by_hand.transform((X - X.mean(axis=0)) / std), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", ["minmax", "standard"])
+def test_results_are_on_the_scale_of_the_data(scale):
+    """Samples and reconstructions that stay on the inner scale are useless to the user."""
+    X = np.random.default_rng(0).normal([100.0, -20.0, 0.5], [9.0, 3.0, 0.1], (80, 3))
+    model = small(scale=scale, n_iter=2).fit(X)
+    for Y in (model.reconstruct(X), model.sample(200, n_steps=5, mean=True), model.gibbs(X)):
+        assert (np.abs(Y.mean(axis=0) - X.mean(axis=0)) < 2 * np.ptp(X, axis=0)).all()
+    assert (np.abs(model.reconstruct(X).mean(axis=0) - X.mean(axis=0)) < X.std(axis=0)).all()
+
+
+# ---- refusals
+
+
+def with_value(value):
+    X = binary().astype(np.float64)
+    X[4, 3] = value
+    return X
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "score_samples", "reconstruct", "gibbs"])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix], ids=["dense", "csr"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(value, method, container):
+    """One NaN in the data would spread to all parameters in one minibatch."""
+    model = small(n_iter=1).fit(binary())
+    with pytest.raises(ValueError, match="NaN" if np.isnan(value) else "infinity"):
+        getattr(model, method)(container(with_value(value)))
+
+
+def test_range_of_an_explicit_unit():
+    """The most common mistake, bytes given to Bernoulli units, gets the message that says what to do."""
+    X = np.random.default_rng(0).integers(0, 200, (50, 5)).astype(np.uint8)
+    X[7, 3] = 255
+    message = "visible='bernoulli' needs values in [0, 1]; column 3 has max 255: divide by 255 or use scale='minmax'"
+    for data in (X, sparse.csr_matrix(X)):
+        with pytest.raises(ValueError) as error:
+            small(visible="bernoulli").fit(data)
+        assert str(error.value) == message
+    with pytest.raises(ValueError, match=r"column 1 has min -2: use scale='minmax'"):
+        small(visible="bernoulli").fit(np.array([[0.0, -2.0, 1.0], [1.0, 0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("again", ["partial_fit", "fit"])
+def test_range_of_later_data(again):
+    """A unit chosen for the first data must not meet data that it cannot have."""
+    model = small(warm_start=True).fit(binary())
+    before = bits(model)
+    with pytest.raises(ValueError, match="column 3 has max 7"):
+        getattr(model, again)(with_value(7.0))
+    assert bits(model) == before
+
+
+def test_softmax_visible_units_need_one_of_k():
+    """Rows that are no categories have no meaning for softmax units."""
+    X = np.eye(3)[np.random.default_rng(0).integers(0, 3, (30, 2))].reshape(30, 6)
+    model = small(visible=softmax(3)).fit(X)
+    assert (model.sample(5, n_steps=3).reshape(5, 2, 3).sum(axis=2) == 1).all()
+    X[4, :3] = 1
+    with pytest.raises(ValueError, match="row 4 has 3 in group 0"):
+        small(visible=softmax(3)).fit(X)
+    with pytest.raises(ValueError, match="multiple of 3 columns; X has 5"):
+        small(visible=softmax(3)).fit(X[:, :5])
+
+
+def test_shapes_are_refused():
+    """Wrong widths and empty input must be said, not run into a kernel."""
+    model = small().fit(binary())
+    for method in ("transform", "partial_fit", "score_samples", "gibbs", "reconstruct"):
+        with pytest.raises(ValueError, match="X has 5 features, but RBM is expecting 12"):
+            getattr(model, method)(np.zeros((3, 5)))
+    for X in (np.zeros((0, 4)), np.zeros((4, 0))):
+        with pytest.raises(ValueError, match=r"0 (sample|feature)"):
+            small().fit(X)
+    with pytest.raises(ValueError, match="2D"):
+        small().fit(np.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("n_components", x) for x in (0, -1, 2.5, "8", None, True)),
+        *(("visible", x) for x in ("binary", None, 3)),
+        *(("hidden", x) for x in ("auto", None, 3)),
+        *(("scale", x) for x in ("max", None, 3)),
+        *(("k", x) for x in (0, 1.5, None)),
+        ("persistent", "yes"),
+        *(("n_chains", x) for x in (0, "8")),
+        *(("learning_rate", x) for x in (-0.1, np.nan, np.inf, "fast", [])),
+        *(("momentum", x) for x in (-0.1, "high", [])),
+        *(("weight_decay", x) for x in (-0.1, None, "l2", [])),
+        *(("batch_size", x) for x in (0, 2.5, "auto")),
+        *(("n_iter", x) for x in (-1, 2.5, None)),
+        *(("binarize", x) for x in ("mean", np.nan)),
+        *(("n_jobs", x) for x in (0, 1.5, "all")),
+        *(("dtype", x) for x in ("float16", int, None)),
+        *(("random_state", x) for x in ("seed", 1.5)),
+        ("callback", 3),
+    ],
+)
+def test_unknown_parameter_values(name, value):
+    """An error must name the argument and its value, before anything is fitted."""
+    model = small(**{name: value})
+    with pytest.raises(ValueError, match=name) as error:
+        model.fit(binary())
+    assert str(value) in str(error.value)
+    assert not hasattr(model, "components_")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.ones(60), np.ones((61, 1)), -np.ones(61), np.zeros(61), np.full(61, np.nan)],
+    ids=["short", "2d", "negative", "zero", "nan"],
+)
+def test_bad_sample_weights(weights):
+    """Weights that are no weights must be refused by name."""
+    with pytest.raises(ValueError, match="sample_weight"):
+        small().fit(binary(), sample_weight=weights)
+
+
+@pytest.mark.parametrize(("method", "name"), [("sample", "n_samples"), ("sample", "n_steps"), ("gibbs", "n_steps")])
+@pytest.mark.parametrize("value", [0, 1.5, "2"])
+def test_bad_arguments_of_sampling(method, name, value):
+    """As for parameters: name the argument."""
+    X = binary()
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        getattr(small(n_iter=0).fit(X), method)(*([X] if method == "gibbs" else []), **{name: value})
+
+
+# ---- schedules, weights, callbacks
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "momentum", "weight_decay"])
+def test_schedules(name):
+    """A list and a callable of the epoch (from 0) are the same schedule; a list's last value holds on."""
+    X, values = binary(), [0.3, 0.1, 0.05]
+    listed = small(n_iter=4, **{name: values}).fit(X)
+    called = small(n_iter=4, **{name: lambda epoch: values[min(epoch, 2)]}).fit(X)
+    assert bits(listed) == bits(called)
+    assert bits(listed) == bits(small(n_iter=4, **{name: np.array(values)}).fit(X))
+    assert bits(listed) != bits(small(n_iter=4, **{name: values[0]}).fit(X))
+
+
+def test_default_schedules():
+    """None is the unit's customary rate and the ramp 0.5 for five epochs, then 0.9, also where a fit is continued."""
+    X = binary()
+    assert bits(small(n_iter=7).fit(X)) == bits(small(n_iter=7, learning_rate=0.1, momentum=[0.5] * 5 + [0.9]).fit(X))
+    gauss = {"n_iter": 2, "visible": "gaussian"}
+    assert bits(small(**gauss).fit(X)) == bits(small(**gauss, learning_rate=0.005).fit(X))
+
+
+def test_a_schedule_that_turns_bad_names_the_epoch():
+    """The first value cannot vouch for the later ones."""
+    with pytest.raises(ValueError, match="learning_rate is -1 at epoch 2"):
+        small(learning_rate=[0.1, 0.1, -1]).fit(binary())
+
+
+def test_weight_decay_shrinks_weights_alone():
+    """With a rate of 1 and decay d, the step adds -d W to the gradient's and leaves the biases' as they are."""
+    X = binary()
+    more = {"n_iter": 1, "batch_size": 61, "learning_rate": 1.0, "momentum": 0.0, "dtype": "float64"}
+    start, free, decayed = (
+        small(**more | extra).fit(X) for extra in ({"n_iter": 0}, {"weight_decay": 0.0}, {"weight_decay": 0.5})
+    )
+    np.testing.assert_allclose(decayed.components_, free.components_ - 0.5 * start.components_, rtol=1e-9, atol=1e-12)
+    assert (decayed.intercept_visible_ == free.intercept_visible_).all()
+    assert (decayed.intercept_hidden_ == free.intercept_hidden_).all()
+
+
+def test_sample_weights():
+    """Their scale must not matter, equal ones must be none, and rows of weight zero must not be learned from."""
+    X = binary()
+    plain = small().fit(X)
+    weights = np.random.default_rng(1).uniform(0.5, 2, len(X))
+    np.testing.assert_allclose(small().fit(X, sample_weight=np.ones(len(X))).components_, plain.components_, atol=1e-6)
+    a, b = (small().fit(X, sample_weight=w) for w in (weights, 4 * weights))
+    np.testing.assert_allclose(a.components_, b.components_, atol=1e-6)
+    assert not np.allclose(a.components_, plain.components_, atol=1e-4)
+    Y = X.copy()
+    Y[40:] = 1 - Y[40:]
+    keep = (np.arange(len(X)) < 40).astype(float)
+    a, b = (small(persistent=True).fit(x, sample_weight=keep) for x in (X, Y))
+    np.testing.assert_allclose(a.components_, b.components_, atol=1e-6)
+
+
+def test_callback():
+    """Called after every epoch with the keywords promised; StopIteration ends the fit as if it had been that short."""
+    calls = []
+
+    def callback(*, estimator, layer, epoch, metrics):
+        calls.append((epoch, layer, estimator.n_iter_))
+        assert set(metrics) >= {"reconstruction_error", "update_ratio", "seconds"}
+        assert all(np.isfinite(value) for value in metrics.values())
+        if epoch == 2:
+            raise StopIteration
+
+    model = small(n_iter=5, callback=callback).fit(binary())
+    assert calls == [(1, 0, 1), (2, 0, 2)] and model.n_iter_ == 2
+    assert bits(model) == bits(small(n_iter=2).fit(binary()))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interruption_leaves_the_last_good_parameters(error):
+    """Ctrl-C after an hour must not lose the hour; the model can be used and trained on."""
+
+    def callback(estimator, epoch, **_):
+        if epoch == 2:
+            raise error
+
+    model = small(n_iter=5, callback=callback)
+    with pytest.raises(error):
+        model.fit(binary())
+    assert bits(model) == bits(small(n_iter=2).fit(binary()))
+    assert model.transform(binary()).shape == (61, 7)
+    assert bits(model.set_params(callback=None, warm_start=True, n_iter=1).fit(binary())) == bits(small().fit(binary()))
+
+
+def test_divergence():
+    """A fit that leaves the finite numbers says in which epoch and what to do, and keeps the last good parameters."""
+    X = np.random.default_rng(0).normal(size=(200, 10))
+    good = []
+
+    def callback(estimator, epoch, **_):
+        good.append(bits(estimator))
+
+    more = {"n_iter": 40, "learning_rate": [0.001, 0.001] + [1e20] * 9, "momentum": 0.9, "hidden": "gaussian"}
+    model = small(callback=callback, visible="gaussian", **more)
+    with pytest.raises(fastdbn.DivergenceError, match=r"diverged in epoch \d+ of layer 1.*smaller learning_rate") as error:
+        model.fit(X)
+    assert issubclass(fastdbn.DivergenceError, ArithmeticError)
+    assert f"epoch {model.n_iter_ + 1} " in str(error.value) and model.n_iter_ >= 2
+    assert bits(model) == good[-1]
+    assert np.isfinite(model.components_).all() and np.isfinite(model.transform(X)).all()
+
+
+# ---- parameters and noise
+
+
+def test_written_parameters_are_used():
+    """components_ is a C-contiguous array (n_components, n_features) that users may write or replace."""
+    X = binary()
+    model = small().fit(X)
+    assert model.components_.shape == (7, 12) and model.components_.flags.c_contiguous and model.components_.flags.writeable
+    draw = np.random.default_rng(0)
+    model.components_[:] = draw.normal(size=(7, 12))
+    model.intercept_hidden_ = draw.normal(size=7)  # float64: taken in the model's precision
+    field = X @ model.components_.T.astype(np.float64) + model.intercept_hidden_
+    np.testing.assert_allclose(model.transform(X), 1 / (1 + np.exp(-field)), atol=2e-6)
+    free = -X @ model.intercept_visible_.astype(np.float64) - np.logaddexp(0, field).sum(axis=1)
+    np.testing.assert_allclose(model.free_energy(X), free, rtol=1e-5)
+    assert (model.score_samples(X) == -model.free_energy(X)).all()
+    down = model.transform(X).astype(np.float64) @ model.components_ + model.intercept_visible_
+    np.testing.assert_allclose(model.reconstruct(X), 1 / (1 + np.exp(-down)), atol=2e-6)
+    model.set_params(warm_start=True, n_iter=1, learning_rate=0.0, momentum=0.0)
+    before = model.components_.copy()
+    assert (model.fit(X).components_ == before).all(), "training goes on from what was written"
+
+
+def test_binarize():
+    """None takes probabilities as they are, a number is a threshold, "sample" draws with each value as its probability."""
+    X = np.random.default_rng(0).random((80, 6)).astype(np.float32)
+    hard = (X > 0.4).astype(np.float32)
+    thresholded = small(binarize=0.4).fit(X)
+    assert bits(thresholded) == bits(small().fit(hard))
+    assert (thresholded.transform(X) == small().fit(hard).transform(hard)).all()
+    assert bits(small(binarize=0.4).fit(sparse.csr_matrix(X))) == bits(thresholded)
+    assert bits(small(binarize="sample").fit(hard)) == bits(small().fit(hard)), "zeros and ones are drawn as they are"
+    sampled = small(binarize="sample").fit(X)
+    assert bits(sampled) != bits(small().fit(X))
+    assert (sampled.transform(X) == small(binarize=None).fit(X).set_params().transform(X)).all() is not True
+    plain = clone(sampled).set_params(binarize=None, n_iter=0).fit(X)
+    for name in PARAMETERS:
+        setattr(plain, name, getattr(sampled, name))
+    assert (plain.transform(X) == sampled.transform(X)).all(), "outside of training the probabilities are taken"
+
+
+@pytest.mark.parametrize("n_chains", [1, 9, 20, 50])
+def test_persistent_chains_of_any_number(n_chains):
+    """The chains are not the rows: their number is free, and they go on over short batches and epochs."""
+    X = binary()
+    model = small(persistent=True, n_chains=n_chains, n_iter=60, learning_rate=0.05).fit(X)
+    assert np.isfinite(model.components_).all()
+    if n_chains >= 20:
+        independent = small(n_iter=0).fit(X)
+        assert model.transform(X).std(axis=0).max() > 0.3 > independent.transform(X).std(axis=0).max()
+    if n_chains == 20:
+        assert bits(small(persistent=True, n_chains=20).fit(X)) == bits(small(persistent=True).fit(X)), "None is batch_size"
+
+
+def test_random_state_kinds():
+    """Every kind gives one 64-bit seed; generators move on, ints do not, and None is anew each time."""
+    X = binary()
+
+    def fit(state):
+        return small(n_iter=1, random_state=state).fit(X)
+
+    assert bits(fit(3)) == bits(fit(np.int64(3))) == bits(fit(3 + 2**64)) != bits(fit(4))
+    assert bits(fit(2**40)) != bits(fit(0)), "the upper half of the seed counts"
+    for make in (np.random.RandomState, np.random.default_rng):
+        state = make(5)
+        first, second = fit(state), fit(state)
+        assert bits(first) == bits(fit(make(5))) != bits(second)
+        assert bits(fit(first.seed_)) == bits(first)
+    assert bits(fit(None)) != bits(fit(None))
+
+
+def test_precisions_agree():
+    """float32 and float64 draw the same noise, so after an epoch they differ by rounding, but for rare flips of a draw."""
+    X = binary(n=100)
+    one, two = (small(n_iter=1, dtype=dtype).fit(X) for dtype in ("float32", "float64"))
+    assert one.components_.dtype == one.transform(X).dtype == np.float32
+    assert two.components_.dtype == two.transform(X).dtype == np.float64
+    # a flipped draw moves a weight by at most learning_rate / batch_size = 0.005; none is expected here
+    np.testing.assert_allclose(one.components_, two.components_, atol=1e-5)
+
+
+def test_sampling():
+    """Shapes, states in the unit's support, means inside; the given state repeats, none goes on."""
+    X = binary()
+    model = small(n_iter=30).fit(X)
+    V = model.sample(11, n_steps=4, random_state=1)
+    assert V.shape == (11, 12) and V.dtype == np.float32 and set(np.unique(V)) <= {0, 1}
+    assert (V == model.sample(11, n_steps=4, random_state=1)).all()
+    assert (V != model.sample(11, n_steps=4, random_state=2)).any()
+    M = model.sample(11, n_steps=4, random_state=1, mean=True)
+    assert ((M > 0) & (M < 1)).all() and M.shape == (11, 12)
+    assert (model.sample(50, n_steps=2) != model.sample(50, n_steps=2)).any()
+    assert (model.gibbs(X, random_state=1) == model.gibbs(X, random_state=1)).all()
+    assert (model.gibbs(X) != model.gibbs(X)).any()
+    assert model.gibbs(X, n_steps=3).shape == X.shape and set(np.unique(model.gibbs(X))) <= {0, 1}
+    assert (V[:5] == model.sample(5, n_steps=4, random_state=1)).all(), "a chain does not depend on how many run beside it"
+
+
+def test_samples_follow_the_model():
+    """Long chains must have the visible means of the exact distribution, by enumeration of the 2^6 states."""
+    model = small(n_components=4, n_iter=20, dtype="float64").fit(binary(width=6))
+    states = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+    p = np.exp(model.score_samples(states))
+    p /= p.sum()
+    n = 4000
+    mean = model.sample(n, n_steps=200, random_state=0).mean(axis=0)
+    exact = p @ states
+    assert (np.abs(mean - exact) < 5 * np.sqrt(exact * (1 - exact) / n) + 1e-9).all()
+
+
+# ---- learning
+
+
+def bars_and_stripes():
+    """The 14 distinct 3x3 images whose rows, or whose columns, are constant."""
+    patterns = np.array(list(itertools.product([0.0, 1.0], repeat=3)))
+    rows = np.repeat(patterns, 3, axis=1)
+    columns = np.tile(patterns, (1, 3))
+    return np.unique(np.concatenate([rows, columns]), axis=0)
+
+
+@pytest.mark.parametrize("more", [{"k": 2}, {"persistent": True}], ids=["cd", "pcd"])
+def test_learns_bars_and_stripes(more):
+    """The exact log-likelihood, by enumeration, must rise far above that of independent bits: else nothing is learned."""
+    images = bars_and_stripes()
+    assert images.shape == (14, 9)
+    X = np.tile(images, (10, 1)).astype(np.float32)
+    model = small(n_components=16, n_iter=300, batch_size=14, learning_rate=0.1, weight_decay=1e-4, **more).fit(X)
+    states = np.array(list(itertools.product([0.0, 1.0], repeat=9)))
+    log_z = np.logaddexp.reduce(model.score_samples(states))
+    likelihood = model.score_samples(images).mean() - log_z
+    p = images.mean(axis=0)
+    baseline = (p * np.log(p) + (1 - p) * np.log(1 - p)).sum()
+    best = -np.log(14)
+    assert baseline < -6.2 and best > -2.7
+    assert likelihood > (baseline + best) / 2
