@@ -22,6 +22,13 @@ def real(value, name, least=0.0, below=np.inf):
     raise ValueError(f"{name}={value!r}: give a finite number of at least {least:g}{top}")
 
 
+def flag(value, name):
+    """True or False, or a ValueError."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name}={value!r}: give True or False")
+
+
 def schedule(value, name):
     """A number, callable or list that `at_epoch` accepts, checked at epoch 0."""
     at_epoch(value, 0, name)

@@ -114,6 +114,8 @@ class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         checks.choice(self.solver, "solver", ("sgd", "adam"))
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
+        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", len(sizes)):
+            checks.integer(epochs_, "pretrain_iter", 0)
         checks.real(self.tol, "tol")
         if self.early_stopping and not checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0) > 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")

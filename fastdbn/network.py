@@ -89,9 +89,8 @@ class Network:
             b.gradient(acts[layer], delta, self.gW[layer], self.gc[layer])
             if layer:
                 below = b.head(self.deltas[layer - 1], n)
-                b.backward(self.units[layer - 1], means[layer - 1], delta, self.W[layer], below)
-                if p[layer]:
-                    b.mask(below, p[layer], rows, self._key(layer), below)
+                key = self._key(layer)
+                b.backward(self.units[layer - 1], means[layer - 1], delta, self.W[layer], below, p[layer], rows, key)
                 delta = below
         return loss
 

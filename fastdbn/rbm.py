@@ -225,7 +225,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
             checks.integer(self.k, "k"),
-            bool(self.persistent),
+            checks.flag(self.persistent, "persistent"),
             n_chains,
             self.learning_rate,
             momentum,

@@ -1,5 +1,7 @@
 """Fine-tuning: gradients against finite differences, and the manners of classifier and regressor."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ FAST = {"hidden_layer_sizes": (24, 16), "pretrain_iter": 2, "max_iter": 10, "ran
 def test_gradient_against_finite_differences(loss, hidden, dropout):
     """Every entry of every gradient, with the dropout masks of the step held fixed."""
     draw, B, sizes = np.random.default_rng(0), 7, (5, 4, 6, 3)
-    coefs = [draw.normal(size=s) for s in zip(sizes, sizes[1:], strict=False)]
+    coefs = [draw.normal(size=s) for s in itertools.pairwise(sizes)]
     intercepts = [draw.normal(size=n) for n in sizes[1:]]
     X, weight = draw.random((B, 5)), draw.random(B) + 0.5
     target = draw.integers(0, 3, B) if loss == "softmax" else draw.normal(size=(B, 3))
@@ -210,7 +212,7 @@ def test_divergence(digits):
     model = DBNRegressor(
         (8,), hidden="gaussian", pretrain=False, solver="sgd", learning_rate_init=[1e-3, 1e8], max_iter=9, random_state=0
     )
-    with pytest.raises(DivergenceError, match="epoch 2.*learning_rate_init"):
+    with pytest.raises(DivergenceError, match=r"epoch 2.*learning_rate_init"):
         model.fit(X, X[:, 0] ** 2)
     assert model.n_iter_ == 1
     assert np.isfinite(model.predict(X)).all()

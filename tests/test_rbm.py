@@ -115,7 +115,9 @@ def test_data_are_never_modified(kind, more, tmp_path):
         assert (np.asarray(X) == before).all()
 
 
-@pytest.mark.parametrize("kind", ["uint8", "bool", "int64", "int32", "float64", "float16", "csr", "csc", "csr-uint8", "list", "fortran"])
+@pytest.mark.parametrize(
+    "kind", ["uint8", "bool", "int64", "int32", "float64", "float16", "csr", "csc", "csr-uint8", "list", "fortran"]
+)
 def test_the_type_of_the_input_does_not_matter(kind):
     """The same values in another container must give the same bits: kernels read each type by themselves."""
     X = binary()
@@ -322,7 +324,7 @@ def test_schedules(name):
 def test_default_schedules():
     """None is the unit's customary rate and the ramp 0.5 for five epochs, then 0.9, also where a fit is continued."""
     X = binary()
-    assert bits(small(n_iter=7).fit(X)) == bits(small(n_iter=7, learning_rate=0.1, momentum=[0.5] * 5 + [0.9]).fit(X))
+    assert bits(small(n_iter=7).fit(X)) == bits(small(n_iter=7, learning_rate=0.05, momentum=[0.5] * 5 + [0.9]).fit(X))
     gauss = {"n_iter": 2, "visible": "gaussian"}
     assert bits(small(**gauss).fit(X)) == bits(small(**gauss, learning_rate=0.005).fit(X))
 
@@ -445,7 +447,6 @@ def test_binarize():
     assert bits(small(binarize="sample").fit(hard)) == bits(small().fit(hard)), "zeros and ones are drawn as they are"
     sampled = small(binarize="sample").fit(X)
     assert bits(sampled) != bits(small().fit(X))
-    assert (sampled.transform(X) == small(binarize=None).fit(X).set_params().transform(X)).all() is not True
     plain = clone(sampled).set_params(binarize=None, n_iter=0).fit(X)
     for name in PARAMETERS:
         setattr(plain, name, getattr(sampled, name))
@@ -456,11 +457,11 @@ def test_binarize():
 def test_persistent_chains_of_any_number(n_chains):
     """The chains are not the rows: their number is free, and they go on over short batches and epochs."""
     X = binary()
-    model = small(persistent=True, n_chains=n_chains, n_iter=60, learning_rate=0.05).fit(X)
+    options = {"persistent": True, "n_chains": n_chains, "momentum": 0.0, "learning_rate": 0.1}
+    model, start = small(n_iter=60, **options).fit(X), small(n_iter=0, **options).fit(X)
     assert np.isfinite(model.components_).all()
-    if n_chains >= 20:
-        independent = small(n_iter=0).fit(X)
-        assert model.transform(X).std(axis=0).max() > 0.3 > independent.transform(X).std(axis=0).max()
+    # some hidden unit tells the two prototypes apart
+    assert model.transform(X).std(axis=0).max() > 0.2 > start.transform(X).std(axis=0).max()
     if n_chains == 20:
         assert bits(small(persistent=True, n_chains=20).fit(X)) == bits(small(persistent=True).fit(X)), "None is batch_size"
 
@@ -532,13 +533,15 @@ def bars_and_stripes():
     return np.unique(np.concatenate([rows, columns]), axis=0)
 
 
-@pytest.mark.parametrize("more", [{"k": 2}, {"persistent": True}], ids=["cd", "pcd"])
+@pytest.mark.parametrize("more", [{"k": 2}, {"persistent": True, "n_chains": 100}], ids=["cd", "pcd"])
 def test_learns_bars_and_stripes(more):
     """The exact log-likelihood, by enumeration, must rise far above that of independent bits: else nothing is learned."""
     images = bars_and_stripes()
     assert images.shape == (14, 9)
     X = np.tile(images, (10, 1)).astype(np.float32)
-    model = small(n_components=16, n_iter=300, batch_size=14, learning_rate=0.1, weight_decay=1e-4, **more).fit(X)
+    rate = [0.1 * (1 - epoch / 600) for epoch in range(600)]
+    options = {"n_components": 16, "n_iter": 600, "batch_size": 28, "learning_rate": rate, "momentum": 0.5, "weight_decay": 1e-4}
+    model = small(**options, **more).fit(X)
     states = np.array(list(itertools.product([0.0, 1.0], repeat=9)))
     log_z = np.logaddexp.reduce(model.score_samples(states))
     likelihood = model.score_samples(images).mean() - log_z

@@ -22,7 +22,7 @@ def test_there_are_examples():
     assert len(EXAMPLES) >= 3
 
 
-@pytest.mark.parametrize("line", [x for x in re.findall(r"^fastdbn (.*)$", TEXT, re.M)])
+@pytest.mark.parametrize("line", re.findall(r"^fastdbn (.*)$", TEXT, re.M))
 def test_commands_parse(line):
     """Every command line of the README is one that the parser takes."""
     from fastdbn.cli import build_parser

@@ -83,9 +83,7 @@ def test_normals(dtype):
 
 def test_streams_do_not_collide():
     """Layer, purpose and Gibbs step name a stream uniquely, and none is another's fine part."""
-    names = {
-        int(rng.stream(p, layer, gibbs)) for p in range(9) for layer in (0, 1, 63, 127) for gibbs in (0, 1, 5, 2**20 - 1)
-    }
+    names = {int(rng.stream(p, layer, gibbs)) for p in range(9) for layer in (0, 1, 63, 127) for gibbs in (0, 1, 5, 2**20 - 1)}
     assert len(names) == 9 * 4 * 4
     assert len(names | {x | 0x80000000 for x in names}) == 2 * len(names)
 

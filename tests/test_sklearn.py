@@ -2,7 +2,6 @@
 
 import pickle
 
-import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits

@@ -164,8 +164,10 @@ class Backend(Protocol):
     def loss(self, kind: str, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
         """The weighted sum of the loss of linear outputs; delta = scale times its derivative. Kinds: "softmax", "squared"."""
 
-    def backward(self, unit: Unit, mean: Any, delta: Any, W: Any, out: Any) -> None:
-        """out = (delta W') times the slope of the layer below, whose means are given."""
+    def backward(
+        self, unit: Unit, mean: Any, delta: Any, W: Any, out: Any, rate: float = 0.0, rows: Any = ..., key: Key = ...
+    ) -> None:
+        """out = (delta W'), masked as `mask` does where rate is not 0, times the slope of the layer below at its means."""
 
     def gradient(self, x: Any, delta: Any, W: Any, bias: Any) -> None:
         """Weight and bias gradients of one layer: W = x' delta, bias = column sums of delta."""

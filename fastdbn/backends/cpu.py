@@ -9,6 +9,7 @@ from fastdbn.backends.cpu_kernels import COLUMNS, ELEMENTS, ROWS_TAKEN, Dense, P
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 """Host types that `take` reads as they are; others are converted once."""
+_NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
@@ -145,10 +146,12 @@ class CPU:
         kernel = {"softmax": cpu_kernels.softmax_loss, "squared": cpu_kernels.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
-    def backward(self, unit, mean, delta, W, out):
+    def backward(self, unit, mean, delta, W, out, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
         blocks = cpu_kernels.count_blocks(*out.shape, unit.group != 1)
         group, work = unit.group_size(out.shape[1]), 2 * out.size * delta.shape[1]
-        self._run(cpu_kernels.backward(unit), blocks, work, self._blas, group, mean, delta, W, out)
+        self._run(
+            cpu_kernels.backward(unit), blocks, work, self._blas, group, mean, delta, W, self.dtype.type(rate), rows, key, out
+        )
 
     def gradient(self, x, delta, W, bias):
         blocks = cpu_kernels.count_blocks(1, W.shape[0], False)

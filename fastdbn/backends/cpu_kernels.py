@@ -402,45 +402,54 @@ def square_sum(x):
     return total
 
 
-@kernel
-def mask(first, last, x, rate, rows, key, out):
+@inlinable
+def mask_block(x, rate, rows, key, out, r0, r1, j0, j1):
     """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate)."""
     zero, one = x.dtype.type(0), x.dtype.type(1)
     kept = one / (one - rate)
+    for i in range(r0, r1):
+        a, o = x[i, j0:j1], out[i, j0:j1]
+        whole = len(o) // 4
+        for c in range(whole):
+            words = rng.philox(np.uint32(j0 // 4 + c), rows[i], key.step, key.stream, key.k0, key.k1)
+            o[4 * c] = zero if rng.uniform_32(words[0]) < rate else a[4 * c] * kept
+            o[4 * c + 1] = zero if rng.uniform_32(words[1]) < rate else a[4 * c + 1] * kept
+            o[4 * c + 2] = zero if rng.uniform_32(words[2]) < rate else a[4 * c + 2] * kept
+            o[4 * c + 3] = zero if rng.uniform_32(words[3]) < rate else a[4 * c + 3] * kept
+        for j in range(4 * whole, len(o)):
+            o[j] = zero if rng.uniform_32(rng.philox_word(j0 + j, rows[i], key)) < rate else a[j] * kept
+
+
+@kernel
+def mask(first, last, x, rate, rows, key, out):
     for t in range(first, last):
         r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
-        for i in range(r0, r1):
-            a, o = x[i, j0:j1], out[i, j0:j1]
-            whole = len(o) // 4
-            for c in range(whole):
-                words = rng.philox(np.uint32(j0 // 4 + c), rows[i], key.step, key.stream, key.k0, key.k1)
-                o[4 * c] = zero if rng.uniform_32(words[0]) < rate else a[4 * c] * kept
-                o[4 * c + 1] = zero if rng.uniform_32(words[1]) < rate else a[4 * c + 1] * kept
-                o[4 * c + 2] = zero if rng.uniform_32(words[2]) < rate else a[4 * c + 2] * kept
-                o[4 * c + 3] = zero if rng.uniform_32(words[3]) < rate else a[4 * c + 3] * kept
-            for j in range(4 * whole, len(o)):
-                o[j] = zero if rng.uniform_32(rng.philox_word(j0 + j, rows[i], key)) < rate else a[j] * kept
+        mask_block(x, rate, rows, key, out, r0, r1, j0, j1)
 
 
 @functools.cache
 def backward(unit):
-    """out = (delta W') times the slope at the means, by blocks of the layer below."""
+    """out = (delta W'), masked where the rate is not 0, times the slope at the means; by blocks of the layer below."""
     _prepare(unit)
     slope, whole = unit.slope, unit.group != 1
 
-    def run_units(first, last, blas, group, mean, delta, W, out):
+    def run_units(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
             field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            if rate > 0:
+                mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):
                 o, m = out[i, j0:j1], mean[i, j0:j1]
                 for j in range(len(o)):
                     o[j] *= slope(m[j])
 
-    def run_groups(first, last, blas, group, mean, delta, W, out):
+    def run_groups(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
             field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            if rate > 0:
+                mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):
                 for g in range(j0, j1, group):
                     slope(mean[i, g : g + group], out[i, g : g + group], out[i, g : g + group])

@@ -9,6 +9,7 @@ folder, or a damaged file, means compiling without the cache, never an error.
 import functools
 import hashlib
 import os
+import pickle
 import tempfile
 import types
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from numba import njit
 from numba.core import caching
 from numba.core import types as nbt
+from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
 import fastdbn
@@ -127,7 +129,19 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
+    """Compiled code with its hash: machine code from a damaged file must never be linked."""
+
     _locator_classes = (_Locator,)  # type: ignore[assignment]
+
+    def reduce(self, data):
+        payload = dumps(super().reduce(data))
+        return hashlib.sha256(payload).digest(), payload
+
+    def rebuild(self, target_context, reduced_data):
+        digest, payload = reduced_data
+        if hashlib.sha256(payload).digest() != digest:
+            raise ValueError("damaged")
+        return super().rebuild(target_context, pickle.loads(payload))
 
 
 class _Cache(caching.FunctionCache):
@@ -142,13 +156,18 @@ class _Cache(caching.FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception:
+            self._guarded(self.flush)  # so that the next save begins a new index
             return None
 
     def save_overload(self, sig, data):
+        self._guarded(lambda: super(_Cache, self).save_overload(sig, data))
+
+    def _guarded(self, work):
+        """Do work on the files, or go on uncached: a full or read-only disk is no reason to fail."""
         try:
-            super().save_overload(sig, data)
-        except (OSError, EOFError, ValueError, TypeError, AttributeError, ImportError):
-            self.disable()  # a full or read-only disk, or a damaged index: go on uncached
+            work()
+        except (OSError, pickle.PickleError, EOFError, ValueError, TypeError, AttributeError, ImportError):
+            self.disable()
 
 
 def kernel(function):

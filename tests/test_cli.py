@@ -1,0 +1,205 @@
+"""The command line: every command, exit codes, and messages for what is wrong."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from fastdbn import RBM
+from fastdbn.cli import main
+
+QUICK = ["--layers", "12", "--epochs", "6", "--pretrain-epochs", "2", "--quiet"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with one table in many forms: x0..x3 and a target named kind."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    X = np.round(draw.normal(size=(90, 4)) * 10, 3)
+    kind = np.array(["low", "high"])[(X[:, 0] > 0).astype(int)]
+    lines = [",".join([*map(str, row), k]) for row, k in zip(X, kind, strict=True)]
+    header = "x0,x1,x2,x3,kind\n"
+    (tmp_path / "named.csv").write_text(header + "\n".join(lines) + "\n")
+    (tmp_path / "bare.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "semicolon.csv").write_text((header + "\n".join(lines)).replace(",", ";"))
+    with gzip.open(tmp_path / "named.csv.gz", "wt") as file:
+        file.write(header + "\n".join(lines))
+    np.save(tmp_path / "table.npy", np.column_stack([X, (X[:, 0] > 0).astype(float)]))
+    np.savez(tmp_path / "table.npz", X=X, y=X[:, 0] * 3.5)
+    np.save(tmp_path / "features.npy", X)
+    return tmp_path
+
+
+def run(capsys, *argv):
+    """(exit code, stdout, stderr) of a command line."""
+    code = main([str(a) for a in argv])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["named.csv", "--target", "kind"], ["header found", "classify (the target is text)"]),
+        (["named.csv.gz", "--target", "-1"], ["header found", "classify"]),
+        (["semicolon.csv", "--target", "kind"], ["5 columns, header found"]),
+        (["bare.csv", "--target", "4"], ["no header found", "classify"]),
+        (["bare.csv", "--target", "-1", "--no-header"], ["no header (as told)"]),
+        (["table.npy", "--target", "-1"], ["classify (the target has 2 distinct integers)"]),
+        (["table.npy", "--target", "-1", "--task", "regress"], ["regress (as told)"]),
+        (["table.npz"], ["target y", "regress (the target has 9", "columns are standardised"]),
+        (["table.npz", "--scale", "minmax"], ["regress"]),
+    ],
+    ids=str,
+)
+def test_train_and_use(folder, capsys, argv, says):
+    """Each form of data trains, says what was found, and the model predicts."""
+    code, out, err = run(capsys, "train", *argv, *QUICK, "--out", "m")
+    assert code == 0, err
+    assert out.startswith("test accuracy: " if "regress" not in err.split("task: ")[1][:8] else "test R2: ")
+    assert len(out.splitlines()) == 1
+    for part in says:
+        assert part in err
+    code, out, err = run(capsys, "predict", "m", "features.npy")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) == 91
+    assert lines[0].split(",")[0] == "prediction"
+    if "accuracy" in lines[0]:
+        assert len(lines[0].split(",")) == 3
+
+
+def test_predictions_are_the_models(folder, capsys):
+    """CSV of predictions and one column for each class; columns are found by name, others left out."""
+    import fastdbn
+
+    assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "m")[0] == 0
+    code, out, err = run(capsys, "predict", "m", "named.csv")
+    assert code == 0
+    assert "columns left out: kind" in err
+    rows = [line.split(",") for line in out.splitlines()]
+    assert rows[0] == ["prediction", "probability_high", "probability_low"]
+    model = fastdbn.load("m")
+    del model.feature_names_in_
+    X = np.load("features.npy")
+    assert [row[0] for row in rows[1:]] == model.predict(X).tolist()
+    assert np.allclose(np.array([row[1:] for row in rows[1:]], float), model.predict_proba(X))
+    assert run(capsys, "predict", "m", "named.csv", "--out", "p.csv")[0] == 0
+    assert (folder / "p.csv").read_text() == out
+
+
+def test_transform_sample_info(folder, capsys):
+    """Features and samples as CSV and .npy, and what a file holds."""
+    assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "m")[0] == 0
+    code, out, _ = run(capsys, "transform", "m", "named.csv")
+    assert code == 0
+    assert len(out.splitlines()) == 91
+    assert len(out.splitlines()[0].split(",")) == 12
+    assert run(capsys, "transform", "m", "named.csv", "--out", "h.npy", "--layer", "0")[0] == 0
+    assert np.load("h.npy").shape == (90, 12)
+    assert run(capsys, "transform", "m", "named.csv", "--layer", "5")[0] == 1
+    assert run(capsys, "sample", "m", "-n", "7", "--out", "s.npy", "--steps", "5")[0] == 0
+    assert np.load("s.npy").shape == (7, 4)
+    code, out, _ = run(capsys, "sample", "m", "-n", "2", "--steps", "5")
+    assert out.splitlines()[0] == "x0,x1,x2,x3"
+    code, out, _ = run(capsys, "info", "m")
+    assert code == 0
+    for part in ("DBNClassifier", "4-12-2", "gaussian", "standardised", "high, low", "x0, x1", "2 epochs", "6 epochs"):
+        assert part in out
+    assert run(capsys, "versions")[0] == 0
+
+
+def test_other_models(folder, capsys):
+    """A plain RBM transforms and samples, and cannot predict."""
+    RBM(3, n_iter=1, random_state=0).fit(np.load("features.npy")).save("rbm")
+    assert run(capsys, "transform", "rbm", "features.npy")[0] == 0
+    assert run(capsys, "sample", "rbm", "-n", "2", "--steps", "2")[0] == 0
+    assert run(capsys, "info", "rbm")[0] == 0
+    code, _, err = run(capsys, "predict", "rbm", "features.npy")
+    assert code == 1
+    assert "cannot predict" in err
+
+
+def test_existing_files_are_kept(folder, capsys):
+    """Refused before any work, unless --force is given; so are places that cannot be written."""
+    (folder / "m").write_text("precious")
+    code, out, err = run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "m")
+    assert (code, out) == (1, "")
+    assert "--force" in err
+    assert (folder / "m").read_text() == "precious"
+    assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "m", "--force")[0] == 0
+    assert "no folder" in run(capsys, "train", "--out", "none/m")[2]
+    assert "is a folder" in run(capsys, "sample", "m", "--out", ".")[2]
+    assert "kept" in run(capsys, "sample", "m", "--out", "bare.csv")[2]
+
+
+BAD = {
+    "nan": ("a,b,t\n1,2,x\nnan,3,y\n", "column 'a' is nan in row 2"),
+    "empty field": ("a,b,t\n1,2,x\n,3,y\n", "column 'a' is empty in row 2"),
+    "text": ("a,b,t\n1,2,x\nred,3,y\n", "column 'a' holds the text 'red' in row 2"),
+    "ragged": ("a,b,t\n1,2,x\n1,3\n", "line 3 has 2 fields"),
+    "empty": ("", "is empty"),
+    "only header": ("a,b,t\n", "has"),
+    "target missing": ("a,b,t\n1,2,\n1,3,y\n", "target is empty in row 1"),
+    "no features": ("t\nx\ny\n", "no columns are left"),
+    "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
+    "twice": ("a,a,t\n1,2,x\n", "twice"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data(name, folder, capsys):
+    """Exit code 1, one line that says where and what, no traceback."""
+    text, says = BAD[name]
+    (folder / "bad.csv").write_text(text)
+    code, out, err = run(capsys, "train", "bad.csv", "--target", "-1", *QUICK)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("fastdbn: error: ")
+    assert says in err
+    assert not (folder / "model.safetensors").exists()
+
+
+def test_other_faults(folder, capsys):
+    """Wrong columns, models, widths and files."""
+    cases = [
+        (["train", "named.csv", "--target", "price"], "no such column"),
+        (["train", "named.csv", "--target", "9"], "from -5 to 4"),
+        (["train", "named.csv"], "--target is missing"),
+        (["train", "--target", "x"], "need DATA"),
+        (["train", "none.csv", "--target", "x"], "none.csv"),
+        (["train", "named.csv", "--target", "kind", "--task", "regress"], "classify"),
+        (["info", "none"], "no model file"),
+        (["info", "named.csv"], "no readable safetensors"),
+    ]
+    for argv, says in cases:
+        code, _, err = run(capsys, *argv)
+        assert code == 1
+        assert says in err
+    assert run(capsys, "train", "table.npz", *QUICK, "--out", "m")[0] == 0
+    assert "5 columns" in run(capsys, "predict", "m", "table.npy")[2]
+    np.save("objects.npy", np.array([["a"]], dtype=object), allow_pickle=True)
+    assert run(capsys, "train", "objects.npy", "--target", "0")[0] == 1
+    assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "n")[0] == 0
+    (folder / "few.csv").write_text("x0,x1\n1,2\n3,4\n")
+    assert "lacks the column 'x2'" in run(capsys, "predict", "n", "few.csv")[2]
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["fly"], ["train", "--layers", "0"], ["train", "--layers", "a,b"], ["sample", "m", "-n", "0"], ["predict", "m"]]
+)
+def test_usage(argv, capsys):
+    """Wrong usage is exit code 2."""
+    with pytest.raises(SystemExit) as error:
+        main(argv)
+    assert error.value.code == 2
+
+
+def test_pixels_are_scaled(folder, capsys):
+    """Whole numbers from 0 in many columns are taken for pixels."""
+    draw = np.random.default_rng(1)
+    np.savez("pixels.npz", X=draw.integers(0, 17, (60, 16)), y=draw.integers(0, 2, 60))
+    code, _, err = run(capsys, "train", "pixels.npz", *QUICK, "--out", "m")
+    assert code == 0
+    assert "as pixels have" in err
+    assert "bernoulli" in run(capsys, "info", "m")[1]
