@@ -305,9 +305,9 @@ def run_transform(args):
     X = _features(model, args)
     model.__dict__.pop("feature_names_in_", None)
     from fastdbn import DBN
-    from fastdbn.finetune import _Supervised
+    from fastdbn.supervised import Supervised
 
-    layered = isinstance(model, (DBN, _Supervised))
+    layered = isinstance(model, (DBN, Supervised))
     if not layered and args.layer not in (0, -1):
         raise Fault(f"--layer {args.layer}: a {type(model).__name__} has one layer")
     H = model.transform(X, args.layer) if layered else model.transform(X)

@@ -1,348 +1,24 @@
-"""Deep Belief Networks for labels: pretraining, then back-propagation through the whole network.
-
-(Hinton and Salakhutdinov 2006; Bengio, Lamblin, Popovici, Larochelle 2007.)
-"""
+"""Deep Belief Networks for labels and for numbers: the classifier and the regressor."""
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks, data, rng
-from fastdbn.backends import get_backend
-from fastdbn.data import BLOCK
-from fastdbn.dbn import DBN
-from fastdbn.network import Network, Plan, glorot
-from fastdbn.optim import momentum_ramp
-from fastdbn.rbm import checked, named
-from fastdbn.report import progress
-from fastdbn.train import DivergenceError, order_of_epoch
-from fastdbn.units import get_unit
-
-_NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
-"""Parameters handed to the DBN as they are."""
-
-_PARAMETERS = """    Parameters
-    ----------
-    hidden_layer_sizes : int or tuple of int, default (256, 256)
-        Hidden units of each layer, from below.
-    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate
-        Pretraining, as for `DBN`; ``batch_size`` (its first value, where it is a tuple) holds for back-propagation too.
-    pretrain : bool, default True
-        False trains the plain network from random weights, to compare.
-    pretrain_iter : int or tuple, default 20
-        Epochs of each layer's pretraining.
-    max_iter : int, default {epochs}
-        Epochs of back-propagation.
-    solver : {{"sgd", "adam"}}, default "adam"
-    learning_rate_init : float, callable of the epoch, list or None, default None
-        Step size of back-propagation; a callable or list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
-        0.005 for Adam and 0.2 for SGD; `partial_fit` then keeps the first of these.
-    alpha : float, default {alpha}
-        Weight decay (L2) of back-propagation, on weights alone.
-    dropout : float or tuple, default {dropout}
-        Share of units dropped: one rate for the inputs of every layer but the first, or a tuple that begins with the rate of
-        the visible units, one for each weight layer.
-    max_norm : float or None, default None
-        Bound on the norm of every unit's incoming weights.
-    early_stopping : bool, default False
-        Hold out `validation_fraction` of the rows, stop when their score has not risen by `tol` for `n_iter_no_change` epochs,
-        and restore the weights of the best epoch. Without it, all `max_iter` epochs are run.
-    validation_fraction : float, default 0.1
-    n_iter_no_change : int, default 10
-    tol : float, default 1e-4
-{more}    n_jobs, dtype, random_state, verbose, callback, warm_start
-        As for `RBM`. A callback's ``layer`` is the layer's number while pretraining, then ``"fine-tuning"``.
-
-    Attributes
-    ----------
-    coefs_, intercepts_ : lists of arrays
-        Weights (n_in, n_out) and biases of every layer, the output layer last.
-    dbn_ : DBN or None
-        The pretrained network as it was before back-propagation; it can still generate.
-    n_iter_ : int
-        Epochs of back-propagation.
-    history_ : dict of lists
-        One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
-    visible_, scaling_, seed_
-        As for `RBM`.
-{attributes}"""
+from fastdbn.rbm import checked
+from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
 
 
-class _Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """What classifier and regressor share; they say what targets, loss and score are."""
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-    @property
-    def _n_features_out(self):
-        return len(self.intercepts_[-2])
-
-    # ---- training
-
-    def _rate(self, epochs):
-        """The learning rate or its schedule; by default a line down to 0, which is worth 0.3 points on digits."""
-        if self.learning_rate_init is not None:
-            return checks.schedule(self.learning_rate_init, "learning_rate_init")
-        top = {"adam": 0.005, "sgd": 0.2}[self.solver]
-        if epochs is not None:
-            return top
-        start = self.n_iter_ if self._continues() else 0
-        return lambda epoch: top * max(0.0, 1.0 - (epoch - start) / max(self.max_iter, 1))
-
-    def _continues(self):
-        """Whether a fit goes on from an earlier one."""
-        return bool(self.warm_start and hasattr(self, "coefs_"))
-
-    def _check(self, epochs):
-        """All parameters, before anything is computed; returns the network's sizes and the plan."""
-        sizes = checks.layer_sizes(self.hidden_layer_sizes)
-        batch = self.batch_size[0] if isinstance(self.batch_size, tuple) else self.batch_size
-        if isinstance(self.dropout, tuple):
-            rates = checks.per_layer(self.dropout, "dropout", len(sizes) + 1)
-        else:
-            rates = [0.0, *[self.dropout] * len(sizes)]
-        checks.choice(self.solver, "solver", ("sgd", "adam"))
-        checks.integer(self.max_iter, "max_iter", 0)
-        checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", len(sizes)):
-            checks.integer(epochs_, "pretrain_iter", 0)
-        checks.real(self.tol, "tol")
-        if self.early_stopping and not checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0) > 0:
-            raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
-        if self.max_norm is not None and checks.real(self.max_norm, "max_norm") == 0:
-            raise ValueError("max_norm=0: give a positive number or None")
-        momentum = self.momentum[0] if isinstance(self.momentum, tuple) else self.momentum
-        return sizes, Plan(
-            self._loss,
-            self.solver,
-            self._rate(epochs),
-            momentum_ramp if momentum is None else checks.schedule(momentum, "momentum"),
-            checks.real(self.alpha, "alpha"),
-            tuple(checks.real(rate, "dropout", 0.0, 1.0) for rate in rates),
-            self.max_norm,
-            checks.integer(batch, "batch_size"),
-        )
-
-    def _dbn(self):
-        """An unfitted DBN with this estimator's parameters."""
-        return DBN(**{name: getattr(self, name) for name in _NETWORK}, n_iter=self.pretrain_iter, callback=self._layer_callback())
-
-    def _layer_callback(self):
-        if self.callback is None:
-            return None
-        return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
-
-    def _fit(self, X, y, sample_weight, again, epochs):
-        """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit."""
-        sizes, plan = self._check(epochs)
-        dbn = self._dbn()
-        dbn._new_layers()
-        X = checked(self, X, reset=not again)
-        target, n_outputs = self._targets(y, X.shape[0], again)
-        weights = checks.sample_weights(sample_weight, X.shape[0])
-        if again:
-            self._check_same(sizes, n_outputs, X)
-        else:
-            self._begin(X, sizes, n_outputs, weights, dbn, pretrain=self.pretrain and epochs is None)
-        self._back_propagate(X, target, weights, plan, epochs)
-        return self
-
-    def _check_same(self, sizes, n_outputs, X):
-        fitted = tuple(len(c) for c in self.intercepts_)
-        if fitted != (*sizes, n_outputs):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
-                f"{fitted}: keep them, or fit anew with warm_start=False"
-            )
-        if self.scaling_.scale is None:
-            data.check_range(get_unit(self.visible_), *data.column_range(X))
-
-    def _begin(self, X, sizes, n_outputs, weights, dbn, pretrain):
-        """Initial weights: pretrained, or drawn."""
-        self.seed_ = rng.seed_of(self.random_state)
-        dbn.random_state = self.seed_
-        self.dbn_ = None
-        if pretrain:
-            dbn.fit(X, sample_weight=weights)
-            dbn.callback = None
-            for rbm in dbn.layers_:
-                rbm.callback = None
-            self.dbn_ = dbn
-            first = dbn.layers_[0]
-            self.visible_, self.scaling_ = first.visible_, first.scaling_
-            self.coefs_ = [np.ascontiguousarray(rbm.components_.T) for rbm in dbn.layers_]
-            self.intercepts_ = [rbm.intercept_hidden_.copy() for rbm in dbn.layers_]
-        else:
-            unit, self.scaling_ = data.choose(X, self.visible, self.scale, weights)
-            self.visible_ = named(unit)
-            self.coefs_, self.intercepts_, n_in = [], [], X.shape[1]
-            for i, (size, unit) in enumerate(zip(sizes, self._units(len(sizes)), strict=True)):
-                W = glorot(self.seed_, i, n_in, size, unit.support == (0.0, 1.0))
-                self.coefs_.append(W.astype(self.dtype))
-                self.intercepts_.append(np.zeros(size, self.dtype))
-                n_in = size
-        W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
-        self.coefs_.append(W.astype(self.dtype))
-        self.intercepts_.append(np.zeros(n_outputs, self.dtype))
-        self.n_iter_, self._step = 0, 0
-        self.history_ = {"loss": []}
-        if self.early_stopping:
-            self.history_["validation_score"] = []
-
-    def _units(self, n_layers):
-        return [get_unit(unit, "hidden") for unit in checks.per_layer(self.hidden, "hidden", n_layers)]
-
-    def _threshold(self):
-        return None if self.binarize == "sample" else self.binarize
-
-    def _back_propagate(self, X, target, weights, plan, epochs):
-        n = X.shape[0]
-        weights = np.ones(n) if weights is None else weights
-        weights = weights * self._class_factors(target)
-        weights = weights / weights.mean()
-        rows, held_out = np.arange(n, dtype=np.uint32), None
-        stopping = self.early_stopping and epochs is None
-        if stopping:
-            rows, held_out = self._split(rows, target)
-            held_X, held_y = X[held_out], target[held_out]
-        backend = get_backend(self.n_jobs, self.dtype)
-        source = backend.load(data.source(X, self.scaling_, self.binarize))
-        units = self._units(len(self.coefs_) - 1)
-        plan = plan._replace(batch_size=min(plan.batch_size, len(rows)))
-        visible = get_unit(self.visible_)
-        best, stale, kept = -np.inf, 0, None
-        first, last = self.n_iter_, self.n_iter_ + (self.max_iter if epochs is None else epochs)
-        with backend.single_threaded():
-            net = Network(backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step)
-            for epoch in range(first, last):
-                order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
-                loss = net.train_epoch(source, order, target, weights, epoch)
-                if not (np.isfinite(loss) and net.finite()):
-                    raise DivergenceError(
-                        f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller learning_rate_init "
-                        f"(it is {self.learning_rate_init!r}) or scale the data"
-                    )
-                self.coefs_, self.intercepts_ = net.host()
-                self.n_iter_, self._step = epoch + 1, net.step
-                metrics = {"loss": loss}
-                if stopping:
-                    metrics["validation_score"] = self._score(held_X, held_y)
-                for name, value in metrics.items():
-                    self.history_.setdefault(name, []).append(value)
-                if self.verbose:
-                    line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
-                    progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
-                if self.callback is not None:
-                    try:
-                        self.callback(estimator=self, layer="fine-tuning", epoch=epoch + 1, metrics=metrics)
-                    except StopIteration:
-                        break
-                if stopping:
-                    score = metrics["validation_score"]
-                    stale = 0 if score > best + self.tol else stale + 1
-                    if score > best:
-                        best, kept = score, (self.coefs_, self.intercepts_)
-                    if stale >= self.n_iter_no_change:
-                        break
-        if stopping and kept is not None:
-            self.coefs_, self.intercepts_ = kept
-
-    def _split(self, rows, target):
-        """Rows to train on and rows held out, by the seed; stratified where classes allow it."""
-        n_held = max(1, round(self.validation_fraction * len(rows)))
-        if len(rows) - n_held < 1:
-            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} leaves no row to train on")
-        strata = target if target.ndim == 1 and self._loss == "softmax" else None
-        if strata is not None:
-            counts = np.bincount(strata)
-            if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
-                strata = None
-        seed = int(rng.host_generator(self.seed_, 0, rng.stream(rng.SPLIT)).integers(2**31))
-        train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
-        return np.sort(train), np.sort(held)
-
-    # ---- use
-
-    def _forward(self, X, n_layers=None):
-        """Means of hidden layer number n_layers (from 1), or the linear outputs; in blocks of rows."""
-        depth = len(self.coefs_) if n_layers is None else n_layers
-        backend = get_backend(self.n_jobs, self.dtype)
-        source = backend.load(data.source(X, self.scaling_, self._threshold()))
-        W, c = ([np.asarray(x, backend.dtype) for x in xs] for xs in (self.coefs_, self.intercepts_))
-        units, visible = self._units(len(W) - 1), get_unit(self.visible_)
-        out = np.empty((X.shape[0], W[depth - 1].shape[1]), self.dtype)
-        with backend.single_threaded():
-            for start in range(0, X.shape[0], BLOCK):
-                rows = np.arange(start, min(start + BLOCK, X.shape[0]), dtype=np.uint32)
-                a = backend.states(visible, len(rows), X.shape[1])
-                backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
-                part = out[start : start + BLOCK]
-                for i in range(depth):
-                    target = part if i == depth - 1 else backend.zeros(len(rows), W[i].shape[1])
-                    if i < len(units):
-                        backend.conditional(units[i], a, W[i], c[i], target)
-                    else:
-                        backend.linear(a, W[i], c[i], target)
-                    a = target
-        return out
-
-    def transform(self, X, layer=-1):
-        """Means of a hidden layer of the fine-tuned network.
-
-        Parameters
-        ----------
-        X : (n, n_features) array or CSR matrix
-        layer : int, default -1
-            Hidden layer; 0 is the lowest, -1 the last.
-
-        Returns
-        -------
-        (n, units of the layer) array
-        """
-        check_is_fitted(self)
-        X = checked(self, X, reset=False)
-        n = len(self.coefs_) - 1
-        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
-            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, for the network has {n} hidden layers")
-        return self._forward(X, layer % n + 1)
-
-    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
-        """Draw visible states from the pretrained network, as `DBN.sample`.
-
-        Raises
-        ------
-        ValueError
-            if there is none, for ``pretrain=False`` or after `partial_fit` alone.
-        """
-        check_is_fitted(self)
-        if self.dbn_ is None:
-            raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
-        return self.dbn_.sample(n_samples, n_steps, random_state, mean)
-
-    def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
-        from fastdbn.io import save
-
-        check_is_fitted(self)
-        save(self, path)
-
-
-class DBNClassifier(ClassifierMixin, _Supervised):
+class DBNClassifier(ClassifierMixin, Supervised):
     __doc__ = (
         """Deep Belief Network classifier: pretraining, then softmax cross-entropy by back-propagation.
 
 """
-        + _PARAMETERS.format(
+        + PARAMETERS.format(
             epochs=60,
             alpha="1e-4",
             dropout="0.2",
@@ -403,7 +79,7 @@ class DBNClassifier(ClassifierMixin, _Supervised):
         callback=None,
         warm_start=False,
     ):
-        _set(self, locals())
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.
@@ -491,14 +167,14 @@ class DBNClassifier(ClassifierMixin, _Supervised):
         return np.exp(self.predict_log_proba(X))
 
 
-class DBNRegressor(RegressorMixin, _Supervised):
+class DBNRegressor(RegressorMixin, Supervised):
     __doc__ = (
         """Deep Belief Network regressor: pretraining, then squared error by back-propagation, for one or more outputs.
 
     Targets are standardised inside; predictions are on their own scale.
 
 """
-        + _PARAMETERS.format(
+        + PARAMETERS.format(
             epochs=100,
             alpha="1e-4",
             dropout="0.0",
@@ -559,7 +235,7 @@ class DBNRegressor(RegressorMixin, _Supervised):
         callback=None,
         warm_start=False,
     ):
-        _set(self, locals())
+        set_parameters(self, locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.
@@ -618,10 +294,3 @@ class DBNRegressor(RegressorMixin, _Supervised):
         z = self._forward(checked(self, X, reset=False)).astype(np.float64)
         z = z * self.target_scale_ + self.target_mean_
         return z.ravel() if self._flat else z
-
-
-def _set(estimator, values):
-    """Store constructor arguments as attributes, as scikit-learn wants it."""
-    for name, value in values.items():
-        if name not in ("self", "__class__"):
-            setattr(estimator, name, value)

@@ -119,8 +119,10 @@ def _delimiter(text):
 def _has_header(rows):
     """A header is a first line with text over a column of numbers, or of distinct names over text only."""
     first, rest = rows[0], rows[1:101]
-    if not rest or any(_is_number(field) for field in first):
+    if any(_is_number(field) for field in first):
         return False
+    if not rest:
+        return True
     numeric = [all(_is_number(row[j]) for row in rest) for j in range(len(first))]
     return any(numeric) or (len(set(first)) == len(first) and not any(f in {r[j] for r in rest} for j, f in enumerate(first)))
 

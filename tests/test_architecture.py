@@ -12,26 +12,12 @@ FLOORS = [
     {"units", "optim", "checks", "report"},
     {"backends"},
     {"model", "cd", "data"},
-    {"train", "network", "rbm", "bernoulli_rbm", "dbn", "finetune", "io", "tables"},
+    {"train", "network", "rbm", "bernoulli_rbm", "dbn", "supervised", "finetune", "io", "tables"},
     {"__init__", "cli", "versions"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
-ORDER = [
-    "scalar",
-    "rng",
-    "unit",
-    "optim",
-    "checks",
-    "model",
-    "cd",
-    "train",
-    "network",
-    "rbm",
-    "bernoulli_rbm",
-    "dbn",
-    "finetune",
-    "io",
-]
+ORDER = ["scalar", "rng", "unit", "optim", "checks", "model", "cd", "train", "network", "rbm"]
+ORDER += ["bernoulli_rbm", "dbn", "supervised", "finetune", "io"]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -68,8 +54,7 @@ def test_every_file_has_a_floor_and_is_short():
         text = path.read_text()
         assert part(path) in FLOOR
         assert ast.get_docstring(ast.parse(text))
-        limit = 620 if path.name in ("finetune.py", "cpu_kernels.py", "rbm.py") else 450
-        assert len(text.splitlines()) <= limit, path.name
+        assert len(text.splitlines()) <= (550 if path.name == "rbm.py" else 450), path.name
 
 
 @pytest.mark.parametrize(("word", "home"), [("fastdbn._blas", "blas.py"), ("np.random.", "rng.py"), ("njit(", "jit.py")])

@@ -140,7 +140,7 @@ BAD = {
     "text": ("a,b,t\n1,2,x\nred,3,y\n", "column 'a' holds the text 'red' in row 2"),
     "ragged": ("a,b,t\n1,2,x\n1,3\n", "line 3 has 2 fields"),
     "empty": ("", "is empty"),
-    "only header": ("a,b,t\n", "has"),
+    "only header": ("a,b,t\n", "a header and no rows"),
     "target missing": ("a,b,t\n1,2,\n1,3,y\n", "target is empty in row 1"),
     "no features": ("t\nx\ny\n", "no columns are left"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),

@@ -76,7 +76,7 @@ def test_fits_and_transforms_at_once(split_everything):
     """Two fits and many transforms of one model in several Python threads give what they give alone."""
     from threadpoolctl import threadpool_info
 
-    X, y = data()
+    X, _ = data()
     model = MODELS["dbn"](n_jobs=2).fit(X)
     expected, alone, results = model.transform(X), parameters(MODELS["rbm"](n_jobs=2).fit(X)), []
     limits = [library["num_threads"] for library in threadpool_info()]

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import blas, cpu_kernels, cpu_steps, pool
-from fastdbn.backends.cpu_kernels import COLUMNS, ELEMENTS, ROWS_TAKEN, Dense, Preparation, Sparse
+from fastdbn.backends import blas, cpu_kernels, cpu_network, cpu_steps, pool
+from fastdbn.backends.cpu_kernels import COLUMNS, ROWS_TAKEN, Dense, Preparation, Sparse
+from fastdbn.backends.cpu_network import ELEMENTS
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 """Host types that `take` reads as they are; others are converted once."""
@@ -140,29 +141,29 @@ class CPU:
 
     def mask(self, x, rate, rows, key, out):
         blocks = cpu_kernels.count_blocks(*out.shape, False)
-        self._run(cpu_kernels.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
+        self._run(cpu_network.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind, output, target, weight, scale, delta):
-        kernel = {"softmax": cpu_kernels.softmax_loss, "squared": cpu_kernels.squared_loss}[kind]
+        kernel = {"softmax": cpu_network.softmax_loss, "squared": cpu_network.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
     def backward(self, unit, mean, delta, W, out, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
         blocks = cpu_kernels.count_blocks(*out.shape, unit.group != 1)
         group, work = unit.group_size(out.shape[1]), 2 * out.size * delta.shape[1]
         self._run(
-            cpu_kernels.backward(unit), blocks, work, self._blas, group, mean, delta, W, self.dtype.type(rate), rows, key, out
+            cpu_network.backward(unit), blocks, work, self._blas, group, mean, delta, W, self.dtype.type(rate), rows, key, out
         )
 
     def gradient(self, x, delta, W, bias):
         blocks = cpu_kernels.count_blocks(1, W.shape[0], False)
-        self._run(cpu_kernels.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
+        self._run(cpu_network.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
 
     def step(self, rule, p, g, state, hyper):
         p, g, m, v = (a.reshape(-1) for a in (p, g, *state))
-        self._run(cpu_kernels.step(rule), -(-p.size // ELEMENTS), 2 * _PASS * p.size, p, g, m, v, hyper)
+        self._run(cpu_network.step(rule), -(-p.size // ELEMENTS), 2 * _PASS * p.size, p, g, m, v, hyper)
 
     def limit_columns(self, W, longest, room):
-        cpu_kernels.limit_columns(W, self.dtype.type(longest), room)
+        cpu_network.limit_columns(W, self.dtype.type(longest), room)
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
         nv, nh = problem.params.W.shape

@@ -49,7 +49,7 @@ def _by_array(generic, single, double):
     """Let kernels call `generic`: the text for the precision of its first argument, an array; all have the same four."""
 
     @overload(generic, jit_options=_SCALAR, inline="never", strict=False)
-    def choose(out, unit, row, key):
+    def choose_by_array(out, unit, row, key):
         return single if out.dtype == nbt.float32 else double
 
 
@@ -65,12 +65,12 @@ def inlined(function):
 
 for _function in (*scalar.SHARED, *rng.SHARED):
     inlined(_function)
-for _generic, (_single, _double) in scalar.PRECISIONS.items():
-    inlined(_single)
-    inlined(_double)
-    _by_precision(_generic, _single, _double)
-for _generic, (_single, _double) in rng.BY_ARRAY.items():
-    _by_array(_generic, _single, _double)
+for _generic, _texts in scalar.PRECISIONS.items():
+    for _function in _texts:
+        inlined(_function)
+    _by_precision(_generic, *_texts)
+for _named, _by_type in rng.BY_ARRAY.items():
+    _by_array(_named, *_by_type)
 
 
 def fingerprint(function, seen=None):

@@ -1,0 +1,117 @@
+"""Each operation of the CPU backend on one thread, by pytest-benchmark: `pytest benchmarks`.
+
+`extra_info` holds samples per second and, where the operation is a matrix product with trimmings, the share of that product's
+own time through NumPy. Timing never fails.
+"""
+
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from fastdbn import rng
+from fastdbn.backends import Hyper, Params, Side, Source, get_backend
+from fastdbn.optim import step_hyper
+from fastdbn.units import get_unit
+
+B, NV, NH = 100, 784, 500
+BERNOULLI, GAUSSIAN = get_unit("bernoulli"), get_unit("gaussian")
+
+
+@pytest.fixture(scope="module")
+def setup():
+    """Backend and buffers of a 784-500 layer with minibatches of 100."""
+    with threadpool_limits(1):
+        backend, draw = get_backend(1), np.random.default_rng(0)
+        yield {
+            "backend": backend,
+            "v": (draw.random((B, NV)) < 0.14).astype(np.float32),
+            "h": draw.random((B, NH), dtype=np.float32),
+            "params": Params(backend.array(draw.normal(0, 0.01, (NV, NH))), backend.zeros(NV), backend.zeros(NH)),
+            "velocity": Params(backend.zeros(NV, NH), backend.zeros(NV), backend.zeros(NH)),
+            "rows": np.arange(B, dtype=np.uint32),
+            "key": rng.key(1, 2, rng.stream(rng.HIDDEN)),
+        }
+
+
+def product_seconds(a, b, repeats=50):
+    """Median time of one matrix product with its output given."""
+    out, times = np.empty((a.shape[0], b.shape[1]), np.float32), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        np.matmul(a, b, out=out)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def report(benchmark, limit=None):
+    """Samples per second and the share of the limit."""
+    median = benchmark.stats.stats.median
+    benchmark.extra_info["samples/s"] = B / median
+    if limit is not None:
+        benchmark.extra_info["of limit"] = limit / median
+
+
+def test_conditional_up(benchmark, setup):
+    s, p = setup, setup["params"]
+    mean, states = s["backend"].zeros(B, NH), s["backend"].zeros(B, NH)
+    benchmark(s["backend"].conditional, BERNOULLI, s["v"], p.W, p.c, mean, states, s["rows"], s["key"])
+    report(benchmark, product_seconds(s["v"], p.W))
+
+
+def test_conditional_down(benchmark, setup):
+    s, p = setup, setup["params"]
+    mean, states = s["backend"].zeros(B, NV), s["backend"].zeros(B, NV)
+    benchmark(s["backend"].conditional, BERNOULLI, s["h"], p.W, p.b, mean, states, s["rows"], s["key"], transpose=True)
+    report(benchmark, product_seconds(s["h"], p.W.T))
+
+
+def test_update(benchmark, setup):
+    s = setup
+    side = Side(s["v"], s["h"], None)
+    hyper = Hyper(1e-6, 0.5, 2e-4)
+    benchmark(s["backend"].update, s["params"], s["velocity"], side, side, 0.01, 0.01, hyper)
+    report(benchmark, 2 * product_seconds(s["v"].T, s["h"]))
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
+def test_activate(benchmark, setup, unit):
+    s = setup
+    mean, states = s["backend"].zeros(B, NH), s["backend"].zeros(B, NH)
+    benchmark(s["backend"].activate, unit, s["params"].c, mean, states, s["rows"], s["key"])
+    report(benchmark)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5, "sample"])
+def test_take(benchmark, setup, threshold):
+    s = setup
+    data, out = s["backend"].load(Source(s["v"], threshold=threshold)), s["backend"].zeros(B, NV)
+    benchmark(s["backend"].take, data, s["rows"], s["key"], out)
+    report(benchmark)
+
+
+def test_mask(benchmark, setup):
+    s = setup
+    benchmark(s["backend"].mask, s["h"], 0.2, s["rows"], s["key"], s["backend"].zeros(B, NH))
+    report(benchmark)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_step(benchmark, setup, rule):
+    s, W = setup, setup["params"].W.copy()
+    state = (np.zeros_like(W), np.zeros_like(W))
+    benchmark(s["backend"].step, rule, W, np.zeros_like(W), state, step_hyper("float32", rule, 0.01, 1e-4, 1))
+
+
+def test_backward(benchmark, setup):
+    s, p = setup, setup["params"]
+    out = s["backend"].zeros(B, NV)
+    benchmark(s["backend"].backward, BERNOULLI, s["v"], s["h"], p.W, out)
+    report(benchmark, product_seconds(s["h"], p.W.T))
+
+
+def test_gradient(benchmark, setup):
+    s = setup
+    benchmark(s["backend"].gradient, s["v"], s["h"], s["backend"].zeros(NV, NH), s["backend"].zeros(NH))
+    report(benchmark, product_seconds(s["v"].T, s["h"]))
