@@ -10,15 +10,16 @@ same expectation, and drawn visible states.
 from fastdbn import rng
 
 
-def minibatch(backend, problem, rows, step, epoch, weights=None):
+def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
     """Both sides of the gradient of one minibatch, into the problem's buffers.
 
     Parameters
     ----------
     rows : (n,) row numbers, the backend's
     step, epoch : int
-    weights : (n,) host array or None
-        weights of the rows; with persistent chains their mean weighs the chains.
+    weights : (n,) weights of the rows, the backend's, or None
+    mean_weight : float
+        their mean, which weighs persistent chains.
 
     Returns
     -------
@@ -27,15 +28,11 @@ def minibatch(backend, problem, rows, step, epoch, weights=None):
         one over the number of rows and of chains.
     """
     p, n = problem.params, len(rows)
-    chain_weight = 1.0
-    if weights is not None:
-        problem = problem._replace(plus=problem.plus._replace(weight=backend.array(weights)))
-        chain_weight = float(weights.mean()) if problem.persistent else 1.0
 
     def key(purpose, gibbs=0):
         return rng.key(problem.seed, step, rng.stream(purpose, problem.layer, gibbs))
 
-    plus = problem.plus._replace(v=backend.head(problem.plus.v, n), h=backend.head(problem.plus.h, n))
+    plus = type(problem.plus)(backend.head(problem.plus.v, n), backend.head(problem.plus.h, n), weights)
     backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
     if problem.persistent:
         who, chain, minus = problem.chain_rows, problem.states, problem.minus
@@ -54,7 +51,7 @@ def minibatch(backend, problem, rows, step, epoch, weights=None):
     for side in (plus, minus):
         if side.weight is not None:
             backend.scale_rows(side.h, side.weight)
-    return plus, minus, 1.0 / n, chain_weight / len(who)
+    return plus, minus, 1.0 / n, (mean_weight if problem.persistent else 1.0) / len(who)
 
 
 def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
@@ -74,9 +71,12 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
     fused = getattr(backend, "cd_steps", None)
     if weights is None and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
         return
+    loaded = None if weights is None else backend.array(weights)
     for start in range(0, len(order), batch_size):
         batch = slice(start, start + batch_size)
-        part = None if weights is None else weights[batch]
-        sides = minibatch(backend, problem, order[batch], step, epoch, part)
+        if weights is None:
+            sides = minibatch(backend, problem, order[batch], step, epoch)
+        else:
+            sides = minibatch(backend, problem, order[batch], step, epoch, loaded[batch], float(weights[batch].mean()))
         backend.update(problem.params, problem.velocity, *sides, hyper)
         step += 1

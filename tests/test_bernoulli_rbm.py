@@ -85,7 +85,7 @@ def test_as_good_as_scikit_learns(digits):
             total -= np.logaddexp(0, free_energy(part) - free_energy(flipped)).mean()
         return total
 
-    options = {"n_components": 32, "n_iter": 5, "learning_rate": 0.05}
+    options = {"n_components": 32, "n_iter": 15, "learning_rate": 0.05}
     ours = [pseudo_likelihood(BernoulliRBM(random_state=s, **options).fit(X)) for s in range(4)]
     theirs = [pseudo_likelihood(sk.BernoulliRBM(random_state=s, **options).fit(X)) for s in range(4)]
     noise = np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / 4)

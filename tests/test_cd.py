@@ -1,11 +1,13 @@
 """Contrastive divergence against exact expectations, and the fused minibatches against the composed ones."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from exact import Machine
 
 from fastdbn import RBM, cd, rng
-from fastdbn.backends import Params, Source, get_backend
+from fastdbn.backends import Hyper, Params, Source, get_backend
 from fastdbn.backends.cpu import CPU
 from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
@@ -29,7 +31,8 @@ def mean_gradient(backend, problem, n, repeats, weights=None):
     rows, found = np.arange(n, dtype=np.uint32), []
     out = Params(*(np.zeros_like(x) for x in problem.params))
     for step in range(repeats):
-        sides = cd.minibatch(backend, problem, rows, step, 0, weights)
+        weighting = () if weights is None else (weights, weights.mean())
+        sides = cd.minibatch(backend, problem, rows, step, 0, *weighting)
         backend.statistics(*sides, out)
         found.append(np.concatenate([x.ravel() for x in out]))
     found = np.array(found)
@@ -125,6 +128,28 @@ def test_weights_are_repeats_in_expectation(persistent):
         results.append(mean_gradient(backend, problem, len(rows), 60, w))
     (a, error_a), (b, error_b) = results
     assert (np.abs(a - b) < 5 * np.hypot(error_a, error_b) + 1e-12).all()
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_nothing_is_allocated_in_the_loop(fused, monkeypatch):
+    """The most that is held while 40 minibatches run is small beside a single one of their buffers."""
+    if not fused:
+        monkeypatch.setattr(CPU, "cd_steps", lambda *a: False)
+    draw, n, nv, nh = np.random.default_rng(0), 4000, 200, 150
+    backend = get_backend(1, "float32")
+    X = (draw.random((n, nv)) < 0.3).astype(np.float32)
+    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(X)), n, None, 0, 1)
+    zero = Params(np.zeros((nv, nh)), np.zeros(nv), np.zeros(nh))
+    problem = make_problem(backend, layer, State(zero, zero, None, 0, 0), Settings(1, False, 100, 0.1, 0, 0, 100, 1))
+    order = np.arange(n, dtype=np.uint32)
+    weights = None if fused else np.ones(n)
+    work = (backend, problem, order, weights, 100, 0, 0, Hyper(0.1, 0.5, 1e-4))
+    cd.steps(*work)
+    tracemalloc.start()
+    cd.steps(*work)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * problem.plus.v.nbytes
 
 
 def test_noise_is_keyed_by_row_not_by_place():

@@ -41,6 +41,23 @@ def test_gradient_against_finite_differences(loss, hidden, dropout):
                 assert abs((up - down) / 2e-6 - gradient.ravel()[i]) < 1e-7
 
 
+@pytest.mark.parametrize("loss", ["softmax", "squared"])
+def test_weights_are_repeats(loss):
+    """The gradient of rows weighted 0, 1, 3 and 2 is that of rows left out, taken once, three times and twice."""
+    draw, times = np.random.default_rng(1), np.array([0, 1, 3, 2])
+    coefs, intercepts = [draw.normal(size=(5, 4)), draw.normal(size=(4, 3))], [draw.normal(size=4), draw.normal(size=3)]
+    X = draw.random((4, 5))
+    target = draw.integers(0, 3, 4) if loss == "softmax" else draw.normal(size=(4, 3))
+    backend, results = get_backend(1, "float64"), []
+    for rows, weight in ((np.arange(4), times.astype(float)), (np.repeat(np.arange(4), times), np.ones(6))):
+        plan = Plan(loss, "sgd", 0.1, 0.9, 0.0, (0.0, 0.0), None, len(rows))
+        net = Network(backend, get_unit("bernoulli"), [get_unit("bernoulli")], coefs, intercepts, plan, seed=3)
+        value = net.gradient(backend.load(Source(X)), rows.astype(np.uint32), target[rows], weight, 0)
+        results.append([value, *(g * len(rows) for g in (*net.gW, *net.gc))])
+    for a, b in zip(*results, strict=True):
+        assert np.allclose(a, b, rtol=1e-12)
+
+
 def test_classifier_learns_digits(digits):
     """Well above what guessing or a linear model of few rows gives, with every solver; probabilities are consistent."""
     X, y = digits
