@@ -32,16 +32,16 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
     def key(purpose, gibbs=0):
         return rng.key(problem.seed, step, rng.stream(purpose, problem.layer, gibbs))
 
-    plus = type(problem.plus)(backend.head(problem.plus.v, n), backend.head(problem.plus.h, n), weights)
+    plus = type(problem.plus)(backend.part(problem.plus.v, 0, n), backend.part(problem.plus.h, 0, n), weights)
     backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
     if problem.persistent:
         who, chain, minus = problem.chain_rows, problem.states, problem.minus
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h)
     else:
-        who, chain = rows, backend.head(problem.states, n)
-        minus = type(plus)(backend.head(problem.minus.v, n), backend.head(problem.minus.h, n), plus.weight)
+        who, chain = rows, backend.part(problem.states, 0, n)
+        minus = type(plus)(backend.part(problem.minus.v, 0, n), backend.part(problem.minus.h, 0, n), plus.weight)
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h, chain, rows, key(rng.HIDDEN))
-    mean = backend.head(problem.work, len(who))
+    mean = backend.part(problem.work, 0, len(who))
     for t in range(problem.k):
         backend.conditional(problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True)
         if problem.persistent or t + 1 < problem.k:
@@ -73,10 +73,10 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
     for start in range(0, len(order), batch_size):
-        batch = slice(start, start + batch_size)
-        if weights is None:
-            sides = minibatch(backend, problem, order[batch], step, epoch)
-        else:
-            sides = minibatch(backend, problem, order[batch], step, epoch, loaded[batch], float(weights[batch].mean()))
+        edges = start, start + batch_size
+        weighting = ()
+        if weights is not None:
+            weighting = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
+        sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, *weighting)
         backend.update(problem.params, problem.velocity, *sides, hyper)
         step += 1

@@ -92,9 +92,17 @@ def _decode(value):
 
 def _unit_from(value):
     value = _decode(value)
-    if isinstance(value, str) and value not in UNITS:
-        raise KeyError(f"unit {value!r}")
+    if not isinstance(value, Unit) and value not in UNITS:
+        raise ValueError(f"unit {value!r}")
     return value
+
+
+def _count(value, limit=2**63):
+    """A whole number in [0, limit)."""
+    number = int(value)
+    if not 0 <= number < limit:
+        raise ValueError(f"{number} lies outside [0, {limit})")
+    return number
 
 
 def _encode_params(estimator):
@@ -122,10 +130,11 @@ def _put_scaling(scaling, tensors):
     return {"clip": bool(scaling.clip)}
 
 
-def _get_scaling(record, tensors):
+def _get_scaling(record, tensors, n_features):
     if record is None:
         return Scaling()
-    return Scaling(tensors["scaling.shift"], tensors["scaling.scale"], bool(record["clip"]))
+    shift = _tensor(tensors, "scaling.shift", (n_features,))
+    return Scaling(shift, _positive(tensors, "scaling.scale", n_features), bool(record["clip"]))
 
 
 # ---- one RBM, and the classes
@@ -152,33 +161,35 @@ def _put_rbm(rbm, tensors, prefix):
     }
 
 
-def _get_rbm(record, tensors, prefix, scaling):
+def _get_rbm(record, tensors, prefix):
     rbm = RBM(**{name: _decode(value) for name, value in record["params"].items()})
-    rbm.components_ = _tensor(tensors, prefix + "components", 2)
+    rbm.components_ = _tensor(tensors, prefix + "components", (None, None))
     nh, nv = rbm.components_.shape
     rbm.intercept_hidden_ = _tensor(tensors, prefix + "intercept_hidden", (nh,))
     rbm.intercept_visible_ = _tensor(tensors, prefix + "intercept_visible", (nv,))
     shapes = ((nv, nh), (nv,), (nh,))
     rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
-    rbm._chains = _tensor(tensors, prefix + "chains", 2) if prefix + "chains" in tensors else None
-    if rbm._chains is not None and rbm._chains.shape[1] != nh:
-        raise KeyError(f"chains of {rbm._chains.shape[1]} units for {nh}")
+    rbm._chains = _tensor(tensors, prefix + "chains", (None, nh)) if prefix + "chains" in tensors else None
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
-    rbm.n_iter_, rbm._step, rbm._draws = int(record["n_iter"]), int(record["step"]), int(record["draws"])
-    rbm.seed_, rbm.layer_ = int(record["seed"]), int(record["layer"])
+    rbm.n_iter_, rbm._step, rbm._draws = (_count(record[name]) for name in ("n_iter", "step", "draws"))
+    rbm.seed_, rbm.layer_ = _count(record["seed"], 2**64), _count(record["layer"])
     rbm.history_ = {name: list(record["history"][name]) for name in METRICS}
-    rbm.scaling_, rbm.n_features_in_ = scaling, nv
-    for x in (scaling.shift, scaling.scale):
-        if x is not None and x.shape != (nv,):
-            raise KeyError(f"scaling of {x.shape} for {nv} features")
+    rbm.scaling_, rbm.n_features_in_ = Scaling(), nv
     return rbm
 
 
 def _tensor(tensors, name, shape):
-    """A tensor of a shape (or a number of dimensions), of float type; a KeyError says what is wrong."""
-    x = tensors[name]
-    if (x.ndim != shape) if isinstance(shape, int) else (x.shape != tuple(shape)):
-        raise KeyError(f"tensor {name} of shape {x.shape} where {shape} belongs")
+    """Take a tensor out of those of a file; None in its shape stands for any size."""
+    x = tensors.pop(name)
+    if x.ndim != len(shape) or any(want not in (None, size) for want, size in zip(shape, x.shape, strict=True)):
+        raise ValueError(f"tensor {name} of shape {x.shape} where {shape} belongs")
+    return x
+
+
+def _positive(tensors, name, n):
+    x = _tensor(tensors, name, (n,))
+    if not (x > 0).all():
+        raise ValueError(f"tensor {name} holds values that are not positive")
     return x
 
 
@@ -318,24 +329,30 @@ def load(path):
 def _build(record, tensors):
     cls = CLASSES[record["class"]]
     estimator = cls(**{name: _decode(value) for name, value in record["params"].items()})
-    scaling = _get_scaling(record["scaling"], tensors)
-    layers = [
-        _get_rbm(layer, tensors, f"layers.{i}.", scaling if i == 0 else Scaling()) for i, layer in enumerate(record["layers"])
-    ]
-    for below, above in itertools.pairwise(layers):
-        if below.components_.shape[0] != above.components_.shape[1]:
-            raise ValueError("sizes of neighbouring layers differ")
+    layers = [_get_rbm(layer, tensors, f"layers.{i}.") for i, layer in enumerate(record["layers"])]
+    _check_neighbours([rbm.components_.T for rbm in layers])
     state = record["state"]
+    if cls in (DBNClassifier, DBNRegressor):
+        _build_network(estimator, record, tensors, layers)
+    elif cls is DBN:
+        estimator.layers_, estimator._draws = layers, _count(state["draws"])
+    elif len(layers) != 1:
+        raise ValueError(f"{len(layers)} layers")
+    estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]
+    scaling = _get_scaling(record["scaling"], tensors, estimator.n_features_in_)
+    if layers:
+        layers[0].scaling_ = scaling
+    if hasattr(estimator, "coefs_"):
+        estimator.scaling_ = scaling
     if cls is RBM:
         vars(estimator).update(vars(layers[0]) | estimator.get_params())
     elif cls is BernoulliRBM:
+        if layers[0]._chains is None:
+            raise KeyError("layers.0.chains")
         estimator._rbm = layers[0]
         estimator._publish()
-    elif cls is DBN:
-        estimator.layers_, estimator._draws = layers, int(state["draws"])
-    else:
-        _build_network(estimator, record, tensors, scaling, layers)
-    estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]
+    if tensors:
+        raise ValueError(f"tensors that do not belong: {sorted(tensors)}")
     if record["feature_names"] is not None:
         names = np.array([str(name) for name in record["feature_names"]], dtype=object)
         if len(names) != estimator.n_features_in_:
@@ -344,16 +361,24 @@ def _build(record, tensors):
     return estimator
 
 
-def _build_network(estimator, record, tensors, scaling, layers):
+def _check_neighbours(weights):
+    for below, above in itertools.pairwise(weights):
+        if below.shape[1] != above.shape[0]:
+            raise ValueError(f"sizes of neighbouring layers differ: weights {below.shape} and {above.shape}")
+
+
+def _build_network(estimator, record, tensors, layers):
     state = record["state"]
     depth = sum(name.startswith("network.") and name.endswith(".W") for name in tensors)
-    estimator.coefs_ = [_tensor(tensors, f"network.{i}.W", 2) for i in range(depth)]
+    estimator.coefs_ = [_tensor(tensors, f"network.{i}.W", (None, None)) for i in range(depth)]
     estimator.intercepts_ = [_tensor(tensors, f"network.{i}.c", (W.shape[1],)) for i, W in enumerate(estimator.coefs_)]
-    for below, above in itertools.pairwise(estimator.coefs_):
-        if below.shape[1] != above.shape[0]:
-            raise ValueError("sizes of neighbouring layers differ")
-    estimator.visible_, estimator.scaling_ = _unit_from(state["visible"]), scaling
-    estimator.n_iter_, estimator._step, estimator.seed_ = int(state["n_iter"]), int(state["step"]), int(state["seed"])
+    _check_neighbours(estimator.coefs_)
+    pretrained = [rbm.components_.shape[::-1] for rbm in layers]
+    if layers and pretrained != [W.shape for W in estimator.coefs_[:-1]]:
+        raise ValueError(f"a network whose hidden layers are not those that were pretrained, {pretrained}")
+    estimator.visible_ = _unit_from(state["visible"])
+    estimator.n_iter_, estimator._step = _count(state["n_iter"]), _count(state["step"])
+    estimator.seed_ = _count(state["seed"], 2**64)
     estimator.history_ = {str(name): list(values) for name, values in state["history"].items()}
     n_out = len(estimator.intercepts_[-1])
     if record["classes"] is not None:
@@ -363,10 +388,10 @@ def _build_network(estimator, record, tensors, scaling, layers):
             raise ValueError(f"{len(estimator.classes_)} classes for {n_out} outputs")
     else:
         estimator.target_mean_ = _tensor(tensors, "target.mean", (n_out,))
-        estimator.target_scale_ = _tensor(tensors, "target.scale", (n_out,))
+        estimator.target_scale_ = _positive(tensors, "target.scale", n_out)
         estimator._flat = bool(state["flat"])
     estimator.dbn_ = None
     if layers:
         estimator.dbn_ = estimator._dbn()
-        estimator.dbn_.layers_, estimator.dbn_._draws = layers, int(state["draws"])
+        estimator.dbn_.layers_, estimator.dbn_._draws = layers, _count(state["draws"])
         estimator.dbn_.n_features_in_, estimator.dbn_.random_state = layers[0].n_features_in_, estimator.seed_

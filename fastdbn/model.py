@@ -16,12 +16,12 @@ INIT_SCALE = 0.01
 """Standard deviation of the initial weights (Hinton 2010, section 8)."""
 
 
-def init_params(backend, visible, nv, nh, seed, layer, visible_mean):
-    """Initial parameters: W ~ N(0, 0.01^2), b with the data's means, c = 0.
+def init_params(dtype, visible, nv, nh, seed, layer, visible_mean):
+    """Initial parameters as host arrays: W ~ N(0, 0.01^2), b with the data's means, c = 0.
 
     Parameters
     ----------
-    backend : Backend
+    dtype : NumPy type
     visible : Unit
     nv, nh, seed, layer : int
     visible_mean : (nv,) array
@@ -29,7 +29,7 @@ def init_params(backend, visible, nv, nh, seed, layer, visible_mean):
     """
     draw = rng.host_generator(seed, 0, rng.stream(rng.INIT, layer))
     W = draw.standard_normal((nv, nh)) * INIT_SCALE
-    return Params(backend.array(W), backend.array(visible.link(visible_mean)), backend.zeros(nh))
+    return Params(W.astype(dtype), visible.link(visible_mean).astype(dtype), np.zeros(nh, dtype))
 
 
 def smoothed_mean(unit, mean, n):

@@ -69,26 +69,26 @@ class Network:
     def gradient(self, data, rows, target, weight, epoch):
         """Gradients of the weighted mean of losses of some rows, into gW and gc; returns their weighted sum."""
         b, n, p = self.backend, len(rows), self.plan.dropout
-        a = b.head(self.inputs, n)
+        a = b.part(self.inputs, 0, n)
         b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
         means, acts = [], []
         for layer in range(len(self.W)):
             if p[layer]:
-                kept = b.head(self.masked[layer], n)
+                kept = b.part(self.masked[layer], 0, n)
                 b.mask(a, p[layer], rows, self._key(layer), kept)
                 a = kept
             acts.append(a)
             if layer < len(self.units):
-                a = b.head(self.means[layer], n)
+                a = b.part(self.means[layer], 0, n)
                 b.conditional(self.units[layer], acts[-1], self.W[layer], self.c[layer], a)
                 means.append(a)
-        output, delta = b.head(self.output, n), b.head(self.deltas[-1], n)
+        output, delta = b.part(self.output, 0, n), b.part(self.deltas[-1], 0, n)
         b.linear(acts[-1], self.W[-1], self.c[-1], output)
         loss = b.loss(self.plan.loss, output, target, weight, 1.0 / n, delta)
         for layer in range(len(self.W) - 1, -1, -1):
             b.gradient(acts[layer], delta, self.gW[layer], self.gc[layer])
             if layer:
-                below = b.head(self.deltas[layer - 1], n)
+                below = b.part(self.deltas[layer - 1], 0, n)
                 key = self._key(layer)
                 b.backward(self.units[layer - 1], means[layer - 1], delta, self.W[layer], below, p[layer], rows, key)
                 delta = below
@@ -114,8 +114,8 @@ class Network:
         momentum = at_epoch(plan.momentum, epoch, "momentum")
         target, weights, order = b.array(target[order]), b.array(weights[order]), b.array(order)
         for start in range(0, len(order), plan.batch_size):
-            batch = slice(start, start + plan.batch_size)
-            total += self.gradient(data, order[batch], target[batch], weights[batch], epoch)
+            rows, y, weight = (b.part(x, start, start + plan.batch_size) for x in (order, target, weights))
+            total += self.gradient(data, rows, y, weight, epoch)
             self.step += 1
             decay = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step, momentum)
             no_decay = decay._replace(weight_decay=decay.weight_decay * 0)

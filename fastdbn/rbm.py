@@ -263,11 +263,11 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
-        backend = get_backend(self.n_jobs, self.dtype)
+        dtype = get_backend(self.n_jobs, self.dtype).dtype
         self.visible_, self.hidden_ = named(unit), named(get_unit(self.hidden, "hidden"))
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
         mean = model.smoothed_mean(unit, mean, n_rows)
-        params = model.init_params(backend, unit, len(mean), int(self.n_components), seed, number, mean)
+        params = model.init_params(dtype, unit, len(mean), int(self.n_components), seed, number, mean)
         self.history_ = {name: [] for name in METRICS}
         self.n_features_in_ = len(mean)
         self._draws = 0
@@ -340,14 +340,14 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with backend.single_threaded():
             for start in range(0, n, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, n), dtype=np.uint32)
-                v = backend.head(room, len(rows))
+                v = backend.part(room, 0, len(rows))
                 backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), v)
                 yield backend, slice(start, start + len(rows)), v
 
     def _params(self, backend):
         """Parameters in the backend's precision; the weights transposed in place, not copied."""
-        W = np.asarray(self.components_, backend.dtype).T
-        return Params(W, np.asarray(self.intercept_visible_, backend.dtype), np.asarray(self.intercept_hidden_, backend.dtype))
+        host = self.components_.T, self.intercept_visible_, self.intercept_hidden_
+        return Params(*(backend.constant(x) for x in host))
 
     def _threshold(self):
         """How data are binarised outside of training: as in training, but that "sample" keeps the probabilities."""
@@ -373,13 +373,15 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         hidden = get_unit(self.hidden_)
         key = rng.key(self.seed_, 0, rng.stream(rng.DATA, self.layer_, 1))
         for backend, rows, v in self._blocks(X, threshold):
-            params = self._params(backend)
+            params, mean = self._params(backend), backend.zeros(len(v), out.shape[1])
             if draw:
                 who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
-                room = backend.zeros(v.shape[0], out.shape[1])
-                backend.conditional(hidden, v, params.W, params.c, room, out[rows], who, key)
+                h = backend.states(hidden, len(v), out.shape[1])
+                backend.conditional(hidden, v, params.W, params.c, mean, h, who, key)
+                backend.fetch(h, out[rows])
             else:
-                backend.conditional(hidden, v, params.W, params.c, out[rows])
+                backend.conditional(hidden, v, params.W, params.c, mean)
+                backend.fetch(mean, out[rows])
         return out
 
     def free_energy(self, X):
@@ -397,7 +399,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         out = np.empty(X.shape[0])
         units = get_unit(self.visible_), get_unit(self.hidden_)
         for backend, rows, v in self._blocks(X, threshold):
-            room = backend.zeros(v.shape[0], self.components_.shape[0])
+            room = backend.zeros(len(v), self.components_.shape[0])
             model.free_energy(backend, *units, self._params(backend), v, room, out[rows])
         return out
 
@@ -428,8 +430,10 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         params = self._params(backend)
         with backend.single_threaded():
             for start in range(0, len(H), BLOCK):
-                part = slice(start, start + BLOCK)
-                backend.conditional(get_unit(self.visible_), H[part], params.W, params.b, out[part], transpose=True)
+                h = backend.constant(H[start : start + BLOCK])
+                mean = backend.zeros(len(h), out.shape[1])
+                backend.conditional(get_unit(self.visible_), h, params.W, params.b, mean, transpose=True)
+                backend.fetch(mean, out[start : start + BLOCK])
         return self.scaling_.invert(out)
 
     def gibbs(self, X, n_steps=1, random_state=None):
@@ -455,7 +459,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         for backend, rows, v in self._blocks(X, self._threshold()):
             who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
             self._chain(backend, v, who, n_steps, seed, number)
-            out[rows] = v
+            backend.fetch(v, out[rows])
         return self.scaling_.invert(out)
 
     def _next_noise(self, random_state):

@@ -220,7 +220,8 @@ def seed_of(random_state):
 
 def host_generator(seed, step, stream_number):
     """A NumPy generator for what is drawn on the host (initial weights, orders, splits), keyed like all other noise."""
-    return np.random.Generator(np.random.Philox(key=[seed, int(stream_number) << 32 | int(step)]))
+    words = np.array([seed, int(stream_number) << 32 | int(step)], np.uint64)  # a plain list would pass through float64
+    return np.random.Generator(np.random.Philox(key=words))
 
 
 def content_keys(X):

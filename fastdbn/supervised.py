@@ -27,7 +27,8 @@ PARAMETERS = """    Parameters
     hidden_layer_sizes : int or tuple of int, default (256, 256)
         Hidden units of each layer, from below.
     visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate
-        Pretraining, as for `DBN`; ``batch_size`` (its first value, where it is a tuple) holds for back-propagation too.
+        Pretraining, as for `DBN`; ``batch_size`` and, for SGD, ``momentum`` (the first value of a tuple) hold for
+        back-propagation too.
     pretrain : bool, default True
         False trains the plain network from random weights, to compare.
     pretrain_iter : int or tuple, default 20
@@ -173,13 +174,11 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """Initial weights: pretrained, or drawn."""
         self.seed_ = rng.seed_of(self.random_state)
         dbn.random_state = self.seed_
-        self.dbn_ = None
+        self.dbn_ = dbn if pretrain else None  # here already, so that an interrupt leaves what was pretrained
         if pretrain:
             dbn.fit(X, sample_weight=weights)
-            dbn.callback = None
-            for rbm in dbn.layers_:
-                rbm.callback = None
-            self.dbn_ = dbn
+            for part in (dbn, *dbn.layers_):
+                part.callback = None  # it refers to this estimator and would be pickled with it
             first = dbn.layers_[0]
             self.visible_, self.scaling_ = first.visible_, first.scaling_
             self.coefs_ = [np.ascontiguousarray(rbm.components_.T) for rbm in dbn.layers_]
@@ -280,22 +279,22 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         depth = len(self.coefs_) if n_layers is None else n_layers
         backend = get_backend(self.n_jobs, self.dtype)
         source = backend.load(data.source(X, self.scaling_, self._threshold()))
-        W, c = ([np.asarray(x, backend.dtype) for x in xs] for xs in (self.coefs_, self.intercepts_))
+        W, c = ([backend.constant(x) for x in xs] for xs in (self.coefs_, self.intercepts_))
         units, visible = self._units(len(W) - 1), get_unit(self.visible_)
-        out = np.empty((X.shape[0], W[depth - 1].shape[1]), self.dtype)
+        sizes = [len(x) for x in self.intercepts_]
+        out = np.empty((X.shape[0], sizes[depth - 1]), self.dtype)
         with backend.single_threaded():
             for start in range(0, X.shape[0], BLOCK):
                 rows = np.arange(start, min(start + BLOCK, X.shape[0]), dtype=np.uint32)
                 a = backend.states(visible, len(rows), X.shape[1])
                 backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
-                part = out[start : start + BLOCK]
                 for i in range(depth):
-                    target = part if i == depth - 1 else backend.zeros(len(rows), W[i].shape[1])
+                    below, a = a, backend.zeros(len(rows), sizes[i])
                     if i < len(units):
-                        backend.conditional(units[i], a, W[i], c[i], target)
+                        backend.conditional(units[i], below, W[i], c[i], a)
                     else:
-                        backend.linear(a, W[i], c[i], target)
-                    a = target
+                        backend.linear(below, W[i], c[i], a)
+                backend.fetch(a, out[start : start + BLOCK])
         return out
 
     def transform(self, X, layer=-1):

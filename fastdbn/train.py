@@ -86,7 +86,7 @@ def make_problem(backend, layer, state, settings):
         Params(*(backend.array(x) for x in state.velocity)),
         Side(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
         Side(backend.states(layer.visible, chains, nv), backend.zeros(chains, nh), None),
-        backend.states(layer.hidden, chains, nh) if state.chains is None else backend.array(state.chains),
+        backend.states(layer.hidden, chains, nh, state.chains),
         backend.zeros(chains, nv),
         backend.array(np.arange(chains, dtype=np.uint32)),
         settings.k,

@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 import fastdbn
 from fastdbn import RBM
+from fastdbn.train import order_of_epoch
 from fastdbn.units import softmax
 
 PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
@@ -481,6 +482,17 @@ def test_random_state_kinds():
         assert bits(first) == bits(fit(make(5))) != bits(second)
         assert bits(fit(first.seed_)) == bits(first)
     assert bits(fit(None)) != bits(fit(None))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", [0, 2**32, 2**63 - 2, 2**63 + 4, 2**64 - 2])
+def test_all_64_bits_of_the_seed_count(seed):
+    """Half of all drawn seeds are above 2^63: what the host draws must tell them, and the epochs of each, apart."""
+    X = binary()
+    starts = [small(n_iter=0, random_state=s).fit(X) for s in (seed, seed + 1)]
+    assert bits(starts[0]) != bits(starts[1])
+    orders = {order_of_epoch(seed, 0, epoch, 50).tobytes() for epoch in range(20)}
+    assert len(orders) == 20
 
 
 def test_precisions_agree():

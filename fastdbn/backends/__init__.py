@@ -4,6 +4,8 @@ A backend owns how states and weights are stored. The algorithms (cd.py, train.p
 never name a matrix product; they pass buffers that the backend made back to the backend. So a backend may keep binary
 states as bits, or weights in two layouts or on another device, without a second training loop.
 
+Of a buffer they may ask `len`, its rows, and no more.
+
 Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Every operation writes into buffers that it
 is given. Noise is named by a `Key` and the rows' numbers (fastdbn/rng.py).
 """
@@ -97,17 +99,23 @@ class Backend(Protocol):
     def array(self, values: np.ndarray) -> Any:
         """A copy of a host array (parameters, row numbers, weights) in the backend's form."""
 
+    def constant(self, values: np.ndarray) -> Any:
+        """The same to be read alone: it may share the host array's memory."""
+
     def zeros(self, *shape: int) -> Any:
         """A buffer of zeros."""
 
-    def states(self, unit: Unit, rows: int, units: int) -> Any:
-        """A buffer for states of a unit type."""
+    def states(self, unit: Unit, rows: int, units: int, values: np.ndarray | None = None) -> Any:
+        """A buffer for states of a unit type, holding host values where they are given."""
 
     def to_host(self, x: Any) -> np.ndarray:
         """A host array of a buffer's values."""
 
-    def head(self, x: Any, rows: int) -> Any:
-        """The first rows of a buffer, sharing its memory."""
+    def fetch(self, x: Any, out: np.ndarray) -> None:
+        """Copy a buffer's values into a host array."""
+
+    def part(self, x: Any, start: int, stop: int) -> Any:
+        """Rows start to stop (or to the end) of a buffer, sharing its memory."""
 
     def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
         """out = the given rows of the data, binarised as the source says."""
@@ -147,13 +155,13 @@ class Backend(Protocol):
         """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity."""
 
     def cgf(self, unit: Unit, bias: Any, field: Any, out: Any) -> None:
-        """out (B,) = the rows' sums of the log normaliser at field + bias; float64."""
+        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. The field is spent."""
 
     def base(self, unit: Unit, x: Any, out: Any) -> None:
-        """out (B,) = the rows' sums of the base measure's energy of states; float64."""
+        """out (B,), a host array = the rows' sums of the base measure's energy of states; float64."""
 
     def dot(self, x: Any, y: Any, out: Any) -> None:
-        """out (B,) = each row of x times the vector y, or times the same row of the matrix y; summed in float64."""
+        """out (B,), a host array = each row of x times the vector y, or the same row of the matrix y; summed in float64."""
 
     def norm(self, x: Any) -> float:
         """The Euclidean norm of a buffer; NaN or infinite where it holds such."""

@@ -70,14 +70,20 @@ class CPU:
     def zeros(self, *shape):
         return np.zeros(shape, self.dtype)
 
-    def states(self, unit, rows, units):
-        return np.zeros((rows, units), self.dtype)
+    def constant(self, values):
+        return np.asarray(values, self.dtype)
+
+    def states(self, unit, rows, units, values=None):
+        return np.zeros((rows, units), self.dtype) if values is None else self.array(values)
 
     def to_host(self, x):
         return np.array(x)
 
-    def head(self, x, rows):
-        return x[:rows]
+    def fetch(self, x, out):
+        out[...] = x
+
+    def part(self, x, start, stop):
+        return x[start:stop]
 
     def take(self, data, rows, key, out):
         kernel = cpu_kernels.take_sparse if isinstance(data, Sparse) else cpu_kernels.take_dense

@@ -1,0 +1,91 @@
+"""States and weights are the backend's own: a backend that seals them runs every algorithm, with the same results."""
+
+import numpy as np
+import pytest
+
+import fastdbn.rbm
+import fastdbn.supervised
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, dbn
+from fastdbn.backends.cpu import CPU
+
+HOST = {"to_host", "fetch", "cgf", "base", "dot", "norm", "loss"}
+"""Operations that give host values."""
+
+
+class Sealed:
+    """A buffer of which nothing can be asked but its rows."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(self, inside):
+        self._inside = inside
+
+    def __len__(self):
+        return len(self._inside)
+
+
+def unseal(x):
+    if isinstance(x, Sealed):
+        return x._inside
+    return type(x)(*map(unseal, x)) if isinstance(x, tuple) and hasattr(x, "_fields") and hasattr(x, "W") | hasattr(x, "v") else x
+
+
+class SealedCPU:
+    """The CPU backend with every buffer sealed, and without the fused `cd_steps`."""
+
+    name = "sealed"
+
+    def __init__(self, *arguments):
+        self._cpu = CPU(*arguments)
+        self.dtype, self.single_threaded = self._cpu.dtype, self._cpu.single_threaded
+
+    def __getattr__(self, name):
+        if name == "cd_steps":
+            raise AttributeError(name)
+        operation = getattr(self._cpu, name)
+
+        def call(*arguments, **options):
+            for x in (*arguments, *options.values()):
+                plain = isinstance(x, np.ndarray)
+                assert not plain or name in {"array", "constant", "states", *HOST}, f"{name} was given a host array"
+            if name == "step":
+                arguments = (*arguments[:3], tuple(map(unseal, arguments[3])), arguments[4])
+            result = operation(*map(unseal, arguments), **{key: unseal(x) for key, x in options.items()})
+            return Sealed(result) if isinstance(result, np.ndarray) and name not in HOST else result
+
+        return call
+
+
+MODELS = {
+    "cd": RBM(6, k=2, n_iter=2, random_state=0),
+    "pcd": RBM(6, persistent=True, n_chains=7, binarize="sample", n_iter=2, random_state=0),
+    "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
+    "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
+    "classifier": DBNClassifier((6, 5), pretrain_iter=2, max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
+    "regressor": DBNRegressor((6,), pretrain_iter=2, max_iter=3, solver="sgd", random_state=0),
+}
+
+
+def everything(model, X, y):
+    """All that a model of its kind does, as bytes."""
+    model.fit(X, y, sample_weight=np.linspace(0.5, 1.5, len(X)))
+    results = [model.transform(X)]
+    calls = {"predict": (X,), "reconstruct": (X,), "gibbs": (X,), "free_energy": (X,), "score_samples": (X,), "sample": (3, 4)}
+    for name, arguments in calls.items():
+        if hasattr(model, name):
+            results.append(getattr(model, name)(*arguments))
+    model.partial_fit(X, y)
+    results.append(model.transform(X))
+    return [np.ascontiguousarray(x).tobytes() for x in results]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
+    """Fits, scores, samples and predictions through sealed buffers are those of the CPU, bit for bit."""
+    draw = np.random.default_rng(0)
+    X = (draw.random((40, 8)) < 0.4).astype(np.float32)
+    y = X[:, 0].astype(int)
+    expected = everything(MODELS[name], X, y)
+    for module in (fastdbn.rbm, fastdbn.supervised, dbn):
+        monkeypatch.setattr(module, "get_backend", SealedCPU)
+    assert everything(MODELS[name], X, y) == expected
