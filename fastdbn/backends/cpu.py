@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import blas, cpu_kernels, cpu_network, cpu_steps, pool
+from fastdbn.backends import blas, cpu_kernels, cpu_network, cpu_steps, cpu_update, pool
 from fastdbn.backends.cpu_kernels import COLUMNS, ROWS_TAKEN, Dense, Preparation, Sparse
 from fastdbn.backends.cpu_network import ELEMENTS
 
@@ -120,7 +120,7 @@ class CPU:
     def statistics(self, plus, minus, plus_scale, minus_scale, out):
         work, blocks = self._statistics_work(out, plus, minus)
         real = self.dtype.type
-        kernel = cpu_kernels.statistics
+        kernel = cpu_update.statistics
         self._run(kernel, blocks, work, self._blas, plus, minus, real(plus_scale), real(minus_scale), out)
 
     def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper):
@@ -128,7 +128,7 @@ class CPU:
         rate = hyper.learning_rate
         numbers = (rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay)
         numbers = (self.dtype.type(x) for x in numbers)
-        self._run(cpu_kernels.update, blocks, work, self._blas, params, velocity, plus, minus, *numbers)
+        self._run(cpu_update.update, blocks, work, self._blas, params, velocity, plus, minus, *numbers)
 
     def cgf(self, unit, bias, field, out):
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn import rng
+from fastdbn.backends import cpu_binary
 from fastdbn.backends.blas import gemm
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
@@ -45,23 +46,35 @@ def block(t, rows, n, whole):
     return r0, min(r0 + ROWS, rows), j0, min(j0 + width, n)
 
 
-def field_block(blas, x, W, transpose, out, r0, r1, j0, j1):
-    """out[r0:r1, j0:j1] = x W, or x W'."""
-    one, zero = x.dtype.type(1), x.dtype.type(0)
-    if transpose:
-        gemm(blas, False, True, one, x[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
+@inlinable
+def field_block(blas, way, t, x, W, transpose, out, whole):
+    """One block of out = x W, or x W', in one of the ways of cpu_binary.py; returns the block's edges.
+
+    Gathering takes rows, whole ones, and there are as many blocks as otherwise.
+    """
+    rows, n = out.shape
+    r0, r1, j0, j1 = block(t, rows, n, whole)
+    if way == cpu_binary.GATHER:
+        blocks = count_blocks(rows, n, whole)
+        r0, r1, j0, j1 = rows * t // blocks, rows * (t + 1) // blocks, 0, n
+        cpu_binary.gather(x, W, out, r0, r1)
+    elif way == cpu_binary.TABLES:
+        j0, j1 = cpu_binary.edges(j0, j1, n)
+        cpu_binary.tables(x, W, transpose, out, r0, r1, j0, j1)
     else:
-        gemm(blas, False, False, one, x[r0:r1], W[:, j0:j1], zero, out[r0:r1, j0:j1])
-
-
-inlinable(field_block)
+        one, zero = x.dtype.type(1), x.dtype.type(0)
+        if transpose:
+            gemm(blas, False, True, one, x[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
+        else:
+            gemm(blas, False, False, one, x[r0:r1], W[:, j0:j1], zero, out[r0:r1, j0:j1])
+    return r0, r1, j0, j1
 
 
 @kernel
 def field(first, last, blas, x, W, transpose, out):
+    way = cpu_binary.choose(x, out.shape[1], transpose)
     for t in range(first, last):
-        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
-        field_block(blas, x, W, transpose, out, r0, r1, j0, j1)
+        field_block(blas, way, t, x, W, transpose, out, False)
 
 
 @functools.cache
@@ -136,9 +149,9 @@ def conditional_blocks(unit):
     rows_of, whole = activate_block(unit), unit.group != 1
 
     def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
+        way = cpu_binary.choose(x, mean.shape[1], transpose)
         for t in range(first, last):
-            r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
-            field_block(blas, x, W, transpose, mean, r0, r1, j0, j1)
+            r0, r1, j0, j1 = field_block(blas, way, t, x, W, transpose, mean, whole)
             rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
 
     return inlinable(run)
@@ -152,74 +165,6 @@ def conditional(unit):
         blocks(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key)
 
     return kernel(run)
-
-
-@inlinable
-def _row_scale(scale, weight, r):
-    if weight is None:
-        return scale
-    else:
-        return scale * weight[r]
-
-
-@inlinable
-def _side(blas, side, scale, momentum, out, i0, i1, last_block):
-    """Add scale times one side to momentum times out: W[i0:i1] and b[i0:i1], and with the last block c."""
-    v, h = side.v, side.h
-    gemm(blas, True, False, scale, v[:, i0:i1], h, momentum, out.W[i0:i1])
-    b = out.b[i0:i1]
-    for j in range(len(b)):
-        b[j] *= momentum
-    for r in range(v.shape[0]):
-        w, x = _row_scale(scale, side.weight, r), v[r, i0:i1]
-        for j in range(len(b)):
-            b[j] += w * x[j]
-    if last_block:
-        c = out.c
-        for j in range(len(c)):
-            c[j] *= momentum
-        for r in range(h.shape[0]):
-            x = h[r]
-            for j in range(len(c)):
-                c[j] += scale * x[j]
-
-
-@inlinable
-def _both_sides(t, blas, plus, minus, plus_scale, minus_scale, momentum, out):
-    """out = momentum out + plus_scale (plus) - minus_scale (minus), for block t of the rows of W; returns its edges."""
-    nv = out.W.shape[0]
-    width = column_width(nv, False)
-    i0, i1 = t * width, min(t * width + width, nv)
-    _side(blas, plus, plus_scale, momentum, out, i0, i1, i1 == nv)
-    _side(blas, minus, -minus_scale, out.W.dtype.type(1), out, i0, i1, i1 == nv)
-    return i0, i1
-
-
-@kernel
-def statistics(first, last, blas, plus, minus, plus_scale, minus_scale, out):
-    for t in range(first, last):
-        _both_sides(t, blas, plus, minus, plus_scale, minus_scale, out.W.dtype.type(0), out)
-
-
-@inlinable
-def update_blocks(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay):
-    """The scales include the learning rate; decay is rate times weight decay."""
-    for t in range(first, last):
-        i0, i1 = _both_sides(t, blas, plus, minus, plus_scale, minus_scale, momentum, velocity)
-        for i in range(i0, i1):
-            w, d = params.W[i], velocity.W[i]
-            for j in range(len(w)):
-                d[j] -= decay * w[j]
-                w[j] += d[j]
-            params.b[i] += velocity.b[i]
-        if i1 == params.W.shape[0]:
-            for j in range(len(params.c)):
-                params.c[j] += velocity.c[j]
-
-
-@kernel
-def update(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay):
-    update_blocks(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay)
 
 
 @inlinable

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastdbn import optim, rng, scalar
 from fastdbn.backends.blas import gemm
+from fastdbn.backends.cpu_binary import BLAS
 from fastdbn.backends.cpu_kernels import block, column_width, field_block, prepare
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
@@ -46,8 +47,7 @@ def backward(unit):
 
     def run_units(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
-            r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
-            field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            r0, r1, j0, j1 = field_block(blas, BLAS, t, delta, W, True, out, whole)
             if rate > 0:
                 mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):
@@ -57,8 +57,7 @@ def backward(unit):
 
     def run_groups(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
-            r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
-            field_block(blas, delta, W, True, out, r0, r1, j0, j1)
+            r0, r1, j0, j1 = field_block(blas, BLAS, t, delta, W, True, out, whole)
             if rate > 0:
                 mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):

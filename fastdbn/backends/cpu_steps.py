@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.cpu_kernels import conditional_blocks, count_blocks, prepare_rows, update_blocks
+from fastdbn.backends.cpu_kernels import conditional_blocks, count_blocks, prepare_rows
+from fastdbn.backends.cpu_update import update_blocks
 from fastdbn.backends.jit import inlinable, kernel
 from fastdbn.rng import Key
 
