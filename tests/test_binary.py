@@ -95,17 +95,17 @@ def test_lists(dtype):
     """The rows where each unit of a block is 1, in order; none for real values, dense ones, or too many ones."""
     x = states(37, 90, 0.1, dtype)
     index, starts = np.zeros(cpu_binary.LISTED, np.uint16), np.zeros(cpu_binary.STARTS, np.uint16)
-    assert list_rows(x, 3, 80, 100, index, starts)
+    assert list_rows(x, 3, 80, 200, index, starts)
     for i in range(77):
         assert np.array_equal(index[starts[i] : starts[i + 1]], np.flatnonzero(x[:, 3 + i]))
-    assert not list_rows(x * np.dtype(dtype).type(0.5), 3, 80, 100, index, starts)
-    assert not list_rows(np.ones_like(x), 3, 80, 100, index, starts)
-    assert not list_rows(states(9000, 90, 0.1, dtype), 0, 90, 100, index, starts)
+    assert not list_rows(x * np.dtype(dtype).type(0.5), 3, 80, 200, index, starts)
+    assert not list_rows(np.ones_like(x), 3, 80, 200, index, starts)
+    assert not list_rows(states(9000, 90, 0.1, dtype), 0, 90, 200, index, starts)
 
 
 @both_types
 @pytest.mark.parametrize("which", ["both", "plus", "minus"])
-@pytest.mark.parametrize("nh", [64, 100, 130])
+@pytest.mark.parametrize("nh", [100, 128, 200])
 def test_update_with_lists_on_either_side(which, nh, dtype):
     """The step is that of dense sides, whichever of the two is listed; blocks of visible units with and without lists."""
     draw, nv = np.random.default_rng(3), 300

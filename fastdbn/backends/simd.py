@@ -14,7 +14,7 @@ GROUPS, SUMS = 8, 16
 """Groups of four inputs whose tables are kept at once, and the sums of a group."""
 LINE = 64
 """Bytes of a vector: a line of the cache."""
-STRIP = 64
+STRIP = 128
 """Columns that are added up in registers."""
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
