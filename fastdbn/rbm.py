@@ -302,7 +302,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         layer = Layer(
             visible,
             get_unit(self.hidden_),
-            backend.load(data.source(X, self.scaling_, threshold)),
+            backend.load(data.source(X, self.scaling_, threshold), often=True),
             X.shape[0],
             weights,
             self.layer_,

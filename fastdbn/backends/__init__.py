@@ -93,8 +93,8 @@ class Backend(Protocol):
 
     name: str
 
-    def load(self, source: Source) -> Any:
-        """Host data in the backend's form, prepared once; `take` reads it."""
+    def load(self, source: Source, often: bool = False) -> Any:
+        """Host data in the backend's form; `take` reads it. often: each row many times, so that packing once pays."""
 
     def array(self, values: np.ndarray) -> Any:
         """A copy of a host array (parameters, row numbers, weights) in the backend's form."""

@@ -4,13 +4,18 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import blas, cpu_kernels, cpu_network, cpu_steps, cpu_update, pool
-from fastdbn.backends.cpu_kernels import COLUMNS, ROWS_TAKEN, Dense, Preparation, Sparse
+from fastdbn.backends import Params, blas, cpu_data, cpu_kernels, cpu_network, cpu_room, cpu_steps, cpu_update, pool
+from fastdbn.backends.cpu_data import ROWS_TAKEN, Dense, Ones, Packed, Preparation, Sparse
 from fastdbn.backends.cpu_network import ELEMENTS
+from fastdbn.backends.simd import WORD
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 """Host types that `take` reads as they are; others are converted once."""
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
+_DENSE = 32
+"""CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
+_BLOCKS_PACKED = 256
+"""Blocks of rows that are packed before the data are given up as not binary."""
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
@@ -41,11 +46,12 @@ class CPU:
         self.dtype = np.dtype(str(dtype))
         self.n_threads = int(n_jobs) if n_jobs is not None and n_jobs > 0 else pool.available_threads()
         self._blas = blas.addresses(self.dtype)
+        self._room = None
 
     def _run(self, kernel, n_blocks, work, *arguments):
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
-    def load(self, source):
+    def load(self, source, often=False):
         empty = np.empty(0)
         scaled = source.scale is not None
         mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
@@ -59,9 +65,42 @@ class CPU:
         X = source.X
         if sparse.issparse(X):
             values = X.data if X.data.dtype in _READY else X.data.astype(self.dtype)
-            return Sparse(values, X.indices, X.indptr.astype(np.int64, copy=False), preparation)
-        X = X if X.dtype in _READY else X.astype(self.dtype)
-        return Dense(np.asarray(X), preparation)
+            data = Sparse(values, X.indices, X.indptr.astype(np.int64, copy=False), preparation)
+        else:
+            X = X if X.dtype in _READY else X.astype(self.dtype)
+            data = Dense(np.asarray(X), preparation)
+        return self._pack(data, X.shape) if often and mode != 2 else data
+
+    def _pack(self, data, shape):
+        """Data in packed form if they are zeros and ones once they are prepared; else as they are."""
+        rows, units = shape
+        if isinstance(data, Sparse) and self._are_ones(data) and len(data.columns) * _DENSE < rows * units:
+            return Ones(data.columns, data.starts)
+        blocks = -(-rows // ROWS_TAKEN)
+        words, found = np.empty((rows, -(-units // WORD)), np.uint64), np.zeros(blocks, np.uint8)
+        like, kernel = np.empty(units, self.dtype), cpu_data.pack(type(data))
+        for first in range(0, blocks, _BLOCKS_PACKED):
+            last = min(first + _BLOCKS_PACKED, blocks)
+            self._run(
+                lambda a, b, *rest, first=first: kernel(first + a, first + b, *rest),
+                last - first,
+                _PASS * (last - first) * ROWS_TAKEN * units,
+                data,
+                _NO_KEY,
+                like,
+                words,
+                found,
+            )
+            if found[first:last].any():
+                return data
+        return Packed(words)
+
+    @staticmethod
+    def _are_ones(data):
+        """Whether CSR data are ones, each column once in its row, with nothing done to them."""
+        done = data.preparation
+        kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
+        return kept and bool((data.values == 1).all()) and cpu_data.distinct(data.columns, data.starts)
 
     def array(self, values):
         values = np.asarray(values)
@@ -86,7 +125,7 @@ class CPU:
         return x[start:stop]
 
     def take(self, data, rows, key, out):
-        kernel = cpu_kernels.take_sparse if isinstance(data, Sparse) else cpu_kernels.take_dense
+        kernel = cpu_data.take(type(data))
         self._run(kernel, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
 
     def field(self, x, W, out, transpose=False):
@@ -114,21 +153,23 @@ class CPU:
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
 
-    def _statistics_work(self, out, plus, minus):
-        return 2 * out.W.size * (len(plus.v) + len(minus.v)), cpu_kernels.count_blocks(1, out.W.shape[0], False)
-
     def statistics(self, plus, minus, plus_scale, minus_scale, out):
-        work, blocks = self._statistics_work(out, plus, minus)
-        real = self.dtype.type
-        kernel = cpu_update.statistics
-        self._run(kernel, blocks, work, self._blas, plus, minus, real(plus_scale), real(minus_scale), out)
+        for x in out:
+            x[...] = 0
+        spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
+        self._update(spare, out, plus, minus, plus_scale, minus_scale, 0.0, 0.0)
 
     def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper):
-        work, blocks = self._statistics_work(params, plus, minus)
         rate = hyper.learning_rate
-        numbers = (rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay)
+        self._update(
+            params, velocity, plus, minus, rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay
+        )
+
+    def _update(self, params, out, plus, minus, *numbers):
         numbers = (self.dtype.type(x) for x in numbers)
-        self._run(cpu_update.update, blocks, work, self._blas, params, velocity, plus, minus, *numbers)
+        work = 2 * out.W.size * (len(plus.v) + len(minus.v))
+        blocks = cpu_kernels.count_parts(out.W.shape[1])
+        self._run(cpu_update.update, blocks, work, self._blas, params, out, plus, minus, *numbers)
 
     def cgf(self, unit, bias, field, out):
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
@@ -161,7 +202,7 @@ class CPU:
         )
 
     def gradient(self, x, delta, W, bias):
-        blocks = cpu_kernels.count_blocks(1, W.shape[0], False)
+        blocks = cpu_kernels.count_parts(W.shape[0])
         self._run(cpu_network.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
 
     def step(self, rule, p, g, state, hyper):
@@ -172,11 +213,6 @@ class CPU:
         cpu_network.limit_columns(W, self.dtype.type(longest), room)
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
-        nv, nh = problem.params.W.shape
-        rows = max(batch_size, len(problem.chain_rows) if problem.persistent else 0)
-        splits = self.n_threads > 1 and max(nv, nh) > COLUMNS and 2 * rows * nv * nh >= 2 * pool.WORK_PER_THREAD
-        if splits or isinstance(problem.data, Sparse):
-            return False
         keys = {name: rng.stream(purpose, problem.layer) for name, purpose in _STREAMS.items()}
         run = cpu_steps.Run(
             order,
@@ -191,21 +227,29 @@ class CPU:
             momentum=float(hyper.momentum),
             weight_decay=float(hyper.weight_decay),
         )
-        cpu_steps.cd_steps(problem.visible, problem.hidden)(
+        if self._room is None or self._room[0] is not problem.params.W:
+            self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
+        pool.team(
+            self.team_size(problem, min(batch_size, len(order))),
+            cpu_steps.cd_steps(problem.visible, problem.hidden, type(problem.data)),
             self._blas,
-            problem.visible.group_size(nv),
-            problem.hidden.group_size(nh),
+            problem.visible.group_size(problem.params.W.shape[0]),
+            problem.hidden.group_size(problem.params.W.shape[1]),
             problem.data,
             problem.params,
             problem.velocity,
-            problem.plus,
-            problem.minus,
-            problem.states,
-            problem.work,
             problem.chain_rows,
+            self._room[1],
             run,
         )
         return True
+
+    def team_size(self, problem, batch_size):
+        """Threads that minibatches are shared out to: no more than gain."""
+        nv, nh = problem.params.W.shape
+        rows = max(batch_size, len(problem.chain_rows) if problem.persistent else 0)
+        work = 2.0 * rows * nv * nh * (3 + 2 * problem.k)
+        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), cpu_kernels.count_words(nh)))
 
 
 _STREAMS = {"data": rng.DATA, "hidden": rng.HIDDEN, "visible": rng.VISIBLE}

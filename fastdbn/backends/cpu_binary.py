@@ -1,63 +1,99 @@
 """Products with a factor of zeros and ones, faster than multiplying.
 
-Three ways to x W, of which `choose` takes the cheapest by what was measured:
+States are packed, 64 to a word. Four ways to their product with weights, of which `choose` takes the cheapest by what was
+measured:
 
-    gather   add up the rows of W that the ones of x name: good where few are 1 and W's rows are contiguous
+    gather   add up the rows of W that the ones name, from panels of W, 32 columns wide, copied into the first-level cache
+    direct   the same from W itself: where the ones are too few to pay for the copy
     tables   for each four inputs the 16 sums of their rows of W, then one table row for four inputs: at any density
     BLAS     multiply: for anything else than zeros and ones, and where the others do not pay
 
-and for the statistics x' h of a block of units, lists of the rows where each unit is 1. The choice looks at shapes and data
-alone, never at a clock, so one seed gives one result; an element's sum runs in an order of its own, whatever the blocks.
+The choice looks at shapes and data alone, never at a clock, so one seed gives one result; an element's sum runs in an order of
+its own, whoever computes it.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray
 
+from fastdbn.backends.blas import gemm
 from fastdbn.backends.jit import inlinable
 from fastdbn.backends.simd import (
     GROUPS,
-    LANES,
     LINE,
-    STRIP,
+    PANEL,
+    ROW,
     SUMS,
     WORD,
+    add_panel_rows,
     add_table_rows,
+    add_whole_rows,
     count_bits,
     lowest_bit,
     make_tables,
     nonzero,
     not_binary,
     stack_like,
-    stack_shorts,
-    stack_words,
     transpose_tile,
 )
 
-BLAS, GATHER, TABLES = 0, 1, 2
-INPUTS = 32
-"""Inputs whose tables are made at once: eight groups of four."""
-PANEL, TABLE = INPUTS * LANES, GROUPS * SUMS * LANES
-PACKED = 8192
-"""Words of packed states on the stack."""
-SPAN, WIDTH = 2048, 512
-"""Inputs of a row that are listed, and columns that are added up, at a time."""
-LISTED, UNITS = 32768, 256
-"""Ones that are listed, and units of a block, at most."""
-STARTS = UNITS + 2
+BLAS, GATHER, DIRECT, TABLES = 0, 1, 2, 3
+SEGMENT = 512
+"""Inputs of a panel of W at a time: 64 KB, which the first-level cache holds in part and the second whole."""
+COLUMNS = PANEL // 4
+"""Columns of a panel in float32; half as many in float64."""
+_PANEL_ROOM, _WORD_ROOM, _TABLES_ROOM = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
-MULTIPLY, PACK = 12.0, 260.0
-"""BLAS: nanoseconds for a thousand multiplications, and for a thousand weights that it packs."""
-ADD, ADD_FAR, NEAR, LIST = 60.0, 130.0, 1 << 21, 400.0
-"""Gathering: nanoseconds for a thousand numbers added where W has at most NEAR bytes, and where it has more; for a thousand
-inputs looked at."""
-CHOOSE, MAKE = 8.5, 230.0
-"""Tables: nanoseconds for a thousand pairs of an input and an output, and for a thousand weights put into tables."""
-COLLECT = 40.0
-"""Statistics: nanoseconds for a thousand numbers added."""
+MULTIPLY, PACK = 16.0, 200.0
+"""BLAS: picoseconds for a multiplication, and for a weight that it packs."""
+ADD, COPY, ADD_ROW, LIST = 38.0, 160.0, 60.0, 900.0
+"""Gathering: picoseconds for a number added from a panel, for a weight copied into one, for a number added from W itself, and
+for a one that is listed."""
+LOOK_UP, MAKE = 7.5, 300.0
+"""Tables: picoseconds for a pair of an input and an output, and for a weight put into tables."""
+
+
+class States(NamedTuple):
+    """Room for the states of B rows of n units, and for what products read of them if they are zeros and ones.
+
+    floats (B, n), for real states and for BLAS; words (B, q) uint64, bit l of word w for unit 64 w + l; index (B, 64 q) uint16,
+    the ones of each segment of units counted from its beginning; starts (B, segments + 1) int32, where in index a segment's
+    begin; offsets (B, 16 q) uint16, where the rows of the tables begin that four units name.
+    """
+
+    floats: Any
+    words: Any
+    index: Any
+    starts: Any
+    offsets: Any
 
 
 @inlinable
-def _word(row, q):
+def count_words(n):
+    return (n + WORD - 1) // WORD
+
+
+@inlinable
+def count_segments(n):
+    return (n + SEGMENT - 1) // SEGMENT
+
+
+@inlinable
+def make_states(floats, rows):
+    """A `States` for that many rows, without floats of its own."""
+    n = count_words(floats.shape[1])
+    return States(
+        floats,
+        np.empty((rows, n), np.uint64),
+        np.empty((rows, n * WORD), np.uint16),
+        np.empty((rows, count_segments(floats.shape[1]) + 1), np.int32),
+        np.empty((rows, n * GROUPS), np.uint16),
+    )
+
+
+@inlinable
+def pack_word(row, q):
     """Where the 64 elements of a row from 64 q on, or as many as there are, are not zero."""
     if (q + 1) * WORD <= len(row):
         return nonzero(row, q * WORD)
@@ -68,8 +104,18 @@ def _word(row, q):
 
 
 @inlinable
-def _count_words(n):
-    return (n + WORD - 1) // WORD
+def pack_row(row, words):
+    for q in range(len(words)):
+        words[q] = pack_word(row, q)
+
+
+@inlinable
+def unpack_row(words, row):
+    zero, one = row.dtype.type(0), row.dtype.type(1)
+    for q in range(len(words)):
+        word, part = words[q], row[q * WORD : (q + 1) * WORD]
+        for j in range(len(part)):
+            part[j] = one if (word >> np.uint64(j)) & np.uint64(1) else zero
 
 
 @inlinable
@@ -78,166 +124,215 @@ def count_ones(x):
     ones = 0
     whole = x.shape[1] // WORD
     for r in range(x.shape[0]):
-        row, other = x[r], np.uint64(0)
+        row = x[r]
+        if not only_binary(row):
+            return -1
         for q in range(whole):
-            other |= not_binary(row, q * WORD)
             ones += count_bits(nonzero(row, q * WORD))
         for j in range(whole * WORD, len(row)):
-            other |= np.uint64((row[j] != 0) & (row[j] != 1))
             ones += row[j] != 0
-        if other != 0:
-            return -1
     return ones
 
 
 @inlinable
-def choose(x, n, transpose):
-    """The cheapest way to the product of x with a matrix of weights to n outputs."""
-    ones = count_ones(x)
+def only_binary(row):
+    """Whether a row holds zeros and ones alone."""
+    other, whole = np.uint64(0), len(row) // WORD * WORD
+    for j in range(0, whole, WORD):
+        other |= not_binary(row, j)
+    for j in range(whole, len(row)):
+        other |= np.uint64((row[j] != 0) & (row[j] != 1))
+    return other == 0
+
+
+@inlinable
+def count_packed(words):
+    ones = 0
+    for r in range(words.shape[0]):
+        for q in range(words.shape[1]):
+            ones += count_bits(words[r, q])
+    return ones
+
+
+@inlinable
+def choose(ones, rows, inputs, outputs, transpose):
+    """The cheapest way to the product of states with weights.
+
+    ones : how many of the states are 1; negative where they are not zeros and ones
+    transpose : whether W is stored with its outputs as rows
+    """
     if ones < 0:
         return BLAS
-    weights, pairs = x.shape[1] * n, x.size * n
+    pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
     way, cost = BLAS, MULTIPLY * pairs + PACK * weights
-    if _count_words(x.shape[1]) <= PACKED:
-        tables = CHOOSE * pairs + MAKE * weights * (1 + x.shape[0] // (PACKED // _count_words(x.shape[1])))
-        if tables < cost:
-            way, cost = TABLES, tables
-    add = ADD if weights * x.itemsize <= NEAR else ADD_FAR
-    if not transpose and add * ones * n + LIST * x.size < cost:
-        way = GATHER
+    tables = LOOK_UP * pairs + MAKE * weights
+    if tables < cost:
+        way, cost = TABLES, tables
+    if not transpose:
+        gather, direct = ADD * added + COPY * weights + LIST * ones, ADD_ROW * added + LIST * ones
+        if gather < cost:
+            way, cost = GATHER, gather
+        if direct < cost:
+            way = DIRECT
     return way
 
 
 @inlinable
-def _list_ones(x, index):
-    """index[:n] = where x, of at most SPAN zeros and ones, is 1; returns n."""
-    n = 0
-    for q in range(_count_words(len(x))):
-        word = _word(x, q)
-        while word != 0:
-            index[n] = q * WORD + lowest_bit(word)
-            n += 1
-            word &= word - np.uint64(1)
-    return n
-
-
-@inlinable
-def _add_rows(out, W, j0, index, n):
-    """out += W[i, j0 : j0 + len(out)] for the i in index[:n]."""
-    j1, whole = j0 + len(out), n // 8 * 8
-    for q in range(0, whole, 8):
-        a, b, c, d = W[index[q], j0:j1], W[index[q + 1], j0:j1], W[index[q + 2], j0:j1], W[index[q + 3], j0:j1]
-        e, f, g, h = W[index[q + 4], j0:j1], W[index[q + 5], j0:j1], W[index[q + 6], j0:j1], W[index[q + 7], j0:j1]
-        for j in range(len(out)):
-            out[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
-    for q in range(whole, n - 1, 2):
-        a, b = W[index[q], j0:j1], W[index[q + 1], j0:j1]
-        for j in range(len(out)):
-            out[j] += a[j] + b[j]
-    if n % 2:
-        a = W[index[n - 1], j0:j1]
-        for j in range(len(out)):
-            out[j] += a[j]
-
-
-@inlinable
-def gather(x, W, out, r0, r1):
-    """out[r0:r1] = x[r0:r1] W."""
-    index = carray(stack_shorts(W, SPAN), SPAN)
-    for j0 in range(0, out.shape[1], WIDTH):
+def prepare(way, x, n, r0, r1):
+    """Make of the words of some rows what a way reads; n units."""
+    if way == BLAS:
         for r in range(r0, r1):
-            o = out[r, j0 : j0 + WIDTH]
-            for j in range(len(o)):
-                o[j] = 0
-            for s in range(0, x.shape[1], SPAN):
-                n = _list_ones(x[r, s : s + SPAN], index)
-                _add_rows(o, W[s : s + SPAN], j0, index, n)
+            unpack_row(x.words[r], x.floats[r, :n])
+    elif way == TABLES:
+        columns = PANEL // x.floats.itemsize
+        for r in range(r0, r1):
+            words, offsets = x.words[r], x.offsets[r]
+            for q in range(len(words)):
+                word, part = words[q], offsets[q * GROUPS : (q + 1) * GROUPS]
+                for g in range(GROUPS):
+                    bits = np.int64(word >> np.uint64(4 * g)) & (SUMS - 1)
+                    part[g] = (g * SUMS + bits) * columns
+    else:
+        for r in range(r0, r1):
+            _list_ones(x.words[r], x.index[r], x.starts[r])
 
 
 @inlinable
-def _fill_panel(W, transpose, i0, j0, n, panel):
-    """panel = 32 inputs from i0 on by LANES outputs from j0 on, of n, zero beyond the edges."""
-    inputs = W.shape[1] if transpose else W.shape[0]
-    rows, columns = min(INPUTS, inputs - i0), min(LANES, n - j0)
+def _list_ones(words, index, starts):
+    n, per = 0, SEGMENT // WORD
+    for s in range(len(starts) - 1):
+        starts[s] = n
+        for q in range(s * per, min(s * per + per, len(words))):
+            word, first = words[q], (q - s * per) * WORD
+            while word != 0:
+                index[n] = first + lowest_bit(word)
+                n += 1
+                word &= word - np.uint64(1)
+    starts[len(starts) - 1] = n
+
+
+@inlinable
+def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
+    """panel (rows, width) = `rows` inputs from i0 on by `columns` outputs from j0 on; zero beyond the columns."""
     tile = LINE // W.itemsize
-    if rows < INPUTS or columns < LANES:
-        for e in range(PANEL):
-            panel[e] = 0
+    stride = W.strides[0] // W.itemsize
     if not transpose:
         for i in range(rows):
-            w, p = W[i0 + i, j0 : j0 + columns], panel[i * LANES : i * LANES + columns]
+            w, p = W[i0 + i, j0 : j0 + columns], panel[i * width : i * width + columns]
             for j in range(len(w)):
                 p[j] = w[j]
-    elif rows == INPUTS and columns == LANES:
-        for j in range(0, LANES, tile):
-            for i in range(0, INPUTS, tile):
-                transpose_tile(W[j0 + j], i0 + i, W.strides[0] // W.itemsize, panel, i * LANES + j)
+            for j in range(columns, width):
+                panel[i * width + j] = 0
     else:
-        for j in range(columns):
-            w = W[j0 + j, i0 : i0 + rows]
-            for i in range(len(w)):
-                panel[i * LANES + j] = w[i]
+        whole = rows // tile * tile if columns == width else 0
+        for i in range(0, whole, tile):
+            for j in range(0, width, tile):
+                transpose_tile(W, (j0 + j) * stride + i0 + i, stride, panel, i * width + j)
+        for i in range(whole, rows):
+            for j in range(columns):
+                panel[i * width + j] = W[j0 + j, i0 + i]
+            for j in range(columns, width):
+                panel[i * width + j] = 0
 
 
 @inlinable
-def tables(x, W, transpose, out, r0, r1, j0, j1):
-    """out[r0:r1, j0:j1] = x[r0:r1] W, or W'; j0 and j1 are multiples of LANES, or the last column's end."""
-    inputs, words = x.shape[1], _count_words(x.shape[1])
-    bits = carray(stack_words(W, PACKED), PACKED)
-    panel, sums = carray(stack_like(W, PANEL), PANEL), carray(stack_like(W, TABLE), TABLE)
-    for s0 in range(r0, r1, PACKED // words):
-        s1 = min(s0 + PACKED // words, r1)
-        for r in range(s0, s1):
-            packed, row = bits[(r - s0) * words : (r - s0 + 1) * words], x[r]
-            for q in range(words):
-                packed[q] = _word(row, q)
-        for j in range(j0, j1, LANES):
-            for i in range(0, inputs, INPUTS):
-                _fill_panel(W, transpose, i, j, out.shape[1], panel)
-                make_tables(panel, sums)
-                q, shift = i // WORD, np.uint64(i % WORD)
-                for r in range(s0, s1):
-                    add_table_rows(sums, bits[(r - s0) * words + q] >> shift, out[r], j, j1 - j, i == 0)
+def _gather(x, inputs, W, out, r0, r1, j0, j1):
+    width = PANEL // W.itemsize
+    panel, sums = carray(stack_like(W, _PANEL_ROOM), _PANEL_ROOM), carray(stack_like(W, COLUMNS), COLUMNS)
+    per_row, stride = x.index.shape[1], out.strides[0] // out.itemsize
+    for j in range(j0, j1, width):
+        columns = min(width, j1 - j)
+        for s in range(count_segments(inputs)):
+            i = s * SEGMENT
+            _fill_panel(W, False, i, min(SEGMENT, inputs - i), j, columns, panel, width)
+            for r in range(r0, r1):
+                first, last = r * per_row + x.starts[r, s], r * per_row + x.starts[r, s + 1]
+                if columns == width:
+                    add_panel_rows(panel, 0, width, x.index, first, last, out, r * stride + j, s == 0)
+                else:
+                    add_panel_rows(panel, 0, width, x.index, first, last, sums, 0, True)
+                    o = out[r, j:j1]
+                    for e in range(len(o)):
+                        o[e] = sums[e] if s == 0 else o[e] + sums[e]
 
 
 @inlinable
-def edges(j0, j1, n):
-    """A block's columns, moved to where tables begin."""
-    half = LANES // 2
-    return min((j0 + half) // LANES * LANES, n), n if j1 == n else min((j1 + half) // LANES * LANES, n)
+def _direct(x, inputs, W, out, r0, r1, j0, j1):
+    segments, width, wide = count_segments(inputs), PANEL // W.itemsize, ROW // W.itemsize
+    sums = carray(stack_like(W, COLUMNS), COLUMNS)
+    per_row, stride, stride_w = x.index.shape[1], out.strides[0] // out.itemsize, W.strides[0] // W.itemsize
+    for j in range(j0, j1, wide):
+        for r in range(r0, r1):
+            for s in range(segments):
+                first, last = r * per_row + x.starts[r, s], r * per_row + x.starts[r, s + 1]
+                base, end, at = s * SEGMENT * stride_w, min(j + wide, j1), j
+                if end - at == wide:
+                    add_whole_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
+                    at = end
+                while end - at >= width:
+                    add_panel_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
+                    at += width
+                if at < end and end >= width:  # a panel that ends where the columns do
+                    add_panel_rows(W, base + end - width, stride_w, x.index, first, last, sums, 0, True)
+                    o = out[r, at:end]
+                    for e in range(len(o)):
+                        total = sums[width - len(o) + e]
+                        o[e] = total if s == 0 else o[e] + total
+                elif at < end:
+                    _few_columns(x.index[r, x.starts[r, s] : x.starts[r, s + 1]], W, s * SEGMENT, out[r, at:end], at, s == 0)
 
 
 @inlinable
-def list_rows(x, i0, i1, columns, index, starts):
-    """Lists of the rows r where x[r, i], i0 <= i < i1, is 1: index[starts[i - i0] : starts[i - i0 + 1]].
+def _few_columns(index, W, first, out, at, begin):
+    """Fewer columns than a panel has: even and odd terms apart, as there."""
+    for e in range(len(out)):
+        even, odd = W.dtype.type(0), W.dtype.type(0)
+        for q in range(0, len(index) - 1, 2):
+            even += W[first + index[q], at + e]
+            odd += W[first + index[q + 1], at + e]
+        if len(index) % 2:
+            even += W[first + index[len(index) - 1], at + e]
+        out[e] = even + odd if begin else out[e] + (even + odd)
 
-    Returns whether adding up rows of `columns` numbers by them is cheaper than BLAS; if not, nothing is listed.
-    """
-    if columns < STRIP or i1 - i0 > UNITS or x.shape[0] >= 1 << 16:
-        return False
-    ones = count_ones(x[:, i0:i1])
-    cost = MULTIPLY * x.shape[0] * (i1 - i0) * columns
-    if ones < 0 or ones > LISTED or COLLECT * ones * columns + LIST * x.shape[0] * (i1 - i0) > cost:
-        return False
-    n = i1 - i0
-    for i in range(n + 2):
-        starts[i] = 0
-    for r in range(x.shape[0]):
-        row = x[r, i0:i1]
-        for q in range(_count_words(n)):
-            word = _word(row, q)
-            while word != 0:
-                starts[q * WORD + lowest_bit(word) + 2] += 1
-                word &= word - np.uint64(1)
-    for i in range(2, n + 2):
-        starts[i] += starts[i - 1]
-    for r in range(x.shape[0]):
-        row = x[r, i0:i1]
-        for q in range(_count_words(n)):
-            word = _word(row, q)
-            while word != 0:
-                i = q * WORD + lowest_bit(word) + 1
-                index[starts[i]] = r
-                starts[i] += 1
-                word &= word - np.uint64(1)
-    return True
+
+@inlinable
+def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
+    width = PANEL // W.itemsize
+    panel, sums = carray(stack_like(W, _WORD_ROOM), _WORD_ROOM), carray(stack_like(W, COLUMNS), COLUMNS)
+    tables = carray(stack_like(W, _TABLES_ROOM), _TABLES_ROOM)
+    per_row, stride = x.offsets.shape[1], out.strides[0] // out.itemsize
+    for j in range(j0, j1, width):
+        columns = min(width, j1 - j)
+        for q in range(count_words(inputs)):
+            i = q * WORD
+            rows = min(WORD, inputs - i)
+            _fill_panel(W, transpose, i, rows, j, columns, panel, width)
+            for e in range(rows * width, WORD * width):
+                panel[e] = 0
+            make_tables(panel, tables)
+            for r in range(r0, r1):
+                at = r * per_row + q * GROUPS
+                if columns == width:
+                    add_table_rows(tables, x.offsets, at, out, r * stride + j, q == 0)
+                else:
+                    add_table_rows(tables, x.offsets, at, sums, 0, True)
+                    o = out[r, j:j1]
+                    for e in range(len(o)):
+                        o[e] = sums[e] if q == 0 else o[e] + sums[e]
+
+
+@inlinable
+def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
+    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared."""
+    if way == GATHER:
+        _gather(x, inputs, W, out, r0, r1, j0, j1)
+    elif way == DIRECT:
+        _direct(x, inputs, W, out, r0, r1, j0, j1)
+    elif way == TABLES:
+        _tables(x, inputs, W, transpose, out, r0, r1, j0, j1)
+    else:
+        one, zero, a = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
+        if transpose:
+            gemm(blas, False, True, one, a, W[j0:j1, :inputs], zero, out[r0:r1, j0:j1])
+        else:
+            gemm(blas, False, False, one, a, W[:inputs, j0:j1], zero, out[r0:r1, j0:j1])

@@ -6,86 +6,106 @@ Shapes: B rows, n units of the layer computed, W row-major; `blas` holds the add
 """
 
 import functools
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastdbn import rng
-from fastdbn.backends import cpu_binary
-from fastdbn.backends.blas import gemm
+from fastdbn.backends.cpu_binary import (
+    BLAS,
+    States,
+    choose,
+    count_ones,
+    count_words,
+    make_states,
+    pack_row,
+    prepare,
+    product,
+)
 from fastdbn.backends.jit import inlinable, inlined, kernel
+from fastdbn.backends.simd import WORD
 
 ROWS, COLUMNS = 512, 256
 """A block of a layer: BLAS loses 3 to 6 % with 256 columns against the whole width, and over 10 % with 128."""
-ROWS_TAKEN = 64
-"""Rows of a minibatch gathered in a block."""
 
 
 @inlinable
-def column_width(n, whole):
-    """The width of a block of columns of n: equal parts of at most COLUMNS, multiples of 16; n where whole is set."""
-    if whole:
-        return n
-    parts = (n + COLUMNS - 1) // COLUMNS
-    return max((n + 16 * parts - 1) // (16 * parts) * 16, 16)
+def count_parts(n):
+    """Parts of at most COLUMNS columns of n."""
+    return (n + COLUMNS - 1) // COLUMNS
+
+
+@inlinable
+def edge(p, n):
+    """Where part p of n columns begins: parts are as equal as words allow."""
+    return min(count_words(n) * p // count_parts(n) * WORD, n)
 
 
 @inlinable
 def count_blocks(rows, n, whole):
-    """Blocks of a layer's (rows, n) matrix."""
-    width = column_width(n, whole)
-    return (rows + ROWS - 1) // ROWS * ((n + width - 1) // width)
+    """Blocks of a layer's (rows, n) matrix: rows by parts, or by all columns where whole is set."""
+    return (rows + ROWS - 1) // ROWS * (1 if whole else count_parts(n))
 
 
 @inlinable
 def block(t, rows, n, whole):
     """The edges r0, r1, j0, j1 of block t."""
-    width = column_width(n, whole)
-    across = (n + width - 1) // width
-    r0, j0 = t // across * ROWS, t % across * width
-    return r0, min(r0 + ROWS, rows), j0, min(j0 + width, n)
+    across = 1 if whole else count_parts(n)
+    r0, p = t // across * ROWS, t % across
+    return r0, min(r0 + ROWS, rows), 0 if whole else edge(p, n), n if whole else edge(p + 1, n)
 
 
 @inlinable
-def field_block(blas, way, t, x, W, transpose, out, whole):
-    """One block of out = x W, or x W', in one of the ways of cpu_binary.py; returns the block's edges.
-
-    Gathering takes rows, whole ones, and there are as many blocks as otherwise.
-    """
-    rows, n = out.shape
-    r0, r1, j0, j1 = block(t, rows, n, whole)
-    if way == cpu_binary.GATHER:
-        blocks = count_blocks(rows, n, whole)
-        r0, r1, j0, j1 = rows * t // blocks, rows * (t + 1) // blocks, 0, n
-        cpu_binary.gather(x, W, out, r0, r1)
-    elif way == cpu_binary.TABLES:
-        j0, j1 = cpu_binary.edges(j0, j1, n)
-        cpu_binary.tables(x, W, transpose, out, r0, r1, j0, j1)
+def fill(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1):
+    """`product` for columns j0 to j1 of n, edges of parts; by BLAS part by part, for it rounds differently for other sizes."""
+    if way == BLAS:
+        for p in range(count_parts(n)):
+            a, b = edge(p, n), edge(p + 1, n)
+            if j0 <= a and b <= j1:
+                product(way, blas, x, inputs, W, transpose, out, r0, r1, a, b)
     else:
-        one, zero = x.dtype.type(1), x.dtype.type(0)
-        if transpose:
-            gemm(blas, False, True, one, x[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
-        else:
-            gemm(blas, False, False, one, x[r0:r1], W[:, j0:j1], zero, out[r0:r1, j0:j1])
-    return r0, r1, j0, j1
+        product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
+
+
+@inlinable
+def begin_field(x, n, transpose):
+    """The way of a product of states with weights to n outputs, and room for what it needs."""
+    way = choose(count_ones(x), x.shape[0], x.shape[1], n, transpose)
+    return way, make_states(x, 0 if way == BLAS else min(x.shape[0], ROWS))
+
+
+@inlinable
+def field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
+    """A block of out = x W, or x W'; ready is the first row of those that were prepared last, and the new one is returned."""
+    rows = r1 - r0
+    states = States(x[r0:r1], room.words, room.index, room.starts, room.offsets)
+    if way != BLAS and r0 != ready:
+        for r in range(rows):
+            pack_row(x[r0 + r], room.words[r])
+        prepare(way, states, x.shape[1], 0, rows)
+    fill(way, blas, states, x.shape[1], W, transpose, out.shape[1], out[r0:r1], 0, rows, j0, j1)
+    return r0
 
 
 @kernel
 def field(first, last, blas, x, W, transpose, out):
-    way = cpu_binary.choose(x, out.shape[1], transpose)
+    way, room = begin_field(x, out.shape[1], transpose)
+    ready = -1
     for t in range(first, last):
-        field_block(blas, way, t, x, W, transpose, out, False)
+        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
+        ready = field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1)
 
 
-@functools.cache
-def _noise(kind):
-    def nothing(out, first, row, key):
-        pass
-
-    return {"uniform": rng.uniforms, "normal": rng.normals, "none": inlinable(nothing)}[kind]
+@inlinable
+def _nothing(out, first, row, key):
+    pass
 
 
-def prepare(unit):
+def noise_of(unit):
+    """The function (out, first unit, row, key) that fills in the noise which a unit type's draws want."""
+    return {"uniform": rng.uniforms, "normal": rng.normals, "none": _nothing}[unit.noise]
+
+
+def prepare_unit(unit):
     for function in (unit.mean, unit.draw, unit.cgf, unit.base, unit.slope):
         inlined(function)
 
@@ -96,8 +116,8 @@ def activate_block(unit):
 
     The noise is written into the states first and replaced by the draws, so no other buffer is needed.
     """
-    prepare(unit)
-    mean_of, draw, fill = unit.mean, unit.draw, _noise(unit.noise)
+    prepare_unit(unit)
+    mean_of, draw, fill = unit.mean, unit.draw, noise_of(unit)
 
     def single(group, bias, mean, states, rows, key, r0, r1, j0, j1):
         b = bias[j0:j1]  # slices, for indices from zero are what the compiler vectorises
@@ -144,126 +164,19 @@ def activate(unit):
 
 
 @functools.cache
-def conditional_blocks(unit):
-    """Plain function: field and activation of a range of blocks, each block while it is still in the cache."""
+def conditional(unit):
+    """Field and activation of a range of blocks, each block while it is still in the cache."""
     rows_of, whole = activate_block(unit), unit.group != 1
 
     def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
-        way = cpu_binary.choose(x, mean.shape[1], transpose)
+        way, room = begin_field(x, mean.shape[1], transpose)
+        ready = -1
         for t in range(first, last):
-            r0, r1, j0, j1 = field_block(blas, way, t, x, W, transpose, mean, whole)
+            r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
+            ready = field_block(way, room, ready, blas, x, W, transpose, mean, r0, r1, j0, j1)
             rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
 
-    return inlinable(run)
-
-
-@functools.cache
-def conditional(unit):
-    blocks = conditional_blocks(unit)
-
-    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
-        blocks(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key)
-
     return kernel(run)
-
-
-@inlinable
-def binarise(out, threshold, sample, row, key):
-    """out = 1 where out > threshold, or 1 with probability out, else 0."""
-    zero, one = out.dtype.type(0), out.dtype.type(1)
-    if sample:
-        whole = len(out) // 4
-        for c in range(whole):
-            words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
-            out[4 * c] = one if rng.uniform_32(words[0]) < out[4 * c] else zero
-            out[4 * c + 1] = one if rng.uniform_32(words[1]) < out[4 * c + 1] else zero
-            out[4 * c + 2] = one if rng.uniform_32(words[2]) < out[4 * c + 2] else zero
-            out[4 * c + 3] = one if rng.uniform_32(words[3]) < out[4 * c + 3] else zero
-        for j in range(4 * whole, len(out)):
-            out[j] = one if rng.uniform_32(rng.philox_word(j, row, key)) < out[j] else zero
-    else:
-        for j in range(len(out)):
-            out[j] = one if out[j] > threshold else zero
-
-
-class Preparation(NamedTuple):
-    """What `take` does to a row: x -> clip((x - shift) scale), then mode 0 nothing, 1 threshold, 2 sample.
-
-    shift and scale are float64, for a column far from zero loses its digits in float32; empty for no scaling.
-    """
-
-    shift: Any
-    scale: Any
-    clip: bool
-    mode: int
-    threshold: Any
-
-
-class Dense(NamedTuple):
-    """Dense host data (rows, nv) and its preparation."""
-
-    X: Any
-    preparation: Preparation
-
-
-class Sparse(NamedTuple):
-    """CSR host data and its preparation."""
-
-    values: Any
-    columns: Any
-    starts: Any
-    preparation: Preparation
-
-
-@inlinable
-def _prepare_row(out, preparation, row, key):
-    """Clip and binarise one scaled row in place."""
-    clip, mode, threshold = preparation.clip, preparation.mode, preparation.threshold
-    if clip:
-        zero, one = out.dtype.type(0), out.dtype.type(1)
-        for j in range(len(out)):
-            x = out[j]
-            x = zero if x < zero else x
-            out[j] = one if x > one else x
-    if mode:
-        binarise(out, threshold, mode == 2, row, key)
-
-
-@inlinable
-def prepare_rows(first, last, data, rows, key, out):
-    """out[first:last] = those rows of dense data, prepared."""
-    for i in range(first, last):
-        row = rows[i]
-        x, o = data.X[row], out[i]
-        shift, scale = data.preparation.shift, data.preparation.scale
-        if len(scale):
-            for j in range(len(o)):
-                o[j] = (x[j] - shift[j]) * scale[j]
-        else:
-            for j in range(len(o)):
-                o[j] = x[j]
-        _prepare_row(o, data.preparation, row, key)
-
-
-@kernel
-def take_dense(first, last, data, rows, key, out):
-    for t in range(first, last):
-        prepare_rows(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(rows)), data, rows, key, out)
-
-
-@kernel
-def take_sparse(first, last, data, rows, key, out):
-    for t in range(first, last):
-        for i in range(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(rows))):
-            row, o = rows[i], out[i]
-            for j in range(len(o)):
-                o[j] = 0
-            for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
-                o[data.columns[e]] += data.values[e]
-            shift, scale = data.preparation.shift, data.preparation.scale
-            for j in range(len(scale)):
-                o[j] = (o[j] - shift[j]) * scale[j]
-            _prepare_row(o, data.preparation, row, key)
 
 
 @kernel
@@ -275,7 +188,7 @@ def scale_rows(x, weight):
 
 @functools.cache
 def cgf(unit):
-    prepare(unit)
+    prepare_unit(unit)
     cgf_of = unit.cgf
 
     def run_groups(first, last, group, field, bias, out):
@@ -299,7 +212,7 @@ def cgf(unit):
 
 @functools.cache
 def base(unit):
-    prepare(unit)
+    prepare_unit(unit)
     base_of = unit.base
 
     def run_groups(first, last, group, x, out):

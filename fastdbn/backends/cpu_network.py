@@ -6,8 +6,7 @@ import numpy as np
 
 from fastdbn import optim, rng, scalar
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_binary import BLAS
-from fastdbn.backends.cpu_kernels import block, column_width, field_block, prepare
+from fastdbn.backends.cpu_kernels import block, edge, prepare_unit
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
 ELEMENTS = 65536
@@ -39,15 +38,24 @@ def mask(first, last, x, rate, rows, key, out):
         mask_block(x, rate, rows, key, out, r0, r1, j0, j1)
 
 
+@inlinable
+def _delta_block(blas, t, delta, W, out, whole):
+    """Block t of out = delta W'; returns its edges."""
+    r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
+    one, zero = out.dtype.type(1), out.dtype.type(0)
+    gemm(blas, False, True, one, delta[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
+    return r0, r1, j0, j1
+
+
 @functools.cache
 def backward(unit):
     """out = (delta W'), masked where the rate is not 0, times the slope at the means; by blocks of the layer below."""
-    prepare(unit)
+    prepare_unit(unit)
     slope, whole = unit.slope, unit.group != 1
 
     def run_units(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
-            r0, r1, j0, j1 = field_block(blas, BLAS, t, delta, W, True, out, whole)
+            r0, r1, j0, j1 = _delta_block(blas, t, delta, W, out, whole)
             if rate > 0:
                 mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):
@@ -57,7 +65,7 @@ def backward(unit):
 
     def run_groups(first, last, blas, group, mean, delta, W, rate, rows, key, out):
         for t in range(first, last):
-            r0, r1, j0, j1 = field_block(blas, BLAS, t, delta, W, True, out, whole)
+            r0, r1, j0, j1 = _delta_block(blas, t, delta, W, out, whole)
             if rate > 0:
                 mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
             for i in range(r0, r1):
@@ -70,9 +78,8 @@ def backward(unit):
 @kernel
 def gradient(first, last, blas, x, delta, W, bias):
     one, zero = x.dtype.type(1), x.dtype.type(0)
-    width = column_width(W.shape[0], False)
-    for t in range(first, last):
-        i0, i1 = t * width, min(t * width + width, W.shape[0])
+    for p in range(first, last):
+        i0, i1 = edge(p, W.shape[0]), edge(p + 1, W.shape[0])
         gemm(blas, True, False, one, x[:, i0:i1], delta, zero, W[i0:i1])
         if i1 == W.shape[0]:
             for j in range(len(bias)):

@@ -1,17 +1,34 @@
-"""Whole CD minibatches in one compiled call: take, positive phase, k Gibbs steps, update, for dense data on one thread.
+"""Whole CD minibatches in one compiled call on any number of threads: take, positive phase, k Gibbs steps, update.
 
-It runs the very blocks of the composed operations (backends/cpu_kernels.py) in the order of cd.py, so its results are
-theirs, bit for bit; what it saves is the calls, which are most of what a minibatch of a small layer costs.
+Every thread runs this kernel and takes its share of rows, of columns or of words; at a gate (gate.py) it waits for the others.
+The blocks and the order of every sum are those of the composed operations (cpu_kernels.py, cpu_update.py), so results are the
+same, bit for bit, as cd.py's own and at any number of threads. States of zeros and ones stay packed throughout, and weights lie
+in a copy whose rows begin at lines of the cache.
 """
 
 import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import carray
 
-from fastdbn.backends.cpu_kernels import conditional_blocks, count_blocks, prepare_rows
-from fastdbn.backends.cpu_update import update_blocks
+from fastdbn.backends.cpu_binary import (
+    BLAS,
+    choose,
+    count_ones,
+    count_packed,
+    count_words,
+    pack_row,
+    pack_word,
+    prepare,
+    unpack_row,
+)
+from fastdbn.backends.cpu_data import READ_ROW, READ_WORDS
+from fastdbn.backends.cpu_kernels import activate_block, count_parts, edge, fill, noise_of
+from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, sum_visible, worth_listing
+from fastdbn.backends.gate import wait
 from fastdbn.backends.jit import inlinable, kernel
+from fastdbn.backends.simd import WORD, stack_like
 from fastdbn.rng import Key
 
 
@@ -37,59 +54,275 @@ class Run(NamedTuple):
     weight_decay: float
 
 
+class Team(NamedTuple):
+    """A thread's number, how many there are, and their gate."""
+
+    thread: int
+    size: int
+    gate: Any
+
+
+@inlinable
+def _share(team, n):
+    """The thread's part of n things."""
+    return n * team.thread // team.size, n * (team.thread + 1) // team.size
+
+
+@inlinable
+def _copy_rows(source, target, r0, r1):
+    for r in range(r0, r1):
+        for j in range(min(source.shape[1], target.shape[1])):
+            target[r, j] = source[r, j]
+
+
+@inlinable
+def _copy(source, target):
+    for j in range(min(len(source), len(target))):
+        target[j] = source[j]
+
+
+@inlinable
+def _exchange(team, params, velocity, room, back):
+    """Copy parameters and velocity into the room, or back."""
+    for outside, inside in ((params, room.params), (velocity, room.velocity)):
+        source, target = (inside, outside) if back else (outside, inside)
+        r0, r1 = _share(team, outside.W.shape[0])
+        _copy_rows(source.W, target.W, r0, r1)
+        if team.thread == 0:
+            _copy(source.b, target.b)
+            _copy(source.c, target.c)
+
+
+def is_binary(unit):
+    """Whether states of a unit type are zeros and ones, each of its own."""
+    return unit.support == (0.0, 1.0) and unit.group == 1
+
+
 @inlinable
 def _key(run, step, stream, gibbs):
     return Key(run.seed.k0, run.seed.k1, np.uint32(step), np.uint32(stream + gibbs))
 
 
-@functools.cache
-def cd_steps(visible, hidden):
-    """The kernel of a pair of unit types; `cd.minibatch` is the same in the words of the protocol."""
-    visible_blocks, hidden_blocks = conditional_blocks(visible), conditional_blocks(hidden)
-    whole_v, whole_h = visible.group != 1, hidden.group != 1
+def _words_drawn(unit):
+    """`_activate` for binary units, which are drawn word by word."""
+    mean_of, draw, noise, rows_of = unit.mean, unit.draw, noise_of(unit), activate_block(unit)
 
-    def steps(blas, group_v, group_h, data, params, velocity, plus, minus, states, work, chain_rows, run):
-        W, b, c = params.W, params.b, params.c
-        nv, nh = W.shape
-        real = W.dtype.type
+    def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
+        if not drawn:
+            rows_of(group, bias, mean, None, rows, key, 0, len(rows), j0, j1)
+            return
+        x = carray(stack_like(mean, WORD), WORD)
+        for r in range(len(rows)):
+            for j in range(j0, j1, WORD):
+                m, b = mean[r, j : j + WORD], bias[j : j + WORD]
+                noise(x, j, rows[r], key)
+                for e in range(WORD):
+                    s = m[e] + b[e]
+                    mu = mean_of(s)
+                    x[e] = draw(s, mu, x[e])
+                    m[e] = mu
+                word = pack_word(x, 0)
+                if n - j < WORD:  # beyond the last unit nothing is on
+                    word &= (np.uint64(1) << np.uint64(n - j)) - np.uint64(1)
+                    for e in range(n - j, WORD):
+                        m[e] = 0
+                states.words[r, j // WORD] = word
+
+    return run
+
+
+def _units_drawn(unit):
+    """`_activate` for other units, each of its own."""
+    rows_of = activate_block(unit)
+
+    def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
+        if drawn:
+            rows_of(group, bias, mean, states.floats, rows, key, 0, len(rows), j0, j1)
+        else:
+            rows_of(group, bias, mean, None, rows, key, 0, len(rows), j0, j1)
+
+    return run
+
+
+def _groups_drawn(unit):
+    """`_activate` for units in groups: whole rows."""
+    rows_of = activate_block(unit)
+
+    def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
+        if drawn:
+            rows_of(group, bias, mean[:, :n], states.floats, rows, key, r0, r1, 0, n)
+        else:
+            rows_of(group, bias, mean[:, :n], None, rows, key, r0, r1, 0, n)
+
+    return run
+
+
+@functools.cache
+def _activate(unit):
+    """Plain function: fields in mean become means, and where `drawn` is set states draws of them; of rows r0 to r1 if units are
+    in groups, else of columns j0 to j1."""
+    make = _groups_drawn if unit.group != 1 else _words_drawn if is_binary(unit) else _units_drawn
+    return inlinable(make(unit))
+
+
+@functools.cache
+def _conditional(unit):
+    """Plain function: the means and draws of a layer of a unit type given the states x of the other, on all threads.
+
+    packed : whether x holds words; else its floats are looked at
+    Returns the turn of the gate, and how many ones x has, or -1.
+    """
+    activate, whole = _activate(unit), unit.group != 1
+
+    def run(team, turn, blas, group, x, inputs, packed, W, transpose, bias, n, mean, drawn, states, rows, key):
+        count = len(rows)
+        ones = count_packed(x.words[:count]) if packed else count_ones(x.floats[:count])
+        way = choose(ones, count, inputs, n, transpose)
+        r0, r1 = _share(team, count)
+        if ones >= 0 and not packed:
+            for r in range(r0, r1):
+                pack_row(x.floats[r], x.words[r])
+        if ones >= 0 and (packed or way != BLAS):
+            prepare(way, x, inputs, r0, r1)
+        turn = wait(team.gate, team.size, turn)
+        if way == BLAS:
+            p0, p1 = _share(team, count_parts(n))
+            j0, j1 = edge(p0, n), edge(p1, n)
+            fill(way, blas, x, inputs, W, transpose, n, mean, 0, count, j0, j1)
+        else:  # in words, whole ones: weights beyond the last unit are zero
+            q0, q1 = _share(team, count_words(n))
+            j0, j1 = q0 * WORD, min(q1 * WORD, n)
+            fill(way, blas, x, count_words(inputs) * WORD, W, transpose, n, mean, 0, count, j0, q1 * WORD)
+        if whole:
+            turn = wait(team.gate, team.size, turn)
+        activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
+        return wait(team.gate, team.size, turn), ones
+
+    return inlinable(run)
+
+
+@inlinable
+def _visible_sums(v, listed, count, side, out):
+    """out = how often each visible unit of a side is 1, or the sums of its states."""
+    if not listed:
+        sum_visible(v, None, out)
+    elif side == 0:
+        for i in range(len(out)):
+            out[i] = count[i, 1]
+    else:
+        for i in range(len(out)):
+            out[i] = count[i, 0] - count[i, 1]
+
+
+@inlinable
+def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay):
+    """The step of all parameters by both sides' statistics; `ones` of each side, as _conditional returns them."""
+    nv, nh = room.v0.floats.shape[1], room.h.floats.shape[1]
+    listed_p, listed_m = worth_listing(ones[0], n, nv), worth_listing(ones[1], chains, nv)
+    lists, v0, vk = room.lists, room.v0, room.vk
+    r0, r1 = _share(team, n)
+    if packed_data and not listed_p:
+        prepare(BLAS, v0, nv, r0, r1)
+    r0, r1 = _share(team, chains)
+    if packed_v and not listed_m:
+        prepare(BLAS, vk, nv, r0, r1)
+    if listed_p or listed_m:
+        q0, q1 = _share(team, count_words(nv))
+        list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, n, lists, q0, q1)
+    turn = wait(team.gate, team.size, turn)
+    parts = count_parts(nh)
+    p0, p1 = _share(team, parts)
+    for p in range(p0, p1):
+        move_columns(
+            blas,
+            room.params,
+            room.velocity,
+            v0.floats[:n],
+            room.means_h[:n],
+            listed_p,
+            vk.floats[:chains],
+            room.means_h[n : n + chains],
+            listed_m,
+            lists,
+            room.packed[team.thread],
+            scales,
+            momentum,
+            decay,
+            edge(p, nh),
+            edge(p + 1, nh),
+            edge(p + 1, nh) if p + 1 < parts else count_words(nh) * WORD,
+        )
+    if team.thread == 0:
+        _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0])
+        _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, room.sums[1])
+        move_visible(room.params, room.velocity, room.sums[0], room.sums[1], scales[0], scales[1], momentum)
+    return wait(team.gate, team.size, turn)
+
+
+@functools.cache
+def _take(kind):
+    """Plain function: rows of data of a kind into the first rows of visible states."""
+    if kind in READ_WORDS:
+        read_words = READ_WORDS[kind]
+
+        def run(data, rows, key, v, r0, r1):
+            for r in range(r0, r1):
+                read_words(data, rows[r], v.words[r])
+    else:
+        read_row = READ_ROW[kind]
+
+        def run(data, rows, key, v, r0, r1):
+            for r in range(r0, r1):
+                read_row(data, rows[r], key, v.floats[r])
+
+    return inlinable(run)
+
+
+@functools.cache
+def cd_steps(visible, hidden, kind):
+    """The kernel of a pair of unit types and a kind of data; `cd.minibatch` is the same in the words of the protocol."""
+    given_hidden, given_visible, take = _conditional(visible), _conditional(hidden), _take(kind)
+    packed_data, packed_v, packed_h = kind in READ_WORDS, is_binary(visible), is_binary(hidden)
+
+    def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, chain_rows, room, run):
+        team, turn = Team(thread, size, gate), 0
+        nv, nh = params.W.shape
+        W, b, c, real = room.params.W, room.params.b, room.params.c, room.params.W.dtype.type
         momentum, decay = real(run.momentum), real(run.learning_rate * run.weight_decay)
         step = run.step
+        _exchange(team, params, velocity, room, False)
+        if run.persistent and packed_h and thread == 0:
+            for r in range(len(chain_rows)):
+                pack_row(room.h.floats[r], room.h.words[r])
         for start in range(0, len(run.order), run.batch_size):
             rows = run.order[start : start + run.batch_size]
             n = len(rows)
-            v0, h0 = plus.v[:n], plus.h[:n]
-            prepare_rows(0, n, data, rows, _key(run, run.epoch, run.data, 0), v0)
-            blocks = count_blocks(n, nh, whole_h)
-            chains = len(chain_rows) if run.persistent else n
-            chain, who = states[:chains], (chain_rows if run.persistent else rows)
-            vk, hk, mean = minus.v[:chains], minus.h[:chains], work[:chains]
-            if run.persistent:
-                hidden_blocks(0, blocks, blas, group_h, v0, W, False, c, h0, None, None, None)
-            else:
-                key = _key(run, step, run.hidden, 0)
-                hidden_blocks(0, blocks, blas, group_h, v0, W, False, c, h0, chain, rows, key)
-            blocks_v, blocks_h = count_blocks(chains, nv, whole_v), count_blocks(chains, nh, whole_h)
+            r0, r1 = _share(team, n)
+            take(data, rows, _key(run, run.epoch, run.data, 0), room.v0, r0, r1)
+            turn = wait(gate, size, turn)
+            chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)
+            h0, hk, mean = room.means_h[:n], room.means_h[n : n + chains], room.means_v[:chains]
+            key = _key(run, step, run.hidden, 0)
+            turn, ones_0 = given_visible(
+                team, turn, blas, group_h, room.v0, nv, packed_data, W, False, c, nh, h0, not run.persistent, room.h, rows, key
+            )
+            ones_k = -1
             for t in range(run.k):
                 key = _key(run, step, run.visible, t)
-                visible_blocks(0, blocks_v, blas, group_v, chain, W, True, b, mean, vk, who, key)
-                if run.persistent or t + 1 < run.k:
-                    key = _key(run, step, run.hidden, t + 1)
-                    hidden_blocks(0, blocks_h, blas, group_h, vk, W, False, c, hk, chain, who, key)
-                else:
-                    hidden_blocks(0, blocks_h, blas, group_h, vk, W, False, c, hk, None, None, None)
-            update_blocks(
-                0,
-                count_blocks(1, nv, False),
-                blas,
-                params,
-                velocity,
-                type(plus)(v0, h0, None),
-                type(minus)(vk, hk, None),
-                real(run.learning_rate / n),
-                real(run.learning_rate / chains),
-                momentum,
-                decay,
-            )
+                turn, _ = given_hidden(
+                    team, turn, blas, group_v, room.h, nh, packed_h, W, True, b, nv, mean, True, room.vk, who, key
+                )
+                drawn, key = run.persistent or t + 1 < run.k, _key(run, step, run.hidden, t + 1)
+                turn, ones_k = given_visible(
+                    team, turn, blas, group_h, room.vk, nv, packed_v, W, False, c, nh, hk, drawn, room.h, who, key
+                )
+            scales = real(run.learning_rate / n), real(run.learning_rate / chains)
+            ones = ones_0, ones_k
+            turn = _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay)
             step += 1
+        if run.persistent and packed_h and thread == 0:
+            for r in range(len(chain_rows)):
+                unpack_row(room.h.words[r], room.h.floats[r])
+        _exchange(team, params, velocity, room, True)
 
     return kernel(steps)

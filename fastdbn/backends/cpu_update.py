@@ -1,137 +1,230 @@
-"""The statistics of CD and the step of the weights, in one pass over W: kernels over blocks of the rows of W.
+"""The statistics of CD and the step of the parameters, in one pass over W: kernels over parts of its columns.
 
-A side of the gradient whose visible states are zeros and ones is added up by lists, where cpu_binary.py finds that cheaper, in
-the very pass that moves W; else BLAS multiplies it into the velocity first.
+A side of the gradient whose visible states are zeros and ones is added up: for each visible unit, the hidden means of the rows
+where it is 1, copied strip by strip into the cache, those of the chains with a minus. The sum goes straight into the velocity
+and the weight. A side of real states is multiplied into the velocity by BLAS first.
 """
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import carray
 
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_binary import LISTED, STARTS, list_rows
-from fastdbn.backends.cpu_kernels import column_width
+from fastdbn.backends.cpu_binary import MULTIPLY, count_ones, count_words, lowest_bit, pack_row
+from fastdbn.backends.cpu_kernels import edge
 from fastdbn.backends.jit import inlinable, kernel
-from fastdbn.backends.simd import STRIP, add_listed, stack_like, stack_shorts
+from fastdbn.backends.simd import STRIP, WORD, move_strip, prefetch_strip, stack_like
+
+COLLECT = 26.0
+"""Picoseconds for a number added up; see cpu_binary.py for BLAS."""
+AHEAD = 8
+"""Rows of W that are fetched before their turn."""
+_STRIP_ROOM = STRIP // 4
 
 
-class Listed(NamedTuple):
-    """Room for one side's lists of rows, a list a visible unit (cpu_binary.list_rows), and for the sums of a strip of columns."""
+class Lists(NamedTuple):
+    """For each visible unit the rows where it is 1: index (nv, rows of both sides) uint16, rows of the chain counted on from
+    those of the data; count (nv, 2) int32, how many there are, and how many of them are data."""
 
     index: Any
-    starts: Any
-    sums: Any
+    count: Any
 
 
 @inlinable
-def _make_room(W):
-    return Listed(
-        carray(stack_shorts(W, LISTED), LISTED),
-        carray(stack_shorts(W, STARTS), STARTS),
-        carray(stack_like(W, STRIP), STRIP),
-    )
+def worth_listing(ones, rows, nv):
+    """Whether adding up a side's hidden means is cheaper than BLAS; ones is negative where its states are not binary."""
+    return ones >= 0 and rows < 1 << 15 and COLLECT * ones <= MULTIPLY * rows * nv
 
 
 @inlinable
-def _row_scale(scale, weight, r):
-    if weight is None:
-        return scale
-    else:
-        return scale * weight[r]
+def _append(words, rows, first, i0, q, lists):
+    index, count = lists
+    for r in range(rows):
+        word = words[r, q]
+        while word != 0:
+            i = i0 + lowest_bit(word)
+            index[i, count[i, 0]] = first + r
+            count[i, 0] += 1
+            word &= word - np.uint64(1)
 
 
 @inlinable
-def _biases(side, scale, momentum, out, i0, i1):
-    """Add scale times one side's sums to momentum times out: b[i0:i1], and with the last block c."""
-    v, h = side.v, side.h
-    b = out.b[i0:i1]
-    for j in range(len(b)):
-        b[j] *= momentum
-    for r in range(v.shape[0]):
-        w, x = _row_scale(scale, side.weight, r), v[r, i0:i1]
-        for j in range(len(b)):
-            b[j] += w * x[j]
-    if i1 == len(out.b):
-        c = out.c
-        for j in range(len(c)):
-            c[j] *= momentum
-        for r in range(h.shape[0]):
-            x = h[r]
-            for j in range(len(c)):
-                c[j] += scale * x[j]
+def list_units(plus, n_plus, minus, n_minus, first, lists, q0, q1):
+    """The lists of the units of words q0 to q1 from so many rows of either side's words; chains are numbered from `first`."""
+    count = lists.count
+    for q in range(q0, q1):
+        i0, i1 = q * WORD, min(q * WORD + WORD, count.shape[0])
+        for i in range(i0, i1):
+            count[i, 0] = 0
+        _append(plus, n_plus, 0, i0, q, lists)
+        for i in range(i0, i1):
+            count[i, 1] = count[i, 0]
+        _append(minus, n_minus, first, i0, q, lists)
 
 
 @inlinable
-def _move(w, d, decay):
+def _pack_strip(h, factor, first, j, columns, width, packed):
+    for r in range(h.shape[0]):
+        row, to = h[r, j : j + columns], (first + r) * width
+        strip = packed[to : to + width]
+        for e in range(len(row)):
+            strip[e] = factor * row[e]
+        for e in range(columns, width):
+            strip[e] = 0
+
+
+@inlinable
+def _move(w, d, kept, decay):
     """The step of some weights w by their velocity d, less decay."""
     for j in range(len(w)):
-        d[j] -= decay * w[j]
+        d[j] = kept * d[j] - decay * w[j]
         w[j] += d[j]
 
 
 @inlinable
-def _weights(blas, params, out, plus, minus, plus_scale, minus_scale, momentum, decay, i0, i1, p, m):
-    """Rows i0 to i1 of W: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, and the step by it."""
-    nh, kept = out.W.shape[1], momentum
-    lists_p = list_rows(plus.v, i0, i1, nh, p.index, p.starts)
-    lists_m = list_rows(minus.v, i0, i1, nh, m.index, m.starts)
-    for e in range(STRIP):  # a side that is not listed adds nothing below
-        p.sums[e] = 0
-        m.sums[e] = 0
-    if not lists_p:
-        gemm(blas, True, False, plus_scale, plus.v[:, i0:i1], plus.h, kept, out.W[i0:i1])
-        kept = out.W.dtype.type(1)
-    if not lists_m:
-        gemm(blas, True, False, -minus_scale, minus.v[:, i0:i1], minus.h, kept, out.W[i0:i1])
-        kept = out.W.dtype.type(1)
-    if lists_p or lists_m:
-        row_p, row_m = plus.h.strides[0] // plus.h.itemsize, minus.h.strides[0] // minus.h.itemsize
-        for j in range(0, nh, STRIP):
-            at = min(j, nh - STRIP)  # the last strip overlaps the one before it, whose columns are done
-            sums_p, sums_m = p.sums[j - at :], m.sums[j - at :]
-            for i in range(i1 - i0):
-                d = out.W[i0 + i, j : j + STRIP]
-                if lists_p:
-                    add_listed(plus.h[0], row_p, at, p.index, p.starts[i], p.starts[i + 1], p.sums)
-                if lists_m:
-                    add_listed(minus.h[0], row_m, at, m.index, m.starts[i], m.starts[i + 1], m.sums)
-                for e in range(len(d)):
-                    d[e] = kept * d[e] + (plus_scale * sums_p[e] - minus_scale * sums_m[e])
-                if params is not None:
-                    _move(params.W[i0 + i, j : j + STRIP], d, decay)
-    elif params is not None:
-        for i in range(i0, i1):
-            _move(params.W[i], out.W[i], decay)
+def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, decay):
+    """The step of a strip of columns by the sums of the listed rows."""
+    stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
+    old_w, old_d = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM), carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
+    for i in range(nv):
+        first, at = i * per_unit, i * stride + j
+        last = first + lists.count[i, 0]
+        if columns == width:
+            prefetch_strip(params.W, at + AHEAD * stride)
+            prefetch_strip(out.W, at + AHEAD * stride)
+            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+        else:
+            w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
+            for e in range(len(w)):
+                old_w[e], old_d[e] = w[e], d[e]
+            move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
+            for e in range(len(w)):
+                w[e], d[e] = old_w[e], old_d[e]
 
 
 @inlinable
-def update_blocks(first, last, blas, params, out, plus, minus, plus_scale, minus_scale, momentum, decay):
-    """out = momentum out + plus_scale (plus) - minus_scale (minus), then params, unless None, move by it, less decay.
+def _sum_columns(h, j0, sums):
+    for j in range(len(sums)):
+        sums[j] = 0
+    for r in range(h.shape[0]):
+        row = h[r, j0 : j0 + len(sums)]
+        for j in range(len(sums)):
+            sums[j] += row[j]
+
+
+@inlinable
+def move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1):
+    """The step of the hidden biases j0 to j1."""
+    plus, minus = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
+    for j in range(j0, j1, WORD):
+        end = min(j + WORD, j1)
+        c, d = params.c[j:end], out.c[j:end]
+        p, m = plus[: len(c)], minus[: len(c)]
+        _sum_columns(hp, j, p)
+        _sum_columns(hm, j, m)
+        for e in range(len(c)):
+            d[e] = momentum * d[e] + (plus_scale * p[e] - minus_scale * m[e])
+            c[e] += d[e]
+
+
+@inlinable
+def move_columns(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
+    """Columns j0 to j1: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, and params move by it.
+
+    vp, vm : visible states as numbers, read where a side is not listed
+    packed : room for a strip of the hidden means of both sides
+    scales : (plus_scale, minus_scale)
+    end : j1, or where whole words end beyond the last column, if the arrays have that room
+    """
+    plus_scale, minus_scale = scales
+    nv, one, kept = lists.count.shape[0], out.W.dtype.type(1), momentum
+    if not listed_p:
+        gemm(blas, True, False, plus_scale, vp, hp[:, j0:j1], kept, out.W[:nv, j0:j1])
+        kept = one
+    if not listed_m:
+        gemm(blas, True, False, -minus_scale, vm, hm[:, j0:j1], kept, out.W[:nv, j0:j1])
+        kept = one
+    if listed_p or listed_m:
+        factor = -one if plus_scale == 0 else -(minus_scale / plus_scale)
+        width = STRIP // out.W.itemsize
+        for j in range(j0, end, width):
+            columns = min(width, end - j)
+            if listed_p:
+                _pack_strip(hp, one, 0, j, columns, width, packed)
+            if listed_m:
+                _pack_strip(hm, factor, hp.shape[0], j, columns, width, packed)
+            _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay)
+    else:
+        for i in range(nv):
+            _move(params.W[i, j0:j1], out.W[i, j0:j1], kept, decay)
+    move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1)
+
+
+@inlinable
+def sum_visible(v, weight, out):
+    for i in range(len(out)):
+        out[i] = 0
+    for r in range(v.shape[0]):
+        row = v[r]
+        if weight is None:
+            for i in range(len(out)):
+                out[i] += row[i]
+        else:
+            w = weight[r]
+            for i in range(len(out)):
+                out[i] += w * row[i]
+
+
+@inlinable
+def move_visible(params, out, plus, minus, plus_scale, minus_scale, momentum):
+    """The step of the visible biases by the sums of both sides, (nv,) each."""
+    b, d = params.b, out.b
+    for i in range(len(b)):
+        d[i] = momentum * d[i] + (plus_scale * plus[i] - minus_scale * minus[i])
+        b[i] += d[i]
+
+
+@kernel
+def update(first, last, blas, params, out, plus, minus, plus_scale, minus_scale, momentum, decay):
+    """out = momentum out + plus_scale (plus) - minus_scale (minus), then params move by it, less decay; by parts of columns.
 
     In an update out is the velocity, the scales include the learning rate, and decay is rate times weight decay.
     """
-    nv, one = out.W.shape[0], out.W.dtype.type(1)
-    width = column_width(nv, False)
-    p, m = _make_room(out.W), _make_room(out.W)
-    for t in range(first, last):
-        i0, i1 = t * width, min(t * width + width, nv)
-        _weights(blas, params, out, plus, minus, plus_scale, minus_scale, momentum, decay, i0, i1, p, m)
-        _biases(plus, plus_scale, momentum, out, i0, i1)
-        _biases(minus, -minus_scale, one, out, i0, i1)
-        if params is not None:
-            for i in range(i0, i1):
-                params.b[i] += out.b[i]
-            if i1 == nv:
-                for j in range(len(params.c)):
-                    params.c[j] += out.c[j]
-
-
-@kernel
-def statistics(first, last, blas, plus, minus, plus_scale, minus_scale, out):
-    zero = out.W.dtype.type(0)
-    update_blocks(first, last, blas, None, out, plus, minus, plus_scale, minus_scale, zero, zero)
-
-
-@kernel
-def update(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay):
-    update_blocks(first, last, blas, params, velocity, plus, minus, plus_scale, minus_scale, momentum, decay)
+    (nv, nh), real = out.W.shape, out.W.dtype
+    n, rows = plus.v.shape[0], plus.v.shape[0] + minus.v.shape[0]
+    listed_p = worth_listing(count_ones(plus.v), n, nv)
+    listed_m = worth_listing(count_ones(minus.v), rows - n, nv)
+    lists, packed = Lists(np.empty((nv, rows), np.uint16), np.zeros((nv, 2), np.int32)), np.empty(rows * STRIP // 4, real)
+    words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((rows - n, count_words(nv)), np.uint64)
+    for r in range(n if listed_p else 0):
+        pack_row(plus.v[r], words_p[r])
+    for r in range(rows - n if listed_m else 0):
+        pack_row(minus.v[r], words_m[r])
+    if listed_p or listed_m:
+        list_units(words_p, n if listed_p else 0, words_m, rows - n if listed_m else 0, n, lists, 0, words_p.shape[1])
+    for p in range(first, last):
+        move_columns(
+            blas,
+            params,
+            out,
+            plus.v,
+            plus.h,
+            listed_p,
+            minus.v,
+            minus.h,
+            listed_m,
+            lists,
+            packed,
+            (plus_scale, minus_scale),
+            momentum,
+            decay,
+            edge(p, nh),
+            edge(p + 1, nh),
+            edge(p + 1, nh),
+        )
+    if first == 0:
+        sums_p, sums_m = np.empty(nv, real), np.empty(nv, real)
+        sum_visible(plus.v, plus.weight, sums_p)
+        sum_visible(minus.v, minus.weight, sums_m)
+        move_visible(params, out, sums_p, sums_m, plus_scale, minus_scale, momentum)

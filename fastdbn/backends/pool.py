@@ -10,17 +10,19 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import numpy as np
+
 WORK_PER_THREAD = 4_000_000
 """Floating-point operations that make a thread worth waking: about 40 us of BLAS, twice what waking one costs."""
 
-_lock = threading.Lock()
+_lock, _submission = threading.Lock(), threading.Lock()
 _executor = None
 _size = 0
 
 
 def _reset():
-    global _lock, _executor, _size
-    _lock, _executor, _size = threading.Lock(), None, 0
+    global _lock, _submission, _executor, _size
+    _lock, _submission, _executor, _size = threading.Lock(), threading.Lock(), None, 0
 
 
 os.register_at_fork(after_in_child=_reset)
@@ -38,6 +40,30 @@ def _get_executor(n_threads):
         if _executor is None or _size < n_threads - 1:
             _executor, _size = ThreadPoolExecutor(n_threads - 1, thread_name_prefix="fastdbn"), n_threads - 1
         return _executor
+
+
+def team(n_threads, kernel, *arguments):
+    """kernel(thread, n_threads, gate, *arguments) on n_threads threads at once, which wait for each other at the gate (gate.py).
+
+    All are handed over in one go, so that two teams never each hold workers that the other waits for.
+    """
+    gate = np.zeros(1, np.int64)
+    if n_threads <= 1:
+        kernel(0, 1, gate, *arguments)
+        return
+    executor = _get_executor(n_threads)
+    futures = []
+    try:
+        with _submission:
+            futures += [executor.submit(kernel, t, n_threads, gate, *arguments) for t in range(1, n_threads)]
+        kernel(0, n_threads, gate, *arguments)
+    except BaseException:
+        gate[0] += 1 << 40  # nobody may wait for one that has failed
+        raise
+    finally:
+        wait(futures)
+    for future in futures:
+        future.result()
 
 
 def run(n_threads, kernel, n_blocks, work, *arguments):

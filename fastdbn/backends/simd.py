@@ -1,21 +1,25 @@
-"""Vectors in kernels: the few operations on 64 numbers at a time that the compiler does not find by itself.
+"""Vectors in kernels: the few loops over rows of numbers that the compiler does not turn into good vector code by itself.
 
-Each is written once in LLVM's vector types, which LLVM splits for whatever the processor has (AVX-512, AVX2, NEON). The arrays
-are one-dimensional and contiguous; offsets count elements. Nothing is checked here.
+Each is written once in LLVM's vector types, which LLVM splits for whatever the processor has (AVX-512, AVX2, NEON). Offsets
+count elements from an array's first. Nothing is checked here.
 """
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-LANES = 32
-"""Columns of a table."""
-GROUPS, SUMS = 8, 16
-"""Groups of four inputs whose tables are kept at once, and the sums of a group."""
 LINE = 64
 """Bytes of a vector: a line of the cache."""
-STRIP = 128
-"""Columns that are added up in registers."""
+PANEL = 2 * LINE
+"""Bytes of a row of a panel of weights, or of a table."""
+GROUPS, SUMS = 16, 16
+"""Groups of four inputs whose tables are kept at once, those of a word, and the sums of a group."""
+_WIDE = bool(get_host_cpu_features().get("avx512f"))
+STRIP = 4 * LINE if _WIDE else 2 * LINE
+"""Bytes of a row of hidden means that are added up in registers; twice, for two sums run side by side."""
+ROW = 8 * LINE if _WIDE else 4 * LINE
+"""Bytes of a row of weights that are added up in registers."""
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
@@ -111,104 +115,175 @@ stack_words, stack_shorts = _stack(lambda x: types.uint64), _stack(lambda x: typ
 stack_like = _stack(lambda x: x.dtype)
 
 
-def _masked(builder, vector, width):
-    """LLVM's load and store of the lanes that a mask names."""
-    pointer, mask, name = vector.as_pointer(), ir.VectorType(ir.IntType(1), vector.count), f"v{vector.count}f{8 * width}.p0"
-    load = ir.FunctionType(vector, [pointer, _I32, mask, vector])
-    store = ir.FunctionType(ir.VoidType(), [vector, pointer, _I32, mask])
-    return (
-        cgutils.get_or_insert_function(builder.module, load, f"llvm.masked.load.{name}"),
-        cgutils.get_or_insert_function(builder.module, store, f"llvm.masked.store.{name}"),
-    )
+def _row_sums(context, builder, array, index, first, last, base, stride, vectors):
+    """Sums over first <= q < last of `vectors` vectors of an array from base + stride index[q] on.
+
+    array and index are pairs of type and value. Even and odd terms are added up apart, for an addition waits for the last.
+    """
+    (kind, _), (index_kind, index_) = array, index
+    width = _width(kind.dtype)
+    lanes = LINE // width
+    vector = _vector(context, kind.dtype, lanes)
+    sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(2)]
+    for place in (*sums[0], *sums[1]):
+        builder.store(ir.Constant(vector, [0.0] * lanes), place)
+
+    def add(q, places):
+        row = builder.zext(builder.load(_address(context, builder, index_kind, index_, q)), _I64)
+        at = builder.add(base, builder.mul(row, stride))
+        for n, place in enumerate(places):
+            number = _address(context, builder, *array, builder.add(at, ir.Constant(_I64, n * lanes)))
+            builder.store(builder.fadd(builder.load(place), _load(builder, number, vector, width)), place)
+
+    one = ir.Constant(_I64, 1)
+    stop = builder.sub(last, one)
+    with cgutils.for_range_slice(builder, first, stop, ir.Constant(_I64, 2), inc=True) as (q, _):
+        add(q, sums[0])
+        add(builder.add(q, one), sums[1])
+    odd = builder.and_(builder.sub(last, first), one)
+    with builder.if_then(builder.icmp_signed("!=", odd, ir.Constant(_I64, 0))):
+        add(stop, sums[0])
+    return [builder.fadd(builder.load(a), builder.load(b)) for a, b in zip(*sums, strict=True)]
 
 
-def _below(builder, count, lanes):
-    """A mask of the lanes whose number is below a count."""
-    numbers = ir.VectorType(_I64, lanes)
-    same = builder.insert_element(ir.Constant(numbers, ir.Undefined), count, ir.Constant(_I32, 0))
-    same = builder.shuffle_vector(same, same, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
-    return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), same)
+def _add_rows(bytes_):
+    """An intrinsic: out[o : o + bytes_] (+)= sums of rows of an array; begin: the first time, so nothing is added to."""
+
+    @intrinsic
+    def add_rows(typing, array, base, stride, index, first, last, out, o, begin):
+        def generate(context, builder, signature, args):
+            array_, base_, stride_, index_, first_, last_, out_, o_, begin_ = args
+            width = _width(array.dtype)
+            sums = _row_sums(
+                context, builder, (array, array_), (index, index_), first_, last_, base_, stride_, bytes_ // LINE
+            )
+            for n, total in enumerate(sums):
+                place = _address(context, builder, out, out_, builder.add(o_, ir.Constant(_I64, n * LINE // width)))
+                with builder.if_else(begin_) as (set_, add):
+                    with set_:
+                        _store(builder, total, place, width)
+                    with add:
+                        _store(builder, builder.fadd(total, _load(builder, place, total.type, width)), place, width)
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(array, i, i, index, i, i, out, i, types.boolean), generate
+
+    return add_rows
+
+
+add_panel_rows, add_whole_rows = _add_rows(PANEL), _add_rows(ROW)
 
 
 @intrinsic
-def add_table_rows(typing, table, word, out, j, count, begin):
-    """out[j : j + count] (+)= the sums that the 32 bits of a word choose; begin: the first time, so nothing is added to."""
+def move_strip(typing, H, base, stride, index, first, last, d, at_d, W, at_w, kept, scale, decay):
+    """d = kept d + scale (sum of rows of H) - decay W, then W += d: a strip of a row of weights W and of their velocity d."""
 
     def generate(context, builder, signature, args):
-        table_, word_, out_, j_, count_, begin_ = args
-        width = _width(table.dtype)
+        H_, base_, stride_, index_, first_, last_, d_, at_d_, W_, at_w_, *numbers = args
+        width = _width(H.dtype)
         lanes = LINE // width
-        vector = _vector(context, table.dtype, lanes)
-        nothing = ir.Constant(vector, [0.0] * lanes)
-        rows = []
-        for group in range(GROUPS):
-            bits = builder.and_(builder.lshr(word_, ir.Constant(_I64, 4 * group)), ir.Constant(_I64, SUMS - 1))
-            chosen = builder.mul(bits, ir.Constant(_I64, LANES))
-            rows.append(builder.add(chosen, ir.Constant(_I64, group * SUMS * LANES)))
-
-        def piece(first):
-            """The sum of the eight rows' elements from first on, and where in out it belongs."""
-            sums = []
-            for row in rows:
-                at = builder.add(row, ir.Constant(_I64, first))
-                sums.append(_load(builder, _address(context, builder, table, table_, at), vector, LINE))
-            while len(sums) > 1:
-                sums = [builder.fadd(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
-            return sums[0], _address(context, builder, out, out_, builder.add(j_, ir.Constant(_I64, first)))
-
-        with builder.if_else(builder.icmp_signed(">=", count_, ir.Constant(_I64, LANES))) as (whole, part):
-            with whole, builder.if_else(begin_) as (set_, add):
-                with set_:
-                    for first in range(0, LANES, lanes):
-                        _store(builder, *piece(first), width)
-                with add:
-                    for first in range(0, LANES, lanes):
-                        total, place = piece(first)
-                        _store(builder, builder.fadd(total, _load(builder, place, vector, width)), place, width)
-            with part:
-                load, store = _masked(builder, vector, width)
-                align = ir.Constant(_I32, width)
-                for first in range(0, LANES, lanes):
-                    total, place = piece(first)
-                    place = builder.bitcast(place, vector.as_pointer())
-                    mask = _below(builder, builder.sub(count_, ir.Constant(_I64, first)), lanes)
-                    old = builder.select(begin_, nothing, builder.call(load, [place, align, mask, nothing]))
-                    builder.call(store, [builder.fadd(total, old), place, align, mask])
+        vector = _vector(context, H.dtype, lanes)
+        kept_, scale_, decay_ = (_same(builder, x, vector) for x in numbers)
+        sums = _row_sums(context, builder, (H, H_), (index, index_), first_, last_, base_, stride_, STRIP // LINE)
+        for n, total in enumerate(sums):
+            off = ir.Constant(_I64, n * lanes)
+            place_d = _address(context, builder, d, d_, builder.add(at_d_, off))
+            place_w = _address(context, builder, W, W_, builder.add(at_w_, off))
+            w, old = _load(builder, place_w, vector, width), _load(builder, place_d, vector, width)
+            new = builder.fsub(builder.fmul(kept_, old), builder.fmul(decay_, w))
+            new = builder.fadd(new, builder.fmul(scale_, total))
+            _store(builder, new, place_d, width)
+            _store(builder, builder.fadd(w, new), place_w, width)
         return context.get_dummy_value()
 
-    return types.void(table, types.uint64, out, types.intp, types.intp, types.boolean), generate
+    i, real = types.intp, H.dtype
+    return types.void(H, i, i, index, i, i, d, i, W, i, real, real, real), generate
+
+
+def _same(builder, number, vector):
+    """A vector of one number."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
 
 
 @intrinsic
-def make_tables(typing, panel, table):
-    """table = for each group of four rows of a panel (32 rows of LANES) the 16 sums of its rows."""
+def prefetch_strip(typing, array, at):
+    """Bid the cache fetch a strip that will be written; any address will do."""
 
     def generate(context, builder, signature, args):
-        panel_, table_ = args
-        width = _width(table.dtype)
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        for n in range(0, STRIP, LINE):
+            at_ = builder.add(args[1], ir.Constant(_I64, n // _width(array.dtype)))
+            place = builder.bitcast(_address(context, builder, array, args[0], at_), pointer)
+            builder.call(function, [place, ir.Constant(_I32, 1), ir.Constant(_I32, 3), ir.Constant(_I32, 1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic
+def add_table_rows(typing, tables, offsets, first, out, o, begin):
+    """out[o : o + PANEL bytes] (+)= the rows of the tables at GROUPS offsets from `first` on; begin as in `add_panel_rows`."""
+
+    def generate(context, builder, signature, args):
+        tables_, offsets_, first_, out_, o_, begin_ = args
+        width = _width(tables.dtype)
         lanes = LINE // width
-        vector = _vector(context, table.dtype, lanes)
-        zero = ir.Constant(vector, [0.0] * lanes)
-
-        def address(kind, array, row, first):
-            return _address(context, builder, kind, array, ir.Constant(_I64, row * LANES + first))
-
+        vector = _vector(context, tables.dtype, lanes)
+        sums = [[None, None] for _ in range(PANEL // LINE)]
         for group in range(GROUPS):
-            for first in range(0, LANES, lanes):
+            at = builder.add(first_, ir.Constant(_I64, group))
+            row = builder.zext(builder.load(_address(context, builder, offsets, offsets_, at)), _I64)
+            for n, pair in enumerate(sums):
+                place = _address(context, builder, tables, tables_, builder.add(row, ir.Constant(_I64, n * lanes)))
+                number, side = _load(builder, place, vector, LINE), group % 2
+                pair[side] = number if pair[side] is None else builder.fadd(pair[side], number)
+        for n, pair in enumerate(sums):
+            total = builder.fadd(*pair)
+            place = _address(context, builder, out, out_, builder.add(o_, ir.Constant(_I64, n * lanes)))
+            with builder.if_else(begin_) as (set_, add):
+                with set_:
+                    _store(builder, total, place, width)
+                with add:
+                    _store(builder, builder.fadd(total, _load(builder, place, vector, width)), place, width)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(tables, offsets, i, out, i, types.boolean), generate
+
+
+@intrinsic
+def make_tables(typing, panel, tables):
+    """tables = for each group of four rows of a panel (64 rows of PANEL bytes) the 16 sums of its rows."""
+
+    def generate(context, builder, signature, args):
+        panel_, tables_ = args
+        width = _width(tables.dtype)
+        lanes, columns = LINE // width, PANEL // width
+        vector = _vector(context, tables.dtype, lanes)
+        zero = ir.Constant(vector, [0.0] * lanes)
+        with cgutils.for_range(builder, ir.Constant(_I64, GROUPS)) as loop:
+            group = builder.mul(loop.index, ir.Constant(_I64, columns))
+            for first in range(0, columns, lanes):
                 sums = [zero]
                 for q in range(4):
-                    row = _load(builder, address(panel, panel_, 4 * group + q, first), vector, LINE)
+                    at = builder.add(builder.mul(group, ir.Constant(_I64, 4)), ir.Constant(_I64, q * columns + first))
+                    row = _load(builder, _address(context, builder, panel, panel_, at), vector, LINE)
                     sums += [row if s is zero else builder.fadd(s, row) for s in sums]
                 for n, total in enumerate(sums):
-                    _store(builder, total, address(table, table_, group * SUMS + n, first), LINE)
+                    at = builder.add(builder.mul(group, ir.Constant(_I64, SUMS)), ir.Constant(_I64, n * columns + first))
+                    _store(builder, total, _address(context, builder, tables, tables_, at), LINE)
         return context.get_dummy_value()
 
-    return types.void(panel, table), generate
+    return types.void(panel, tables), generate
 
 
 @intrinsic
 def transpose_tile(typing, W, start, stride, panel, place):
-    """panel[place + LANES i + j] = W[start + stride j + i] for a tile of 64 bytes by as many elements."""
+    """panel[place + (PANEL bytes) i + j] = W[start + stride j + i] for a tile of 64 bytes by as many elements."""
 
     def generate(context, builder, signature, args):
         W_, start_, stride_, panel_, place_ = args
@@ -232,33 +307,7 @@ def transpose_tile(typing, W, start, stride, panel, place):
         at = place_
         for row in rows:
             _store(builder, row, _address(context, builder, panel, panel_, at), width)
-            at = builder.add(at, ir.Constant(_I64, LANES))
+            at = builder.add(at, ir.Constant(_I64, PANEL // width))
         return context.get_dummy_value()
 
     return types.void(W, types.intp, types.intp, panel, types.intp), generate
-
-
-@intrinsic
-def add_listed(typing, H, stride, j, index, first, last, sums):
-    """sums[:STRIP] = the sum of H[index[q] stride + j : ... + STRIP] over first <= q < last, kept in registers."""
-
-    def generate(context, builder, signature, args):
-        H_, stride_, j_, index_, first_, last_, sums_ = args
-        width = _width(H.dtype)
-        lanes = LINE // width
-        vector = _vector(context, H.dtype, lanes)
-        zero = ir.Constant(vector, [0.0] * lanes)
-        totals = [cgutils.alloca_once_value(builder, zero) for _ in range(STRIP // lanes)]
-        for total in totals:
-            builder.store(zero, total)
-        with cgutils.for_range_slice(builder, first_, last_, ir.Constant(_I64, 1), inc=True) as (q, _):
-            row = builder.zext(builder.load(_address(context, builder, index, index_, q)), _I64)
-            at = builder.add(builder.mul(row, stride_), j_)
-            for n, total in enumerate(totals):
-                place = _address(context, builder, H, H_, builder.add(at, ir.Constant(_I64, n * lanes)))
-                builder.store(builder.fadd(builder.load(total), _load(builder, place, vector, width)), total)
-        for n, total in enumerate(totals):
-            _store(builder, builder.load(total), _address(context, builder, sums, sums_, ir.Constant(_I64, n * lanes)), width)
-        return context.get_dummy_value()
-
-    return types.void(H, types.intp, types.intp, index, types.intp, types.intp, sums), generate
