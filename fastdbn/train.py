@@ -14,7 +14,7 @@ from fastdbn.backends import Hyper, Params, Problem, Side
 from fastdbn.optim import at_epoch
 from fastdbn.unit import Unit
 
-CALL_WORK = 5e9
+CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 WATCHED = 256
 """Rows whose reconstruction error is measured after each epoch."""

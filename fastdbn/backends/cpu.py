@@ -4,8 +4,8 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import Params, blas, cpu_data, cpu_kernels, cpu_network, cpu_room, cpu_steps, cpu_update, pool
-from fastdbn.backends.cpu_data import ROWS_TAKEN, Dense, Ones, Packed, Preparation, Sparse
+from fastdbn.backends import Params, blas, cpu_binary, cpu_data, cpu_kernels, cpu_network, cpu_room, cpu_steps, cpu_update, pool
+from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
 from fastdbn.backends.cpu_network import ELEMENTS
 from fastdbn.backends.simd import WORD
 
@@ -14,8 +14,8 @@ _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
 _DENSE = 32
 """CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
-_BLOCKS_PACKED = 256
-"""Blocks of rows that are packed before the data are given up as not binary."""
+_ROWS_PACKED = 16384
+"""Rows that are packed at a time; data that are not binary are given up after the first of these that shows it."""
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
@@ -63,44 +63,35 @@ class CPU:
             self.dtype.type(source.threshold if mode == 1 else 0),
         )
         X = source.X
+        values = X.data if sparse.issparse(X) else np.asarray(X)
+        values = values if values.dtype in _READY else values.astype(self.dtype)
         if sparse.issparse(X):
-            values = X.data if X.data.dtype in _READY else X.data.astype(self.dtype)
-            data = Sparse(values, X.indices, X.indptr.astype(np.int64, copy=False), preparation)
+            data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
         else:
-            X = X if X.dtype in _READY else X.astype(self.dtype)
-            data = Dense(np.asarray(X), preparation)
+            data = make_data(DENSE, preparation, values)
         return self._pack(data, X.shape) if often and mode != 2 else data
 
     def _pack(self, data, shape):
         """Data in packed form if they are zeros and ones once they are prepared; else as they are."""
         rows, units = shape
-        if isinstance(data, Sparse) and self._are_ones(data) and len(data.columns) * _DENSE < rows * units:
-            return Ones(data.columns, data.starts)
-        blocks = -(-rows // ROWS_TAKEN)
-        words, found = np.empty((rows, -(-units // WORD)), np.uint64), np.zeros(blocks, np.uint8)
-        like, kernel = np.empty(units, self.dtype), cpu_data.pack(type(data))
-        for first in range(0, blocks, _BLOCKS_PACKED):
-            last = min(first + _BLOCKS_PACKED, blocks)
-            self._run(
-                lambda a, b, *rest, first=first: kernel(first + a, first + b, *rest),
-                last - first,
-                _PASS * (last - first) * ROWS_TAKEN * units,
-                data,
-                _NO_KEY,
-                like,
-                words,
-                found,
-            )
-            if found[first:last].any():
+        if data.kind == SPARSE and len(data.columns) * _DENSE < rows * units and self._are_ones(data):
+            return data._replace(kind=ONES)
+        words, like = np.empty((rows, -(-units // WORD)), np.uint64), np.empty(units, self.dtype)
+        for start in range(0, rows, _ROWS_PACKED):
+            part = words[start : start + _ROWS_PACKED]
+            blocks = -(-len(part) // ROWS_TAKEN)
+            found = np.zeros(blocks, np.uint8)
+            self._run(cpu_data.pack, blocks, _PASS * len(part) * units, data, start, _NO_KEY, like, part, found)
+            if found.any():
                 return data
-        return Packed(words)
+        return make_data(PACKED, data.preparation, words=words)
 
     @staticmethod
     def _are_ones(data):
         """Whether CSR data are ones, each column once in its row, with nothing done to them."""
-        done = data.preparation
+        done, values = data.preparation, next(x for x in data.values if x.size)
         kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
-        return kept and bool((data.values == 1).all()) and cpu_data.distinct(data.columns, data.starts)
+        return kept and bool((values == 1).all()) and cpu_data.distinct(data.columns, data.starts)
 
     def array(self, values):
         values = np.asarray(values)
@@ -125,8 +116,7 @@ class CPU:
         return x[start:stop]
 
     def take(self, data, rows, key, out):
-        kernel = cpu_data.take(type(data))
-        self._run(kernel, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
+        self._run(cpu_data.take, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
 
     def field(self, x, W, out, transpose=False):
         W, transpose = _layout(W, transpose)
@@ -168,7 +158,7 @@ class CPU:
     def _update(self, params, out, plus, minus, *numbers):
         numbers = (self.dtype.type(x) for x in numbers)
         work = 2 * out.W.size * (len(plus.v) + len(minus.v))
-        blocks = cpu_kernels.count_parts(out.W.shape[1])
+        blocks = cpu_binary.count_parts(out.W.shape[1])
         self._run(cpu_update.update, blocks, work, self._blas, params, out, plus, minus, *numbers)
 
     def cgf(self, unit, bias, field, out):
@@ -202,7 +192,7 @@ class CPU:
         )
 
     def gradient(self, x, delta, W, bias):
-        blocks = cpu_kernels.count_parts(W.shape[0])
+        blocks = cpu_binary.count_parts(W.shape[0])
         self._run(cpu_network.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
 
     def step(self, rule, p, g, state, hyper):
@@ -231,7 +221,7 @@ class CPU:
             self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
         pool.team(
             self.team_size(problem, min(batch_size, len(order))),
-            cpu_steps.cd_steps(problem.visible, problem.hidden, type(problem.data)),
+            cpu_steps.cd_steps(problem.visible, problem.hidden),
             self._blas,
             problem.visible.group_size(problem.params.W.shape[0]),
             problem.hidden.group_size(problem.params.W.shape[1]),
@@ -249,7 +239,7 @@ class CPU:
         nv, nh = problem.params.W.shape
         rows = max(batch_size, len(problem.chain_rows) if problem.persistent else 0)
         work = 2.0 * rows * nv * nh * (3 + 2 * problem.k)
-        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), cpu_kernels.count_words(nh)))
+        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), cpu_binary.count_words(nh)))
 
 
 _STREAMS = {"data": rng.DATA, "hidden": rng.HIDDEN, "visible": rng.VISIBLE}

@@ -29,6 +29,7 @@ from fastdbn.backends.simd import (
     add_panel_rows,
     add_table_rows,
     add_whole_rows,
+    copy_panel_row,
     count_bits,
     lowest_bit,
     make_tables,
@@ -41,25 +42,29 @@ from fastdbn.backends.simd import (
 BLAS, GATHER, DIRECT, TABLES = 0, 1, 2, 3
 SEGMENT = 512
 """Inputs of a panel of W at a time: 64 KB, which the first-level cache holds in part and the second whole."""
+PART = 256
+"""Columns of a layer that are computed together, at most: BLAS loses 3 to 6 % against the whole width, over 10 % with 128."""
 COLUMNS = PANEL // 4
 """Columns of a panel in float32; half as many in float64."""
+APART = 32
+"""A line of the cache more in every row, for places in the cache repeat at powers of two."""
 _PANEL_ROOM, _WORD_ROOM, _TABLES_ROOM = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
-MULTIPLY, PACK = 16.0, 200.0
-"""BLAS: picoseconds for a multiplication, and for a weight that it packs."""
-ADD, COPY, ADD_ROW, LIST = 38.0, 160.0, 60.0, 900.0
+MULTIPLY, PACK, SMALL = 16.0, 300.0, 1e6
+"""BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications."""
+ADD, COPY, ADD_ROW, LIST = 30.0, 110.0, 42.0, 1000.0
 """Gathering: picoseconds for a number added from a panel, for a weight copied into one, for a number added from W itself, and
 for a one that is listed."""
-LOOK_UP, MAKE = 7.5, 300.0
+LOOK_UP, MAKE = 8.4, 260.0
 """Tables: picoseconds for a pair of an input and an output, and for a weight put into tables."""
 
 
 class States(NamedTuple):
     """Room for the states of B rows of n units, and for what products read of them if they are zeros and ones.
 
-    floats (B, n), for real states and for BLAS; words (B, q) uint64, bit l of word w for unit 64 w + l; index (B, 64 q) uint16,
-    the ones of each segment of units counted from its beginning; starts (B, segments + 1) int32, where in index a segment's
-    begin; offsets (B, 16 q) uint16, where the rows of the tables begin that four units name.
+    floats (B, n), for real states and for BLAS; words (B, q) uint64, bit l of word w for unit 64 w + l; index (B, 64 q or
+    more) uint16, the ones of each segment of units counted from its beginning; starts (B, segments + 1) int32, where in index a
+    segment's begin; offsets (B, 16 q or more) uint16, where the rows of the tables begin that four units name.
     """
 
     floats: Any
@@ -75,6 +80,18 @@ def count_words(n):
 
 
 @inlinable
+def count_parts(n):
+    """Parts of at most PART columns of n."""
+    return (n + PART - 1) // PART
+
+
+@inlinable
+def edge(p, n):
+    """Where part p of n columns begins: parts are as equal as words allow."""
+    return min(count_words(n) * p // count_parts(n) * WORD, n)
+
+
+@inlinable
 def count_segments(n):
     return (n + SEGMENT - 1) // SEGMENT
 
@@ -86,9 +103,9 @@ def make_states(floats, rows):
     return States(
         floats,
         np.empty((rows, n), np.uint64),
-        np.empty((rows, n * WORD), np.uint16),
+        np.empty((rows, n * WORD + APART), np.uint16),
         np.empty((rows, count_segments(floats.shape[1]) + 1), np.int32),
-        np.empty((rows, n * GROUPS), np.uint16),
+        np.empty((rows, n * GROUPS + APART), np.uint16),
     )
 
 
@@ -164,7 +181,7 @@ def choose(ones, rows, inputs, outputs, transpose):
     if ones < 0:
         return BLAS
     pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
-    way, cost = BLAS, MULTIPLY * pairs + PACK * weights
+    way, cost = BLAS, MULTIPLY * pairs + (PACK * weights if pairs > SMALL and rows > 1 else 0.0)
     tables = LOOK_UP * pairs + MAKE * weights
     if tables < cost:
         way, cost = TABLES, tables
@@ -216,7 +233,10 @@ def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
     """panel (rows, width) = `rows` inputs from i0 on by `columns` outputs from j0 on; zero beyond the columns."""
     tile = LINE // W.itemsize
     stride = W.strides[0] // W.itemsize
-    if not transpose:
+    if not transpose and columns == width:
+        for i in range(rows):
+            copy_panel_row(W, (i0 + i) * stride + j0, panel, i * width)
+    elif not transpose:
         for i in range(rows):
             w, p = W[i0 + i, j0 : j0 + columns], panel[i * width : i * width + columns]
             for j in range(len(w)):
@@ -322,8 +342,11 @@ def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
 
 
 @inlinable
-def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
-    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared."""
+def product(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1):
+    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared; out has n columns.
+
+    j0 and j1 are edges of words, or for BLAS of parts: it rounds differently for other sizes.
+    """
     if way == GATHER:
         _gather(x, inputs, W, out, r0, r1, j0, j1)
     elif way == DIRECT:
@@ -331,8 +354,9 @@ def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
     elif way == TABLES:
         _tables(x, inputs, W, transpose, out, r0, r1, j0, j1)
     else:
-        one, zero, a = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
-        if transpose:
-            gemm(blas, False, True, one, a, W[j0:j1, :inputs], zero, out[r0:r1, j0:j1])
-        else:
-            gemm(blas, False, False, one, a, W[:inputs, j0:j1], zero, out[r0:r1, j0:j1])
+        one, zero, states = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
+        for p in range(count_parts(n)):
+            a, b = edge(p, n), edge(p + 1, n)
+            if j0 <= a and b <= j1:
+                weights = W[a:b, :inputs] if transpose else W[:inputs, a:b]
+                gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, a:b])

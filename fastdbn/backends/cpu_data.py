@@ -4,7 +4,6 @@ Data that become zeros and ones whatever the epoch are packed when they are load
 matrices with few ones the columns of the ones as they are.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,33 +49,57 @@ class Preparation(NamedTuple):
     threshold: Any
 
 
-class Dense(NamedTuple):
-    """Dense host data (rows, nv) and its preparation."""
+class Data(NamedTuple):
+    """Host data of any kind in one type, so that kernels are compiled once for all of them.
 
-    X: Any
-    preparation: Preparation
+    kind says which it is. values are arrays of every type that is read as it is, all but one of them empty: (rows, nv), or for
+    CSR (1, ones). columns (ones,) int32 and starts (rows + 1,) int64 are those of CSR; words (rows, q) uint64 are packed states.
+    """
 
-
-class Sparse(NamedTuple):
-    """CSR host data and its preparation."""
-
+    kind: int
     values: Any
     columns: Any
     starts: Any
+    words: Any
     preparation: Preparation
 
 
-class Packed(NamedTuple):
-    """Zeros and ones as words (rows, q) uint64: bit l of word w is unit 64 w + l."""
+DENSE, SPARSE, ONES, PACKED = range(4)
+"""Kinds: an array; CSR; CSR that is known to hold ones, each column once in its row; words."""
+TYPES = (np.float32, np.float64, np.uint8, np.int64, np.int32)
 
-    words: Any
+
+class _Holder:
+    """An array's memory, said to be writable."""
+
+    def __init__(self, array):
+        self.array, interface = array, array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-class Ones(NamedTuple):
-    """Zeros and ones as the columns of the ones: those of row r from starts[r] on."""
+def _writable(array):
+    """The same memory in the type that kernels are compiled for, whether or not it may be written: they do not."""
+    array = np.asarray(array)
+    if array.flags.writeable:
+        return array
 
-    columns: Any
-    starts: Any
+    return np.asarray(_Holder(array))
+
+
+def make_data(kind, preparation, values=None, columns=None, starts=None, words=None):
+    """A `Data`; values of a type that is not in TYPES must have been converted."""
+    empty = [np.empty((0, 0), t) for t in TYPES]
+    if values is not None:
+        values = values.view(np.uint8) if values.dtype == np.bool_ else values
+        empty[[np.dtype(t) for t in TYPES].index(values.dtype)] = _writable(values)
+    return Data(
+        kind,
+        tuple(empty),
+        np.empty(0, np.int32) if columns is None else _writable(columns.astype(np.int32, copy=False)),
+        np.empty(0, np.int64) if starts is None else _writable(starts.astype(np.int64, copy=False)),
+        np.empty((0, 0), np.uint64) if words is None else words,
+        preparation,
+    )
 
 
 @inlinable
@@ -94,96 +117,78 @@ def _prepare_row(out, preparation, row, key):
 
 
 @inlinable
-def _dense_row(data, row, key, out):
-    """out = a row of dense data, prepared."""
-    x, shift, scale = data.X[row], data.preparation.shift, data.preparation.scale
-    if len(scale):
-        for j in range(len(out)):
-            out[j] = (x[j] - shift[j]) * scale[j]
+def _add_values(values, data, row, raw):
+    """raw += a row of dense or CSR values, if they are of this type; equal columns add up."""
+    if values.size == 0:
+        return
+    if data.kind == DENSE:
+        x = values[row]
+        for j in range(len(raw)):
+            raw[j] += x[j]
     else:
-        for j in range(len(out)):
-            out[j] = x[j]
-    _prepare_row(out, data.preparation, row, key)
+        for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
+            raw[data.columns[e]] += values[0, e]
 
 
 @inlinable
-def _sparse_row(data, row, key, out):
-    """out = a row of CSR data, prepared; equal columns add up."""
-    for j in range(len(out)):
-        out[j] = 0
-    for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
-        out[data.columns[e]] += data.values[e]
+def read_row(data, row, key, raw, out):
+    """out = a row of data, prepared, as numbers; raw (nv,) is room for them as they are, in float64."""
+    if data.kind == PACKED:
+        unpack_row(data.words[row], out)
+        return
+    for j in range(len(raw)):
+        raw[j] = 0
+    if data.kind == ONES:
+        for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
+            raw[data.columns[e]] = 1
+    else:
+        _add_values(data.values[0], data, row, raw)
+        _add_values(data.values[1], data, row, raw)
+        _add_values(data.values[2], data, row, raw)
+        _add_values(data.values[3], data, row, raw)
+        _add_values(data.values[4], data, row, raw)
     shift, scale = data.preparation.shift, data.preparation.scale
     for j in range(len(scale)):
-        out[j] = (out[j] - shift[j]) * scale[j]
+        raw[j] = (raw[j] - shift[j]) * scale[j]
+    for j in range(len(out)):
+        out[j] = raw[j]
     _prepare_row(out, data.preparation, row, key)
 
 
 @inlinable
-def _packed_row(data, row, key, out):
-    unpack_row(data.words[row], out)
+def read_words(data, row, words):
+    """words = a row of packed data."""
+    if data.kind == PACKED:
+        source = data.words[row]
+        for q in range(len(words)):
+            words[q] = source[q]
+    else:
+        for q in range(len(words)):
+            words[q] = 0
+        for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
+            j = data.columns[e]
+            words[j // WORD] |= np.uint64(1) << np.uint64(j % WORD)
 
 
-@inlinable
-def _ones_row(data, row, key, out):
-    for j in range(len(out)):
-        out[j] = 0
-    for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
-        out[data.columns[e]] = 1
+@kernel
+def take(first, last, data, rows, key, out):
+    """out = the given rows of data."""
+    raw = np.empty(out.shape[1])
+    for i in range(first * ROWS_TAKEN, min(last * ROWS_TAKEN, len(rows))):
+        read_row(data, rows[i], key, raw, out[i])
 
 
-READ_ROW = {Dense: _dense_row, Sparse: _sparse_row, Packed: _packed_row, Ones: _ones_row}
-"""(data, row, key, out): a row of each kind of data as numbers."""
-
-
-@inlinable
-def _packed_words(data, row, words):
-    from_ = data.words[row]
-    for q in range(len(words)):
-        words[q] = from_[q]
-
-
-@inlinable
-def _ones_words(data, row, words):
-    for q in range(len(words)):
-        words[q] = 0
-    for e in range(data.starts[row], data.starts[row + np.uint32(1)]):
-        j = data.columns[e]
-        words[j // WORD] |= np.uint64(1) << np.uint64(j % WORD)
-
-
-READ_WORDS = {Packed: _packed_words, Ones: _ones_words}
-"""(data, row, words): a row of packed data as words."""
-
-
-@functools.cache
-def take(kind):
-    """The kernel of out = the given rows of data of a kind."""
-    read = READ_ROW[kind]
-
-    def run(first, last, data, rows, key, out):
-        for i in range(first * ROWS_TAKEN, min(last * ROWS_TAKEN, len(rows))):
-            read(data, rows[i], key, out[i])
-
-    return kernel(run)
-
-
-@functools.cache
-def pack(kind):
-    """The kernel of words = data of a kind, prepared; found[t] is 1 for each block of rows with anything but zeros and ones."""
-    read = READ_ROW[kind]
-
-    def run(first, last, data, key, like, words, found):
-        row = np.empty(len(like), like.dtype)
-        for t in range(first, last):
-            for i in range(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(words))):
-                read(data, np.uint32(i), key, row)
-                if not only_binary(row):
-                    found[t] = 1
-                    break
-                pack_row(row, words[i])
-
-    return kernel(run)
+@kernel
+def pack(first, last, data, start, key, like, words, found):
+    """words = rows of data from `start` on; found[t] is 1 for each block of rows with anything but zeros and ones."""
+    row, raw = np.empty(len(like), like.dtype), np.empty(len(like))
+    for t in range(first, last):
+        for i in range(t * ROWS_TAKEN, min(t * ROWS_TAKEN + ROWS_TAKEN, len(words))):
+            read_row(data, np.uint32(start + i), key, raw, row)
+            if not only_binary(row):
+                found[t] = 1
+                break
+            pack_row(row, words[i])
 
 
 @kernel

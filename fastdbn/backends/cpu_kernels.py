@@ -15,29 +15,17 @@ from fastdbn.backends.cpu_binary import (
     States,
     choose,
     count_ones,
-    count_words,
+    count_parts,
+    edge,
     make_states,
     pack_row,
     prepare,
     product,
 )
 from fastdbn.backends.jit import inlinable, inlined, kernel
-from fastdbn.backends.simd import WORD
 
-ROWS, COLUMNS = 512, 256
-"""A block of a layer: BLAS loses 3 to 6 % with 256 columns against the whole width, and over 10 % with 128."""
-
-
-@inlinable
-def count_parts(n):
-    """Parts of at most COLUMNS columns of n."""
-    return (n + COLUMNS - 1) // COLUMNS
-
-
-@inlinable
-def edge(p, n):
-    """Where part p of n columns begins: parts are as equal as words allow."""
-    return min(count_words(n) * p // count_parts(n) * WORD, n)
+ROWS = 512
+"""Rows of a block of a layer; its columns are a part of them (cpu_binary.py)."""
 
 
 @inlinable
@@ -52,18 +40,6 @@ def block(t, rows, n, whole):
     across = 1 if whole else count_parts(n)
     r0, p = t // across * ROWS, t % across
     return r0, min(r0 + ROWS, rows), 0 if whole else edge(p, n), n if whole else edge(p + 1, n)
-
-
-@inlinable
-def fill(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1):
-    """`product` for columns j0 to j1 of n, edges of parts; by BLAS part by part, for it rounds differently for other sizes."""
-    if way == BLAS:
-        for p in range(count_parts(n)):
-            a, b = edge(p, n), edge(p + 1, n)
-            if j0 <= a and b <= j1:
-                product(way, blas, x, inputs, W, transpose, out, r0, r1, a, b)
-    else:
-        product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
 
 
 @inlinable
@@ -82,7 +58,7 @@ def field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
         for r in range(rows):
             pack_row(x[r0 + r], room.words[r])
         prepare(way, states, x.shape[1], 0, rows)
-    fill(way, blas, states, x.shape[1], W, transpose, out.shape[1], out[r0:r1], 0, rows, j0, j1)
+    product(way, blas, states, x.shape[1], W, transpose, out.shape[1], out[r0:r1], 0, rows, j0, j1)
     return r0
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from fastdbn import optim, rng, scalar
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_kernels import block, edge, prepare_unit
+from fastdbn.backends.cpu_binary import edge
+from fastdbn.backends.cpu_kernels import block, prepare_unit
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
 ELEMENTS = 65536

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends import Params
-from fastdbn.backends.cpu_binary import States, count_segments, count_words
+from fastdbn.backends.cpu_binary import APART, States, count_segments, count_words
 from fastdbn.backends.cpu_update import Lists
 from fastdbn.backends.simd import GROUPS, LINE, STRIP, WORD
 
@@ -44,9 +44,9 @@ def _states(floats):
     return States(
         floats,
         aligned((rows, words), np.uint64),
-        aligned((rows, words * WORD), np.uint16),
+        aligned((rows, words * WORD + APART), np.uint16),
         np.zeros((rows, count_segments(n) + 1), np.int32),
-        aligned((rows, words * GROUPS), np.uint16),
+        aligned((rows, words * GROUPS + APART), np.uint16),
     )
 
 
@@ -56,7 +56,7 @@ def make_room(problem, n_threads):
     dtype = problem.params.W.dtype
     batch, chains = len(problem.plus.v), len(problem.minus.v)
     wide_v, wide_h = count_words(nv) * WORD, count_words(nh) * WORD
-    line = LINE // dtype.itemsize  # one more keeps rows apart in the cache, whose places repeat at powers of two
+    line = LINE // dtype.itemsize  # one more keeps rows apart, as APART does
 
     def params():
         return Params(aligned((wide_v, wide_h + line), dtype), aligned(wide_v, dtype), aligned(wide_h, dtype))
@@ -69,7 +69,7 @@ def make_room(problem, n_threads):
         _states(problem.states),
         aligned((batch + chains, wide_h + line), dtype),
         aligned((chains, wide_v + line), dtype),
-        Lists(np.zeros((nv, batch + chains), np.uint16), np.zeros((nv, 2), np.int32)),
+        Lists(np.zeros((nv, batch + chains + APART), np.uint16), np.zeros((nv, 2), np.int32)),
         aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
         aligned((2, nv), dtype),
     )

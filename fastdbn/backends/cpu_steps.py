@@ -17,14 +17,17 @@ from fastdbn.backends.cpu_binary import (
     choose,
     count_ones,
     count_packed,
+    count_parts,
     count_words,
+    edge,
     pack_row,
     pack_word,
     prepare,
+    product,
     unpack_row,
 )
-from fastdbn.backends.cpu_data import READ_ROW, READ_WORDS
-from fastdbn.backends.cpu_kernels import activate_block, count_parts, edge, fill, noise_of
+from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
+from fastdbn.backends.cpu_kernels import activate_block, noise_of
 from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, sum_visible, worth_listing
 from fastdbn.backends.gate import wait
 from fastdbn.backends.jit import inlinable, kernel
@@ -188,11 +191,11 @@ def _conditional(unit):
         if way == BLAS:
             p0, p1 = _share(team, count_parts(n))
             j0, j1 = edge(p0, n), edge(p1, n)
-            fill(way, blas, x, inputs, W, transpose, n, mean, 0, count, j0, j1)
+            product(way, blas, x, inputs, W, transpose, n, mean, 0, count, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
             q0, q1 = _share(team, count_words(n))
             j0, j1 = q0 * WORD, min(q1 * WORD, n)
-            fill(way, blas, x, count_words(inputs) * WORD, W, transpose, n, mean, 0, count, j0, q1 * WORD)
+            product(way, blas, x, count_words(inputs) * WORD, W, transpose, n, mean, 0, count, j0, q1 * WORD)
         if whole:
             turn = wait(team.gate, team.size, turn)
         activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
@@ -259,33 +262,25 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
     return wait(team.gate, team.size, turn)
 
 
-@functools.cache
-def _take(kind):
-    """Plain function: rows of data of a kind into the first rows of visible states."""
-    if kind in READ_WORDS:
-        read_words = READ_WORDS[kind]
-
-        def run(data, rows, key, v, r0, r1):
-            for r in range(r0, r1):
-                read_words(data, rows[r], v.words[r])
-    else:
-        read_row = READ_ROW[kind]
-
-        def run(data, rows, key, v, r0, r1):
-            for r in range(r0, r1):
-                read_row(data, rows[r], key, v.floats[r])
-
-    return inlinable(run)
+@inlinable
+def _take(data, packed, rows, key, v, r0, r1):
+    """Rows of data into the first rows of visible states, as words where the data are packed."""
+    raw = np.empty(v.floats.shape[1])
+    for r in range(r0, r1):
+        if packed:
+            read_words(data, rows[r], v.words[r])
+        else:
+            read_row(data, rows[r], key, raw, v.floats[r])
 
 
 @functools.cache
-def cd_steps(visible, hidden, kind):
-    """The kernel of a pair of unit types and a kind of data; `cd.minibatch` is the same in the words of the protocol."""
-    given_hidden, given_visible, take = _conditional(visible), _conditional(hidden), _take(kind)
-    packed_data, packed_v, packed_h = kind in READ_WORDS, is_binary(visible), is_binary(hidden)
+def cd_steps(visible, hidden):
+    """The kernel of a pair of unit types; `cd.minibatch` is the same in the words of the protocol."""
+    given_hidden, given_visible = _conditional(visible), _conditional(hidden)
+    packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
     def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, chain_rows, room, run):
-        team, turn = Team(thread, size, gate), 0
+        team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
         nv, nh = params.W.shape
         W, b, c, real = room.params.W, room.params.b, room.params.c, room.params.W.dtype.type
         momentum, decay = real(run.momentum), real(run.learning_rate * run.weight_decay)
@@ -298,24 +293,25 @@ def cd_steps(visible, hidden, kind):
             rows = run.order[start : start + run.batch_size]
             n = len(rows)
             r0, r1 = _share(team, n)
-            take(data, rows, _key(run, run.epoch, run.data, 0), room.v0, r0, r1)
+            _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), room.v0, r0, r1)
             turn = wait(gate, size, turn)
             chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)
             h0, hk, mean = room.means_h[:n], room.means_h[n : n + chains], room.means_v[:chains]
-            key = _key(run, step, run.hidden, 0)
-            turn, ones_0 = given_visible(
-                team, turn, blas, group_h, room.v0, nv, packed_data, W, False, c, nh, h0, not run.persistent, room.h, rows, key
-            )
-            ones_k = -1
-            for t in range(run.k):
-                key = _key(run, step, run.visible, t)
-                turn, _ = given_hidden(
-                    team, turn, blas, group_v, room.h, nh, packed_h, W, True, b, nv, mean, True, room.vk, who, key
-                )
-                drawn, key = run.persistent or t + 1 < run.k, _key(run, step, run.hidden, t + 1)
+            ones_0, ones_k = -1, -1
+            for t in range(run.k + 1):  # up from the data, then down and up again
+                key = _key(run, step, run.hidden, t)
+                v, h, whose, packed = (room.vk, hk, who, packed_v) if t else (room.v0, h0, rows, packed_data)
+                drawn = t > 0 if run.persistent else t < run.k
                 turn, ones_k = given_visible(
-                    team, turn, blas, group_h, room.vk, nv, packed_v, W, False, c, nh, hk, drawn, room.h, who, key
+                    team, turn, blas, group_h, v, nv, packed, W, False, c, nh, h, drawn, room.h, whose, key
                 )
+                if t == 0:
+                    ones_0 = ones_k
+                if t < run.k:
+                    key = _key(run, step, run.visible, t)
+                    turn, _ = given_hidden(
+                        team, turn, blas, group_v, room.h, nh, packed_h, W, True, b, nv, mean, True, room.vk, who, key
+                    )
             scales = real(run.learning_rate / n), real(run.learning_rate / chains)
             ones = ones_0, ones_k
             turn = _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay)

@@ -11,8 +11,7 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_binary import MULTIPLY, count_ones, count_words, lowest_bit, pack_row
-from fastdbn.backends.cpu_kernels import edge
+from fastdbn.backends.cpu_binary import APART, MULTIPLY, count_ones, count_words, edge, lowest_bit, pack_row
 from fastdbn.backends.jit import inlinable, kernel
 from fastdbn.backends.simd import STRIP, WORD, move_strip, prefetch_strip, stack_like
 
@@ -195,7 +194,7 @@ def update(first, last, blas, params, out, plus, minus, plus_scale, minus_scale,
     n, rows = plus.v.shape[0], plus.v.shape[0] + minus.v.shape[0]
     listed_p = worth_listing(count_ones(plus.v), n, nv)
     listed_m = worth_listing(count_ones(minus.v), rows - n, nv)
-    lists, packed = Lists(np.empty((nv, rows), np.uint16), np.zeros((nv, 2), np.int32)), np.empty(rows * STRIP // 4, real)
+    lists, packed = Lists(np.empty((nv, rows + APART), np.uint16), np.zeros((nv, 2), np.int32)), np.empty(rows * STRIP // 4, real)
     words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((rows - n, count_words(nv)), np.uint64)
     for r in range(n if listed_p else 0):
         pack_row(plus.v[r], words_p[r])

@@ -154,9 +154,7 @@ def _add_rows(bytes_):
         def generate(context, builder, signature, args):
             array_, base_, stride_, index_, first_, last_, out_, o_, begin_ = args
             width = _width(array.dtype)
-            sums = _row_sums(
-                context, builder, (array, array_), (index, index_), first_, last_, base_, stride_, bytes_ // LINE
-            )
+            sums = _row_sums(context, builder, (array, array_), (index, index_), first_, last_, base_, stride_, bytes_ // LINE)
             for n, total in enumerate(sums):
                 place = _address(context, builder, out, out_, builder.add(o_, ir.Constant(_I64, n * LINE // width)))
                 with builder.if_else(begin_) as (set_, add):
@@ -222,6 +220,23 @@ def prefetch_strip(typing, array, at):
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+@intrinsic
+def copy_panel_row(typing, W, at, panel, place):
+    """A row of a panel from W."""
+
+    def generate(context, builder, signature, args):
+        W_, at_, panel_, place_ = args
+        width = _width(W.dtype)
+        vector = _vector(context, W.dtype, LINE // width)
+        for n in range(0, PANEL // width, LINE // width):
+            off = ir.Constant(_I64, n)
+            row = _load(builder, _address(context, builder, W, W_, builder.add(at_, off)), vector, width)
+            _store(builder, row, _address(context, builder, panel, panel_, builder.add(place_, off)), LINE)
+        return context.get_dummy_value()
+
+    return types.void(W, types.intp, panel, types.intp), generate
 
 
 @intrinsic
