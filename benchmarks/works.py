@@ -7,10 +7,18 @@ The dense limit of a work is the time of its matrix products alone through NumPy
 layer's delta; one for a transform. Text is trained in proportion to its non-zeros; its dense limit is for information.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+
+VALUES = {
+    "binary": "binary, density {}",
+    "unit": "real in [0, 1]",
+    "normal": "Gaussian visible units",
+    "csr": "CSR, density {}",
+}
 
 
 class Work(NamedTuple):
@@ -54,8 +62,7 @@ class Work(NamedTuple):
             words += [f"batch {self.batch}", "back-propagation"]
         else:
             words.append({"transform": f"transform of {self.rows} rows", "predict": "predict, one row a call"}[self.task])
-        kinds = {"binary": "binary, density {}", "unit": "real in [0, 1]", "normal": "Gaussian visible units", "csr": "CSR, density {}"}
-        return ", ".join([*words, kinds[self.values].format(self.density)])
+        return ", ".join([*words, VALUES[self.values].format(self.density)])
 
 
 NETWORK = (784, 500, 500, 2000, 10)
@@ -115,7 +122,7 @@ def dense_limit(work):
     """A function that does the matrix products of one minibatch, or of all rows of a transform, and for how many samples."""
     draw = np.random.default_rng(1)
     arrays = [draw.random((work.batch, n), dtype=np.float32) for n in work.sizes]
-    weights = [draw.random(shape, dtype=np.float32) for shape in zip(work.sizes, work.sizes[1:], strict=False)]
+    weights = [draw.random(shape, dtype=np.float32) for shape in pairwise(work.sizes)]
     outs, grads = [np.empty_like(a) for a in arrays], [np.empty_like(W) for W in weights]
 
     def forward():

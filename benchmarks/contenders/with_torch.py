@@ -4,6 +4,7 @@ Measured and chosen: a draw as a comparison with `uniform_` is four times faster
 buffer twice as fast as indexing, the fused SGD 7 % faster than the others, blocks of 1000 rows 10 % faster than all at once.
 """
 
+import itertools
 import warnings
 
 import torch
@@ -85,7 +86,7 @@ def cd(work, X, y, threads):
 
 def network(sizes):
     """Linear layers with sigmoids between them."""
-    layers = [part for n, m in zip(sizes, sizes[1:], strict=False) for part in (torch.nn.Linear(n, m), torch.nn.Sigmoid())]
+    layers = [part for n, m in itertools.pairwise(sizes) for part in (torch.nn.Linear(n, m), torch.nn.Sigmoid())]
     return torch.nn.Sequential(*layers[:-1])
 
 
