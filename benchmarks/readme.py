@@ -6,6 +6,7 @@ README.md says anything else.
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 from benchmarks import store
@@ -13,6 +14,7 @@ from benchmarks.tables import ONE, median, ratio
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- performance -->", "<!-- end performance -->"
+PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
 COLUMNS = ("limit", "fastdbn", "PyTorch", "scikit-learn")
 
 
@@ -41,15 +43,13 @@ def section():
     if one is None:
         raise FileNotFoundError("benchmarks/results/throughput.json: run python -m benchmarks.throughput first")
     machine, versions = one["machine"], one["machine"]["versions"]
-    packages = ", ".join(
-        f"{label} {versions[key]}" for key, label in (("numpy", "NumPy"), ("torch", "PyTorch"), ("scikit-learn",) * 2)
-    )
+    peers = ", ".join(f"{label} {versions[package]}" for package, label in PACKAGES.items() if versions[package])
     first = (
-        f"{machine['cpu']}, {machine['vectors']}, one thread; fastdbn {versions['fastdbn']} {'with' if machine['extension'] else 'without'} "
-        f'the extension, {packages}. Microseconds per sample; "limit" is the time of the dense matrix products alone through '
-        "NumPy, ratios are of samples per second."
+        f"{machine['cpu']}, {machine['vectors']}, one thread; fastdbn {versions['fastdbn']} "
+        f"{'with' if machine['extension'] else 'without'} the extension, {peers}. Microseconds per sample; the limit is the time "
+        "of the dense matrix products alone through NumPy; ratios are of samples per second."
     )
-    return "\n".join([BEGIN, first, "", *table(one, two), END])
+    return "\n".join([BEGIN, *textwrap.wrap(first, 127), "", *table(one, two), END])
 
 
 def main():
@@ -62,9 +62,10 @@ def main():
     if not 0 <= start < end:
         sys.exit(f"{README.name} lacks the marks {BEGIN} and {END}")
     new = text[:start] + section() + text[end + len(END) :]
-    if args.check and new != text:
+    if not args.check:
+        README.write_text(new)
+    elif new != text:
         sys.exit(f"the performance section of {README.name} is out of date: run python -m benchmarks.readme")
-    README.write_text(new)
 
 
 if __name__ == "__main__":
