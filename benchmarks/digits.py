@@ -5,15 +5,14 @@ scikit-learn's MLPClassifier with the same layers and up to 200 epochs.
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks import store
 from benchmarks.machine import describe
 from fastdbn import DBNClassifier
 
@@ -28,7 +27,7 @@ def main():
     """Run, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--out", default="benchmarks/results/digits.json")
+    parser.add_argument("--out", default=store.FOLDER / "digits.json")
     args = parser.parse_args()
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.2, stratify=y, random_state=0)
@@ -45,7 +44,7 @@ def main():
         line = [np.mean(scores), np.std(scores, ddof=1), min(scores), max(scores), np.median(times)]
         print(f"{name:<32}" + "".join(f"{x:>7.2f}" for x in line[:4]) + f"{line[4]:>9.2f}", flush=True)
         results[name] = {"accuracy": scores, "seconds": times}
-    Path(args.out).write_text(json.dumps({"machine": describe(None), "results": results}, indent=1) + "\n")
+    store.write(args.out, describe(None), results=results)
 
 
 if __name__ == "__main__":

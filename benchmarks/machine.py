@@ -1,5 +1,6 @@
 """The machine and the versions behind a figure."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -7,7 +8,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "torch")
+import fastdbn
+
+PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "rbms", "learnergy")
 
 
 def cpu_model():
@@ -19,12 +22,29 @@ def cpu_model():
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def cpu_features():
+    """The widest vector instructions, by the names of Linux."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return None
+    return next((name for name in ("avx512f", "avx2", "asimd", "sse2") if name in flags), None)
+
+
 def version(package):
     """A package's version, or None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def sources():
+    """A hash of fastdbn's source files: figures of different sources are not to be mixed."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(fastdbn.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def describe(threads):
@@ -34,10 +54,23 @@ def describe(threads):
     libraries = {(x["internal_api"], x["version"], x.get("architecture")) for x in threadpool_info() if x["user_api"] == "blas"}
     return {
         "cpu": cpu_model(),
+        "vectors": cpu_features(),
         "processors": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {"fastdbn": fastdbn.__version__} | {package: version(package) for package in PACKAGES},
+        "sources": sources(),
         "blas": sorted(" ".join(map(str, library)) for library in libraries),
         "extension": has_extension(),
         "threads": threads,
     }
+
+
+def in_words(machine):
+    """A machine's description as one line."""
+    installed = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    extension = "with" if machine["extension"] else "without"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}, " if machine["threads"] else ""
+    return (
+        f"{machine['cpu']} ({machine['processors']} processors, {machine['vectors']}), {threads}Python {machine['python']}, "
+        f"{installed}, {extension} the extension; BLAS: {'; '.join(machine['blas'])}"
+    )

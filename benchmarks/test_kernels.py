@@ -1,117 +1,261 @@
-"""Each operation of the CPU backend on one thread, by pytest-benchmark: `pytest benchmarks`.
+"""Each operation of the backend protocol on one thread, by pytest-benchmark: `pytest benchmarks`.
 
-`extra_info` holds samples per second and, where the operation is a matrix product with trimmings, the share of that product's
-own time through NumPy. Timing never fails.
+`extra_info` holds samples per second and, where the operation is matrix products with trimmings, the share of the time of those
+products alone through NumPy. Timing never fails. Everything goes through the protocol (fastdbn/backends/__init__.py), so that
+these stand whatever the kernels behind it are.
 """
 
-import time
+import statistics
+import timeit
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from fastdbn import rng
+from benchmarks.works import DECAY, MOMENTUM, WORKS, data
+from fastdbn import cd, rng
 from fastdbn.backends import Hyper, Params, Side, Source, get_backend
-from fastdbn.optim import step_hyper
+from fastdbn.optim import RULES, step_hyper
+from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
-B, NV, NH = 100, 784, 500
+B, NV, NH, CLASSES, ROWS = 100, 784, 500, 10, 2000
 BERNOULLI, GAUSSIAN = get_unit("bernoulli"), get_unit("gaussian")
+KINDS = {"density 0.14": "W1", "density 0.5": "W1d", "real": "W8r", "csr": "text"}
+HYPER = Hyper(1e-6, MOMENTUM, DECAY)
+pytestmark = pytest.mark.benchmark(max_time=0.3)
 
 
-@pytest.fixture(scope="module")
-def setup():
-    """Backend and buffers of a 784-500 layer with minibatches of 100."""
-    with threadpool_limits(1):
+class Bench(NamedTuple):
+    """A backend on one thread with the buffers of a 784-500 layer, minibatches of 100, and the rows and key of a draw."""
+
+    backend: Any
+    draw: Any
+    params: Params
+    rows: Any
+    key: Any
+
+    def zeros(self, *shape):
+        return self.backend.zeros(*shape)
+
+    def real(self, *shape):
+        return self.backend.array(self.draw.random(shape, dtype=np.float32))
+
+    def visible(self, kind, width=NV):
+        """Visible states as training has them: rows of data, taken."""
+        source, _ = load(self, kind, width)
+        out = self.backend.states(BERNOULLI, B, width)
+        self.backend.take(source, self.rows, self.key, out)
+        return out
+
+    def hidden(self):
+        """Hidden states, as many ones as zeros."""
+        values = (self.draw.random((B, NH)) < 0.5).astype(np.float32)
+        return self.backend.states(BERNOULLI, B, NH, values)
+
+
+@pytest.fixture
+def bench():
+    with threadpool_limits(1, user_api="blas"):
         backend, draw = get_backend(1), np.random.default_rng(0)
-        yield {
-            "backend": backend,
-            "v": (draw.random((B, NV)) < 0.14).astype(np.float32),
-            "h": draw.random((B, NH), dtype=np.float32),
-            "params": Params(backend.array(draw.normal(0, 0.01, (NV, NH))), backend.zeros(NV), backend.zeros(NH)),
-            "velocity": Params(backend.zeros(NV, NH), backend.zeros(NV), backend.zeros(NH)),
-            "rows": np.arange(B, dtype=np.uint32),
-            "key": rng.key(1, 2, rng.stream(rng.HIDDEN)),
-        }
+        W = backend.array(draw.normal(0, 0.01, (NV, NH)).astype(np.float32))
+        params = Params(W, backend.zeros(NV), backend.zeros(NH))
+        rows = backend.array(draw.permutation(ROWS)[:B].astype(np.uint32))
+        yield Bench(backend, draw, params, rows, rng.key(1, 2, rng.stream(rng.HIDDEN)))
 
 
-def product_seconds(a, b, repeats=50):
-    """Median time of one matrix product with its output given."""
-    out, times = np.empty((a.shape[0], b.shape[1]), np.float32), []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        np.matmul(a, b, out=out)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def load(bench, kind, width=NV):
+    """Data of a kind, loaded; and the host's."""
+    work = WORKS[KINDS[kind]]
+    X, _ = data(work._replace(rows=ROWS, sizes=(width, NH)))
+    return bench.backend.load(Source(X, threshold=None if kind == "real" else 0.5)), X
 
 
-def report(benchmark, limit=None):
-    """Samples per second and the share of the limit."""
+def products(*shapes):
+    """Median seconds of matrix products (rows, inner, columns), one after another, with their outputs given."""
+    draw = np.random.default_rng(0)
+    each = [
+        (draw.random((m, k), np.float32), draw.random((k, n), np.float32), np.empty((m, n), np.float32)) for m, k, n in shapes
+    ]
+    return statistics.median(timeit.repeat(lambda: [np.matmul(a, b, out=out) for a, b, out in each], number=5, repeat=10)) / 5
+
+
+def timed(benchmark, function, *arguments, **more):
+    """Time a function that has run once, so that compiling is left out."""
+    function(*arguments, **more)
+    benchmark(function, *arguments, **more)
+
+
+def report(benchmark, *shapes, samples=B):
+    """Samples per second, and the share of the products of these shapes."""
     median = benchmark.stats.stats.median
-    benchmark.extra_info["samples/s"] = B / median
-    if limit is not None:
-        benchmark.extra_info["of limit"] = limit / median
+    benchmark.extra_info["samples/s"] = samples / median
+    if shapes:
+        benchmark.extra_info["of limit"] = products(*shapes) / median
 
 
-def test_conditional_up(benchmark, setup):
-    s, p = setup, setup["params"]
-    mean, states = s["backend"].zeros(B, NH), s["backend"].zeros(B, NH)
-    benchmark(s["backend"].conditional, BERNOULLI, s["v"], p.W, p.c, mean, states, s["rows"], s["key"])
-    report(benchmark, product_seconds(s["v"], p.W))
-
-
-def test_conditional_down(benchmark, setup):
-    s, p = setup, setup["params"]
-    mean, states = s["backend"].zeros(B, NV), s["backend"].zeros(B, NV)
-    benchmark(s["backend"].conditional, BERNOULLI, s["h"], p.W, p.b, mean, states, s["rows"], s["key"], transpose=True)
-    report(benchmark, product_seconds(s["h"], p.W.T))
-
-
-def test_update(benchmark, setup):
-    s = setup
-    side = Side(s["v"], s["h"], None)
-    hyper = Hyper(1e-6, 0.5, 2e-4)
-    benchmark(s["backend"].update, s["params"], s["velocity"], side, side, 0.01, 0.01, hyper)
-    report(benchmark, 2 * product_seconds(s["v"].T, s["h"]))
-
-
-@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
-def test_activate(benchmark, setup, unit):
-    s = setup
-    mean, states = s["backend"].zeros(B, NH), s["backend"].zeros(B, NH)
-    benchmark(s["backend"].activate, unit, s["params"].c, mean, states, s["rows"], s["key"])
-    report(benchmark)
+@pytest.mark.parametrize("kind", KINDS)
+def test_load(benchmark, bench, kind):
+    _, X = load(bench, kind)
+    timed(benchmark, bench.backend.load, Source(X, threshold=None if kind == "real" else 0.5))
+    report(benchmark, samples=ROWS)
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5, "sample"])
-def test_take(benchmark, setup, threshold):
-    s = setup
-    data, out = s["backend"].load(Source(s["v"], threshold=threshold)), s["backend"].zeros(B, NV)
-    benchmark(s["backend"].take, data, s["rows"], s["key"], out)
+@pytest.mark.parametrize("kind", KINDS)
+def test_take(benchmark, bench, kind, threshold):
+    _, X = load(bench, kind)
+    source, out = bench.backend.load(Source(X, threshold=threshold)), bench.backend.states(BERNOULLI, B, NV)
+    timed(benchmark, bench.backend.take, source, bench.rows, bench.key, out)
     report(benchmark)
 
 
-def test_mask(benchmark, setup):
-    s = setup
-    benchmark(s["backend"].mask, s["h"], 0.2, s["rows"], s["key"], s["backend"].zeros(B, NH))
+@pytest.mark.parametrize("drawn", [False, True], ids=["means", "drawn"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_conditional_up(benchmark, bench, kind, drawn):
+    b, p = bench.backend, bench.params
+    noise = (b.states(BERNOULLI, B, NH), bench.rows, bench.key) if drawn else ()
+    timed(benchmark, b.conditional, BERNOULLI, bench.visible(kind), p.W, p.c, bench.zeros(B, NH), *noise)
+    report(benchmark, (B, NV, NH))
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
+def test_conditional_down(benchmark, bench, unit):
+    b, p = bench.backend, bench.params
+    states, mean = b.states(unit, B, NV), bench.zeros(B, NV)
+    timed(benchmark, b.conditional, unit, bench.hidden(), p.W, p.b, mean, states, bench.rows, bench.key, transpose=True)
+    report(benchmark, (B, NH, NV))
+
+
+@pytest.mark.parametrize("transpose", [False, True], ids=["up", "down"])
+def test_field(benchmark, bench, transpose):
+    x, out = bench.real(B, NH if transpose else NV), bench.zeros(B, NV if transpose else NH)
+    timed(benchmark, bench.backend.field, x, bench.params.W, out, transpose)
+    report(benchmark, (B, NH, NV) if transpose else (B, NV, NH))
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN, get_unit("softmax")], ids=["bernoulli", "gaussian", "softmax"])
+def test_activate(benchmark, bench, unit):
+    b = bench.backend
+    timed(benchmark, b.activate, unit, bench.params.c, bench.zeros(B, NH), b.states(unit, B, NH), bench.rows, bench.key)
     report(benchmark)
 
 
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
-def test_step(benchmark, setup, rule):
-    s, W = setup, setup["params"].W.copy()
-    state = (np.zeros_like(W), np.zeros_like(W))
-    benchmark(s["backend"].step, rule, W, np.zeros_like(W), state, step_hyper("float32", rule, 0.01, 1e-4, 1))
+@pytest.mark.parametrize("kind", KINDS)
+def test_update(benchmark, bench, kind):
+    velocity = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
+    plus, minus = (Side(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
+    timed(benchmark, bench.backend.update, bench.params, velocity, plus, minus, 0.01, 0.01, HYPER)
+    report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
-def test_backward(benchmark, setup):
-    s, p = setup, setup["params"]
-    out = s["backend"].zeros(B, NV)
-    benchmark(s["backend"].backward, BERNOULLI, s["v"], s["h"], p.W, out)
-    report(benchmark, product_seconds(s["h"], p.W.T))
+@pytest.mark.parametrize("kind", KINDS)
+def test_statistics(benchmark, bench, kind):
+    out = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
+    plus, minus = (Side(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
+    timed(benchmark, bench.backend.statistics, plus, minus, 0.01, 0.01, out)
+    report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
-def test_gradient(benchmark, setup):
-    s = setup
-    benchmark(s["backend"].gradient, s["v"], s["h"], s["backend"].zeros(NV, NH), s["backend"].zeros(NH))
-    report(benchmark, product_seconds(s["v"].T, s["h"]))
+@pytest.mark.parametrize("work", ["W1", "W1d", "W1g", "W1p", "W3", "W5", "W6", "W6b", "text"])
+def test_cd_steps(benchmark, bench, work):
+    """Whole minibatches as training does them: in one compiled call where the backend has one, else composed."""
+    work = WORKS[work]
+    n = 10 * work.batch if work.values == "csr" else max(2000, 10 * work.batch)
+    X, _ = data(work._replace(rows=n))
+    b, visible = bench.backend, GAUSSIAN if work.values == "normal" else BERNOULLI
+    source = b.load(Source(X, threshold=None if work.values == "normal" else 0.5))
+    zero = Params(np.zeros((work.nv, work.nh), np.float32), np.zeros(work.nv, np.float32), np.zeros(work.nh, np.float32))
+    W = bench.draw.normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
+    settings = Settings(work.k, work.persistent, work.batch, 1e-3, MOMENTUM, DECAY, work.batch, 1)
+    problem = make_problem(
+        b, Layer(visible, BERNOULLI, source, n, None, 0, 1), State(zero._replace(W=W), zero, None, 0, 0), settings
+    )
+    order = b.array(bench.draw.permutation(n).astype(np.uint32))
+    with b.single_threaded():
+        timed(benchmark, cd.steps, b, problem, order, None, work.batch, 0, 0, Hyper(1e-3, MOMENTUM, DECAY))
+    up, down = (work.batch, work.nv, work.nh), (work.batch, work.nh, work.nv)
+    one = products(up, *[down, up] * work.k, *[(work.nv, work.batch, work.nh)] * 2)
+    median = benchmark.stats.stats.median
+    benchmark.extra_info |= {"samples/s": n / median, "of limit": one * n / work.batch / median}
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
+def test_cgf(benchmark, bench, unit):
+    timed(benchmark, bench.backend.cgf, unit, bench.params.c, bench.zeros(B, NH), np.empty(B))
+    report(benchmark)
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
+def test_base(benchmark, bench, unit):
+    b = bench.backend
+    states = bench.visible("density 0.14") if unit is BERNOULLI else b.states(unit, B, NV, np.zeros((B, NV), np.float32))
+    timed(benchmark, b.base, unit, states, np.empty(B))
+    report(benchmark)
+
+
+def test_dot(benchmark, bench):
+    timed(benchmark, bench.backend.dot, bench.visible("density 0.14"), bench.params.b, np.empty(B))
+    report(benchmark)
+
+
+def test_norm(benchmark, bench):
+    timed(benchmark, bench.backend.norm, bench.params.W)
+
+
+def test_scale_rows(benchmark, bench):
+    timed(benchmark, bench.backend.scale_rows, bench.real(B, NH), bench.backend.array(np.ones(B, np.float32)))
+    report(benchmark)
+
+
+def test_mask(benchmark, bench):
+    timed(benchmark, bench.backend.mask, bench.real(B, NH), 0.2, bench.rows, bench.key, bench.zeros(B, NH))
+    report(benchmark)
+
+
+def test_linear(benchmark, bench):
+    W = bench.real(NH, CLASSES)
+    timed(benchmark, bench.backend.linear, bench.real(B, NH), W, bench.zeros(CLASSES), bench.zeros(B, CLASSES))
+    report(benchmark, (B, NH, CLASSES))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "squared"])
+def test_loss(benchmark, bench, kind):
+    b, numbers = bench.backend, np.arange(B) % CLASSES
+    target = b.array(numbers if kind == "softmax" else np.eye(CLASSES, dtype=np.float32)[numbers])
+    weight, delta = b.array(np.ones(B, np.float32)), bench.zeros(B, CLASSES)
+    timed(benchmark, b.loss, kind, bench.real(B, CLASSES), target, weight, 0.01, delta)
+    report(benchmark)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_backward(benchmark, bench, rate):
+    masked = (rate, bench.rows, bench.key) if rate else ()
+    means, delta, out = bench.real(B, NV), bench.real(B, NH), bench.zeros(B, NV)
+    timed(benchmark, bench.backend.backward, BERNOULLI, means, delta, bench.params.W, out, *masked)
+    report(benchmark, (B, NH, NV))
+
+
+@pytest.mark.parametrize("kind", ["real", "density 0.14"])
+def test_gradient(benchmark, bench, kind):
+    timed(benchmark, bench.backend.gradient, bench.visible(kind), bench.real(B, NH), bench.zeros(NV, NH), bench.zeros(NH))
+    report(benchmark, (NV, B, NH))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_step(benchmark, bench, rule):
+    state = bench.zeros(NV, NH), bench.zeros(NV, NH)
+    timed(
+        benchmark,
+        bench.backend.step,
+        rule,
+        bench.params.W,
+        bench.zeros(NV, NH),
+        state,
+        step_hyper("float32", rule, 0.01, 1e-4, 1),
+    )
+
+
+def test_limit_columns(benchmark, bench):
+    timed(benchmark, bench.backend.limit_columns, bench.params.W, 0.1, bench.zeros(NH))

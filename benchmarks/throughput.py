@@ -1,75 +1,83 @@
-"""Training throughput beside peers and the dense limit: `python -m benchmarks.throughput [--works W1,W3] [--threads 1]`.
+"""Throughput beside peers and the dense limit: `python -m benchmarks.throughput [--works W1,W3] [--threads 2] [--markdown]`.
 
-Contenders take turns, an epoch each, for a number of rounds; medians are reported, with the spread, in microseconds per
-sample. "of limit" is the dense limit's time over fastdbn's: 1 would be the speed of the matrix products alone.
+All contenders run in one process and take turns, an epoch each, for a number of rounds. "of limit" is the dense limit's time
+over fastdbn's: 1 would be the speed of the matrix products alone. On several threads fastdbn on one thread takes turns too.
+
+The JSON file is written after each work. Works that it holds from the same machine, versions and sources stay in it, so a long
+run may be made in parts.
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.contenders import CONTENDERS
-from benchmarks.machine import describe
+from benchmarks import store
+from benchmarks.contenders import CONTENDERS, LeftOutError, prepare
+from benchmarks.machine import describe, in_words
+from benchmarks.tables import ONE, line, notes, row, top
 from benchmarks.works import WORKS, data, dense_limit
+
+PAUSE = 0.01
+"""Seconds before each timing, in which the last contender's idle threads stop spinning."""
+LIMIT_SECONDS = 0.2
+"""How long the dense limit is timed in a round."""
 
 
 def seconds(function):
-    """Wall time of one call."""
+    """Wall time of one call, after a pause."""
+    time.sleep(PAUSE)
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def measure(work, threads, rounds):
-    """Microseconds per sample of each contender and of the limit, a list over rounds."""
-    X, limit, epochs, words = data(work), dense_limit(work), {}, {}
-    for name, make in CONTENDERS.items():
+    """Microseconds per sample of the limit and of each contender, a list over rounds; and a word about those left out."""
+    X, y = data(work)
+    products, samples = dense_limit(work)
+    repeats = max(1, int(LIMIT_SECONDS / min(seconds(products) for _ in range(3))))
+    runs, words = {"limit": (lambda: [products() for _ in range(repeats)], repeats * samples)}, {}
+    for name in CONTENDERS:
         try:
-            epochs[name] = make(work, X, threads)
-        except ImportError as error:
+            runs[name] = prepare(name, work, X, y, threads)
+        except LeftOutError as error:
             words[name] = str(error)
-    times = {name: [] for name in ("limit", *epochs)}
-    repeats = max(1, int(0.3 / max(min(seconds(limit) for _ in range(3)), 1e-6)))
+    if threads > 1:
+        runs[ONE] = prepare("fastdbn", work, X, y, 1)
+    times = {name: [] for name in runs}
     for _ in range(rounds):
-        total = seconds(lambda: [limit() for _ in range(repeats)])
-        times["limit"].append(total / repeats / work.batch * 1e6)
-        for name, epoch in epochs.items():
-            times[name].append(seconds(epoch) / work.rows * 1e6)
+        for name, (run, rows) in runs.items():
+            times[name].append(seconds(run) / rows * 1e6)
     return times, words
 
 
 def main():
     """Run, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--works", default=",".join(WORKS), help="which of " + ", ".join(WORKS))
+    parser.add_argument("--works", default=",".join(WORKS), help="some of " + ", ".join(WORKS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", help="JSON file, such as benchmarks/results/throughput.json")
+    parser.add_argument("--rows", type=float, default=1.0, help="share of each work's rows, for a quick look")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown, to be pasted")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/throughput[-N-threads].json by default")
     args = parser.parse_args()
-    results = {}
-    with threadpool_limits(args.threads):
-        machine = describe(args.threads)
-        print(f"{machine['cpu']}, {args.threads} thread(s), microseconds per sample, medians of {args.rounds} rounds")
-        print(f"{'':<5}{'limit':>8}" + "".join(f"{name:>14}" for name in CONTENDERS) + f"{'of limit':>10}{'samples/s':>11}")
+    unknown = [name for name in args.works.split(",") if name not in WORKS]
+    if unknown:
+        parser.error(f"no work {', '.join(unknown)}: give some of {', '.join(WORKS)}")
+    out = args.out or store.FOLDER / f"throughput{'' if args.threads == 1 else f'-{args.threads}-threads'}.json"
+    machine, works = describe(args.threads), {}
+    print(in_words(machine) + f"\nmicroseconds per sample, medians of {args.rounds} rounds\n")
+    print(top(args.threads, args.markdown))
+    with threadpool_limits(args.threads, user_api="blas"):
         for name in args.works.split(","):
-            times, words = measure(WORKS[name], args.threads, args.rounds)
-            median = {who: float(np.median(t)) for who, t in times.items()}
-            cells = "".join(f"{median[who]:>14.1f}" if who in median else f"{'-':>14}" for who in CONTENDERS)
-            ratio = median["limit"] / median["fastdbn"]
-            print(f"{name:<5}{median['limit']:>8.1f}{cells}{ratio:>10.2f}{1e6 / median['fastdbn']:>11.0f}", flush=True)
-            results[name] = {
-                "work": WORKS[name]._asdict(),
-                "median_us": median,
-                "range_us": {who: [min(t), max(t)] for who, t in times.items()},
-                "left_out": words,
-                "ratio": {who: median[who] / median["fastdbn"] for who in median if who != "fastdbn"},
-            }
-    if args.out:
-        Path(args.out).write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+            work = WORKS[name]
+            work = work._replace(rows=max(int(work.rows * args.rows), min(work.rows, 2 * work.batch)))
+            us, words = measure(work, args.threads, args.rounds)
+            works[name] = {"description": work.describe(), "work": work._asdict(), "us": us, "left_out": words}
+            print(line(row(name, works[name], args.threads), args.threads, args.markdown), flush=True)
+            store.add(out, machine, "works", name, works[name])
+    print("\n" + "\n".join(("- " if args.markdown else "") + note for note in notes(works)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The README's Python examples run as they stand, and the commands that it names exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,10 @@ def test_ci_runs_the_commands_of_the_readme():
     for part in first.split(" && "):
         assert part.replace("pip install .", "pip install -q .") in script
     assert test.split(" && ")[0].replace("pip install", "pip install -q") in script
+
+
+def test_performance_section_is_that_of_the_results():
+    """The table stands as the command prints it from the JSON files."""
+    line = [sys.executable, "-m", "benchmarks.readme", "--check"]
+    done = subprocess.run(line, cwd=README.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

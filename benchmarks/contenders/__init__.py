@@ -1,0 +1,45 @@
+"""Who is timed: fastdbn, the same work by hand in NumPy and PyTorch, and libraries that do such work.
+
+A contender is a file with a table `TASKS`: for a task it has a function of (work, X, y, threads) that prepares everything and
+returns a function without arguments, which does the task once over X: an epoch, a transform, `rows` predictions.
+
+All do the same minibatches in float32: sampled hidden states, sampled visible states, hidden means in the statistics, momentum
+and weight decay on the weights. What libraries do otherwise by design stands in their files.
+"""
+
+import importlib
+
+CONTENDERS = {
+    "fastdbn": "with_fastdbn",
+    "PyTorch": "with_torch",
+    "NumPy": "with_numpy",
+    "scikit-learn": "with_sklearn",
+    "rbms": "with_rbms",
+    "learnergy": "with_learnergy",
+}
+SHARE = {"rbms": 4, "learnergy": 4}
+"""These take a quarter of the rows: their time is that of their minibatches, and long."""
+
+
+class LeftOutError(Exception):
+    """A contender does not take part; the message is a word about why."""
+
+
+def prepare(name, work, X, y, threads):
+    """A contender's function for a work, warmed up, and the number of samples it handles in a call.
+
+    Raises
+    ------
+    LeftOutError
+        if it is not installed or has no such task.
+    """
+    try:
+        tasks = importlib.import_module(f"benchmarks.contenders.{CONTENDERS[name]}").TASKS
+    except ImportError as error:
+        raise LeftOutError("not installed") from error
+    if work.task not in tasks:
+        raise LeftOutError(f"no {work.task} that does the same")
+    rows = max(work.rows // SHARE.get(name, 1), min(work.rows, 2 * work.batch))
+    run = tasks[work.task](work, X[:rows], y[:rows], threads)
+    run()
+    return run, rows

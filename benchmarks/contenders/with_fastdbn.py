@@ -1,0 +1,71 @@
+"""fastdbn's public estimators, warm-started; an epoch has its own checks, order and monitors in it."""
+
+import numpy as np
+
+from benchmarks.works import DECAY, MOMENTUM
+from fastdbn import RBM, DBNClassifier
+
+
+def units(work):
+    """How the estimators are told what the data are."""
+    visible = "gaussian" if work.values == "normal" else "bernoulli"
+    return {"visible": visible, "scale": "none", "binarize": 0.5 if work.values in ("binary", "csr") else None}
+
+
+def rbm(work, threads):
+    """The estimator of a CD work."""
+    return RBM(
+        work.nh,
+        **units(work),
+        k=work.k,
+        persistent=work.persistent,
+        learning_rate=work.learning_rate,
+        momentum=MOMENTUM,
+        weight_decay=DECAY,
+        batch_size=min(work.batch, work.rows),
+        n_iter=1,
+        warm_start=True,
+        random_state=0,
+        n_jobs=threads,
+    )
+
+
+def classifier(work, threads):
+    """The estimator of a fine-tuning work: a plain network, no dropout."""
+    return DBNClassifier(
+        work.sizes[1:-1],
+        **units(work),
+        pretrain=False,
+        solver="sgd",
+        learning_rate_init=work.learning_rate,
+        momentum=MOMENTUM,
+        alpha=DECAY,
+        dropout=0.0,
+        batch_size=work.batch,
+        random_state=0,
+        n_jobs=threads,
+    )
+
+
+def cd(work, X, y, threads):
+    model = rbm(work, threads)
+    return lambda: model.fit(X)
+
+
+def fine_tune(work, X, y, threads):
+    model, classes = classifier(work, threads), np.arange(work.sizes[-1])
+    return lambda: model.partial_fit(X, y, classes=classes)
+
+
+def transform(work, X, y, threads):
+    model = rbm(work._replace(batch=100), threads).fit(X[:1000])
+    return lambda: model.transform(X)
+
+
+def predict(work, X, y, threads):
+    model = classifier(work._replace(batch=100), threads).partial_fit(X, y, classes=np.arange(work.sizes[-1]))
+    row = X[:1]
+    return lambda: [model.predict(row) for _ in range(work.rows)]
+
+
+TASKS = {"cd": cd, "fine-tune": fine_tune, "transform": transform, "predict": predict}

@@ -1,0 +1,24 @@
+"""Results as JSON files in benchmarks/results/: what was measured, beside the machine that it was measured on."""
+
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def read(path):
+    """A results file, or None where there is none."""
+    path = Path(path)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write(path, machine, **parts):
+    """Write a results file."""
+    Path(path).write_text(json.dumps({"machine": machine, **parts}, indent=1, ensure_ascii=False) + "\n")
+
+
+def add(path, machine, part, name, value):
+    """Set one entry of a part; what the file holds from the same machine, versions and sources stays, all else goes."""
+    before = read(path)
+    kept = before[part] if before and before["machine"] == machine else {}
+    write(path, machine, **{part: kept | {name: value}})
