@@ -19,7 +19,7 @@ import numpy as np
 from fastdbn.scalar import HALF, ONE, TWO, cos_quarter, log, sin_quarter
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = (tuple(np.uint32(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
+_W0, _W1 = (tuple(np.uint64(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _EIGHT, _THREE = np.uint32(8), np.uint32(3)
 _FINE = np.uint32(0x80000000)
@@ -51,25 +51,27 @@ def key(seed, step, stream_number):
 
 
 def _round(c0, c1, c2, c3, k0, k1):
-    p0 = np.uint64(c0) * _M0
-    p1 = np.uint64(c2) * _M1
-    high0, high1 = np.uint32(p0 >> _SHIFT), np.uint32(p1 >> _SHIFT)
-    return np.uint32(high1 ^ c1 ^ k0), np.uint32(p1 & _LOW), np.uint32(high0 ^ c3 ^ k1), np.uint32(p0 & _LOW)
+    """A round on words in the lower halves of uint64 numbers; what is in the upper ones does not matter, nor is it cleared."""
+    p0, p1 = (c0 & _LOW) * _M0, (c2 & _LOW) * _M1
+    return (p1 >> _SHIFT) ^ c1 ^ k0, p1, (p0 >> _SHIFT) ^ c3 ^ k1, p0
 
 
 def philox(c0, c1, c2, c3, k0, k1):
     """Ten rounds of Philox-4x32 on uint32 words; returns four uint32 words."""
-    # written out, for the compiler does not vectorise a loop around a loop
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[1]), np.uint32(k1 + _W1[1]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[2]), np.uint32(k1 + _W1[2]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[3]), np.uint32(k1 + _W1[3]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[4]), np.uint32(k1 + _W1[4]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[5]), np.uint32(k1 + _W1[5]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[6]), np.uint32(k1 + _W1[6]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[7]), np.uint32(k1 + _W1[7]))
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint32(k0 + _W0[8]), np.uint32(k1 + _W1[8]))
-    return _round(c0, c1, c2, c3, np.uint32(k0 + _W0[9]), np.uint32(k1 + _W1[9]))
+    # in uint64 from end to end, which is how processors multiply vectors; and written out, for the compiler does not
+    # vectorise a loop around a loop
+    c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0), np.uint64(k1))
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[1], np.uint64(k1) + _W1[1])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[2], np.uint64(k1) + _W1[2])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[3], np.uint64(k1) + _W1[3])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[4], np.uint64(k1) + _W1[4])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[5], np.uint64(k1) + _W1[5])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[6], np.uint64(k1) + _W1[6])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[7], np.uint64(k1) + _W1[7])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[8], np.uint64(k1) + _W1[8])
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[9], np.uint64(k1) + _W1[9])
+    return np.uint32(c0 & _LOW), np.uint32(c1 & _LOW), np.uint32(c2 & _LOW), np.uint32(c3 & _LOW)
 
 
 def philox_word(unit, row, key):

@@ -16,6 +16,8 @@ from fastdbn.unit import Unit
 
 CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
+ROWS_PER_CALL = 3200
+"""Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
 WATCHED = 256
 """Rows whose reconstruction error is measured after each epoch."""
 
@@ -139,7 +141,7 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     nv, nh = state.params.W.shape
     watch = _Watch(backend, layer, nv, nh)
     size = settings.batch_size
-    per_call = size * max(1, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * settings.k))))
+    per_call = size * max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * settings.k))))
     step = state.step
     for epoch in range(state.epoch, state.epoch + settings.n_iter):
         started = time.perf_counter()

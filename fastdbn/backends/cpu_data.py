@@ -136,6 +136,13 @@ def read_row(data, row, key, raw, out):
     if data.kind == PACKED:
         unpack_row(data.words[row], out)
         return
+    shift, scale = data.preparation.shift, data.preparation.scale
+    if data.kind == DENSE and data.values[0].size != 0 and len(scale) == 0:  # the usual case, without the way through float64
+        x = data.values[0][row]
+        for j in range(len(out)):
+            out[j] = x[j]
+        _prepare_row(out, data.preparation, row, key)
+        return
     for j in range(len(raw)):
         raw[j] = 0
     if data.kind == ONES:
@@ -147,7 +154,6 @@ def read_row(data, row, key, raw, out):
         _add_values(data.values[2], data, row, raw)
         _add_values(data.values[3], data, row, raw)
         _add_values(data.values[4], data, row, raw)
-    shift, scale = data.preparation.shift, data.preparation.scale
     for j in range(len(scale)):
         raw[j] = (raw[j] - shift[j]) * scale[j]
     for j in range(len(out)):
