@@ -88,7 +88,7 @@ def _sums(part, weights):
     if sparse.issparse(part):
         values = part.data if weights is None else part.data * np.repeat(weights, np.diff(part.indptr))
         return np.bincount(part.indices, values, part.shape[1])
-    return np.add.reduce(part if weights is None else part * weights[:, None], axis=0, dtype=np.float64)
+    return np.add.reduce(part, axis=0, dtype=np.float64) if weights is None else np.einsum("i,ij->j", weights, part)
 
 
 def _with(part, values):
@@ -150,13 +150,14 @@ def columns(X, weights=None, threshold=None):
 
 def column_variance(X, mean, weights=None):
     """The weighted variance of every column about a given mean, float64."""
-    total, count = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum()
+    total, count, room = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum(), None
     for _, part, w in _parts(X, weights):
         if sparse.issparse(part):
             m = mean[part.indices]
             total += _sums(_with(part, np.square(part.data - m) - np.square(m)), w)
         else:
-            total += _sums(np.square(part - mean), w)
+            room = np.empty(part.shape) if room is None else room[: len(part)]  # the first block is the largest
+            total += _sums(np.square(np.subtract(part, mean, out=room), out=room), w)
     return np.maximum(total / count + (np.square(mean) if sparse.issparse(X) else 0.0), 0.0)
 
 
