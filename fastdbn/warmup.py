@@ -1,0 +1,169 @@
+"""Compile the kernels that the estimators use into the disk cache, so that no later process waits for them.
+
+Kernels compile for the types of what they are given. So everything is done once, on data of a few rows, for all units,
+precisions and kinds of data, through the estimators alone: whatever they need gets compiled.
+"""
+
+import itertools
+import tempfile
+import time
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from fastdbn import checks
+from fastdbn.backends.jit import cache_folder, count_kernels
+from fastdbn.bernoulli_rbm import BernoulliRBM
+from fastdbn.dbn import DBN
+from fastdbn.finetune import DBNClassifier, DBNRegressor
+from fastdbn.rbm import RBM
+from fastdbn.report import progress
+from fastdbn.units import UNITS
+
+DTYPES = ("float32", "float64")
+DATA = ("float32", "float64", "uint8", "bool", "int64")
+"""Types of the values in X that the estimators read as they are."""
+ROWS, WIDTH = 6, 4
+THREADED = 128, 320
+"""Rows and columns of a layer that is worth two threads."""
+
+
+class Report(NamedTuple):
+    """Kernels compiled now, kernels found in the cache, the cache's folder."""
+
+    compiled: int
+    cached: int
+    folder: str
+
+
+def warmup(dtype=DTYPES, units=tuple(UNITS), data=DATA, verbose=1):
+    """Compile into the cache what the estimators need.
+
+    Parameters
+    ----------
+    dtype : str or sequence of str, default ("float32", "float64")
+        Precisions of the estimators.
+    units : str or sequence of str, default all
+        Unit types, of either side of an RBM.
+    data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64")
+        Types of the data, dense (writable and read-only, as memory maps are) and CSR.
+    verbose : int, default 1
+        1 prints a line for each step to stderr.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        for a name that is none of these.
+    OSError
+        where no folder can be written: set the environment variable FASTDBN_CACHE_DIR to one that can.
+    """
+    chosen = []
+    for name, values, allowed in (("dtype", dtype, DTYPES), ("units", units, tuple(UNITS)), ("data", data, DATA)):
+        values = (values,) if isinstance(values, str) else tuple(values)
+        chosen.append([checks.choice(value, name, allowed) for value in values])
+    folder = cache_folder()
+    try:
+        if folder is None:
+            raise OSError("no folder can be made")
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        message = f"compiled kernels cannot be kept: {error}; set FASTDBN_CACHE_DIR to a folder that can be written"
+        raise OSError(message) from None
+    first = before = count_kernels()
+    for label, step in _steps(*chosen):
+        started = time.perf_counter()
+        step()
+        now = count_kernels()
+        if verbose:
+            compiled, cached = now[0] - before[0], now[1] - before[1]
+            progress(f"{label}: {compiled} compiled, {cached} from the cache, {time.perf_counter() - started:.1f} s")
+        before = now
+    return Report(before[0] - first[0], before[1] - first[1], folder)
+
+
+def _steps(dtypes, units, kinds):
+    """(label, function) of each step of the work."""
+    for dtype in dtypes:
+        for visible, hidden in itertools.product(units, units):
+            yield f"{dtype}, RBM of {visible} and {hidden} units", lambda d=dtype, v=visible, h=hidden: _use_rbm(d, v, h, kinds)
+        for unit in units:
+            yield f"{dtype}, networks of {unit} units", lambda d=dtype, u=unit: _use_networks(d, u, kinds[0])
+        if dtype in kinds and "bernoulli" in units:
+            yield f"{dtype}, BernoulliRBM", lambda d=dtype: _use_bernoulli_rbm(d)
+
+
+def _data(unit, kind, real=False, rows=ROWS, width=WIDTH):
+    """Data for a unit type: one of K where that is wanted, else zeros and ones, or real numbers in [0, 1]."""
+    draw = np.random.Generator(np.random.Philox(0))
+    if unit == "softmax":
+        return np.eye(width)[draw.integers(0, width, rows)].astype(kind)
+    X = draw.random((rows, width))
+    return (X if real else X < 0.5).astype(kind)
+
+
+def _forms(unit, kind):
+    """Data of a kind in all forms: dense, read-only, CSR; of zeros and ones, and real."""
+    for real in (False, True) if kind.startswith("float") else (False,):
+        X = _data(unit, kind, real)
+        frozen = X.copy()
+        frozen.flags.writeable = False
+        yield from (X, frozen, sparse.csr_matrix(X))
+
+
+def _use_rbm(dtype, visible, hidden, kinds):
+    common = {"visible": visible, "hidden": hidden, "dtype": dtype, "n_iter": 1, "batch_size": 4, "random_state": 0}
+
+    def fit(X, weighted=False, **more):
+        return RBM(WIDTH, **(common | more)).fit(X, sample_weight=np.ones(X.shape[0]) if weighted else None)
+
+    for kind in kinds:
+        for X in _forms(visible, kind):
+            for binarize in (None, 0.5, "sample") if visible == "bernoulli" else (None,):
+                fit(X, binarize=binarize)
+            if visible != "softmax":
+                fit(X, scale="minmax")
+            fit(X, persistent=True, k=2)
+            fit(X, weighted=True)
+    kind = kinds[0]
+    rows, width = THREADED
+    for real, n_jobs, persistent, weighted in itertools.product((False, True), (1, 2), (False, True), (False, True)):
+        X = _data(visible, kind, real and kind.startswith("float"), rows, width)
+        weights = np.ones(rows) if weighted else None
+        RBM(width, **(common | {"persistent": persistent, "n_jobs": n_jobs, "batch_size": rows})).fit(X, sample_weight=weights)
+    for X in _forms(visible, kind):
+        rbm = fit(X)
+        for use in (rbm.transform, rbm.score_samples, rbm.reconstruct, rbm.gibbs):
+            use(X)
+            use(X[:1])
+        rbm.sample(2, n_steps=2)
+
+
+def _use_networks(dtype, unit, kind):
+    """Stacks, and the back-propagation through them, whose hidden units are of a type."""
+    common = {"hidden": unit, "dtype": dtype, "random_state": 0, "visible": "bernoulli"}
+    X, y = _data("bernoulli", kind), np.arange(ROWS) % 2
+    for propagate in ("mean", "sample"):
+        dbn = DBN((WIDTH, WIDTH, WIDTH), n_iter=1, propagate=propagate, **common).fit(X)
+        for use in (dbn.score_samples, dbn.transform, dbn.reconstruct):
+            use(X)
+        dbn.sample(2, n_steps=2)
+    for solver, bound, dropout in (("adam", None, 0.0), ("sgd", 1.0, (0.1, 0.5, 0.5))):
+        more = common | {"solver": solver, "max_norm": bound, "dropout": dropout, "max_iter": 1, "pretrain_iter": 1}
+        for model, target in ((DBNClassifier, y), (DBNRegressor, y + 0.5), (DBNRegressor, np.column_stack([y, y]))):
+            fitted = model((WIDTH, WIDTH), **more).fit(X, target, sample_weight=np.ones(ROWS))
+            for use in (fitted.predict, fitted.transform):
+                use(X)
+                use(X[:1])
+            fitted.partial_fit(X, target)
+
+
+def _use_bernoulli_rbm(dtype):
+    for X in _forms("bernoulli", dtype):
+        rbm = BernoulliRBM(WIDTH, batch_size=4, n_iter=1, random_state=0).fit(X)
+        for use in (rbm.transform, rbm.score_samples, rbm.gibbs):
+            use(X)
