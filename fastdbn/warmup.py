@@ -4,7 +4,9 @@ Kernels compile for the types of what they are given. So everything is done once
 precisions and kinds of data, through the estimators alone: whatever they need gets compiled.
 """
 
+import functools
 import itertools
+import json
 import tempfile
 import time
 from typing import NamedTuple
@@ -12,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from fastdbn import checks
-from fastdbn.backends.jit import cache_folder, count_kernels
+from fastdbn import checks, rng
+from fastdbn.backends import jit
+from fastdbn.backends.jit import cache_folder, count_kernels, used_files
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.dbn import DBN
 from fastdbn.finetune import DBNClassifier, DBNRegressor
@@ -74,32 +77,57 @@ def warmup(dtype=DTYPES, units=tuple(UNITS), data=DATA, verbose=1):
     except OSError as error:
         message = f"compiled kernels cannot be kept: {error}; set FASTDBN_CACHE_DIR to a folder that can be written"
         raise OSError(message) from None
-    first = before = count_kernels()
-    for label, step in _steps(*chosen):
-        started = time.perf_counter()
-        step()
-        now = count_kernels()
+    compiled = cached = 0
+    done = _read_record()
+    for label, key, step in _steps(*chosen):
+        started, (misses, hits), files = time.perf_counter(), count_kernels(), used_files()
+        if key in done and all(_intact(name) for name in done[key]):
+            new, old = 0, len(done[key])
+        else:
+            step()
+            new, old = count_kernels()[0] - misses, count_kernels()[1] - hits
+            done[key] = sorted(used_files() - files)
+            jit.write(_record(), json.dumps(done).encode())
+        compiled, cached = compiled + new, cached + old
         if verbose:
-            compiled, cached = now[0] - before[0], now[1] - before[1]
-            progress(f"{label}: {compiled} compiled, {cached} from the cache, {time.perf_counter() - started:.1f} s")
-        before = now
-    return Report(before[0] - first[0], before[1] - first[1], folder)
+            progress(f"{label}: {new} compiled, {old} in the cache already, {time.perf_counter() - started:.1f} s")
+    return Report(compiled, cached, folder)
+
+
+def _record():
+    """The file that says which kernels each step needed, so that a step whose files are all there is not done again."""
+    return f"warm.{jit.machine()}"
+
+
+def _read_record():
+    try:
+        return json.loads(jit.read(_record()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _intact(name):
+    try:
+        jit.read(name)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _steps(dtypes, units, kinds):
-    """(label, function) of each step of the work."""
+    """(label, name in the record, function) of each step of the work."""
     for dtype in dtypes:
-        for visible, hidden in itertools.product(units, units):
-            yield f"{dtype}, RBM of {visible} and {hidden} units", lambda d=dtype, v=visible, h=hidden: _use_rbm(d, v, h, kinds)
-        for unit in units:
-            yield f"{dtype}, networks of {unit} units", lambda d=dtype, u=unit: _use_networks(d, u, kinds[0])
+        work = [(f"RBM of {v} and {h} units", _use_rbm, (dtype, v, h, kinds)) for v, h in itertools.product(units, units)]
+        work += [(f"networks of {unit} units", _use_networks, (dtype, unit, kinds[0])) for unit in units]
         if dtype in kinds and "bernoulli" in units:
-            yield f"{dtype}, BernoulliRBM", lambda d=dtype: _use_bernoulli_rbm(d)
+            work.append(("BernoulliRBM", _use_bernoulli_rbm, (dtype,)))
+        for what, use, arguments in work:
+            yield f"{dtype}, {what}", repr((what, *arguments)), functools.partial(use, *arguments)
 
 
 def _data(unit, kind, real=False, rows=ROWS, width=WIDTH):
     """Data for a unit type: one of K where that is wanted, else zeros and ones, or real numbers in [0, 1]."""
-    draw = np.random.Generator(np.random.Philox(0))
+    draw = rng.host_generator(0, 0, rng.stream(rng.INIT))
     if unit == "softmax":
         return np.eye(width)[draw.integers(0, width, rows)].astype(kind)
     X = draw.random((rows, width))

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 from numba.core import caching
 from numba.core import types as nbt
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
@@ -132,6 +133,29 @@ class _CacheImpl(caching.CompileResultCacheImpl):
     _locator_classes = (_Locator,)  # type: ignore[assignment]
 
 
+def write(name, content):
+    """Write a file of the cache aside, then let it take its place, so that no other process sees half of it."""
+    handle, aside = tempfile.mkstemp(dir=cache_folder())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        os.replace(aside, os.path.join(cache_folder(), name))
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def read(name):
+    """What `write` wrote; OSError where there is none, ValueError where it is damaged."""
+    content = Path(cache_folder(), name).read_bytes()
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        raise ValueError(f"{name} is damaged")
+    return content[32:]
+
+
+_used: set[str] = set()
+
+
 class _Files:
     """One file for each compiled signature, named by a hash of what it was compiled from and for, with a hash of its content.
 
@@ -140,33 +164,23 @@ class _Files:
     """
 
     def __init__(self, base):
-        self.base = os.path.join(cache_folder(), base)
+        self.base = base
 
-    def _path(self, key):
+    def _name(self, key):
         return f"{self.base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
 
     def load(self, key):
-        """What was saved under a key, or None; ValueError where it is damaged."""
         try:
-            content = Path(self._path(key)).read_bytes()
+            content = read(self._name(key))
         except FileNotFoundError:
             return None
-        digest, payload = content[:32], content[32:]
-        if hashlib.sha256(payload).digest() != digest:
-            raise ValueError("damaged")
-        return pickle.loads(payload)
+        data = pickle.loads(content)
+        _used.add(self._name(key))
+        return data
 
     def save(self, key, data):
-        """Write aside, then take the path's place, so that no other process sees half a file."""
-        payload = dumps(data)
-        handle, aside = tempfile.mkstemp(dir=cache_folder())
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(aside, self._path(key))
-        except BaseException:
-            os.unlink(aside)
-            raise
+        write(self._name(key), dumps(data))
+        _used.add(self._name(key))
 
 
 class _Cache(caching.FunctionCache):
@@ -198,6 +212,17 @@ class _Cache(caching.FunctionCache):
 
 
 _kernels: list = []
+
+
+def used_files():
+    """Names of the files of compiled kernels that this process has read or written."""
+    return frozenset(_used)
+
+
+def machine():
+    """A word for what kernels are compiled for, beside their types: the processor and what it can do."""
+    codegen = cpu_target.target_context.codegen()
+    return hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()[:16]
 
 
 def kernel(function):
