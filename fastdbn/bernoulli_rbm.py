@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn import checks, rng
-from fastdbn.data import Scaling
+from fastdbn.data import Scaling, block_rows
 from fastdbn.rbm import RBM
 from fastdbn.units import bernoulli
 
@@ -193,16 +193,19 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         rbm = self._fitted()
         X = self._checked(X, reset=False)
-        dense = X.toarray() if sparse.issparse(X) else X
-        rows = np.arange(len(dense))
         key = rng.key(rbm.seed_, 0, rng.stream(rng.SCORE))
-        with np.errstate(over="ignore"):
-            words = rng.philox(np.zeros(len(dense), np.uint32), rng.content_keys(dense), key.step, key.stream, key.k0, key.k1)[0]
-        chosen = ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * dense.shape[1]).astype(np.intp)
-        flipped = dense.copy()
-        flipped[rows, chosen] = 1 - flipped[rows, chosen]
-        gain = rbm._free_energy(flipped, None) - rbm._free_energy(dense, None)
-        return -dense.shape[1] * np.logaddexp(0, -gain)
+        out, (n, width) = np.empty(X.shape[0]), X.shape
+        for start in range(0, n, block_rows(width)):
+            part = X[start : start + block_rows(width)]
+            who = rng.content_keys(part)
+            flipped = part.toarray() if sparse.issparse(part) else part.copy()
+            with np.errstate(over="ignore"):
+                words = rng.philox(np.zeros(len(who), np.uint32), who, key.step, key.stream, key.k0, key.k1)[0]
+            chosen = np.arange(len(who)), ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * width).astype(np.intp)
+            flipped[chosen] = 1 - flipped[chosen]
+            loss = rbm._free_energy(part, None) - rbm._free_energy(flipped, None)
+            out[start : start + len(who)] = -width * np.logaddexp(0, loss)
+        return out
 
     def save(self, path):
         """Write the model to a safetensors file, read back by `fastdbn.load`."""

@@ -1,4 +1,4 @@
-"""The command line: train, predict, transform, sample, info, versions.
+"""The command line: train, predict, transform, sample, info, warmup, versions.
 
 Results go to stdout, progress and remarks to stderr. Exit codes: 0; 1 where the data or the model is at fault; 2 usage.
 Heavy imports happen inside of the commands, so that help is quick.
@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from fastdbn import __version__
@@ -94,6 +95,12 @@ def build_parser():
 
     info = add("info", run_info, "What a model file holds.", data=False)
     info.add_argument("model", metavar="MODEL")
+    warm = add("warmup", run_warmup, "Compile all kernels into the disk cache, for later runs to start at once.", data=False)
+    warm.add_argument("--dtype", nargs="+", choices=("float32", "float64"), help="precisions of the models [all]")
+    warm.add_argument("--units", nargs="+", choices=("bernoulli", "gaussian", "softmax"), help="unit types [all]")
+    kinds = ("float32", "float64", "uint8", "bool", "int64")
+    warm.add_argument("--data", nargs="+", choices=kinds, help="types of the data [all]")
+    warm.add_argument("--quiet", action="store_true", help="no progress")
     add("versions", run_versions, "Versions of everything that computes.", data=False)
     return parser
 
@@ -357,6 +364,17 @@ def run_info(args):
         rows.append(("epochs", ", ".join(map(str, epochs))))
     for name, value in rows:
         print(f"{name:<14} {value}")
+
+
+def run_warmup(args):
+    """Compile what the estimators need; say how much was there already, and where."""
+    from fastdbn.warmup import warmup
+
+    options = {name: getattr(args, name) for name in ("dtype", "units", "data") if getattr(args, name) is not None}
+    started = time.perf_counter()
+    report = warmup(verbose=0 if args.quiet else 1, **options)
+    seconds = time.perf_counter() - started
+    print(f"{report.compiled} kernels compiled, {report.cached} in the cache already, {seconds:.0f} s; cache: {report.folder}")
 
 
 def run_versions(args):

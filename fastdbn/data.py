@@ -13,8 +13,11 @@ from fastdbn.unit import Unit
 from fastdbn.units import get_unit
 
 SCALES = ("auto", "minmax", "standard", "none")
-BLOCK = 4096
-"""Rows handled at a time where a whole matrix would make a large temporary."""
+BLOCK, ROOM = 4096, 1 << 25
+"""Rows handled at a time, and bytes of them as dense float64 at most, where a whole matrix would make a large temporary."""
+BYTES, STORED = 1 << 20, 1 << 20
+"""Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
+in the cache, and never a temporary that grows with the data."""
 
 
 class Scaling(NamedTuple):
@@ -29,37 +32,142 @@ class Scaling(NamedTuple):
         return x if self.scale is None else (x / self.scale + self.shift).astype(x.dtype)
 
 
+def block_rows(width):
+    """Rows of some width that are handled at a time."""
+    return max(1, min(BLOCK, ROOM // (8 * max(width, 1))))
+
+
+class Columns(NamedTuple):
+    """What is known of the columns, (nv,) float64 each: range, weighted mean, weighted share above a threshold or None."""
+
+    low: Any
+    high: Any
+    mean: Any
+    above: Any = None
+
+
+def _blocks(X, bytes_of_row=None):
+    """Slices of the rows of X of bounded size: by entries for CSR, else by bytes of a row, those of float64 by default."""
+    n, width = X.shape
+    if sparse.issparse(X) and bytes_of_row is None:
+        start, most = 0, max(STORED, width)
+        while start < n:
+            stop = int(np.searchsorted(X.indptr, int(X.indptr[start]) + most, side="right")) - 1
+            stop = min(max(stop, start + 1), n)
+            yield slice(start, stop)
+            start = stop
+    else:
+        rows = max(1, BYTES // (bytes_of_row or 8 * max(width, 1)))
+        for start in range(0, n, rows):
+            yield slice(start, min(start + rows, n))
+
+
+def _parts(X, weights=None, bytes_of_row=None):
+    """(rows, their part of X, their part of the weights) for each of the blocks; CSR without duplicate entries."""
+    for rows in _blocks(X, bytes_of_row):
+        part = X[rows]
+        if sparse.issparse(part):
+            part.sum_duplicates()  # the slice is a copy
+        yield rows, part, None if weights is None else weights[rows]
+
+
+def _range(part):
+    """Least and greatest value of every column of a block."""
+    if not sparse.issparse(part):
+        return part.min(axis=0), part.max(axis=0)
+    rows, width = part.shape
+    implied = np.bincount(part.indices, minlength=width) < rows
+    low, high = np.where(implied, 0.0, np.inf), np.where(implied, 0.0, -np.inf)
+    np.minimum.at(low, part.indices, part.data.astype(np.float64))
+    np.maximum.at(high, part.indices, part.data.astype(np.float64))
+    return low, high
+
+
+def _sums(part, weights):
+    """Weighted sums of the columns of a block; not by BLAS, whose rounding depends on its threads."""
+    if sparse.issparse(part):
+        values = part.data if weights is None else part.data * np.repeat(weights, np.diff(part.indptr))
+        return np.bincount(part.indices, values, part.shape[1])
+    return np.add.reduce(part, axis=0, dtype=np.float64) if weights is None else np.einsum("i,ij->j", weights, part)
+
+
+def _with(part, values):
+    """A CSR matrix with the entries of another and values of its own."""
+    return sparse.csr_matrix((values, part.indices, part.indptr), part.shape)
+
+
+def _sums_above(part, weights, threshold, scaling):
+    """Weighted sums of the columns of (scaled block > threshold)."""
+    shift, scale = (0.0, 1.0) if scaling.scale is None else (scaling.shift, scaling.scale)
+    if not sparse.issparse(part):
+        return _sums((part if scaling.scale is None else (part - shift) * scale) > threshold, weights)
+    width = part.shape[1]
+    shift, scale = np.broadcast_to(shift, width), np.broadcast_to(scale, width)
+    zero_on = ((0.0 - shift) * scale > threshold).astype(np.float64)
+    j = part.indices
+    change = ((part.data - shift[j]) * scale[j] > threshold) - zero_on[j]
+    return _sums(_with(part, change), weights) + zero_on * (part.shape[0] if weights is None else weights.sum())
+
+
 def column_range(X):
     """Least and greatest value of every column, of a dense array or a CSR matrix, as float64."""
-    if sparse.issparse(X):
-        low, high = X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel()
-    else:
-        low, high = X.min(axis=0), X.max(axis=0)
-    return np.asarray(low, np.float64), np.asarray(high, np.float64)
+    low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    for _, part, _ in _parts(X):
+        least, greatest = _range(part)
+        low, high = np.minimum(low, least), np.maximum(high, greatest)
+    return low, high
 
 
-def column_moments(X, weights=None):
-    """Mean and variance of every column in float64, in blocks of rows; weights (n,) or None."""
-    n, width = X.shape
-    total, first, second = 0.0, np.zeros(width), np.zeros(width)
-    origin = np.zeros(width) if sparse.issparse(X) else np.asarray(X[0], np.float64)
-    for start in range(0, n, BLOCK):
-        part = X[start : start + BLOCK]
-        w = np.ones(part.shape[0]) if weights is None else np.asarray(weights[start : start + BLOCK], np.float64)
+def columns(X, weights=None, threshold=None):
+    """The `Columns` of a dense array or a CSR matrix, in one pass.
+
+    Parameters
+    ----------
+    X : (n, nv) dense array or CSR matrix
+        Where it is not finite, the range of that column is not either.
+    weights : (n,) float64 array or None
+    threshold : float or None
+        Of `Columns.above`.
+
+    Returns
+    -------
+    Columns
+    """
+    width = X.shape[1]
+    low, high, total = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
+    above = None if threshold is None else np.zeros(width)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for _, part, w in _parts(X, weights):
+            least, greatest = _range(part)
+            low, high = np.minimum(low, least), np.maximum(high, greatest)
+            total += _sums(part, w)
+            if above is not None:
+                above += _sums_above(part, w, threshold, Scaling())
+    count = X.shape[0] if weights is None else weights.sum()
+    mean = np.clip(total / count, low, high)  # a column of one value has that mean exactly
+    return Columns(low, high, mean, None if above is None else above / count)
+
+
+def column_variance(X, mean, weights=None):
+    """The weighted variance of every column about a given mean, float64."""
+    total, count, room = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum(), None
+    for _, part, w in _parts(X, weights):
         if sparse.issparse(part):
-            part = part.astype(np.float64)
-            first += part.T @ w
-            second += part.multiply(part).T @ w
+            m = mean[part.indices]
+            total += _sums(_with(part, np.square(part.data - m) - np.square(m)), w)
         else:
-            part = part - origin  # near a column's own values, so that the difference of squares loses nothing
-            first += w @ part
-            second += w @ np.square(part)
-        total += w.sum()
-    mean = first / total
-    return mean + origin, np.maximum(second / total - mean * mean, 0.0)
+            room = np.empty(part.shape) if room is None else room[: len(part)]  # the first block is the largest
+            total += _sums(np.square(np.subtract(part, mean, out=room), out=room), w)
+    return np.maximum(total / count + (np.square(mean) if sparse.issparse(X) else 0.0), 0.0)
 
 
-def choose(X, visible, scale, weights=None):
+def share_above(X, threshold, scaling, weights=None):
+    """The weighted share of every column's scaled values that lie above a threshold, float64."""
+    total = sum(_sums_above(part, w, threshold, scaling) for _, part, w in _parts(X, weights))
+    return total / (X.shape[0] if weights is None else weights.sum())
+
+
+def choose(X, visible, scale, weights=None, known=None):
     """The visible unit and the scaling for data.
 
     Parameters
@@ -70,6 +178,9 @@ def choose(X, visible, scale, weights=None):
     scale : "auto", "minmax", "standard" or "none"
         "auto": standardise for Gaussian units chosen by "auto", else none; "minmax": every column to [0, 1], values beyond the
         range seen here are clipped; "standard": every column to mean 0 and variance 1.
+    weights : (n,) float64 array or None
+    known : Columns or None
+        Of X, where a caller has them.
 
     Returns
     -------
@@ -83,7 +194,7 @@ def choose(X, visible, scale, weights=None):
     """
     if scale not in SCALES:
         raise ValueError(f"scale={scale!r}: give one of {', '.join(map(repr, SCALES))}")
-    low, high = column_range(X)
+    low, high, mean, _ = known or columns(X, weights)
     automatic = isinstance(visible, str) and visible == "auto"
     inside = bool((low >= 0).all() and (high <= 1).all())
     if automatic:
@@ -96,8 +207,7 @@ def choose(X, visible, scale, weights=None):
         width = np.where(high > low, high - low, 1.0)
         return unit, Scaling(low, 1.0 / width, True)
     if scale == "standard":
-        mean, variance = column_moments(X, weights)
-        deviation = np.sqrt(variance)
+        deviation = np.sqrt(column_variance(X, mean, weights))
         constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
         scaling = Scaling(mean, 1.0 / np.where(constant, 1.0, deviation))
         check_range(unit, (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale)
@@ -133,15 +243,19 @@ def check_groups(unit, X):
     size = unit.group_size(X.shape[1])
     if X.shape[1] % size:
         raise ValueError(f"visible={unit.name!r} with groups of {size} needs a multiple of {size} columns; X has {X.shape[1]}")
-    for start in range(0, X.shape[0], BLOCK):
-        part = X[start : start + BLOCK]
-        part = np.asarray(part.toarray() if sparse.issparse(part) else part, np.float64)
-        sums = part.reshape(len(part), -1, size).sum(axis=2)
+    groups = X.shape[1] // size
+    for rows, part, _ in _parts(X, bytes_of_row=8 * (groups if sparse.issparse(X) else X.shape[1])):
+        n = part.shape[0]
+        if sparse.issparse(part):
+            at = np.repeat(np.arange(n) * groups, np.diff(part.indptr)) + part.indices // size
+            sums = np.bincount(at, part.data, n * groups).reshape(n, groups)
+        else:
+            sums = part.reshape(n, groups, size).sum(axis=2, dtype=np.float64)
         bad = np.argwhere(np.abs(sums - 1.0) > 1e-3)
         if len(bad):
             i, g = bad[0]
             raise ValueError(
-                f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {start + i} has {sums[i, g]:g} in "
+                f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {rows.start + i} has {sums[i, g]:g} in "
                 f"group {g}: encode each category as one column of ones and zeros"
             )
 

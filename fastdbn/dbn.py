@@ -6,13 +6,12 @@ where the last factor is the top RBM and the others are the downward conditional
 """
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import get_backend
-from fastdbn.data import BLOCK, Scaling
+from fastdbn.data import Scaling, block_rows
 from fastdbn.rbm import RBM, checked
 from fastdbn.units import get_unit
 
@@ -24,11 +23,12 @@ SHARED = ("n_jobs", "dtype", "verbose", "callback")
 def up(layers, X):
     """Hidden means of the last of some RBMs, block by block through all of them."""
     out = np.empty((X.shape[0], layers[-1].components_.shape[0]), layers[-1].dtype)
-    for start in range(0, X.shape[0], BLOCK):
-        part = X[start : start + BLOCK]
+    rows = block_rows(max(X.shape[1], *(rbm.components_.shape[0] for rbm in layers)))
+    for start in range(0, X.shape[0], rows):
+        part = X[start : start + rows]
         for rbm in layers:
             part = rbm._means(part, rbm._threshold())
-        out[start : start + BLOCK] = part
+        out[start : start + rows] = part
     return out
 
 
@@ -47,7 +47,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
     propagate : {"mean", "sample"}, default "mean"
         What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
-        units anew in each epoch).
+        units anew in each epoch). Either way the means of all rows are held while the next layer trains: for each row 4 bytes
+        a hidden unit, 8 in float64.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _fit(self, X, sample_weight, again, epochs):
         layers = self._new_layers()
-        X = checked(self, X, reset=not again)
+        X = checked(self, X, reset=not again, ensure_all_finite=again)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
             self._follow(layers)
@@ -160,7 +161,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         for i, rbm in enumerate(self.layers_ if again else layers):
             if not again:
                 if i:
-                    mean = data.column_moments(below, weights)[0]
+                    mean = data.columns(below, weights).mean
                     rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
                 self.layers_.append(rbm)
             rbm._train(below, weights, epochs, estimator=self, binarize=rbm.binarize if i == 0 else drawn)
@@ -308,9 +309,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         first = self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
-            part = X[rows]
-            who = backend.array(rng.content_keys(part.toarray() if sparse.issparse(part) else part))
-            out[rows] = self._bound(backend, v, who, n_samples)
+            out[rows] = self._bound(backend, v, backend.array(rng.content_keys(X[rows])), n_samples)
         return out
 
     def _bound(self, backend, v, who, n_samples):

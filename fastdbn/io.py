@@ -41,7 +41,7 @@ def _digest(tensors, record):
     for name in sorted(tensors):
         x = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {x.dtype.str} {x.shape}\n".encode())
-        digest.update(x.tobytes())
+        digest.update(x.reshape(-1).view(np.uint8))
     digest.update(_canonical({key: value for key, value in record.items() if key != "sha256"}).encode())
     return digest.hexdigest()
 

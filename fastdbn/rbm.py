@@ -1,9 +1,8 @@
 """The Restricted Boltzmann Machine as a scikit-learn estimator, for any pair of unit types."""
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params, get_backend
@@ -187,7 +186,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         self._settings()
         again = self.warm_start and hasattr(self, "components_")
-        X = checked(self, X, reset=not again)
+        X = checked(self, X, reset=not again, ensure_all_finite=again)  # `_begin` sees to it in its own pass
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
             self._check_values(X)
@@ -202,7 +201,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         self._settings()
         first = not hasattr(self, "components_")
-        X = checked(self, X, reset=first)
+        X = checked(self, X, reset=first, ensure_all_finite=not first)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if first:
             self._begin(X, weights)
@@ -241,25 +240,20 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         data.check_groups(get_unit(self.visible_), X)
 
     def _begin(self, X, weights):
-        """Choose units and scaling for X and set the initial parameters."""
-        unit, scaling = data.choose(X, self.visible, self.scale, weights)
+        """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
+        threshold = None if self.binarize == "sample" else self.binarize
+        columns = data.columns(X, weights, threshold)
+        if not np.isfinite(columns.low + columns.high).all():
+            assert_all_finite(X, input_name="X")
+        unit, scaling = data.choose(X, self.visible, self.scale, weights, columns)
         data.check_groups(unit, X)
-        mean = data.column_moments(X, weights)[0]
+        mean = columns.mean if threshold is None else columns.above
         if scaling.scale is not None:
-            mean = (mean - scaling.shift) * scaling.scale
-        if self.binarize is not None and self.binarize != "sample":
-            mean = self._thresholded_mean(X, scaling, weights)
+            if threshold is None:
+                mean = (mean - scaling.shift) * scaling.scale
+            else:
+                mean = data.share_above(X, threshold, scaling, weights)
         self._begin_layer(unit, scaling, mean, X.shape[0], rng.seed_of(self.random_state), 0)
-
-    def _thresholded_mean(self, X, scaling, weights):
-        total = np.zeros(X.shape[1])
-        for start in range(0, X.shape[0], BLOCK):
-            part = X[start : start + BLOCK]
-            part = part.toarray() if sparse.issparse(part) else part
-            part = part if scaling.scale is None else (part - scaling.shift) * scaling.scale
-            on = (part > self.binarize).astype(np.float64)
-            total += on.sum(axis=0) if weights is None else weights[start : start + BLOCK] @ on
-        return total / X.shape[0]
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""

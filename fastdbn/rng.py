@@ -227,11 +227,21 @@ def host_generator(seed, step, stream_number):
 
 
 def content_keys(X):
-    """A 32-bit number for each row of a dense matrix, from its values alone, as float32.
+    """A 32-bit number for each row of a dense matrix or a CSR matrix, from its values alone, as float32.
 
-    As the row's number in a key it makes a draw independent of the row's place and of its neighbours.
+    As the row's number in a key it makes a draw independent of the row's place and of its neighbours. Zeros add nothing to it.
     """
-    words = (np.ascontiguousarray(X, np.float32) + np.float32(0.0)).view(np.uint32)  # + 0: one zero, not two
     odd = host_generator(0, 0, stream(SCORE)).integers(0, 2**31, X.shape[1], dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    mixed = (words ^ (words >> np.uint32(15))) * odd
-    return np.sum(mixed ^ (mixed >> np.uint32(13)), axis=1, dtype=np.uint32)
+
+    def mix(values, odd):
+        words = (np.ascontiguousarray(values, np.float32) + np.float32(0.0)).view(np.uint32)  # + 0: one zero, not two
+        mixed = (words ^ (words >> np.uint32(15))) * odd
+        return mixed ^ (mixed >> np.uint32(13))
+
+    if not hasattr(X, "indptr"):
+        return np.sum(mix(X, odd), axis=1, dtype=np.uint32)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    sums = np.concatenate([np.zeros(1, np.uint32), np.cumsum(mix(X.data, odd[X.indices]), dtype=np.uint32)])
+    return sums[X.indptr[1:]] - sums[X.indptr[:-1]]  # modulo 2^32, as the sums themselves

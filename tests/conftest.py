@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,3 +46,12 @@ def digits():
 
     X, y = load_digits(return_X_y=True)
     return (X / 16).astype(np.float32), y
+
+
+@pytest.fixture(scope="session")
+def warmed(tmp_path_factory):
+    """A folder of compiled kernels: what `fastdbn warmup` makes for one precision, one type of data and binary units."""
+    folder = tmp_path_factory.mktemp("warmed")
+    command = [sys.executable, "-m", "fastdbn.cli", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32"]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"FASTDBN_CACHE_DIR": str(folder)})
+    return folder

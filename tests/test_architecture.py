@@ -13,7 +13,7 @@ FLOORS = [
     {"backends"},
     {"model", "cd", "data"},
     {"train", "network", "rbm", "bernoulli_rbm", "dbn", "supervised", "finetune", "io", "tables"},
-    {"__init__", "cli", "versions"},
+    {"__init__", "cli", "versions", "warmup"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 ORDER = ["scalar", "rng", "unit", "optim", "checks", "model", "cd", "train", "network", "rbm"]

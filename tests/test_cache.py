@@ -1,6 +1,7 @@
 """The kernel cache: hits in the next process, and never a reason to fail."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,43 +9,96 @@ import pytest
 
 from fastdbn.backends.jit import fingerprint
 
-FIT = "import numpy as np; from fastdbn import RBM; X = np.eye(6, dtype=np.float32); " + (
-    "print(RBM(3, n_iter=1, random_state=0).fit(X).components_.sum())"
-)
+SETUP = """
+import shutil, tempfile
+import numpy as np
+from fastdbn import RBM
+from fastdbn.backends.jit import cache_folder, count_kernels
+X = np.eye(6, dtype=np.float32)
+"""
+FIT = "rbm = RBM(3, n_iter=1, random_state=0, n_jobs=1).fit(X)\n"
+SAY = "print(*count_kernels(), rbm.components_.sum(), rbm.free_energy(X).sum())\n"
 
 
-def fit(folder):
-    """A fit in a new process with a cache folder; its output."""
+def run(folder, code=FIT + SAY):
+    """(kernels compiled, kernels read, what else is printed) of code in a new process with a cache folder."""
     environment = os.environ | {"FASTDBN_CACHE_DIR": str(folder)}
-    result = subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, env=environment)
+    result = subprocess.run([sys.executable, "-c", SETUP + code], capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr
-    return result.stdout
+    assert "Traceback" not in result.stderr
+    compiled, cached, *rest = result.stdout.split()
+    return int(compiled), int(cached), rest
 
 
-def files(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb*")}
+@pytest.fixture
+def folder(warmed, tmp_path):
+    """A warm cache of one's own."""
+    return shutil.copytree(warmed, tmp_path / "cache")
 
 
-def test_cache_hits_and_survives_damage(tmp_path):
-    """A second process compiles nothing; truncated and garbled files are compiled anew and mended."""
-    out = fit(tmp_path)
-    before = files(tmp_path)
-    assert before
-    assert fit(tmp_path) == out
-    assert files(tmp_path) == before
-    for i, path in enumerate(sorted(before)):
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) // 2] if i % 2 else b"\x80garbled" + data[9:])
-    assert fit(tmp_path) == out
+def test_hits(folder):
+    """A new process reads what it needs and writes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    compiled, cached, _ = run(folder)
+    assert compiled == 0
+    assert cached > 0
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("kind", ["file", "unwritable"])
-def test_no_folder_is_no_error(kind, tmp_path):
+def test_damage_is_mended(folder):
+    """Files cut short, garbled, empty, or wrong in one bit are compiled anew, to the same results, and are whole again."""
+    expected = run(folder)
+    for i, path in enumerate(sorted(folder.rglob("*.nbc"))):
+        content = path.read_bytes()
+        flipped = content[:-1] + bytes([content[-1] ^ 1])
+        path.write_bytes((content[: len(content) // 2], b"\x80garbled" + content[9:], b"", flipped)[i % 4])
+    compiled, cached, out = run(folder)
+    assert (compiled, cached, out) == (expected[1], 0, expected[2])
+    assert run(folder) == expected
+
+
+def test_kernels_that_cannot_be_linked(folder):
+    """Intact files whose content is no kernel, as another library's version might leave them, mean compiling."""
+    expected = run(folder)
+    code = "from fastdbn.backends import jit\nimport pathlib, pickle\n"
+    code += "for path in pathlib.Path(cache_folder()).glob('*square_sum*.nbc'):\n"
+    code += "    jit.write(path.name, pickle.dumps(('no', 'kernel')))\n"
+    assert run(folder, code + FIT + SAY) == (1, expected[1] - 1, expected[2])
+
+
+def test_folder_removed_while_running(folder):
+    """A folder that disappears is made again for what is compiled afterwards."""
+    expected = run(folder)
+    code = FIT + "shutil.rmtree(cache_folder())\nrbm.free_energy(X)\n" + SAY
+    compiled, _, out = run(folder, code)
+    assert compiled > 0
+    assert out == expected[2]
+    assert len(list(folder.rglob("*.nbc"))) == compiled
+
+
+def test_folder_that_cannot_be_written(folder):
+    """A read-only cache is read; what it lacks is compiled and not kept."""
+    before = sorted(folder.rglob("*"))
+    next(path for path in before if "square_sum" in path.name).unlink()
+    code = "def refuse(*args, **more): raise OSError(30, 'Read-only file system')\n"
+    code += "tempfile.mkstemp = tempfile.TemporaryFile = refuse\n"
+    compiled, cached, _ = run(folder, code + FIT + SAY)
+    assert compiled == 1
+    assert cached > 0
+    assert len(list(folder.rglob("*"))) == len(before) - 1
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "nowhere"])
+def test_no_folder_is_no_error(kind, folder, tmp_path):
     """Where no folder can be made, kernels compile uncached."""
-    place = tmp_path / "place"
-    place.write_text("a file")
-    target = place / "below" if kind == "file" else "/proc/nowhere"
-    assert float(fit(target)) == float(fit(tmp_path / "good"))
+    (tmp_path / "place").write_text("a file")
+    target = {"a file": tmp_path / "place", "below a file": tmp_path / "place" / "below", "nowhere": "/proc/nowhere"}[kind]
+    code = "assert cache_folder() is None\nfrom fastdbn.backends.cpu_kernels import square_sum\n"
+    assert run(target, code + "print(*count_kernels(), square_sum(X[0]), *count_kernels())")[2] == ["1.0", "1", "0"]
+    if kind == "nowhere":
+        compiled, cached, out = run(target)
+        assert compiled > 0
+        assert (cached, out) == (0, run(folder)[2])
 
 
 def test_fingerprint_sees_edits():

@@ -6,6 +6,7 @@ under a fingerprint of the record's functions, so that an edited unit is compile
 folder, or a damaged file, means compiling without the cache, never an error.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -19,6 +20,7 @@ import numpy as np
 from numba import njit
 from numba.core import caching
 from numba.core import types as nbt
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
@@ -93,7 +95,7 @@ def fingerprint(function, seen=None):
 
 @functools.cache
 def cache_folder():
-    """The folder of this version's compiled kernels, or None where none can be written."""
+    """The folder of this version's compiled kernels, or None where there is none and none can be made."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
     package = Path(fastdbn.__file__).parent
     for part in _COMPILED:
@@ -105,7 +107,6 @@ def cache_folder():
     folder = os.path.join(base, digest.hexdigest()[:16])
     try:
         os.makedirs(folder, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
     except OSError:
         return None
     return folder
@@ -129,19 +130,57 @@ class _Locator(caching._CacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    """Compiled code with its hash: machine code from a damaged file must never be linked."""
-
     _locator_classes = (_Locator,)  # type: ignore[assignment]
 
-    def reduce(self, data):
-        payload = dumps(super().reduce(data))
-        return hashlib.sha256(payload).digest(), payload
 
-    def rebuild(self, target_context, reduced_data):
-        digest, payload = reduced_data
-        if hashlib.sha256(payload).digest() != digest:
-            raise ValueError("damaged")
-        return super().rebuild(target_context, pickle.loads(payload))
+def write(name, content):
+    """Write a file of the cache aside, then let it take its place, so that no other process sees half of it."""
+    handle, aside = tempfile.mkstemp(dir=cache_folder())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        os.replace(aside, os.path.join(cache_folder(), name))
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+def read(name):
+    """What `write` wrote; OSError where there is none, ValueError where it is damaged."""
+    content = Path(cache_folder(), name).read_bytes()
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        raise ValueError(f"{name} is damaged")
+    return content[32:]
+
+
+_used: set[str] = set()
+
+
+class _Files:
+    """One file for each compiled signature, named by a hash of what it was compiled from and for, with a hash of its content.
+
+    Numba's own files number the signatures in an index, where two processes that compile at once may give one number to
+    both: a file would then hold the wrong code. And machine code from a damaged file must never be linked.
+    """
+
+    def __init__(self, base):
+        self.base = base
+
+    def _name(self, key):
+        return f"{self.base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
+
+    def load(self, key):
+        try:
+            content = read(self._name(key))
+        except FileNotFoundError:
+            return None
+        data = pickle.loads(content)
+        _used.add(self._name(key))
+        return data
+
+    def save(self, key, data):
+        write(self._name(key), dumps(data))
+        _used.add(self._name(key))
 
 
 class _Cache(caching.FunctionCache):
@@ -149,25 +188,41 @@ class _Cache(caching.FunctionCache):
 
     _impl_class = _CacheImpl
 
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._cache_file = _Files(self._impl.filename_base)
+
+    @functools.cached_property
+    def _fingerprint(self):
+        return fingerprint(self._py_func).hex()
+
     def _index_key(self, sig, codegen):
-        return (sig, codegen.magic_tuple(), fingerprint(self._py_func).hex())
+        return (sig, codegen.magic_tuple(), self._fingerprint)
 
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
-        except Exception:
-            self._guarded(self.flush)  # so that the next save begins a new index
+        except Exception:  # whatever a damaged file makes of unpickling and linking
             return None
 
     def save_overload(self, sig, data):
-        self._guarded(lambda: super(_Cache, self).save_overload(sig, data))
+        # a full or read-only disk is no reason to fail
+        with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
+            super().save_overload(sig, data)
 
-    def _guarded(self, work):
-        """Do work on the files, or go on uncached: a full or read-only disk is no reason to fail."""
-        try:
-            work()
-        except (OSError, pickle.PickleError, EOFError, ValueError, TypeError, AttributeError, ImportError):
-            self.disable()
+
+_kernels: list = []
+
+
+def used_files():
+    """Names of the files of compiled kernels that this process has read or written."""
+    return frozenset(_used)
+
+
+def machine():
+    """A word for what kernels are compiled for, beside their types: the processor and what it can do."""
+    codegen = cpu_target.target_context.codegen()
+    return hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()[:16]
 
 
 def kernel(function):
@@ -175,4 +230,11 @@ def kernel(function):
     dispatcher = njit(**OPTIONS)(function)
     if cache_folder():
         dispatcher._cache = _Cache(function)
+    _kernels.append(dispatcher)
     return dispatcher
+
+
+def count_kernels():
+    """(compiled, read from the cache): how many kernels this process has made ready, a kernel for each signature."""
+    compiled = sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in _kernels)
+    return compiled, sum(sum(dispatcher.stats.cache_hits.values()) for dispatcher in _kernels)
