@@ -155,11 +155,13 @@ class CPU:
             params, velocity, plus, minus, rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay
         )
 
-    def _update(self, params, out, plus, minus, *numbers):
-        numbers = (self.dtype.type(x) for x in numbers)
-        work = 2 * out.W.size * (len(plus.v) + len(minus.v))
-        blocks = cpu_binary.count_parts(out.W.shape[1])
-        self._run(cpu_update.update, blocks, work, self._blas, params, out, plus, minus, *numbers)
+    def _update(self, params, out, plus, minus, plus_scale, minus_scale, *numbers):
+        real, (nv, nh) = self.dtype.type, out.W.shape
+        scales, numbers = (real(plus_scale), real(minus_scale)), [real(x) for x in numbers]
+        work, sides = 2 * out.W.size * (len(plus.v) + len(minus.v)), (plus, minus)
+        rows, columns = cpu_binary.count_parts(nv), cpu_binary.count_parts(nh)
+        self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, *numbers)
+        self._run(cpu_update.update, columns, work, params, out, *sides, scales, *numbers)
 
     def cgf(self, unit, bias, field, out):
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
