@@ -222,7 +222,7 @@ class CPU:
         if self._room is None or self._room[0] is not problem.params.W:
             self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
         pool.team(
-            self.team_size(problem, min(batch_size, len(order))),
+            self.threads(*problem.params.W.shape, max(len(problem.plus.v), len(problem.minus.v)), problem.k),
             cpu_steps.cd_steps(problem.visible, problem.hidden),
             self._blas,
             problem.visible.group_size(problem.params.W.shape[0]),
@@ -236,11 +236,8 @@ class CPU:
         )
         return True
 
-    def team_size(self, problem, batch_size):
-        """Threads that minibatches are shared out to: no more than gain."""
-        nv, nh = problem.params.W.shape
-        rows = max(batch_size, len(problem.chain_rows) if problem.persistent else 0)
-        work = 2.0 * rows * nv * nh * (3 + 2 * problem.k)
+    def threads(self, nv, nh, rows, k):
+        work = 2.0 * rows * nv * nh * (3 + 2 * k)
         return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), cpu_binary.count_words(nh)))
 
 
