@@ -89,9 +89,9 @@ class CPU:
     @staticmethod
     def _are_ones(data):
         """Whether CSR data are ones, each column once in its row, with nothing done to them."""
-        done, values = data.preparation, next(x for x in data.values if x.size)
+        done = data.preparation
         kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
-        return kept and bool((values == 1).all()) and cpu_data.distinct(data.columns, data.starts)
+        return kept and all((x == 1).all() for x in data.values) and cpu_data.distinct(data.columns, data.starts)
 
     def array(self, values):
         values = np.asarray(values)
