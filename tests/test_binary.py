@@ -1,20 +1,65 @@
-"""Products with zeros and ones: every way against NumPy at odd sizes, and which way is chosen."""
+"""Products and statistics of zeros and ones: every way against NumPy at odd sizes, and which way is chosen."""
 
 import itertools
 
 import numpy as np
 import pytest
-from numba import njit
 
 from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, cpu_binary, get_backend
+from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, get_backend
+from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu_room import aligned
+from fastdbn.backends.cpu_update import Lists, list_units, move_columns, worth_listing
+from fastdbn.backends.jit import kernel
+from fastdbn.backends.simd import LINE, STRIP, WORD
 from fastdbn.units import get_unit
 
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
-count_ones, gather, tables, choose, list_rows, edges = (
-    njit(getattr(cpu_binary, name)) for name in ("count_ones", "gather", "tables", "choose", "list_rows", "edges")
-)
+WAYS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
+"""The ways to a product; with ' that with the transpose of W."""
+every_way = pytest.mark.parametrize("name", WAYS)
+SIZES = [(1, 1, 1), (2, 1, 70), (2, 31, 33), (3, 32, 31), (5, 33, 32), (2, 63, 64), (3, 64, 65), (4, 65, 63), (7, 500, 270)]
+SIZES += [(3, 512, 17), (3, 513, 129), (2, 1025, 300), (2, 1600, 530)]
+"""Rows, inputs and outputs: around lines of the cache, words, panels, strips, segments and parts."""
+
+
+@kernel
+def multiply(way, blas, x, units, inputs, W, transpose, n, out, r0, r1, j0, j1):
+    cpu_binary.prepare(way, x, units, r0, r1)
+    cpu_binary.product(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1)
+
+
+@kernel
+def pack(x, words):
+    for r in range(len(x)):
+        cpu_binary.pack_row(x[r], words[r])
+
+
+@kernel
+def unpack(words, x):
+    for r in range(len(x)):
+        cpu_binary.unpack_row(words[r], x[r])
+
+
+@kernel
+def count(x):
+    return cpu_binary.count_ones(x)
+
+
+@kernel
+def count_words_of(words):
+    return cpu_binary.count_packed(words)
+
+
+@kernel
+def make_lists(plus, n_plus, minus, n_minus, first, lists, q0, q1):
+    list_units(plus, n_plus, minus, n_minus, first, lists, q0, q1)
+
+
+@kernel
+def move(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
+    move_columns(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
 
 
 def states(rows, units, density, dtype, seed=0):
@@ -25,106 +70,125 @@ def weights(*shape, dtype="float32", seed=1):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
+def inside(x, shape, value):
+    """A larger array that begins with x and holds a value elsewhere."""
+    out = np.full(shape, value, x.dtype)
+    out[tuple(slice(n) for n in x.shape)] = x
+    return out
+
+
+def packed(x):
+    """`States` of zeros and ones as words, floats unset."""
+    room = make_states(np.full_like(x, np.nan), len(x))
+    pack(x, room.words)
+    return room
+
+
 def close(a, b, dtype):
-    return np.allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * max(1.0, np.abs(b).max()))
+    return np.allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * max(1.0, np.abs(b).max(initial=0)))
+
+
+# ---- states
+
+
+@both_types
+@pytest.mark.parametrize("units", [1, 31, 63, 64, 65, 128, 200])
+@pytest.mark.parametrize("density", [0.0, 0.4, 1.0])
+def test_words(units, density, dtype):
+    """Bit l of word w is unit 64 w + l, nothing is on beyond the last unit, and words give the numbers back."""
+    x = states(7, units, density, dtype)
+    x[x == 0] *= -1  # minus zero is zero
+    words = np.full((7, count_words(units)), 2**64 - 1, np.uint64)
+    pack(x, words)
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(bool)
+    assert np.array_equal(bits[:, :units], x == 1)
+    assert not bits[:, units:].any()
+    assert count_words_of(words) == count(x) == x.sum()
+    again = np.full_like(x, np.nan)
+    unpack(words, again)
+    assert np.array_equal(again, x)
 
 
 @both_types
 @pytest.mark.parametrize("units", [1, 63, 64, 65, 200])
-def test_count_ones(units, dtype):
-    """The number of ones; -1 for anything but zeros and ones, in whole words of 64 and in what is left over."""
+def test_what_is_not_binary(units, dtype):
+    """The count is -1 for anything but zeros and ones, in whole words of 64 and in what is left over."""
     x = states(7, units, 0.4, dtype)
-    assert count_ones(x) == x.sum()
     for place in {0, units - 1}:
-        for bad in (0.5, -1.0, 2.0, np.nan, np.inf):
+        for bad in (0.5, -1.0, 2.0, np.nan, np.inf, np.finfo(dtype).tiny):
             y = x.copy()
             y[3, place] = bad
-            assert count_ones(y) == -1
+            assert count(y) == -1
+
+
+def test_parts_are_whole_words_and_cover_every_column():
+    """Parts of columns are not wider than they may be, begin at words, and meet."""
+    for n in (1, 63, 64, 65, 255, 256, 257, 500, 513, 2000):
+        parts = cpu_binary.count_parts(n)
+        edges = [edge(p, n) for p in range(parts + 1)]
+        assert edges[0] == 0
+        assert edges[-1] == n
+        assert all(a % WORD == 0 and a < b <= a + cpu_binary.PART for a, b in itertools.pairwise(edges))
+
+
+# ---- products
 
 
 @both_types
-@pytest.mark.parametrize("size", [(1, 1, 1), (3, 5, 2), (7, 33, 17), (9, 64, 32), (20, 100, 65), (3, 2100, 600)], ids=str)
-@pytest.mark.parametrize("density", [0.0, 0.1, 0.6, 1.0])
-def test_products(size, density, dtype):
-    """Gathered, and by tables in both directions, are x W to rounding, and touch no row or column but their own."""
-    rows, inputs, outputs = size
-    x, W = states(rows, inputs, density, dtype), weights(inputs, outputs, dtype=dtype)
-    expected = x.astype(float) @ W.astype(float)
-    out = np.full((rows + 2, outputs), 7, dtype)
-    gather(np.vstack((x, x[:2])), W, out, 0, rows)
-    assert close(out[:rows], expected, dtype)
-    assert (out[rows:] == 7).all()
-    for matrix, transpose in ((W, False), (np.ascontiguousarray(W.T), True)):
-        room = np.full((rows + 1, outputs + 40), 7, dtype)
-        tables(x, matrix, transpose, room[:rows, :outputs], 0, rows, 0, outputs)
-        assert close(room[:rows, :outputs], expected, dtype)
-        assert (room[rows:] == 7).all()
-        assert (room[:, outputs:] == 7).all()
-
-
-def test_tables_for_more_states_than_fit_at_once():
-    """Rows beyond the room for packed states are taken in turns."""
-    inputs = 64 * cpu_binary.PACKED // 3
-    x, W = states(5, inputs, 0.5, "float64"), weights(inputs, 3, dtype="float64")
-    out = np.empty((5, 3))
-    tables(x, W, False, out, 0, 5, 0, 3)
-    assert close(out, x @ W, "float64")
-
-
-@pytest.mark.parametrize("n", [1, 16, 31, 33, 270, 500, 784])
-def test_edges_cover_every_column_once(n):
-    """Wherever the blocks end, their columns as tables take them are those from 0 to n, in order."""
-    for width in (16, 112, 144, 208):
-        ends = [edges(j, min(j + width, n), n) for j in range(0, n, width)]
-        assert ends[0][0] == 0
-        assert ends[-1][1] == n
-        assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
-
-
-def test_choice_looks_at_states_and_shape():
-    """Few ones are gathered, many looked up; real values are multiplied, and so is what is too small to gain."""
-    real = weights(100, 784)
-    assert choose(real, 500, False) == cpu_binary.BLAS
-    assert choose(states(100, 784, 0.1, "float32"), 500, False) == cpu_binary.GATHER
-    assert choose(states(100, 784, 0.1, "float32"), 500, True) == cpu_binary.TABLES
-    assert choose(states(100, 784, 0.5, "float32"), 500, False) == cpu_binary.TABLES
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@every_way
+def test_products(name, size, dtype):
+    """x W or x W' to rounding in every way; nothing beyond the matrices is read, nothing beyond the result written."""
+    (rows, inputs, outputs), way, transpose = size, WAYS[name], name.endswith("'")
+    W, route = weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
+    matrix = np.ascontiguousarray(W.T) if transpose else W
+    matrix = inside(matrix, (matrix.shape[0] + 3, matrix.shape[1] + 5), np.nan)
+    for density in (0.0, 0.1, 0.6, 1.0):
+        x, out = states(rows + 2, inputs, density, dtype), np.full((rows + 2, outputs + 40), 7, dtype)
+        multiply(way, route, packed(x), inputs, inputs, matrix, transpose, outputs, out, 1, rows + 1, 0, outputs)
+        assert close(out[1:-1, :outputs], x[1:-1].astype(float) @ W.astype(float), dtype)
+        assert (out[[0, -1]] == 7).all()
+        assert (out[:, outputs:] == 7).all()
 
 
 @both_types
-def test_lists(dtype):
-    """The rows where each unit of a block is 1, in order; none for real values, dense ones, or too many ones."""
-    x = states(37, 90, 0.1, dtype)
-    index, starts = np.zeros(cpu_binary.LISTED, np.uint16), np.zeros(cpu_binary.STARTS, np.uint16)
-    assert list_rows(x, 3, 80, 200, index, starts)
-    for i in range(77):
-        assert np.array_equal(index[starts[i] : starts[i + 1]], np.flatnonzero(x[:, 3 + i]))
-    assert not list_rows(x * np.dtype(dtype).type(0.5), 3, 80, 200, index, starts)
-    assert not list_rows(np.ones_like(x), 3, 80, 200, index, starts)
-    assert not list_rows(states(9000, 90, 0.1, dtype), 0, 90, 200, index, starts)
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 65, 63), (7, 500, 270), (2, 1025, 130)], ids=str)
+@pytest.mark.parametrize("name", [name for name in WAYS if not name.startswith("BLAS")])
+def test_products_in_whole_words(name, size, dtype):
+    """With weights of zeros up to the ends of words, products run to those ends, to the same bits, and to zeros there."""
+    (rows, inputs, outputs), way, transpose = size, WAYS[name], name.endswith("'")
+    wide_in, wide_out = count_words(inputs) * WORD, count_words(outputs) * WORD
+    x, W, route = states(rows, inputs, 0.4, dtype), weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
+    room, results = packed(x), []
+    for n_in, n_out in ((inputs, outputs), (wide_in, wide_out)):
+        matrix = inside(W, (n_in, n_out), 0)
+        matrix = np.ascontiguousarray(matrix.T) if transpose else matrix
+        out = np.full((rows, wide_out + 16), 7, dtype)
+        multiply(way, route, room, inputs, n_in, matrix, transpose, outputs, out, 0, rows, 0, n_out)
+        results.append(out)
+    one, two = results
+    assert one[:, :outputs].tobytes() == two[:, :outputs].tobytes()
+    assert (two[:, outputs:wide_out] == 0).all()
+    assert (two[:, wide_out:] == 7).all()
 
 
 @both_types
-@pytest.mark.parametrize("which", ["both", "plus", "minus"])
-@pytest.mark.parametrize("nh", [100, 128, 200])
-def test_update_with_lists_on_either_side(which, nh, dtype):
-    """The step is that of dense sides, whichever of the two is listed; blocks of visible units with and without lists."""
-    draw, nv = np.random.default_rng(3), 300
-    v0, vk = states(20, nv, 0.1, dtype), states(31, nv, 0.1, dtype, seed=5)
-    v0[:, 200:] = states(20, 100, 0.9, dtype)  # too dense to list
-    if which == "plus":
-        vk *= np.dtype(dtype).type(0.5)
-    if which == "minus":
-        v0 *= np.dtype(dtype).type(0.5)
-    h0, hk = draw.random((20, nh)).astype(dtype), draw.random((31, nh)).astype(dtype)
-    W, d = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2)
-    backend = get_backend(1, dtype)
-    params = Params(W.copy(), backend.zeros(nv), backend.zeros(nh))
-    velocity = Params(d.copy(), backend.zeros(nv), backend.zeros(nh))
-    backend.update(params, velocity, Side(v0, h0, None), Side(vk, hk, None), 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
-    gradient = 0.5 * v0.astype(float).T @ h0 - 0.25 * vk.astype(float).T @ hk
-    expected = 0.9 * d + 0.1 * (gradient - 0.01 * W)
-    assert close(velocity.W, expected, dtype)
-    assert close(params.W, W + expected, dtype)
+@every_way
+def test_products_cut_anywhere_have_the_same_bits(name, dtype):
+    """Rows and columns by themselves, from any word to any other (for BLAS: whole parts), are those of the whole."""
+    (rows, inputs, outputs), way, transpose = (9, 700, 530), WAYS[name], name.endswith("'")
+    x, W, route = packed(states(rows, inputs, 0.3, dtype)), weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
+    W = np.ascontiguousarray(W.T) if transpose else W
+    whole, cut = np.zeros((rows, outputs), dtype), np.zeros((rows, outputs), dtype)
+    multiply(way, route, x, inputs, inputs, W, transpose, outputs, whole, 0, rows, 0, outputs)
+    words = [min(WORD * q, outputs) for q in range(count_words(outputs) + 1)]
+    parts = [edge(p, outputs) for p in range(cpu_binary.count_parts(outputs) + 1)]
+    for edges in [parts] if way == BLAS else [words, [0, *words[2:]], [0, 192, 448, 530], [0, 64, 530]]:
+        for row_edges in [(0, rows)] if way == BLAS else [range(rows + 1), (0, 4, 9)]:
+            cut[:] = np.nan
+            for (r0, r1), (j0, j1) in itertools.product(itertools.pairwise(row_edges), itertools.pairwise(edges)):
+                multiply(way, route, x, inputs, inputs, W, transpose, outputs, cut, r0, r1, j0, j1)
+            assert cut.tobytes() == whole.tobytes()
 
 
 @both_types
@@ -142,3 +206,200 @@ def test_conditional_of_binary_states(density, dtype, split_everything):
             results.add(mean.tobytes() + drawn.tobytes())
             assert close(mean, 1 / (1 + np.exp(-(x.astype(float) @ W + bias))), dtype)
         assert len(results) == 1
+
+
+def test_more_rows_than_a_block(split_everything):
+    """States are packed anew for every block of rows."""
+    rows = cpu_binary.PART * 5
+    x, W = states(rows, 100, 0.1, "float32"), weights(100, 300)
+    for n_threads in (1, 3):
+        out = np.zeros((rows, 300), np.float32)
+        get_backend(n_threads).field(x, W, out)
+        assert close(out, x @ W.astype(float), "float32")
+
+
+# ---- the choice
+
+
+SHAPES = list(itertools.product((1, 10, 100, 1000), (1, 6, 64, 784, 20_000), (1, 4, 64, 500, 2000)))
+
+
+def test_real_values_are_multiplied():
+    for shape in SHAPES:
+        assert choose(-1, *shape, False) == choose(-1, *shape, True) == BLAS
+
+
+def test_choice_by_density():
+    """The more ones, the less a way may depend on them: from W itself, by panels, then as if all were ones."""
+    for rows, inputs, outputs in SHAPES:
+        ones = [int(share * rows * inputs) for share in (0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.8, 1)]
+        ways = [choose(n, rows, inputs, outputs, False) for n in ones]
+        assert ways[0] == DIRECT
+        ranks = [{DIRECT: 0, GATHER: 1}.get(way, 2) for way in ways]
+        assert ranks == sorted(ranks)
+        assert len({way for way in ways if way in (TABLES, BLAS)}) <= 1
+
+
+def test_choice_transposed():
+    """With outputs as rows of W there are no rows to add up: tables or BLAS, by shape alone, tables for larger batches."""
+    for rows, inputs, outputs in SHAPES:
+        way = choose(rows * inputs // 3, rows, inputs, outputs, True)
+        assert way in (TABLES, BLAS)
+        assert all(choose(n, rows, inputs, outputs, True) == way for n in (0, 1, rows * inputs))
+    for inputs, outputs in itertools.product((64, 500, 2000), repeat=2):
+        ways = [choose(0, rows, inputs, outputs, True) == TABLES for rows in (1, 3, 10, 30, 100, 300, 1000)]
+        assert ways == sorted(ways)
+        assert ways[-1]
+
+
+def test_choice_for_usual_layers():
+    """Digits are gathered, words of a text taken from W itself, hidden states looked up, and what is tiny multiplied."""
+    assert choose(100 * 784 * 0.14, 100, 784, 500, False) == GATHER
+    assert choose(100 * 100, 100, 20_000, 256, False) == DIRECT
+    assert choose(100 * 784 * 0.5, 100, 784, 500, False) == TABLES
+    assert choose(100 * 250, 100, 500, 784, True) == TABLES
+    assert choose(12, 4, 6, 3, False) == choose(12, 4, 6, 3, True) == BLAS
+
+
+# ---- statistics
+
+
+@pytest.mark.parametrize("units", [1, 64, 90, 200])
+@pytest.mark.parametrize("sides", [(37, 50), (37, 0), (0, 50), (0, 0)], ids=str)
+def test_lists(units, sides):
+    """The rows where each unit is 1, in order, chains after the data; the same for whatever words they are made."""
+    n_plus, n_minus = sides
+    plus, minus = states(37, units, 0.3, "float32"), states(50, units, 0.6, "float32", seed=1)
+    words, chains = packed(plus).words, packed(minus).words
+    found = []
+    for edges in (range(count_words(units) + 1), (0, count_words(units))):
+        lists = Lists(np.zeros((units, 37 + 50), np.uint16), np.full((units, 2), 99, np.int32))
+        for q0, q1 in itertools.pairwise(edges):
+            make_lists(words, n_plus, chains, n_minus, 37, lists, q0, q1)
+        for i in range(units):
+            expected = [*np.flatnonzero(plus[:n_plus, i]), *37 + np.flatnonzero(minus[:n_minus, i])]
+            assert list(lists.index[i, : lists.count[i, 0]]) == expected
+            assert lists.count[i, 1] == plus[:n_plus, i].sum()
+        found.append(lists.index.tobytes() + lists.count.tobytes())
+    assert found[0] == found[1]
+
+
+def test_what_is_worth_listing():
+    """A few ones; neither real values, nor nearly all ones, nor more rows than a list can number."""
+    assert worth_listing(0, 100, 784)
+    assert worth_listing(100 * 784 * 0.14, 100, 784)
+    assert not worth_listing(100 * 784, 100, 784)
+    assert not worth_listing(-1, 100, 784)
+    assert not worth_listing(0, 1 << 15, 784)
+    worth = [worth_listing(n, 100, 784) for n in range(0, 78_401, 784)]
+    assert worth == sorted(worth, reverse=True)
+
+
+SCALES = {"usual": (0.1 / 20, 0.1 / 31), "equal": (0.01, 0.01), "no rate": (0.0, 0.0), "no minus": (0.5, 0.0)}
+
+
+def surrounded(x, end, stop):
+    """x with zeros up to column `stop`, and then what may be neither read nor written."""
+    x = inside(x, (*x.shape[:-1], stop), 0)
+    return inside(x, (x.shape[0] + 2, end + 16) if x.ndim == 2 else (end + 16,), np.nan)
+
+
+def untouched(x, rows, columns, stop):
+    """Whether what surrounds (rows, columns) of an array is as it was made."""
+    return np.isnan(x[rows:]).all() and np.isnan(x[:, stop:]).all() and (x[:rows, columns:stop] == 0).all()
+
+
+@both_types
+@pytest.mark.parametrize("listed", ["both", "plus", "minus", "neither"])
+@pytest.mark.parametrize("nh", [1, 10, 63, 64, 65, 100, 200, 270])
+def test_move_columns(nh, listed, dtype):
+    """The step is NumPy's, whichever side is listed, up to the last column or to the end of its word; nothing else is touched."""
+    n, chains, nv, real, wide = 20, 31, 90, np.dtype(dtype).type, count_words(nh) * WORD
+    vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
+    hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
+    W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
+    b, parts, route = np.full(nv, np.nan, dtype), cpu_binary.count_parts(nh), blas.addresses(dtype)
+    listed_p, listed_m = listed in ("both", "plus"), listed in ("both", "minus")
+    lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
+    make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, n, lists, 0, count_words(nv))
+    for plus, minus in SCALES.values():
+        gradient = plus * vp.astype(float).T @ hp - minus * vm.astype(float).T @ hm
+        new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + plus * hp.sum(axis=0) - minus * hm.sum(axis=0)
+        results = set()
+        for stop in {nh, wide}:
+            params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
+            means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
+            sides, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
+            numbers = (real(plus), real(minus)), real(0.9), real(0.01)
+            for p in reversed(range(parts)):
+                j0, j1 = edge(p, nh), edge(p + 1, nh)
+                move(route, params, out, *sides, lists, room, *numbers, j0, j1, stop if p == parts - 1 else j1)
+            for x, target in ((out.W, new_d), (params.W, W + new_d)):
+                assert close(x[:nv, :nh], target, dtype)
+                assert untouched(x, nv, nh, stop)
+            for x, target in ((out.c, new_e), (params.c, c + new_e)):
+                assert close(x[:nh], target, dtype)
+                assert untouched(x[None], 1, nh, stop)
+            results.add(out.W[:nv, :nh].tobytes() + params.W[:nv, :nh].tobytes())
+        assert len(results) == 1
+
+
+@both_types
+def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
+    """Where both sides are listed, columns are computed alike from any word on."""
+    n, nv, nh, real = 12, 70, 200, np.dtype(dtype).type
+    vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
+    hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
+    lists, results = Lists(np.zeros((nv, 2 * n), np.uint16), np.zeros((nv, 2), np.int32)), set()
+    make_lists(packed(vp).words, n, packed(vm).words, n, n, lists, 0, count_words(nv))
+    for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
+        params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))
+        out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
+        fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), (real(0.1), real(0.2)), real(0.5), real(1e-3)
+        for j0, j1 in itertools.pairwise(edges):
+            move(blas.addresses(dtype), params, out, vp, hp, True, vm, hm, True, *fixed, j0, j1, j1)
+        results.add(b"".join(x.tobytes() for x in (*params, *out)))
+    assert len(results) == 1
+
+
+@both_types
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("which", ["both", "plus", "minus", "neither"])
+@pytest.mark.parametrize("nh", [10, 100, 530])
+def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_everything):
+    """The operation's step is that of dense sides, whichever of the two is listed, and the same bits at any thread count."""
+    draw, nv, chains, results = np.random.default_rng(3), 300, 20 if weighted else 31, set()
+    v0, vk = states(20, nv, 0.1, dtype), states(chains, nv, 0.1, dtype, seed=5)
+    v0[:, 200:], vk[:, :100] = states(20, 100, 0.9, dtype), 1  # some units nearly always on
+    if which in ("plus", "neither"):
+        vk *= np.dtype(dtype).type(0.5)
+    if which in ("minus", "neither"):
+        v0 *= np.dtype(dtype).type(0.5)
+    h0, hk = draw.random((20, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
+    weight = draw.random(20).astype(dtype) if weighted else None
+    W, d, b = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2), weights(nv, dtype=dtype)
+    for n_threads in (1, 2, 3, 8):
+        backend = get_backend(n_threads, dtype)
+        params = Params(W.copy(), b.copy(), backend.zeros(nh))
+        velocity = Params(d.copy(), backend.zeros(nv), backend.zeros(nh))
+        backend.update(params, velocity, Side(v0, h0, weight), Side(vk, hk, weight), 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+        results.add(b"".join(x.tobytes() for x in (*params, *velocity)))
+    assert len(results) == 1
+    gradient = 0.5 * v0.astype(float).T @ h0 - 0.25 * vk.astype(float).T @ hk
+    expected = 0.9 * d + 0.1 * (gradient - 0.01 * W)
+    assert close(velocity.W, expected, dtype)
+    assert close(params.W, W + expected, dtype)
+    w0, wk = (weight.astype(float), weight.astype(float)) if weighted else (np.ones(20), np.ones(chains))
+    assert close(params.b, b + 0.1 * (0.5 * w0 @ v0 - 0.25 * wk @ vk), dtype)
+    assert close(params.c, 0.1 * (0.5 * h0.sum(axis=0) - 0.25 * hk.sum(axis=0)), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint16", "uint64"])
+@pytest.mark.parametrize("shape", [(3,), (5, 7), (64, 64)], ids=str)
+def test_aligned(shape, dtype):
+    """Buffers begin at lines of the cache and are zero."""
+    for _ in range(10):
+        x = aligned(shape, dtype)
+        assert x.ctypes.data % LINE == 0
+        assert x.shape == shape
+        assert not x.any()

@@ -14,8 +14,8 @@ _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
 _DENSE = 32
 """CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
-_ROWS_PACKED = 16384
-"""Rows that are packed at a time; data that are not binary are given up after the first of these that shows it."""
+_PACKED = 1 << 24
+"""Numbers that are packed at a time; data that are not binary are given up after the first of these that shows it."""
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
@@ -76,9 +76,13 @@ class CPU:
         rows, units = shape
         if data.kind == SPARSE and len(data.columns) * _DENSE < rows * units and self._are_ones(data):
             return data._replace(kind=ONES)
-        words, like = np.empty((rows, -(-units // WORD)), np.uint64), np.empty(units, self.dtype)
-        for start in range(0, rows, _ROWS_PACKED):
-            part = words[start : start + _ROWS_PACKED]
+        most, across, like = max(ROWS_TAKEN, _PACKED // units), -(-units // WORD), np.empty(units, self.dtype)
+        words = np.empty((min(most, rows), across), np.uint64)
+        for start in range(0, rows, most):
+            if start == most:  # room for all of them once the first have shown that they are binary
+                first, words = words, np.empty((rows, across), np.uint64)
+                words[:most] = first
+            part = words[start : start + most]
             blocks = -(-len(part) // ROWS_TAKEN)
             found = np.zeros(blocks, np.uint8)
             self._run(cpu_data.pack, blocks, _PASS * len(part) * units, data, start, _NO_KEY, like, part, found)
@@ -89,9 +93,9 @@ class CPU:
     @staticmethod
     def _are_ones(data):
         """Whether CSR data are ones, each column once in its row, with nothing done to them."""
-        done, values = data.preparation, next(x for x in data.values if x.size)
+        done = data.preparation
         kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
-        return kept and bool((values == 1).all()) and cpu_data.distinct(data.columns, data.starts)
+        return kept and all((x == 1).all() for x in data.values) and cpu_data.distinct(data.columns, data.starts)
 
     def array(self, values):
         values = np.asarray(values)

@@ -6,6 +6,7 @@ region is only split when it has the work to pay for that. The blocks depend on 
 only decides who computes which: results are the same bits at any number.
 """
 
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -42,6 +43,16 @@ def _get_executor(n_threads):
         return _executor
 
 
+@contextlib.contextmanager
+def _open_on_failure(gate):
+    """Nobody may wait at the gate for a thread that has failed."""
+    try:
+        yield
+    except BaseException:
+        gate[0] += 1 << 40
+        raise
+
+
 def team(n_threads, kernel, *arguments):
     """kernel(thread, n_threads, gate, *arguments) on n_threads threads at once, which wait for each other at the gate (gate.py).
 
@@ -51,15 +62,18 @@ def team(n_threads, kernel, *arguments):
     if n_threads <= 1:
         kernel(0, 1, gate, *arguments)
         return
+
+    def member(thread):
+        with _open_on_failure(gate):
+            kernel(thread, n_threads, gate, *arguments)
+
     executor = _get_executor(n_threads)
     futures = []
     try:
-        with _submission:
-            futures += [executor.submit(kernel, t, n_threads, gate, *arguments) for t in range(1, n_threads)]
-        kernel(0, n_threads, gate, *arguments)
-    except BaseException:
-        gate[0] += 1 << 40  # nobody may wait for one that has failed
-        raise
+        with _open_on_failure(gate), _submission:
+            for t in range(1, n_threads):
+                futures.append(executor.submit(member, t))
+        member(0)
     finally:
         wait(futures)
     for future in futures:
