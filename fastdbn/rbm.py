@@ -6,12 +6,14 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, validat
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params, get_backend
-from fastdbn.data import BLOCK
+from fastdbn.data import BLOCK, block_rows
 from fastdbn.optim import momentum_ramp
 from fastdbn.report import progress
 from fastdbn.train import Layer, Settings, State, train
 from fastdbn.units import UNITS, get_unit
 
+MANY = 512
+"""Rows for which a copy of the weights in the order that suits products best pays."""
 METRICS = ("reconstruction_error", "update_ratio", "seconds")
 
 
@@ -334,19 +336,17 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """(backend, slice of rows, their visible states) for X in blocks, the buffers used again for each."""
         backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
-        n = X.shape[0]
-        room = backend.states(unit, min(BLOCK, n), X.shape[1])
+        n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
+        room, key = backend.states(unit, min(size, n), X.shape[1]), rng.key(self.seed_, 0, rng.stream(rng.DATA))
         with backend.single_threaded():
-            for start in range(0, n, BLOCK):
-                rows = np.arange(start, min(start + BLOCK, n), dtype=np.uint32)
-                v = backend.part(room, 0, len(rows))
-                backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), v)
-                yield backend, slice(start, start + len(rows)), v
+            for start in range(0, n, size):
+                stop = min(start + size, n)
+                yield backend, slice(start, stop), backend.rows(source, start, stop, key, room)
 
-    def _params(self, backend):
-        """Parameters in the backend's precision; the weights transposed in place, not copied."""
-        host = self.components_.T, self.intercept_visible_, self.intercept_hidden_
-        return Params(*(backend.constant(x) for x in host))
+    def _params(self, backend, rows=1):
+        """Parameters in the backend's precision, to be read for so many rows; for few the weights are transposed in place."""
+        W = self.components_.T if rows < MANY else np.ascontiguousarray(self.components_.T)
+        return Params(*(backend.constant(x) for x in (W, self.intercept_visible_, self.intercept_hidden_)))
 
     def _threshold(self):
         """How data are binarised outside of training: as in training, but that "sample" keeps the probabilities."""
@@ -371,16 +371,18 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         out = np.empty((X.shape[0], self.components_.shape[0]), self.dtype)
         hidden = get_unit(self.hidden_)
         key = rng.key(self.seed_, 0, rng.stream(rng.DATA, self.layer_, 1))
+        params = None
         for backend, rows, v in self._blocks(X, threshold):
-            params, mean = self._params(backend), backend.zeros(len(v), out.shape[1])
+            params, part = params or self._params(backend, len(out)), out[rows]
+            mean = backend.over(part)
             if draw:
                 who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
-                h = backend.states(hidden, len(v), out.shape[1])
+                h = backend.states(hidden, *part.shape)
                 backend.conditional(hidden, v, params.W, params.c, mean, h, who, key)
-                backend.fetch(h, out[rows])
+                backend.fetch(h, part)
             else:
                 backend.conditional(hidden, v, params.W, params.c, mean)
-                backend.fetch(mean, out[rows])
+                backend.fetch(mean, part)
         return out
 
     def free_energy(self, X):
@@ -397,9 +399,11 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _free_energy(self, X, threshold):
         out = np.empty(X.shape[0])
         units = get_unit(self.visible_), get_unit(self.hidden_)
+        room = params = None
         for backend, rows, v in self._blocks(X, threshold):
-            room = backend.zeros(len(v), self.components_.shape[0])
-            model.free_energy(backend, *units, self._params(backend), v, room, out[rows])
+            if room is None:
+                room, params = backend.zeros(len(v), self.components_.shape[0]), self._params(backend, len(out))
+            model.free_energy(backend, *units, params, v, backend.part(room, 0, len(v)), out[rows])
         return out
 
     def score_samples(self, X):

@@ -47,7 +47,7 @@ class SealedCPU:
         def call(*arguments, **options):
             for x in (*arguments, *options.values()):
                 plain = isinstance(x, np.ndarray)
-                assert not plain or name in {"array", "constant", "states", *HOST}, f"{name} was given a host array"
+                assert not plain or name in {"array", "constant", "states", "over", *HOST}, f"{name} was given a host array"
             if name == "step":
                 arguments = (*arguments[:3], tuple(map(unseal, arguments[3])), arguments[4])
             result = operation(*map(unseal, arguments), **{key: unseal(x) for key, x in options.items()})

@@ -115,6 +115,9 @@ class Backend(Protocol):
     def to_host(self, x: Any) -> np.ndarray:
         """A host array of a buffer's values."""
 
+    def over(self, out: np.ndarray) -> Any:
+        """A buffer of the shape of a host array that `fetch` will copy into it; it may be that array."""
+
     def fetch(self, x: Any, out: np.ndarray) -> None:
         """Copy a buffer's values into a host array."""
 
@@ -123,6 +126,9 @@ class Backend(Protocol):
 
     def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
         """out = the given rows of the data, binarised as the source says."""
+
+    def rows(self, data: Any, start: int, stop: int, key: Key, room: Any) -> Any:
+        """Rows start to stop of the data as visible states to be read: the data themselves where they are such, else in room."""
 
     def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
         """out = x W, or x W' where transposed."""

@@ -113,14 +113,26 @@ class CPU:
     def to_host(self, x):
         return np.array(x)
 
+    def over(self, out):
+        return out if out.dtype == self.dtype and out.flags.c_contiguous else np.empty(out.shape, self.dtype)
+
     def fetch(self, x, out):
-        out[...] = x
+        if x is not out:
+            out[...] = x
 
     def part(self, x, start, stop):
         return x[start:stop]
 
     def take(self, data, rows, key, out):
         self._run(cpu_data.take, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
+
+    def rows(self, data, start, stop, key, room):
+        X, done = data.values[cpu_data.TYPES.index(self.dtype.type)], data.preparation
+        if data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode):
+            return X[start:stop]
+        out = room[: stop - start]
+        self.take(data, np.arange(start, stop, dtype=np.uint32), key, out)
+        return out
 
     def field(self, x, W, out, transpose=False):
         W, transpose = _layout(W, transpose)

@@ -342,10 +342,10 @@ def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
 
 
 @inlinable
-def product(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1):
-    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared; out has n columns.
+def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
+    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared.
 
-    j0 and j1 are edges of words, or for BLAS of parts: it rounds differently for other sizes.
+    j0 and j1 are edges of words. BLAS rounds differently for blocks of another size.
     """
     if way == GATHER:
         _gather(x, inputs, W, out, r0, r1, j0, j1)
@@ -355,8 +355,5 @@ def product(way, blas, x, inputs, W, transpose, n, out, r0, r1, j0, j1):
         _tables(x, inputs, W, transpose, out, r0, r1, j0, j1)
     else:
         one, zero, states = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
-        for p in range(count_parts(n)):
-            a, b = edge(p, n), edge(p + 1, n)
-            if j0 <= a and b <= j1:
-                weights = W[a:b, :inputs] if transpose else W[:inputs, a:b]
-                gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, a:b])
+        weights = W[j0:j1, :inputs] if transpose else W[:inputs, j0:j1]
+        gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, j0:j1])

@@ -25,21 +25,26 @@ from fastdbn.backends.cpu_binary import (
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
 ROWS = 512
-"""Rows of a block of a layer; its columns are a part of them (cpu_binary.py)."""
+"""Rows of a block of a layer; its columns are a part of them (cpu_binary.py), or all where there are many such rows."""
+
+
+@inlinable
+def _count_across(rows, n, whole):
+    return 1 if whole or rows > 2 * ROWS else count_parts(n)
 
 
 @inlinable
 def count_blocks(rows, n, whole):
-    """Blocks of a layer's (rows, n) matrix: rows by parts, or by all columns where whole is set."""
-    return (rows + ROWS - 1) // ROWS * (1 if whole else count_parts(n))
+    """Blocks of a layer's (rows, n) matrix: rows by parts of the columns, or by all of them where `whole` is set."""
+    return (rows + ROWS - 1) // ROWS * _count_across(rows, n, whole)
 
 
 @inlinable
 def block(t, rows, n, whole):
     """The edges r0, r1, j0, j1 of block t."""
-    across = 1 if whole else count_parts(n)
+    across = _count_across(rows, n, whole)
     r0, p = t // across * ROWS, t % across
-    return r0, min(r0 + ROWS, rows), 0 if whole else edge(p, n), n if whole else edge(p + 1, n)
+    return r0, min(r0 + ROWS, rows), 0 if across == 1 else edge(p, n), n if across == 1 else edge(p + 1, n)
 
 
 @inlinable
@@ -58,7 +63,7 @@ def field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
         for r in range(rows):
             pack_row(x[r0 + r], room.words[r])
         prepare(way, states, x.shape[1], 0, rows)
-    product(way, blas, states, x.shape[1], W, transpose, out.shape[1], out[r0:r1], 0, rows, j0, j1)
+    product(way, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
     return r0
 
 

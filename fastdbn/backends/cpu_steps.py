@@ -27,7 +27,7 @@ from fastdbn.backends.cpu_binary import (
     unpack_row,
 )
 from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
-from fastdbn.backends.cpu_kernels import activate_block, noise_of
+from fastdbn.backends.cpu_kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, multiply_rows, sum_visible, worth_listing
 from fastdbn.backends.gate import wait
 from fastdbn.backends.jit import inlinable, kernel
@@ -112,10 +112,10 @@ def _words_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if not drawn:
-            rows_of(group, bias, mean, None, rows, key, 0, len(rows), j0, j1)
+            rows_of(group, bias, mean, None, rows, key, r0, r1, j0, j1)
             return
         x = carray(stack_like(mean, WORD), WORD)
-        for r in range(len(rows)):
+        for r in range(r0, r1):
             for j in range(j0, j1, WORD):
                 m, b = mean[r, j : j + WORD], bias[j : j + WORD]
                 noise(x, j, rows[r], key)
@@ -140,9 +140,9 @@ def _units_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if drawn:
-            rows_of(group, bias, mean, states.floats, rows, key, 0, len(rows), j0, j1)
+            rows_of(group, bias, mean, states.floats, rows, key, r0, r1, j0, j1)
         else:
-            rows_of(group, bias, mean, None, rows, key, 0, len(rows), j0, j1)
+            rows_of(group, bias, mean, None, rows, key, r0, r1, j0, j1)
 
     return run
 
@@ -162,8 +162,8 @@ def _groups_drawn(unit):
 
 @functools.cache
 def _activate(unit):
-    """Plain function: fields in mean become means, and where `drawn` is set states draws of them; of rows r0 to r1 if units are
-    in groups, else of columns j0 to j1."""
+    """Plain function: fields in mean become means, and where `drawn` is set states draws of them, in rows r0 to r1 and columns
+    j0 to j1, edges of words, or all n for units in groups."""
     make = _groups_drawn if unit.group != 1 else _words_drawn if is_binary(unit) else _units_drawn
     return inlinable(make(unit))
 
@@ -189,16 +189,19 @@ def _conditional(unit):
             prepare(way, x, inputs, r0, r1)
         turn = wait(team.gate, team.size, turn)
         if way == BLAS:
-            p0, p1 = _share(team, count_parts(n))
-            j0, j1 = edge(p0, n), edge(p1, n)
-            product(way, blas, x, inputs, W, transpose, n, mean, 0, count, j0, j1)
+            t0, t1 = _share(team, count_blocks(count, n, whole))
+            for t in range(t0, t1):
+                r0, r1, j0, j1 = block(t, count, n, whole)
+                product(way, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
+                activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
             q0, q1 = _share(team, count_words(n))
-            j0, j1 = q0 * WORD, min(q1 * WORD, n)
-            product(way, blas, x, count_words(inputs) * WORD, W, transpose, n, mean, 0, count, j0, q1 * WORD)
-        if whole:
-            turn = wait(team.gate, team.size, turn)
-        activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
+            product(way, blas, x, count_words(inputs) * WORD, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
+            if whole:
+                turn = wait(team.gate, team.size, turn)
+                activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, 0, n)
+            else:
+                activate(group, bias, mean, states, drawn, rows, key, n, 0, count, q0 * WORD, min(q1 * WORD, n))
         return wait(team.gate, team.size, turn), ones
 
     return inlinable(run)
