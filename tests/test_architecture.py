@@ -7,17 +7,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastdbn"
-FLOORS = [
-    {"scalar", "rng", "unit"},
-    {"units", "optim", "checks", "report"},
-    {"backends"},
-    {"model", "cd", "data"},
-    {"train", "network", "rbm", "bernoulli_rbm", "dbn", "supervised", "finetune", "io", "tables"},
-    {"__init__", "cli", "versions", "warmup"},
-]
+TABLE = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
+FLOORS = [re.findall(r"`(\w+)/?`", row) for row in reversed(re.findall(r"^\| \d \|([^|]*)\|", TABLE, flags=re.M))]
+"""Names of files and folders, from the lowest floor up, each in order; those of backends/ come after it."""
+INNER = FLOORS[2][1:]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
-ORDER = ["scalar", "rng", "unit", "optim", "checks", "model", "cd", "train", "network", "rbm"]
-ORDER += ["bernoulli_rbm", "dbn", "supervised", "finetune", "io"]
+ORDER = [name for names in FLOORS for name in names]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
