@@ -37,13 +37,14 @@ def time_both(work, thread_counts=(1,)):
     batches = max(4, round(EPOCH_SECONDS / once / work.batch))
     work = work._replace(rows=min(batches * work.batch, max(20_000, 4 * work.batch)))
     X, y = data(work)
-    epochs = {threads: prepare("fastdbn", work, X, y, threads)[0] for threads in thread_counts}
+    runs = {threads: prepare("fastdbn", work, X, y, threads) for threads in thread_counts}
     repeats = max(1, round(EPOCH_SECONDS / once / samples / 2))
     times = {threads: ([], []) for threads in thread_counts}
     for _ in range(ROUNDS):
         for threads, (ours, limit) in times.items():
             with threadpool_limits(threads, user_api="blas"):
-                ours.append(seconds(epochs[threads]) / work.rows * 1e6)
+                run, samples_run = runs[threads]
+                ours.append(seconds(run) / samples_run * 1e6)
                 limit.append(seconds(lambda: [products() for _ in range(repeats)]) / repeats / samples * 1e6)
     return {threads: [statistics.median(t) for t in pair] for threads, pair in times.items()}
 

@@ -82,7 +82,7 @@ WORKS = {
         Work("W1d", "cd", (784, 500), 100, density=0.5),
         Work("W1g", "cd", (784, 500), 100, values="normal"),
         Work("W1p", "cd", (784, 500), 100, persistent=True),
-        Work("text", "cd", (20_000, 256), 100, values="csr", density=0.005, rows=2000),
+        Work("text", "cd", (20_000, 256), 100, values="csr", density=0.005, rows=4000),
         Work("one", "predict", NETWORK, 1, rows=300),
     )
 }

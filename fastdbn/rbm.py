@@ -306,6 +306,11 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if state.chains is not None and len(state.chains) != settings.n_chains:
             state = state._replace(chains=None)
         last = state.epoch + settings.n_iter
+        if self.verbose:
+            rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
+            threads = backend.threads(*state.params.W.shape, rows, settings.k)
+            few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
+            progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
 
         def on_epoch(state, metrics):
             self._keep(state)

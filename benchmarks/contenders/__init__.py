@@ -34,12 +34,12 @@ def prepare(name, work, X, y, threads):
         if it is not installed or has no such task.
     """
     try:
-        tasks = importlib.import_module(f"benchmarks.contenders.{CONTENDERS[name]}").TASKS
+        module = importlib.import_module(f"benchmarks.contenders.{CONTENDERS[name]}")
     except ImportError as error:
         raise LeftOutError("not installed") from error
-    if work.task not in tasks:
+    if work.task not in module.TASKS:
         raise LeftOutError(f"no {work.task} that does the same")
     rows = max(work.rows // SHARE.get(name, 1), min(work.rows, 2 * work.batch))
-    run = tasks[work.task](work, X[:rows], y[:rows], threads)
+    run = module.TASKS[work.task](work, X[:rows], y[:rows], threads)
     run()
-    return run, rows
+    return run, rows * getattr(module, "EPOCHS", {}).get(work.task, 1)

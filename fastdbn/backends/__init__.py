@@ -92,6 +92,10 @@ class Backend(Protocol):
     """
 
     name: str
+    n_threads: int
+
+    def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
+        """Threads that share the CD-k minibatches of so many rows: no more than gain by it."""
 
     def load(self, source: Source, often: bool = False) -> Any:
         """Host data in the backend's form; `take` reads it. often: each row many times, so that packing once pays."""

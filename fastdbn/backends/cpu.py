@@ -159,11 +159,13 @@ class CPU:
             params, velocity, plus, minus, rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay
         )
 
-    def _update(self, params, out, plus, minus, *numbers):
-        numbers = (self.dtype.type(x) for x in numbers)
-        work = 2 * out.W.size * (len(plus.v) + len(minus.v))
-        blocks = cpu_binary.count_parts(out.W.shape[1])
-        self._run(cpu_update.update, blocks, work, self._blas, params, out, plus, minus, *numbers)
+    def _update(self, params, out, plus, minus, plus_scale, minus_scale, *numbers):
+        real, (nv, nh) = self.dtype.type, out.W.shape
+        scales, numbers = (real(plus_scale), real(minus_scale)), [real(x) for x in numbers]
+        work, sides = 2 * out.W.size * (len(plus.v) + len(minus.v)), (plus, minus)
+        rows, columns = cpu_binary.count_parts(nv), cpu_binary.count_parts(nh)
+        self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, *numbers)
+        self._run(cpu_update.update, columns, work, params, out, *sides, scales, *numbers)
 
     def cgf(self, unit, bias, field, out):
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
@@ -224,7 +226,7 @@ class CPU:
         if self._room is None or self._room[0] is not problem.params.W:
             self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
         pool.team(
-            self.team_size(problem, min(batch_size, len(order))),
+            self.threads(*problem.params.W.shape, max(len(problem.plus.v), len(problem.minus.v)), problem.k),
             cpu_steps.cd_steps(problem.visible, problem.hidden),
             self._blas,
             problem.visible.group_size(problem.params.W.shape[0]),
@@ -238,11 +240,8 @@ class CPU:
         )
         return True
 
-    def team_size(self, problem, batch_size):
-        """Threads that minibatches are shared out to: no more than gain."""
-        nv, nh = problem.params.W.shape
-        rows = max(batch_size, len(problem.chain_rows) if problem.persistent else 0)
-        work = 2.0 * rows * nv * nh * (3 + 2 * problem.k)
+    def threads(self, nv, nh, rows, k):
+        work = 2.0 * rows * nv * nh * (3 + 2 * k)
         return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), cpu_binary.count_words(nh)))
 
 

@@ -50,7 +50,7 @@ APART = 32
 """A line of the cache more in every row, for places in the cache repeat at powers of two."""
 _PANEL_ROOM, _WORD_ROOM, _TABLES_ROOM = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
-MULTIPLY, PACK, SMALL = 16.0, 300.0, 1e6
+MULTIPLY, PACK, SMALL = 20.0, 300.0, 1e6
 """BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications."""
 ADD, COPY, ADD_ROW, LIST = 30.0, 110.0, 42.0, 1000.0
 """Gathering: picoseconds for a number added from a panel, for a weight copied into one, for a number added from W itself, and

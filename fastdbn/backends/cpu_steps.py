@@ -28,7 +28,7 @@ from fastdbn.backends.cpu_binary import (
 )
 from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
 from fastdbn.backends.cpu_kernels import activate_block, noise_of
-from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, sum_visible, worth_listing
+from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, multiply_rows, sum_visible, worth_listing
 from fastdbn.backends.gate import wait
 from fastdbn.backends.jit import inlinable, kernel
 from fastdbn.backends.simd import WORD, stack_like
@@ -233,43 +233,50 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
         q0, q1 = _share(team, count_words(nv))
         list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, n, lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
-    parts = count_parts(nh)
+    hp, hm = room.means_h[:n], room.means_h[n : n + chains]
+    if not (listed_p and listed_m):
+        p0, p1 = _share(team, count_parts(nv))
+        for p in range(p0, p1):
+            multiply_rows(
+                blas,
+                room.params,
+                room.velocity,
+                v0.floats[:n],
+                hp,
+                listed_p,
+                vk.floats[:chains],
+                hm,
+                listed_m,
+                nh,
+                scales,
+                momentum,
+                decay,
+                edge(p, nv),
+                edge(p + 1, nv),
+            )
+        turn = wait(team.gate, team.size, turn)
+    parts, packed = count_parts(nh), room.packed[team.thread]
     p0, p1 = _share(team, parts)
     for p in range(p0, p1):
-        move_columns(
-            blas,
-            room.params,
-            room.velocity,
-            v0.floats[:n],
-            room.means_h[:n],
-            listed_p,
-            vk.floats[:chains],
-            room.means_h[n : n + chains],
-            listed_m,
-            lists,
-            room.packed[team.thread],
-            scales,
-            momentum,
-            decay,
-            edge(p, nh),
-            edge(p + 1, nh),
-            edge(p + 1, nh) if p + 1 < parts else count_words(nh) * WORD,
-        )
+        j0, j1 = edge(p, nh), edge(p + 1, nh)
+        end = j1 if p + 1 < parts else count_words(nh) * WORD
+        move_columns(room.params, room.velocity, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
     if team.thread == 0:
         _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0])
         _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, room.sums[1])
-        move_visible(room.params, room.velocity, room.sums[0], room.sums[1], scales[0], scales[1], momentum)
+        move_visible(room.params, room.velocity, room.sums[0], room.sums[1], scales, momentum)
     return wait(team.gate, team.size, turn)
 
 
 @inlinable
 def _take(data, packed, rows, key, v, r0, r1):
     """Rows of data into the first rows of visible states, as words where the data are packed."""
-    raw = np.empty(v.floats.shape[1])
-    for r in range(r0, r1):
-        if packed:
+    if packed:
+        for r in range(r0, r1):
             read_words(data, rows[r], v.words[r])
-        else:
+    else:
+        raw = np.empty(v.floats.shape[1])
+        for r in range(r0, r1):
             read_row(data, rows[r], key, raw, v.floats[r])
 
 

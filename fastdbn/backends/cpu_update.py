@@ -74,10 +74,10 @@ def _pack_strip(h, factor, first, j, columns, width, packed):
 
 
 @inlinable
-def _move(w, d, kept, decay):
+def _move(w, d, decay):
     """The step of some weights w by their velocity d, less decay."""
     for j in range(len(w)):
-        d[j] = kept * d[j] - decay * w[j]
+        d[j] -= decay * w[j]
         w[j] += d[j]
 
 
@@ -113,7 +113,7 @@ def _sum_columns(h, j0, sums):
 
 
 @inlinable
-def move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1):
+def _move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1):
     """The step of the hidden biases j0 to j1."""
     plus, minus = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
@@ -128,23 +128,33 @@ def move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1):
 
 
 @inlinable
-def move_columns(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
-    """Columns j0 to j1: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, and params move by it.
+def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1):
+    """Rows i0 to i1 of W: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, of the sides that are not
+    listed; if neither is, params move by it."""
+    plus_scale, minus_scale = scales
+    one, kept = out.W.dtype.type(1), momentum
+    if not listed_p:
+        gemm(blas, True, False, plus_scale, vp[:, i0:i1], hp[:, :nh], kept, out.W[i0:i1, :nh])
+        kept = one
+    if not listed_m:
+        gemm(blas, True, False, -minus_scale, vm[:, i0:i1], hm[:, :nh], kept, out.W[i0:i1, :nh])
+    if not (listed_p or listed_m):
+        for i in range(i0, i1):
+            _move(params.W[i, :nh], out.W[i, :nh], decay)
 
-    vp, vm : visible states as numbers, read where a side is not listed
+
+@inlinable
+def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
+    """Columns j0 to j1: the sums of the sides that are listed, and the step; after `multiply_rows` of all rows.
+
     packed : room for a strip of the hidden means of both sides
     scales : (plus_scale, minus_scale)
     end : j1, or where whole words end beyond the last column, if the arrays have that room
     """
     plus_scale, minus_scale = scales
-    nv, one, kept = lists.count.shape[0], out.W.dtype.type(1), momentum
-    if not listed_p:
-        gemm(blas, True, False, plus_scale, vp, hp[:, j0:j1], kept, out.W[:nv, j0:j1])
-        kept = one
-    if not listed_m:
-        gemm(blas, True, False, -minus_scale, vm, hm[:, j0:j1], kept, out.W[:nv, j0:j1])
-        kept = one
     if listed_p or listed_m:
+        one = out.W.dtype.type(1)
+        kept = momentum if listed_p and listed_m else one
         factor = -one if plus_scale == 0 else -(minus_scale / plus_scale)
         width = STRIP // out.W.itemsize
         for j in range(j0, end, width):
@@ -154,10 +164,7 @@ def move_columns(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, p
             if listed_m:
                 _pack_strip(hm, factor, hp.shape[0], j, columns, width, packed)
             _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay)
-    else:
-        for i in range(nv):
-            _move(params.W[i, j0:j1], out.W[i, j0:j1], kept, decay)
-    move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1)
+    _move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1)
 
 
 @inlinable
@@ -176,54 +183,50 @@ def sum_visible(v, weight, out):
 
 
 @inlinable
-def move_visible(params, out, plus, minus, plus_scale, minus_scale, momentum):
+def move_visible(params, out, plus, minus, scales, momentum):
     """The step of the visible biases by the sums of both sides, (nv,) each."""
-    b, d = params.b, out.b
+    b, d, (plus_scale, minus_scale) = params.b, out.b, scales
     for i in range(len(b)):
         d[i] = momentum * d[i] + (plus_scale * plus[i] - minus_scale * minus[i])
         b[i] += d[i]
 
 
 @kernel
-def update(first, last, blas, params, out, plus, minus, plus_scale, minus_scale, momentum, decay):
+def multiply(first, last, blas, params, out, plus, minus, scales, momentum, decay):
+    """`multiply_rows` of parts of the rows of W, where a side is not worth listing."""
+    nv, nh = out.W.shape
+    listed_p = worth_listing(count_ones(plus.v), plus.v.shape[0], nv)
+    listed_m = worth_listing(count_ones(minus.v), minus.v.shape[0], nv)
+    for p in range(first, last):
+        i0, i1 = edge(p, nv), edge(p + 1, nv)
+        multiply_rows(
+            blas, params, out, plus.v, plus.h, listed_p, minus.v, minus.h, listed_m, nh, scales, momentum, decay, i0, i1
+        )
+
+
+@kernel
+def update(first, last, params, out, plus, minus, scales, momentum, decay):
     """out = momentum out + plus_scale (plus) - minus_scale (minus), then params move by it, less decay; by parts of columns.
 
-    In an update out is the velocity, the scales include the learning rate, and decay is rate times weight decay.
+    After `multiply`. In an update out is the velocity, the scales include the learning rate, and decay is rate times decay.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
-    n, rows = plus.v.shape[0], plus.v.shape[0] + minus.v.shape[0]
-    listed_p = worth_listing(count_ones(plus.v), n, nv)
-    listed_m = worth_listing(count_ones(minus.v), rows - n, nv)
-    lists, packed = Lists(np.empty((nv, rows + APART), np.uint16), np.zeros((nv, 2), np.int32)), np.empty(rows * STRIP // 4, real)
-    words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((rows - n, count_words(nv)), np.uint64)
+    n, m = plus.v.shape[0], minus.v.shape[0]
+    listed_p, listed_m = worth_listing(count_ones(plus.v), n, nv), worth_listing(count_ones(minus.v), m, nv)
+    lists = Lists(np.empty((nv, n + m + APART), np.uint16), np.zeros((nv, 2), np.int32))
+    packed = np.empty((n + m) * STRIP // 4, real)
+    words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((m, count_words(nv)), np.uint64)
     for r in range(n if listed_p else 0):
         pack_row(plus.v[r], words_p[r])
-    for r in range(rows - n if listed_m else 0):
+    for r in range(m if listed_m else 0):
         pack_row(minus.v[r], words_m[r])
     if listed_p or listed_m:
-        list_units(words_p, n if listed_p else 0, words_m, rows - n if listed_m else 0, n, lists, 0, words_p.shape[1])
+        list_units(words_p, n if listed_p else 0, words_m, m if listed_m else 0, n, lists, 0, words_p.shape[1])
     for p in range(first, last):
-        move_columns(
-            blas,
-            params,
-            out,
-            plus.v,
-            plus.h,
-            listed_p,
-            minus.v,
-            minus.h,
-            listed_m,
-            lists,
-            packed,
-            (plus_scale, minus_scale),
-            momentum,
-            decay,
-            edge(p, nh),
-            edge(p + 1, nh),
-            edge(p + 1, nh),
-        )
+        j0, j1 = edge(p, nh), edge(p + 1, nh)
+        move_columns(params, out, plus.h, listed_p, minus.h, listed_m, lists, packed, scales, momentum, decay, j0, j1, j1)
     if first == 0:
         sums_p, sums_m = np.empty(nv, real), np.empty(nv, real)
         sum_visible(plus.v, plus.weight, sums_p)
         sum_visible(minus.v, minus.weight, sums_m)
-        move_visible(params, out, sums_p, sums_m, plus_scale, minus_scale, momentum)
+        move_visible(params, out, sums_p, sums_m, scales, momentum)
