@@ -8,7 +8,7 @@ from exact import Machine
 from scipy import sparse
 
 from fastdbn import RBM, cd, rng
-from fastdbn.backends import Hyper, Params, Source, get_backend
+from fastdbn.backends import Hyper, Params, Source, get_backend, pool
 from fastdbn.backends.cpu import CPU
 from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, SPARSE
 from fastdbn.train import Layer, Settings, State, make_problem
@@ -96,16 +96,23 @@ def test_chains_at_equilibrium_stay():
 
 def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
     """All that a fit leaves, as bytes, with whole minibatches in one call or with composed operations; kind is the data's."""
-    calls, one_call = [], CPU.cd_steps
+    calls, teams, one_call, team = [], [], CPU.cd_steps, pool.team
 
     def steps(backend, problem, *work):
         calls.append(problem)
         return one_call(backend, problem, *work) if fused else False
 
+    def counted(size, *work):
+        teams.append(size)
+        team(size, *work)
+
     with monkeypatch.context() as patch:
         patch.setattr(CPU, "cd_steps", steps)
+        patch.setattr(pool, "team", counted)
         rbm = RBM(n_iter=2, random_state=1, **options).fit(X)
+    words = -(-options["n_components"] // 64)
     assert len(calls) == 2
+    assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
@@ -202,22 +209,15 @@ def test_fused_equals_composed(visible, persistent, k, binarize, monkeypatch):
     check_fused(monkeypatch, X, (1,), batch_size=10, n_chains=13 if persistent else None, **options)
 
 
-def test_team_size():
+def test_threads():
     """Threads are taken for the work of a minibatch, no more than there are, nor than the hidden layer has words."""
-    backend = get_backend(8)
-    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(np.zeros((2, 2)))), 2000, None, 0, 0)
-
-    def size(nv, nh, batch, k=1, chains=None):
-        zero = Params(np.zeros((nv, nh)), np.zeros(nv), np.zeros(nh))
-        state, settings = State(zero, zero, None, 0, 0), Settings(k, chains is not None, chains, 0.1, 0, 0, batch, 1)
-        return backend.team_size(make_problem(backend, layer, state, settings), batch)
-
-    assert size(6, 4, 10) == size(64, 64, 2000) == 1
-    assert size(784, 65, 2000) == 2
-    assert size(784, 500, 1000) == 8
-    assert 1 <= size(784, 500, 10) <= size(784, 500, 20) <= size(784, 500, 40)
-    assert size(64, 256, 10) < size(64, 256, 10, k=100)
-    assert size(64, 256, 10) < size(64, 256, 10, chains=1000)
+    threads = get_backend(8).threads
+    assert threads(6, 4, 10, 1) == threads(64, 64, 2000, 1) == 1
+    assert threads(784, 65, 2000, 1) == 2
+    assert threads(784, 500, 1000, 1) == 8
+    assert 1 <= threads(784, 500, 10, 1) <= threads(784, 500, 20, 1) <= threads(784, 500, 40, 1)
+    assert threads(64, 256, 10, 1) < threads(64, 256, 10, 100)
+    assert get_backend(1).threads(784, 500, 1000, 1) == 1
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-30])
