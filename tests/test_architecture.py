@@ -7,17 +7,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fastdbn"
-FLOORS = [
-    {"scalar", "rng", "unit"},
-    {"units", "optim", "checks", "report"},
-    {"backends"},
-    {"model", "cd", "data"},
-    {"train", "network", "rbm", "bernoulli_rbm", "dbn", "supervised", "finetune", "io", "tables"},
-    {"__init__", "cli", "versions", "warmup"},
-]
+TABLE = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
+FLOORS = [re.findall(r"`(\w+)/?`", row) for row in reversed(re.findall(r"^\| \d \|([^|]*)\|", TABLE, flags=re.M))]
+"""Names of files and folders, from the lowest floor up, each in order."""
+INNER = FLOORS[2][1:]
+"""The files of backends/, which are named after it."""
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
-ORDER = ["scalar", "rng", "unit", "optim", "checks", "model", "cd", "train", "network", "rbm"]
-ORDER += ["bernoulli_rbm", "dbn", "supervised", "finetune", "io"]
+ORDER = [name for names in FLOORS for name in names]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -46,6 +42,18 @@ def test_imports_run_down(path):
         assert FLOOR[other] <= FLOOR[own], f"{own} imports {other}"
         if FLOOR[other] == FLOOR[own]:
             assert ORDER.index(other) < ORDER.index(own), f"{own} imports {other}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "backends").glob("*.py")), ids=lambda path: path.name)
+def test_imports_run_down_in_the_backends(path):
+    """The files of backends/ are all in the table and import only from those before them."""
+    assert path.stem in INNER
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastdbn.backends"):
+            words = node.module.split(".")
+            found |= {words[2]} if len(words) > 2 else {alias.name for alias in node.names} & set(INNER)
+    assert all(INNER.index(other) < INNER.index(path.stem) for other in found), found
 
 
 def test_every_file_has_a_floor_and_is_short():

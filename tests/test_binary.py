@@ -9,7 +9,7 @@ from fastdbn import rng
 from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, get_backend
 from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, choose, count_words, edge, make_states
 from fastdbn.backends.cpu_room import aligned
-from fastdbn.backends.cpu_update import Lists, list_units, move_columns, worth_listing
+from fastdbn.backends.cpu_update import Lists, list_units, move_columns, multiply_rows, worth_listing
 from fastdbn.backends.jit import kernel
 from fastdbn.backends.simd import LINE, STRIP, WORD
 from fastdbn.units import get_unit
@@ -58,8 +58,13 @@ def make_lists(plus, n_plus, minus, n_minus, first, lists, q0, q1):
 
 
 @kernel
-def move(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
-    move_columns(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
+def multiply_part(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1):
+    multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1)
+
+
+@kernel
+def move_part(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
+    move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
 
 
 def states(rows, units, density, dtype, seed=0):
@@ -312,9 +317,9 @@ def untouched(x, rows, columns, stop):
 @both_types
 @pytest.mark.parametrize("listed", ["both", "plus", "minus", "neither"])
 @pytest.mark.parametrize("nh", [1, 10, 63, 64, 65, 100, 200, 270])
-def test_move_columns(nh, listed, dtype):
+def test_step(nh, listed, dtype):
     """The step is NumPy's, whichever side is listed, up to the last column or to the end of its word; nothing else is touched."""
-    n, chains, nv, real, wide = 20, 31, 90, np.dtype(dtype).type, count_words(nh) * WORD
+    n, chains, nv, real, wide = 20, 31, 290, np.dtype(dtype).type, count_words(nh) * WORD
     vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
     hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
@@ -331,9 +336,12 @@ def test_move_columns(nh, listed, dtype):
             means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
             sides, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
             numbers = (real(plus), real(minus)), real(0.9), real(0.01)
+            for p in reversed(range(cpu_binary.count_parts(nv))):
+                multiply_part(route, params, out, *sides, nh, *numbers, edge(p, nv), edge(p + 1, nv))
             for p in reversed(range(parts)):
                 j0, j1 = edge(p, nh), edge(p + 1, nh)
-                move(route, params, out, *sides, lists, room, *numbers, j0, j1, stop if p == parts - 1 else j1)
+                means_of = means, listed_p, chains_means, listed_m
+                move_part(params, out, *means_of, lists, room, *numbers, j0, j1, stop if p == parts - 1 else j1)
             for x, target in ((out.W, new_d), (params.W, W + new_d)):
                 assert close(x[:nv, :nh], target, dtype)
                 assert untouched(x, nv, nh, stop)
@@ -357,7 +365,7 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
         out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
         fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), (real(0.1), real(0.2)), real(0.5), real(1e-3)
         for j0, j1 in itertools.pairwise(edges):
-            move(blas.addresses(dtype), params, out, vp, hp, True, vm, hm, True, *fixed, j0, j1, j1)
+            move_part(params, out, hp, True, hm, True, *fixed, j0, j1, j1)
         results.add(b"".join(x.tobytes() for x in (*params, *out)))
     assert len(results) == 1
 

@@ -5,10 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 from exact import Machine
+from scipy import sparse
 
 from fastdbn import RBM, cd, rng
-from fastdbn.backends import Hyper, Params, Source, get_backend
+from fastdbn.backends import Hyper, Params, Source, get_backend, pool
 from fastdbn.backends.cpu import CPU
+from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, SPARSE
 from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
@@ -92,25 +94,140 @@ def test_chains_at_equilibrium_stay():
         assert (chi_square < freedom + 5 * np.sqrt(2 * freedom)) == stays
 
 
+def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
+    """All that a fit leaves, as bytes, with whole minibatches in one call or with composed operations; kind is the data's."""
+    calls, teams, one_call, team = [], [], CPU.cd_steps, pool.team
+
+    def steps(backend, problem, *work):
+        calls.append(problem)
+        return one_call(backend, problem, *work) if fused else False
+
+    def counted(size, *work):
+        teams.append(size)
+        team(size, *work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CPU, "cd_steps", steps)
+        patch.setattr(pool, "team", counted)
+        rbm = RBM(n_iter=2, random_state=1, **options).fit(X)
+    words = -(-options["n_components"] // 64)
+    assert len(calls) == 2
+    assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
+    assert kind in (None, calls[0].data.kind)
+    parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
+    return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
+
+
+def check_fused(monkeypatch, X, threads=(1, 2, 3, 8), **options):
+    expected = fitted_bytes(monkeypatch, X, False, n_jobs=1, **options)
+    for n_jobs in threads:
+        assert fitted_bytes(monkeypatch, X, True, n_jobs=n_jobs, **options) == expected
+
+
+def zeros_and_ones(density=0.3):
+    """150 rows of 300; two of its units are always on."""
+    X = (np.random.default_rng(7).random((150, 300)) < density).astype(np.float32)
+    X[:, [5, 200]] = 1
+    return X
+
+
+def real_values():
+    return np.random.default_rng(8).random((150, 300), dtype=np.float32)
+
+
+def memory_map(folder):
+    np.save(folder / "X.npy", zeros_and_ones().astype(np.uint8))
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+HELD = {
+    "float32": (lambda _: zeros_and_ones(), PACKED),
+    "float64": (lambda _: zeros_and_ones().astype(float), PACKED),
+    "uint8": (lambda _: zeros_and_ones().astype(np.uint8), PACKED),
+    "bool": (lambda _: zeros_and_ones().astype(bool), PACKED),
+    "int64": (lambda _: zeros_and_ones().astype(np.int64), PACKED),
+    "dense ones": (lambda _: zeros_and_ones(0.9), PACKED),
+    "memory map": (memory_map, PACKED),
+    "real": (lambda _: real_values(), DENSE),
+    "real float64": (lambda _: real_values().astype(float), DENSE),
+    "lists": (lambda _: sparse.csr_matrix(zeros_and_ones(0.005)), ONES),
+    "CSR": (lambda _: sparse.csr_matrix(zeros_and_ones()), PACKED),
+    "real CSR": (lambda _: sparse.csr_matrix(zeros_and_ones(0.1) * real_values()), SPARSE),
+}
+CHAINS = {"CD-1": {"k": 1}, "CD-3": {"k": 3}, "PCD-1": {"persistent": True, "n_chains": 13}}
+CHAINS |= {"PCD-3": {"k": 3, "persistent": True, "n_chains": 100}, "PCD of one": {"persistent": True, "n_chains": 1}}
+
+
+@pytest.mark.parametrize("chains", CHAINS)
+@pytest.mark.parametrize("held", HELD)
+def test_fused_equals_composed_for_all_data(held, chains, monkeypatch, tmp_path, split_everything):
+    """Whole minibatches on 1, 2, 3 and 8 threads leave the bytes of composed operations, whatever holds the data."""
+    make, kind = HELD[held]
+    options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 1e-3}
+    check_fused(monkeypatch, make(tmp_path), kind=kind, n_components=530, **options, **CHAINS[chains])
+
+
+@pytest.mark.parametrize("held", ["float64", "real float64", "lists"])
+def test_fused_equals_composed_in_float64(held, monkeypatch, tmp_path, split_everything):
+    make, kind = HELD[held]
+    options = {"visible": "bernoulli", "batch_size": 64, "dtype": "float64", "k": 2}
+    for chains in ("CD-1", "PCD-3"):
+        check_fused(monkeypatch, make(tmp_path), (1, 3), kind=kind, n_components=200, **(options | CHAINS[chains]))
+
+
+@pytest.mark.parametrize("chains", ["CD-3", "PCD-1"])
+@pytest.mark.parametrize("units", ["gaussian", "softmax", "bernoulli gaussian", "bernoulli softmax"])
+def test_fused_equals_composed_for_other_units(units, chains, monkeypatch, split_everything):
+    """Real states and groups on either side, of layers of several words and parts; Gaussian visible units on binary data too."""
+    visible, hidden = (units + " bernoulli").split()[:2]
+    one_of = np.eye(300)[np.random.default_rng(3).integers(0, 300, 150)]
+    data = {"bernoulli": (zeros_and_ones(), real_values()), "gaussian": (real_values(), zeros_and_ones()), "softmax": (one_of,)}
+    options = {"visible": visible, "hidden": hidden, "batch_size": 64, "learning_rate": 0.01, "n_components": 530}
+    for X in data[visible]:
+        check_fused(monkeypatch, X, **options, **CHAINS[chains])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (65, 63), (130, 10)], ids=str)
+def test_fused_equals_composed_for_odd_sizes(size, monkeypatch, split_everything):
+    """Layers of one unit, of whole words and of one unit more or less, in batches of one row and with one row left."""
+    width, hidden = size
+    X = (np.random.default_rng(7).random((21, width)) < 0.3).astype(np.float32)
+    for batch_size, chains in ((1, "CD-1"), (4, "CD-3"), (20, "PCD-1"), (50, "CD-1")):
+        options = {"visible": "bernoulli", "n_components": hidden, "batch_size": batch_size}
+        check_fused(monkeypatch, X, (1, 3), **options, **CHAINS[chains])
+
+
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian", "softmax"])
 @pytest.mark.parametrize("binarize", [None, 0.5, "sample"])
 def test_fused_equals_composed(visible, persistent, k, binarize, monkeypatch):
-    """Whole minibatches in one call give the bytes of the composed operations; the last batch is short."""
+    """Small layers and the ways of making data binary; the last batch is short."""
     draw = np.random.default_rng(7)
     X = np.eye(9)[draw.integers(0, 9, 47)] if visible == "softmax" else draw.random((47, 9))
-    options = {"n_components": 6, "visible": visible, "k": k, "persistent": persistent, "binarize": binarize, "n_iter": 2}
-    options |= {"batch_size": 10, "n_chains": 13 if persistent else None, "random_state": 1, "n_jobs": 1}
-    calls = []
-    fused = CPU.cd_steps
-    monkeypatch.setattr(CPU, "cd_steps", lambda *a: calls.append(fused(*a)) or calls[-1])
-    one = RBM(**options).fit(X)
-    assert calls == [True, True]
-    monkeypatch.setattr(CPU, "cd_steps", lambda *a: False)
-    two = RBM(**options).fit(X)
-    for name in ("components_", "intercept_hidden_", "intercept_visible_"):
-        assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
+    options = {"n_components": 6, "visible": visible, "k": k, "persistent": persistent, "binarize": binarize}
+    check_fused(monkeypatch, X, (1,), batch_size=10, n_chains=13 if persistent else None, **options)
+
+
+def test_threads():
+    """Threads are taken for the work of a minibatch, no more than there are, nor than the hidden layer has words."""
+    threads = get_backend(8).threads
+    assert threads(6, 4, 10, 1) == threads(64, 64, 2000, 1) == 1
+    assert threads(784, 65, 2000, 1) == 2
+    assert threads(784, 500, 1000, 1) == 8
+    assert 1 <= threads(784, 500, 10, 1) <= threads(784, 500, 20, 1) <= threads(784, 500, 40, 1)
+    assert threads(64, 256, 10, 1) < threads(64, 256, 10, 100)
+    assert get_backend(1).threads(784, 500, 1000, 1) == 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-30])
+def test_no_rate(rate, monkeypatch, split_everything):
+    """Without a learning rate nothing moves but by momentum, and a rate that vanishes is none."""
+    options = {"visible": "bernoulli", "n_components": 70, "learning_rate": rate, "batch_size": 64, "n_iter": 0}
+    before = RBM(random_state=1, **options).fit(zeros_and_ones())
+    after = RBM(random_state=1, **(options | {"n_iter": 2})).fit(zeros_and_ones())
+    assert np.allclose(after.components_, before.components_, rtol=0, atol=1e-20)
+    check_fused(monkeypatch, zeros_and_ones(), (1, 3), **{k: v for k, v in options.items() if k != "n_iter"})
 
 
 @pytest.mark.parametrize("persistent", [False, True])
