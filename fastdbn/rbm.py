@@ -332,8 +332,8 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- use
 
-    def _blocks(self, X, threshold=None):
-        """(backend, slice of rows, their visible states) for X in blocks, the buffers used again for each."""
+    def _blocks(self, X, threshold=None, write=False):
+        """(backend, slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set."""
         backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
@@ -341,7 +341,12 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with backend.single_threaded():
             for start in range(0, n, size):
                 stop = min(start + size, n)
-                yield backend, slice(start, stop), backend.rows(source, start, stop, key, room)
+                if write:
+                    v = backend.part(room, 0, stop - start)
+                    backend.take(source, backend.array(np.arange(start, stop, dtype=np.uint32)), key, v)
+                else:
+                    v = backend.rows(source, start, stop, key, room)
+                yield backend, slice(start, stop), v
 
     def _params(self, backend, rows=1):
         """Parameters in the backend's precision, to be read for so many rows; for few the weights are transposed in place."""
@@ -459,7 +464,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = checked(self, X, reset=False)
         out = np.empty(X.shape, self.dtype)
         seed, number = self._next_noise(random_state)
-        for backend, rows, v in self._blocks(X, self._threshold()):
+        for backend, rows, v in self._blocks(X, self._threshold(), write=True):
             who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
             self._chain(backend, v, who, n_steps, seed, number)
             backend.fetch(v, out[rows])
