@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, Source, get_backend
+from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
 from fastdbn.optim import step_hyper
 from fastdbn.units import get_unit
 
@@ -98,20 +98,11 @@ def test_mask(benchmark, setup):
 
 
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
-def test_step(benchmark, setup, rule):
-    s, W = setup, setup["params"].W.copy()
-    state = (np.zeros_like(W), np.zeros_like(W))
-    benchmark(s["backend"].step, rule, W, np.zeros_like(W), state, step_hyper("float32", rule, 0.01, 1e-4, 1))
-
-
-def test_backward(benchmark, setup):
-    s, p = setup, setup["params"]
-    out = s["backend"].zeros(B, NV)
-    benchmark(s["backend"].backward, BERNOULLI, s["v"], s["h"], p.W, out)
-    report(benchmark, product_seconds(s["h"], p.W.T))
-
-
-def test_gradient(benchmark, setup):
-    s = setup
-    benchmark(s["backend"].gradient, s["v"], s["h"], s["backend"].zeros(NV, NH), s["backend"].zeros(NH))
-    report(benchmark, product_seconds(s["v"].T, s["h"]))
+def test_descend(benchmark, setup, rule):
+    s, p, zeros = setup, setup["params"], setup["backend"].zeros
+    weights = Weights(p.W.copy(), zeros(NH), zeros(NV, NH), zeros(NH), zeros(NV, NH), zeros(NH))
+    if rule == "sgd":
+        weights = weights._replace(second_W=None, second_bias=None)
+    x, mean, hyper = np.random.default_rng(1).random((B, NV), np.float32), zeros(B, NV), step_hyper("float32", rule, 0.0, 0.0, 1)
+    benchmark(s["backend"].descend, rule, hyper, x, s["h"], weights, BERNOULLI, x, mean)
+    report(benchmark, product_seconds(s["h"], p.W.T) + product_seconds(x.T, s["h"]))

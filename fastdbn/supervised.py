@@ -12,7 +12,7 @@ from fastdbn import checks, data, rng
 from fastdbn.backends import get_backend
 from fastdbn.data import BLOCK
 from fastdbn.dbn import DBN
-from fastdbn.network import Network, Plan, glorot
+from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
 from fastdbn.rbm import checked, named
 from fastdbn.report import progress
@@ -280,7 +280,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         backend = get_backend(self.n_jobs, self.dtype)
         source = backend.load(data.source(X, self.scaling_, self._threshold()))
         W, c = ([backend.constant(x) for x in xs] for xs in (self.coefs_, self.intercepts_))
-        units, visible = self._units(len(W) - 1), get_unit(self.visible_)
+        units, visible = [*self._units(len(W) - 1), get_unit(OUTPUT)], get_unit(self.visible_)
         sizes = [len(x) for x in self.intercepts_]
         out = np.empty((X.shape[0], sizes[depth - 1]), self.dtype)
         with backend.single_threaded():
@@ -290,10 +290,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
                 for i in range(depth):
                     below, a = a, backend.zeros(len(rows), sizes[i])
-                    if i < len(units):
-                        backend.conditional(units[i], below, W[i], c[i], a)
-                    else:
-                        backend.linear(below, W[i], c[i], a)
+                    backend.conditional(units[i], below, W[i], c[i], a)
                 backend.fetch(a, out[start : start + BLOCK])
         return out
 

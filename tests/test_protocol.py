@@ -48,8 +48,6 @@ class SealedCPU:
             for x in (*arguments, *options.values()):
                 plain = isinstance(x, np.ndarray)
                 assert not plain or name in {"array", "constant", "states", *HOST}, f"{name} was given a host array"
-            if name == "step":
-                arguments = (*arguments[:3], tuple(map(unseal, arguments[3])), arguments[4])
             result = operation(*map(unseal, arguments), **{key: unseal(x) for key, x in options.items()})
             return Sealed(result) if isinstance(result, np.ndarray) and name not in HOST else result
 

@@ -6,7 +6,6 @@ from scipy import sparse
 from fastdbn import rng
 from fastdbn.backends import blas, cpu_kernels, cpu_network, cpu_steps, cpu_update, pool
 from fastdbn.backends.cpu_kernels import COLUMNS, ROWS_TAKEN, Dense, Preparation, Sparse
-from fastdbn.backends.cpu_network import ELEMENTS
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
 """Host types that `take` reads as they are; others are converted once."""
@@ -107,10 +106,6 @@ class CPU:
         kernel = cpu_kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key)
 
-    def linear(self, x, W, bias, out):
-        self.field(x, W, out)
-        np.add(out, bias, out=out)
-
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
 
@@ -153,20 +148,14 @@ class CPU:
         kernel = {"softmax": cpu_network.softmax_loss, "squared": cpu_network.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
-    def backward(self, unit, mean, delta, W, out, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
-        blocks = cpu_kernels.count_blocks(*out.shape, unit.group != 1)
-        group, work = unit.group_size(out.shape[1]), 2 * out.size * delta.shape[1]
-        self._run(
-            cpu_network.backward(unit), blocks, work, self._blas, group, mean, delta, W, self.dtype.type(rate), rows, key, out
-        )
-
-    def gradient(self, x, delta, W, bias):
-        blocks = cpu_kernels.count_blocks(1, W.shape[0], False)
-        self._run(cpu_network.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
-
-    def step(self, rule, p, g, state, hyper):
-        p, g, m, v = (a.reshape(-1) for a in (p, g, *state))
-        self._run(cpu_network.step(rule), -(-p.size // ELEMENTS), 2 * _PASS * p.size, p, g, m, v, hyper)
+    def descend(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
+        n_in = len(weights.W)
+        group = 1 if unit is None else unit.group_size(n_in)
+        blocks = cpu_kernels.count_blocks(1, n_in, unit is not None and unit.group != 1)
+        work = 2 * weights.W.size * (len(x) * (1 if unit is None else 2) + 2 * _PASS)
+        bias_hyper, rate = hyper._replace(weight_decay=self.dtype.type(0)), self.dtype.type(rate)
+        kernel = cpu_network.descend(rule, unit)
+        self._run(kernel, blocks, work, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key)
 
     def limit_columns(self, W, longest, room):
         cpu_network.limit_columns(W, self.dtype.type(longest), room)
