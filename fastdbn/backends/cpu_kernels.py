@@ -12,7 +12,7 @@ import numpy as np
 
 from fastdbn import rng
 from fastdbn.backends import cpu_binary
-from fastdbn.backends.blas import gemm
+from fastdbn.backends.cpu_product import multiply
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
 ROWS, COLUMNS = 512, 256
@@ -61,12 +61,10 @@ def field_block(blas, way, t, x, W, transpose, out, whole):
     elif way == cpu_binary.TABLES:
         j0, j1 = cpu_binary.edges(j0, j1, n)
         cpu_binary.tables(x, W, transpose, out, r0, r1, j0, j1)
+    elif transpose:
+        multiply(False, True, x[r0:r1], W[j0:j1], False, out[r0:r1, j0:j1])
     else:
-        one, zero = x.dtype.type(1), x.dtype.type(0)
-        if transpose:
-            gemm(blas, False, True, one, x[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
-        else:
-            gemm(blas, False, False, one, x[r0:r1], W[:, j0:j1], zero, out[r0:r1, j0:j1])
+        multiply(False, False, x[r0:r1], W[:, j0:j1], False, out[r0:r1, j0:j1])
     return r0, r1, j0, j1
 
 
