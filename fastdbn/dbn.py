@@ -277,9 +277,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
             unit, params = get_unit(rbm.visible_), rbm._params(backend)
             v, v_mean = backend.states(unit, n, len(params.b)), backend.zeros(n, len(params.b))
             key = rng.key(seed, number, rng.stream(rng.VISIBLE, rbm.layer_, 1))
-            with backend.single_threaded():
-                h = backend.states(get_unit(rbm.hidden_), *states.shape, states)
-                backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
+            h = backend.states(get_unit(rbm.hidden_), *states.shape, states)
+            backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
             states, means = backend.to_host(v), backend.to_host(v_mean)
         return first.scaling_.invert(means if mean else states)
 

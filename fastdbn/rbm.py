@@ -331,18 +331,22 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- use
 
-    def _blocks(self, X, threshold=None):
-        """(backend, slice of rows, their visible states) for X in blocks, the buffers used again for each."""
+    def _blocks(self, X, threshold=None, written=False):
+        """(backend, slice of rows, their visible states) for X in blocks, the buffers used again for each.
+
+        The states may be X itself, unless they are to be written.
+        """
         backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
-        n = X.shape[0]
-        room = backend.states(unit, min(BLOCK, n), X.shape[1])
-        with backend.single_threaded():
-            for start in range(0, n, BLOCK):
-                rows = np.arange(start, min(start + BLOCK, n), dtype=np.uint32)
-                v = backend.part(room, 0, len(rows))
+        n, room = X.shape[0], None
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            v = None if written else backend.window(source, start, stop)
+            if v is None:
+                room = backend.states(unit, min(BLOCK, n), X.shape[1]) if room is None else room
+                v, rows = backend.part(room, 0, stop - start), np.arange(start, stop, dtype=np.uint32)
                 backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), v)
-                yield backend, slice(start, start + len(rows)), v
+            yield backend, slice(start, stop), v
 
     def _params(self, backend):
         """Parameters in the backend's precision; the weights transposed in place, not copied."""
@@ -372,16 +376,17 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         out = np.empty((X.shape[0], self.components_.shape[0]), self.dtype)
         hidden = get_unit(self.hidden_)
         key = rng.key(self.seed_, 0, rng.stream(rng.DATA, self.layer_, 1))
+        params, mean = None, None
         for backend, rows, v in self._blocks(X, threshold):
-            params, mean = self._params(backend), backend.zeros(len(v), out.shape[1])
+            params, to = params or self._params(backend), out[rows]
+            made = backend.onto(to)
             if draw:
+                mean = backend.zeros(len(v), out.shape[1]) if mean is None else backend.part(mean, 0, len(v))
                 who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
-                h = backend.states(hidden, len(v), out.shape[1])
-                backend.conditional(hidden, v, params.W, params.c, mean, h, who, key)
-                backend.fetch(h, out[rows])
+                backend.conditional(hidden, v, params.W, params.c, mean, made, who, key)
             else:
-                backend.conditional(hidden, v, params.W, params.c, mean)
-                backend.fetch(mean, out[rows])
+                backend.conditional(hidden, v, params.W, params.c, made)
+            backend.fetch(made, to)
         return out
 
     def free_energy(self, X):
@@ -428,12 +433,11 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         out = np.empty((len(H), self.n_features_in_), self.dtype)
         backend = get_backend(self.n_jobs, self.dtype)
         params = self._params(backend)
-        with backend.single_threaded():
-            for start in range(0, len(H), BLOCK):
-                h = backend.constant(H[start : start + BLOCK])
-                mean = backend.zeros(len(h), out.shape[1])
-                backend.conditional(get_unit(self.visible_), h, params.W, params.b, mean, transpose=True)
-                backend.fetch(mean, out[start : start + BLOCK])
+        for start in range(0, len(H), BLOCK):
+            h, to = backend.constant(H[start : start + BLOCK]), out[start : start + BLOCK]
+            mean = backend.onto(to)
+            backend.conditional(get_unit(self.visible_), h, params.W, params.b, mean, transpose=True)
+            backend.fetch(mean, to)
         return self.scaling_.invert(out)
 
     def gibbs(self, X, n_steps=1, random_state=None):
@@ -456,7 +460,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = checked(self, X, reset=False)
         out = np.empty(X.shape, self.dtype)
         seed, number = self._next_noise(random_state)
-        for backend, rows, v in self._blocks(X, self._threshold()):
+        for backend, rows, v in self._blocks(X, self._threshold(), written=True):
             who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
             self._chain(backend, v, who, n_steps, seed, number)
             backend.fetch(v, out[rows])
@@ -514,9 +518,8 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         v, mean = backend.states(visible, n, len(params.b)), backend.zeros(n, len(params.b))
         who = backend.array(np.arange(n, dtype=np.uint32))
         key = rng.key(seed, number, rng.stream(rng.INIT, 0, 2))
-        with backend.single_threaded():
-            backend.activate(visible, params.b, mean, v, who, key)
-            mean = self._chain(backend, v, who, n_steps, seed, number)
+        backend.activate(visible, params.b, mean, v, who, key)
+        mean = self._chain(backend, v, who, n_steps, seed, number)
         return backend.to_host(v), backend.to_host(mean)
 
     def save(self, path):

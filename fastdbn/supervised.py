@@ -223,38 +223,37 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         visible = get_unit(self.visible_)
         best, stale, kept = -np.inf, 0, None
         first, last = self.n_iter_, self.n_iter_ + (self.max_iter if epochs is None else epochs)
-        with backend.single_threaded():
-            net = Network(backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step)
-            for epoch in range(first, last):
-                order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
-                loss = net.train_epoch(source, order, target, weights, epoch)
-                if not (np.isfinite(loss) and net.finite()):
-                    raise DivergenceError(
-                        f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller learning_rate_init "
-                        f"(it is {self.learning_rate_init!r}) or scale the data"
-                    )
-                self.coefs_, self.intercepts_ = net.host()
-                self.n_iter_, self._step = epoch + 1, net.step
-                metrics = {"loss": loss}
-                if stopping:
-                    metrics["validation_score"] = self._score(held_X, held_y)
-                for name, value in metrics.items():
-                    self.history_.setdefault(name, []).append(value)
-                if self.verbose:
-                    line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
-                    progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
-                if self.callback is not None:
-                    try:
-                        self.callback(estimator=self, layer="fine-tuning", epoch=epoch + 1, metrics=metrics)
-                    except StopIteration:
-                        break
-                if stopping:
-                    score = metrics["validation_score"]
-                    stale = 0 if score > best + self.tol else stale + 1
-                    if score > best:
-                        best, kept = score, (self.coefs_, self.intercepts_)
-                    if stale >= self.n_iter_no_change:
-                        break
+        net = Network(backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step)
+        for epoch in range(first, last):
+            order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
+            loss = net.train_epoch(source, order, target, weights, epoch)
+            if not (np.isfinite(loss) and net.finite()):
+                raise DivergenceError(
+                    f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller learning_rate_init "
+                    f"(it is {self.learning_rate_init!r}) or scale the data"
+                )
+            self.coefs_, self.intercepts_ = net.host()
+            self.n_iter_, self._step = epoch + 1, net.step
+            metrics = {"loss": loss}
+            if stopping:
+                metrics["validation_score"] = self._score(held_X, held_y)
+            for name, value in metrics.items():
+                self.history_.setdefault(name, []).append(value)
+            if self.verbose:
+                line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
+                progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
+            if self.callback is not None:
+                try:
+                    self.callback(estimator=self, layer="fine-tuning", epoch=epoch + 1, metrics=metrics)
+                except StopIteration:
+                    break
+            if stopping:
+                score = metrics["validation_score"]
+                stale = 0 if score > best + self.tol else stale + 1
+                if score > best:
+                    best, kept = score, (self.coefs_, self.intercepts_)
+                if stale >= self.n_iter_no_change:
+                    break
         if stopping and kept is not None:
             self.coefs_, self.intercepts_ = kept
 
@@ -277,21 +276,26 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _forward(self, X, n_layers=None):
         """Means of hidden layer number n_layers (from 1), or the linear outputs; in blocks of rows."""
         depth = len(self.coefs_) if n_layers is None else n_layers
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend, n = get_backend(self.n_jobs, self.dtype), X.shape[0]
         source = backend.load(data.source(X, self.scaling_, self._threshold()))
-        W, c = ([backend.constant(x) for x in xs] for xs in (self.coefs_, self.intercepts_))
-        units, visible = [*self._units(len(W) - 1), get_unit(OUTPUT)], get_unit(self.visible_)
-        sizes = [len(x) for x in self.intercepts_]
-        out = np.empty((X.shape[0], sizes[depth - 1]), self.dtype)
-        with backend.single_threaded():
-            for start in range(0, X.shape[0], BLOCK):
-                rows = np.arange(start, min(start + BLOCK, X.shape[0]), dtype=np.uint32)
-                a = backend.states(visible, len(rows), X.shape[1])
-                backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
-                for i in range(depth):
-                    below, a = a, backend.zeros(len(rows), sizes[i])
-                    backend.conditional(units[i], below, W[i], c[i], a)
-                backend.fetch(a, out[start : start + BLOCK])
+        units = [*self._units(len(self.coefs_) - 1), get_unit(OUTPUT)][:depth]
+        W, c = ([backend.constant(x) for x in xs[:depth]] for xs in (self.coefs_, self.intercepts_))
+        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[: depth - 1]]
+        inputs, out = None, np.empty((n, len(self.intercepts_[depth - 1])), self.dtype)
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            a, to = backend.window(source, start, stop), out[start:stop]
+            if a is None:
+                rows = backend.array(np.arange(start, stop, dtype=np.uint32))
+                if inputs is None:
+                    inputs = backend.states(get_unit(self.visible_), min(BLOCK, n), X.shape[1])
+                a = backend.part(inputs, 0, stop - start)
+                backend.take(source, rows, rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
+            made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
+            for unit, w, bias, mean in zip(units, W, c, made, strict=True):
+                backend.conditional(unit, a, w, bias, mean)
+                a = mean
+            backend.fetch(a, to)
         return out
 
     def transform(self, X, layer=-1):

@@ -47,7 +47,7 @@ class SealedCPU:
         def call(*arguments, **options):
             for x in (*arguments, *options.values()):
                 plain = isinstance(x, np.ndarray)
-                assert not plain or name in {"array", "constant", "states", *HOST}, f"{name} was given a host array"
+                assert not plain or name in {"array", "constant", "states", "onto", *HOST}, f"{name} was given a host array"
             result = operation(*map(unseal, arguments), **{key: unseal(x) for key, x in options.items()})
             return Sealed(result) if isinstance(result, np.ndarray) and name not in HOST else result
 

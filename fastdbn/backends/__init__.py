@@ -128,11 +128,17 @@ class Backend(Protocol):
     def fetch(self, x: Any, out: np.ndarray) -> None:
         """Copy a buffer's values into a host array."""
 
+    def onto(self, out: np.ndarray) -> Any:
+        """A buffer of the shape of a host array, to be given to `fetch` with that array; it may be the array's own memory."""
+
     def part(self, x: Any, start: int, stop: int) -> Any:
         """Rows start to stop (or to the end) of a buffer, sharing its memory."""
 
     def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
         """out = the given rows of the data, binarised as the source says."""
+
+    def window(self, data: Any, start: int, stop: int) -> Any:
+        """Rows start to stop of the data as they lie, to be read alone, or None where `take` must prepare them."""
 
     def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
         """out = x W, or x W' where transposed."""

@@ -79,7 +79,11 @@ class CPU:
         return np.array(x)
 
     def fetch(self, x, out):
-        out[...] = x
+        if x is not out:
+            out[...] = x
+
+    def onto(self, out):
+        return out if out.dtype == self.dtype and out.flags.c_contiguous else np.zeros(out.shape, self.dtype)
 
     def part(self, x, start, stop):
         return x[start:stop]
@@ -87,6 +91,13 @@ class CPU:
     def take(self, data, rows, key, out):
         kernel = cpu_kernels.take_sparse if isinstance(data, Sparse) else cpu_kernels.take_dense
         self._run(kernel, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
+
+    def window(self, data, start, stop):
+        if isinstance(data, Sparse) or len(data.preparation.scale) or data.preparation.mode:
+            return None
+        X = data.X
+        # of read-only arrays kernels would be compiled anew
+        return X[start:stop] if X.dtype == self.dtype and X.flags.c_contiguous and X.flags.writeable else None
 
     def field(self, x, W, out, transpose=False):
         W, transpose = _layout(W, transpose)

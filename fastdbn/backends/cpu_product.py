@@ -19,6 +19,8 @@ BYTES, TALL, VECTORS = (64, 8, 2) if llvm.get_host_cpu_features().get("avx512f")
 """Bytes of a vector, rows of a tile and vectors of its rows: what fits the registers beside a row of the panel and a factor."""
 DEPTH, ROWS = 256, 128
 """Terms of a sum, and rows of op(a), that are copied at a time."""
+STREAM = 1024
+"""Columns that are summed up at a time for a single row."""
 LINE = 64
 """Bytes of a line of the cache."""
 _LEFT, _PANEL, _SUMS = ROWS * DEPTH, VECTORS * BYTES // 4 * DEPTH, TALL * VECTORS * BYTES // 4
@@ -243,11 +245,41 @@ def _store_edge(sums, width, add, c, at, across, rows, columns):
 
 
 @inlinable
+def _add_rows(n, inner, a, step_a, b, stride_b, add, c, room):
+    """One row, c = a b: rows of b are read as they lie, many columns at a time, and summed up in the order of the tiles."""
+    for j0 in range(0, n, len(room)):
+        j1 = min(j0 + len(room), n)
+        for k0 in range(0, max(inner, 1), DEPTH):
+            k1 = min(k0 + DEPTH, inner)
+            s, o = room[: j1 - j0], c[j0:j1]
+            for j in range(len(s)):
+                s[j] = 0
+            whole = k0 + (k1 - k0) // 4 * 4
+            for k in range(k0, whole, 4):
+                at, x = k * stride_b, k * step_a
+                p, q = b[at + j0 : at + j1], b[at + stride_b + j0 : at + stride_b + j1]
+                at += 2 * stride_b
+                u, v = b[at + j0 : at + j1], b[at + stride_b + j0 : at + stride_b + j1]
+                f, g, h, i = a[x], a[x + step_a], a[x + 2 * step_a], a[x + 3 * step_a]
+                for j in range(len(s)):
+                    s[j] = (((s[j] + f * p[j]) + g * q[j]) + h * u[j]) + i * v[j]
+            for k in range(whole, k1):
+                p, f = b[k * stride_b + j0 : k * stride_b + j1], a[k * step_a]
+                for j in range(len(s)):
+                    s[j] += f * p[j]
+            for j in range(len(s)):
+                o[j] = o[j] + s[j] if add or k0 > 0 else s[j]
+
+
+@inlinable
 def _multiply(ta, tb, m, n, inner, a, stride_a, b, stride_b, add, c, stride_c, more, x, y, stride_more):
     """The product on flat arrays, so that it is compiled once whatever the views' layouts; with `more` x and y are fetched."""
     lanes = lanes_of(c)
     left, panel = carray(stack_like(c, _LEFT), _LEFT), carray(stack_like(c, _PANEL), _PANEL)
     sums = carray(stack_like(c, _SUMS), _SUMS)
+    if m == 1 and not tb:
+        _add_rows(n, inner, a, stride_a if ta else 1, b, stride_b, add, c, panel[:STREAM])
+        return
     for r0 in range(0, m, ROWS):
         r1 = min(r0 + ROWS, m)
         for k0 in range(0, max(inner, 1), DEPTH):
