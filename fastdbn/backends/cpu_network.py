@@ -22,20 +22,15 @@ TALLEST, CHUNK = 128, 256
 
 @inlinable
 def mask_block(x, rate, rows, key, out, r0, r1, j0, j1):
-    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate)."""
-    zero, one = x.dtype.type(0), x.dtype.type(1)
-    kept = one / (one - rate)
+    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate); j0 is a multiple of 4."""
+    zero, kept = x.dtype.type(0), x.dtype.type(1) / (x.dtype.type(1) - rate)
+    noise = carray(stack_like(x, CHUNK), CHUNK)  # apart from out, so that the compiler vectorises both loops
     for i in range(r0, r1):
-        a, o = x[i, j0:j1], out[i, j0:j1]
-        whole = len(o) // 4
-        for c in range(whole):
-            words = rng.philox(np.uint32(j0 // 4 + c), rows[i], key.step, key.stream, key.k0, key.k1)
-            o[4 * c] = zero if rng.uniform_32(words[0]) < rate else a[4 * c] * kept
-            o[4 * c + 1] = zero if rng.uniform_32(words[1]) < rate else a[4 * c + 1] * kept
-            o[4 * c + 2] = zero if rng.uniform_32(words[2]) < rate else a[4 * c + 2] * kept
-            o[4 * c + 3] = zero if rng.uniform_32(words[3]) < rate else a[4 * c + 3] * kept
-        for j in range(4 * whole, len(o)):
-            o[j] = zero if rng.uniform_32(rng.philox_word(j0 + j, rows[i], key)) < rate else a[j] * kept
+        for j in range(j0, j1, CHUNK):
+            a, o = x[i, j : min(j + CHUNK, j1)], out[i, j : min(j + CHUNK, j1)]
+            rng.uniforms_32(noise[: len(o)], j, rows[i], key)
+            for e in range(len(o)):
+                o[e] = zero if noise[e] < rate else a[e] * kept
 
 
 @kernel
