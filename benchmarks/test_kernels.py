@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.works import DECAY, MOMENTUM, WORKS, data
 from fastdbn import cd, rng
-from fastdbn.backends import Hyper, Params, Side, Source, get_backend
-from fastdbn.optim import RULES, step_hyper
+from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
+from fastdbn.optim import RULES, STATES, step_hyper
 from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
@@ -214,12 +214,6 @@ def test_mask(benchmark, bench):
     report(benchmark)
 
 
-def test_linear(benchmark, bench):
-    W = bench.real(NH, CLASSES)
-    timed(benchmark, bench.backend.linear, bench.real(B, NH), W, bench.zeros(CLASSES), bench.zeros(B, CLASSES))
-    report(benchmark, (B, NH, CLASSES))
-
-
 @pytest.mark.parametrize("kind", ["softmax", "squared"])
 def test_loss(benchmark, bench, kind):
     b, numbers = bench.backend, np.arange(B) % CLASSES
@@ -230,31 +224,26 @@ def test_loss(benchmark, bench, kind):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
-def test_backward(benchmark, bench, rate):
-    masked = (rate, bench.rows, bench.key) if rate else ()
-    means, delta, out = bench.real(B, NV), bench.real(B, NH), bench.zeros(B, NV)
-    timed(benchmark, bench.backend.backward, BERNOULLI, means, delta, bench.params.W, out, *masked)
-    report(benchmark, (B, NH, NV))
+@pytest.mark.parametrize("rule", RULES)
+def test_descend(benchmark, bench, rule, rate):
+    zeros, second = bench.zeros, STATES[rule] == 2
+    states = zeros(NV, NH), zeros(NH), zeros(NV, NH) if second else None, zeros(NH) if second else None
+    weights, hyper = Weights(bench.params.W, zeros(NH), *states), step_hyper("float32", rule, 1e-6, 0.0, 1)
+    means, delta = bench.real(B, NV), bench.real(B, NH)
+    timed(
+        benchmark,
+        bench.backend.descend,
+        *(rule, hyper, means, delta, weights, BERNOULLI, means, zeros(B, NV), rate, bench.rows, bench.key),
+    )
+    report(benchmark, (B, NH, NV), (NV, B, NH))
 
 
 @pytest.mark.parametrize("kind", ["real", "density 0.14"])
-def test_gradient(benchmark, bench, kind):
-    timed(benchmark, bench.backend.gradient, bench.visible(kind), bench.real(B, NH), bench.zeros(NV, NH), bench.zeros(NH))
+def test_descend_to_data(benchmark, bench, kind):
+    weights = Weights(bench.params.W, bench.zeros(NH), bench.zeros(NV, NH), bench.zeros(NH), None, None)
+    hyper = step_hyper("float32", "sgd", 1e-6, 0.0, 1)
+    timed(benchmark, bench.backend.descend, "sgd", hyper, bench.visible(kind), bench.real(B, NH), weights)
     report(benchmark, (NV, B, NH))
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_step(benchmark, bench, rule):
-    state = bench.zeros(NV, NH), bench.zeros(NV, NH)
-    timed(
-        benchmark,
-        bench.backend.step,
-        rule,
-        bench.params.W,
-        bench.zeros(NV, NH),
-        state,
-        step_hyper("float32", rule, 0.01, 1e-4, 1),
-    )
 
 
 def test_limit_columns(benchmark, bench):

@@ -1,7 +1,6 @@
 """Deep Belief Networks for labels and for numbers: the classifier and the regressor."""
 
 import numpy as np
-from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array, column_or_1d
@@ -157,14 +156,22 @@ class DBNClassifier(ClassifierMixin, Supervised):
         check_is_fitted(self)
         return self.classes_[self._forward(checked(self, X, reset=False)).argmax(axis=1)]
 
+    def _outputs(self, X):
+        """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
+        z = self._forward(checked(self, X, reset=False)).astype(np.float64)
+        return z - z.max(axis=1, keepdims=True)
+
     def predict_log_proba(self, X):
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
         check_is_fitted(self)
-        return log_softmax(self._forward(checked(self, X, reset=False)).astype(np.float64), axis=1)
+        z = self._outputs(X)
+        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
     def predict_proba(self, X):
         """Probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        return np.exp(self.predict_log_proba(X))
+        check_is_fitted(self)
+        p = np.exp(self._outputs(X))
+        return p / p.sum(axis=1, keepdims=True)
 
 
 class DBNRegressor(RegressorMixin, Supervised):

@@ -12,8 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn import rng
-from fastdbn.backends import Key
-from fastdbn.optim import at_epoch, step_hyper
+from fastdbn.backends import Key, Weights
+from fastdbn.optim import STATES, at_epoch, step_hyper
+from fastdbn.units import get_unit
+
+OUTPUT = "gaussian"
+"""The unit whose means are the linear outputs."""
 
 
 class Plan(NamedTuple):
@@ -48,50 +52,53 @@ class Network:
     """
 
     def __init__(self, backend, visible, units, coefs, intercepts, plan, seed, step=0):
-        self.backend, self.units, self.plan, self.seed, self.step = backend, units, plan, seed, step
-        self.W = [backend.array(w) for w in coefs]
-        self.c = [backend.array(c) for c in intercepts]
-        sizes = [w.shape[0] for w in coefs] + [coefs[-1].shape[1]]
+        self.backend, self.plan, self.seed, self.step = backend, plan, seed, step
+        self.units = [*units, get_unit(OUTPUT)]
+        self.weights = [self._weights(w, c) for w, c in zip(coefs, intercepts, strict=True)]
+        sizes = [len(coefs[0]), *map(len, intercepts)]
         rows = plan.batch_size
         self.inputs = backend.states(visible, rows, sizes[0])
-        self.means = [backend.zeros(rows, n) for n in sizes[1:-1]]
+        self.means = [backend.zeros(rows, n) for n in sizes[1:]]
         self.masked = [backend.zeros(rows, n) if p else None for n, p in zip(sizes, plan.dropout, strict=False)]
-        self.output = backend.zeros(rows, sizes[-1])
         self.deltas = [backend.zeros(rows, n) for n in sizes[1:]]
-        self.gW = [backend.zeros(*w.shape) for w in coefs]
-        self.gc = [backend.zeros(len(c)) for c in intercepts]
-        self.state_W = [(backend.zeros(*w.shape), backend.zeros(*w.shape)) for w in coefs]
-        self.state_c = [(backend.zeros(len(c)), backend.zeros(len(c))) for c in intercepts]
+        self.room = [None if plan.max_norm is None else backend.zeros(n) for n in sizes[1:]]
+
+    def _weights(self, W, bias):
+        """A layer's buffers from host arrays, the rule's states at zero."""
+        b = self.backend
+        states = [zeros for _ in range(STATES[self.plan.solver]) for zeros in (b.zeros(*W.shape), b.zeros(len(bias)))]
+        return Weights(b.array(W), b.array(bias), *states, *[None] * (4 - len(states)))
 
     def _key(self, layer) -> Key:
         return rng.key(self.seed, self.step, rng.stream(rng.DROPOUT, layer))
 
-    def gradient(self, data, rows, target, weight, epoch):
-        """Gradients of the weighted mean of losses of some rows, into gW and gc; returns their weighted sum."""
+    def minibatch(self, data, rows, target, weight, epoch, hyper):
+        """A step on the weighted mean of losses of some rows; returns their weighted sum before it."""
         b, n, p = self.backend, len(rows), self.plan.dropout
         a = b.part(self.inputs, 0, n)
         b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
-        means, acts = [], []
-        for layer in range(len(self.W)):
+        means, inputs = [], []
+        for layer, weights in enumerate(self.weights):
             if p[layer]:
                 kept = b.part(self.masked[layer], 0, n)
                 b.mask(a, p[layer], rows, self._key(layer), kept)
                 a = kept
-            acts.append(a)
-            if layer < len(self.units):
-                a = b.part(self.means[layer], 0, n)
-                b.conditional(self.units[layer], acts[-1], self.W[layer], self.c[layer], a)
-                means.append(a)
-        output, delta = b.part(self.output, 0, n), b.part(self.deltas[-1], 0, n)
-        b.linear(acts[-1], self.W[-1], self.c[-1], output)
-        loss = b.loss(self.plan.loss, output, target, weight, 1.0 / n, delta)
-        for layer in range(len(self.W) - 1, -1, -1):
-            b.gradient(acts[layer], delta, self.gW[layer], self.gc[layer])
-            if layer:
-                below = b.part(self.deltas[layer - 1], 0, n)
-                key = self._key(layer)
-                b.backward(self.units[layer - 1], means[layer - 1], delta, self.W[layer], below, p[layer], rows, key)
-                delta = below
+            inputs.append(a)
+            a = b.part(self.means[layer], 0, n)
+            b.conditional(self.units[layer], inputs[-1], weights.W, weights.bias, a)
+            means.append(a)
+        delta = b.part(self.deltas[-1], 0, n)
+        loss = b.loss(self.plan.loss, means[-1], target, weight, 1.0 / n, delta)
+        for layer in range(len(self.weights) - 1, 0, -1):
+            below, unit = b.part(self.deltas[layer - 1], 0, n), self.units[layer - 1]
+            dropout = (p[layer], rows, self._key(layer)) if p[layer] else ()
+            b.descend(self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], unit, means[layer - 1], below, *dropout)
+            delta = below
+        b.descend(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
+        if self.plan.max_norm is not None:
+            for weights, room in zip(self.weights, self.room, strict=True):
+                b.limit_columns(weights.W, self.plan.max_norm, room)
+        self.step += 1
         return loss
 
     def train_epoch(self, data, order, target, weights, epoch):
@@ -115,24 +122,17 @@ class Network:
         target, weights, order = b.array(target[order]), b.array(weights[order]), b.array(order)
         for start in range(0, len(order), plan.batch_size):
             rows, y, weight = (b.part(x, start, start + plan.batch_size) for x in (order, target, weights))
-            total += self.gradient(data, rows, y, weight, epoch)
-            self.step += 1
-            decay = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step, momentum)
-            no_decay = decay._replace(weight_decay=decay.weight_decay * 0)
-            for layer in range(len(self.W)):
-                b.step(plan.solver, self.W[layer], self.gW[layer], self.state_W[layer], decay)
-                b.step(plan.solver, self.c[layer], self.gc[layer], self.state_c[layer], no_decay)
-                if plan.max_norm is not None:
-                    b.limit_columns(self.W[layer], plan.max_norm, self.gc[layer])
+            hyper = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step + 1, momentum)
+            total += self.minibatch(data, rows, y, weight, epoch, hyper)
         return total / len(order)
 
     def finite(self):
         """Whether all parameters are finite."""
-        return bool(np.isfinite(sum(self.backend.norm(x) for x in (*self.W, *self.c))))
+        return bool(np.isfinite(sum(self.backend.norm(x) for w in self.weights for x in (w.W, w.bias))))
 
     def host(self):
         """Host copies of weights and biases."""
-        return [self.backend.to_host(w) for w in self.W], [self.backend.to_host(c) for c in self.c]
+        return [self.backend.to_host(w.W) for w in self.weights], [self.backend.to_host(w.bias) for w in self.weights]
 
 
 def glorot(seed, layer, n_in, n_out, logistic):

@@ -43,6 +43,8 @@ def adam(p, g, m, v, hyper):
 
 
 RULES = {"sgd": sgd, "adam": adam}
+STATES = {"sgd": 1, "adam": 2}
+"""How many numbers a rule keeps for each parameter."""
 
 
 def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8):

@@ -379,7 +379,7 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         params = None
         for backend, rows, v in self._blocks(X, threshold):
             params, part = params or self._params(backend, len(out)), out[rows]
-            mean = backend.over(part)
+            mean = backend.onto(part)
             if draw:
                 who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
                 h = backend.states(hidden, *part.shape)

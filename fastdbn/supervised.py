@@ -12,7 +12,7 @@ from fastdbn import checks, data, rng
 from fastdbn.backends import get_backend
 from fastdbn.data import BLOCK
 from fastdbn.dbn import DBN
-from fastdbn.network import Network, Plan, glorot
+from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
 from fastdbn.rbm import checked, named
 from fastdbn.report import progress
@@ -277,24 +277,22 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _forward(self, X, n_layers=None):
         """Means of hidden layer number n_layers (from 1), or the linear outputs; in blocks of rows."""
         depth = len(self.coefs_) if n_layers is None else n_layers
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend, n = get_backend(self.n_jobs, self.dtype), X.shape[0]
         source = backend.load(data.source(X, self.scaling_, self._threshold()))
-        W, c = ([backend.constant(x) for x in xs] for xs in (self.coefs_, self.intercepts_))
-        units, visible = self._units(len(W) - 1), get_unit(self.visible_)
-        sizes = [len(x) for x in self.intercepts_]
-        out = np.empty((X.shape[0], sizes[depth - 1]), self.dtype)
+        units = [*self._units(len(self.coefs_) - 1), get_unit(OUTPUT)][:depth]
+        W, c = ([backend.constant(x) for x in xs[:depth]] for xs in (self.coefs_, self.intercepts_))
+        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[: depth - 1]]
+        inputs = backend.states(get_unit(self.visible_), min(BLOCK, n), X.shape[1])
+        key, out = rng.key(self.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(self.intercepts_[depth - 1])), self.dtype)
         with backend.single_threaded():
-            for start in range(0, X.shape[0], BLOCK):
-                rows = np.arange(start, min(start + BLOCK, X.shape[0]), dtype=np.uint32)
-                a = backend.states(visible, len(rows), X.shape[1])
-                backend.take(source, backend.array(rows), rng.key(self.seed_, 0, rng.stream(rng.DATA)), a)
-                for i in range(depth):
-                    below, a = a, backend.zeros(len(rows), sizes[i])
-                    if i < len(units):
-                        backend.conditional(units[i], below, W[i], c[i], a)
-                    else:
-                        backend.linear(below, W[i], c[i], a)
-                backend.fetch(a, out[start : start + BLOCK])
+            for start in range(0, n, BLOCK):
+                stop = min(start + BLOCK, n)
+                a, to = backend.rows(source, start, stop, key, inputs), out[start:stop]
+                made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
+                for unit, w, bias, mean in zip(units, W, c, made, strict=True):
+                    backend.conditional(unit, a, w, bias, mean)
+                    a = mean
+                backend.fetch(a, to)
         return out
 
     def transform(self, X, layer=-1):

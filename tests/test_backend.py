@@ -6,8 +6,8 @@ import pytest
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, Source, get_backend
-from fastdbn.optim import step_hyper
+from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
+from fastdbn.optim import STATES, step_hyper
 from fastdbn.units import get_unit, softmax
 
 SIZES = [(1, 1, 1), (3, 5, 2), (7, 33, 17), (100, 270, 530)]
@@ -150,24 +150,62 @@ def test_losses_and_rows(size, dtype):
     assert close(scaled, z * w[:, None], dtype)
 
 
+def layer(backend, rule, W, bias):
+    """Weights under a rule whose states are zero."""
+    states = [zeros for _ in range(STATES[rule]) for zeros in (backend.zeros(*W.shape), backend.zeros(len(bias)))]
+    return Weights(W.copy(), bias.copy(), *states, *[None] * (4 - len(states)))
+
+
 @both_types
 @sizes
-def test_back_propagation_operations(size, dtype, product_route):
-    """backward, gradient and linear against their formulas."""
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("inputs", ["real", "binary"])
+def test_descend(size, dtype, rule, inputs):
+    """Deltas of the layer below by the old weights, and three steps of weights and biases by each rule."""
     B, n_in, n_out = size
     backend = get_backend(1, dtype)
     x, delta, W, bias = arrays(dtype, (B, n_in), (B, n_out), (n_in, n_out), (n_out,))
-    mean = naive.sigmoid(x.astype(float)).astype(dtype)
-    out = backend.zeros(B, n_in)
-    backend.backward(BERNOULLI, mean, delta, W, out)
-    m = mean.astype(float)
-    assert close(out, (delta.astype(float) @ W.T) * m * (1 - m), dtype)
-    gW, gb, z = backend.zeros(n_in, n_out), backend.zeros(n_out), backend.zeros(B, n_out)
-    backend.gradient(x, delta, gW, gb)
-    assert close(gW, x.astype(float).T @ delta, dtype)
-    assert close(gb, delta.sum(axis=0, dtype=float), dtype)
-    backend.linear(x, W, bias, z)
-    assert close(z, x.astype(float) @ W + bias, dtype)
+    if inputs == "binary":
+        x = (x > 1).astype(dtype)
+    mean = naive.sigmoid(arrays(dtype, (B, n_in), seed=1)[0].astype(float)).astype(dtype)
+    m, below, weights = mean.astype(float), backend.zeros(B, n_in), layer(backend, rule, W, bias)
+    p = [(W.astype(float), 0.0, 0.0), (bias.astype(float), 0.0, 0.0)]
+    gradients = x.astype(float).T @ delta, delta.sum(axis=0, dtype=float)
+    for t in (1, 2, 3):
+        expected = (delta.astype(float) @ p[0][0].T) * m * (1 - m)
+        backend.descend(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, weights, BERNOULLI, mean, below)
+        assert close(below, expected, dtype)
+        for i, (g, decay) in enumerate(zip(gradients, (0.1, 0.0), strict=True)):
+            if rule == "sgd":
+                p[i] = (*naive.sgd(p[i][0], g, p[i][1], 0.01, 0.9, decay), 0.0)
+            else:
+                p[i] = naive.adam(p[i][0], g, *p[i][1:], t, 0.01, decay)
+    assert np.allclose(weights.W, p[0][0], rtol=1e-4, atol=1e-4)
+    assert np.allclose(weights.bias, p[1][0], rtol=1e-4, atol=1e-4)
+    alone = layer(backend, rule, W, bias)
+    for t in (1, 2, 3):
+        backend.descend(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, alone)
+    assert np.allclose(alone.W, p[0][0], rtol=1e-4, atol=1e-4)
+
+
+@both_types
+@sizes
+@pytest.mark.parametrize("unit", [get_unit("gaussian"), softmax()], ids=["gaussian", "softmax"])
+def test_descend_through_dropout(size, dtype, unit):
+    """What the mask of the way up dropped gets no delta; other units' slopes."""
+    B, n_in, n_out = size
+    backend, rows, key = get_backend(1, dtype), np.arange(B, dtype=np.uint32), rng.key(4, 2, rng.stream(rng.DROPOUT, 1))
+    delta, W, bias = arrays(dtype, (B, n_out), (n_in, n_out), (n_out,))
+    mean = naive.softmax(arrays(dtype, (B, n_in), seed=1)[0].astype(float)).astype(dtype)
+    below, factor = backend.zeros(B, n_in), backend.zeros(B, n_in)
+    backend.mask(np.ones((B, n_in), dtype), 0.3, rows, key, factor)
+    hyper = step_hyper(dtype, "sgd", 0.01, 0.1, 1)
+    backend.descend("sgd", hyper, mean, delta, layer(backend, "sgd", W, bias), unit, mean, below, 0.3, rows, key)
+    expected = (delta.astype(float) @ W.T.astype(float)) * factor
+    if unit.name == "softmax":
+        m = mean.astype(float)
+        expected = m * (expected - (m * expected).sum(axis=1, keepdims=True))
+    assert close(below, expected, dtype)
 
 
 @both_types
@@ -180,23 +218,6 @@ def test_mask(size, dtype):
     backend.mask(x, 0.3, rows, key, out)
     u = naive.uniforms((min(B, 4), n), rows[:4], 2, int(key.stream), (4, 0))
     assert close(out[:4], np.where(u < np.float32(0.3), 0, x[:4] / 0.7), dtype)
-
-
-@both_types
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
-def test_step(rule, dtype):
-    """Three steps of each rule."""
-    backend = get_backend(1, dtype)
-    p, g, m, v = arrays(dtype, (70, 1000), (70, 1000), (70, 1000), (70, 1000))
-    m[:], v[:] = 0, 0
-    q, qm, qv = p.astype(float), m.astype(float), v.astype(float)
-    for t in (1, 2, 3):
-        backend.step(rule, p, g, (m, v), step_hyper(dtype, rule, 0.01, 0.1, t))
-        if rule == "sgd":
-            q, qm = naive.sgd(q, g, qm, 0.01, 0.9, 0.1)
-        else:
-            q, qm, qv = naive.adam(q, g.astype(float), qm, qv, t, 0.01, 0.1)
-    assert np.allclose(p, q, rtol=1e-4, atol=1e-5)
 
 
 @both_types
@@ -226,9 +247,10 @@ def test_same_bits_at_any_thread_count(unit, dtype, split_everything):
         velocity = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
         backend.update(params, velocity, Side(x, mean, None), Side(x, states, None), 0.1, 0.1, Hyper(0.1, 0.9, 1e-3))
         below = backend.zeros(B, nv)
-        backend.backward(BERNOULLI, x, mean, W, below)
+        weights = layer(backend, "adam", W, c)
+        backend.descend("adam", step_hyper(dtype, "adam", 0.01, 0.1, 1), x, mean, weights, BERNOULLI, x, below)
         backend.mask(mean, 0.4, rows, key, states)
-        results.append(b"".join(a.tobytes() for a in (mean, states, *params, *velocity, below)))
+        results.append(b"".join(a.tobytes() for a in (mean, states, *params, *velocity, below, *weights)))
     assert results.count(results[0]) == 4
 
 

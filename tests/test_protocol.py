@@ -47,9 +47,7 @@ class SealedCPU:
         def call(*arguments, **options):
             for x in (*arguments, *options.values()):
                 plain = isinstance(x, np.ndarray)
-                assert not plain or name in {"array", "constant", "states", "over", *HOST}, f"{name} was given a host array"
-            if name == "step":
-                arguments = (*arguments[:3], tuple(map(unseal, arguments[3])), arguments[4])
+                assert not plain or name in {"array", "constant", "states", "onto", *HOST}, f"{name} was given a host array"
             result = operation(*map(unseal, arguments), **{key: unseal(x) for key, x in options.items()})
             return Sealed(result) if isinstance(result, np.ndarray) and name not in HOST else result
 

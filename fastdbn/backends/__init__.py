@@ -42,6 +42,20 @@ class Hyper(NamedTuple):
     weight_decay: float
 
 
+class Weights(NamedTuple):
+    """A layer under back-propagation: W (n_in, n_out), bias (n_out,), and what the update rule keeps for each of their numbers.
+
+    second_W and second_bias are None where the rule keeps one number alone (optim.STATES).
+    """
+
+    W: Any
+    bias: Any
+    first_W: Any
+    first_bias: Any
+    second_W: Any
+    second_bias: Any
+
+
 class Source(NamedTuple):
     """How rows of host data become visible states: x -> clip((x - shift) scale), then binarised.
 
@@ -115,7 +129,7 @@ class Backend(Protocol):
     def to_host(self, x: Any) -> np.ndarray:
         """A host array of a buffer's values."""
 
-    def over(self, out: np.ndarray) -> Any:
+    def onto(self, out: np.ndarray) -> Any:
         """A buffer of the shape of a host array that `fetch` will copy into it; it may be that array."""
 
     def fetch(self, x: Any, out: np.ndarray) -> None:
@@ -150,9 +164,6 @@ class Backend(Protocol):
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
-    def linear(self, x: Any, W: Any, bias: Any, out: Any) -> None:
-        """out = x W + bias: a linear output layer."""
-
     def scale_rows(self, x: Any, weight: Any) -> None:
         """Multiply each row of x by its weight."""
 
@@ -182,16 +193,25 @@ class Backend(Protocol):
     def loss(self, kind: str, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
         """The weighted sum of the loss of linear outputs; delta = scale times its derivative. Kinds: "softmax", "squared"."""
 
-    def backward(
-        self, unit: Unit, mean: Any, delta: Any, W: Any, out: Any, rate: float = 0.0, rows: Any = ..., key: Key = ...
+    def descend(
+        self,
+        rule: str,
+        hyper: Any,
+        x: Any,
+        delta: Any,
+        weights: Weights,
+        unit: Unit | None = None,
+        mean: Any = None,
+        below: Any = None,
+        rate: float = 0.0,
+        rows: Any = ...,
+        key: Key = ...,
     ) -> None:
-        """out = (delta W'), masked as `mask` does where rate is not 0, times the slope of the layer below at its means."""
+        """The way back through a layer of inputs x, and its step by a rule of optim.py with weight decay on W alone.
 
-    def gradient(self, x: Any, delta: Any, W: Any, bias: Any) -> None:
-        """Weight and bias gradients of one layer: W = x' delta, bias = column sums of delta."""
-
-    def step(self, rule: Any, p: Any, g: Any, state: tuple[Any, Any], hyper: Any) -> None:
-        """One update of a parameter array by a rule of optim.py."""
+        With a unit, that of the layer below: below = (delta W'), W as it was before the step, masked as `mask` does where rate
+        is not 0, times the unit's slope at its means. The step follows the gradients W: x' delta, bias: column sums of delta.
+        """
 
     def limit_columns(self, W: Any, longest: float, room: Any) -> None:
         """Scale down each column of W whose norm is above `longest` (max-norm); room has one number for each column."""

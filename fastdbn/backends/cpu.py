@@ -6,7 +6,6 @@ from scipy import sparse
 from fastdbn import rng
 from fastdbn.backends import Params, blas, cpu_binary, cpu_data, cpu_kernels, cpu_network, cpu_room, cpu_steps, cpu_update, pool
 from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
-from fastdbn.backends.cpu_network import ELEMENTS
 from fastdbn.backends.simd import WORD
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
@@ -113,7 +112,7 @@ class CPU:
     def to_host(self, x):
         return np.array(x)
 
-    def over(self, out):
+    def onto(self, out):
         return out if out.dtype == self.dtype and out.flags.c_contiguous else np.empty(out.shape, self.dtype)
 
     def fetch(self, x, out):
@@ -151,10 +150,6 @@ class CPU:
         work = 2 * mean.size * (x.shape[1] + 2 * _PASS)
         kernel = cpu_kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key)
-
-    def linear(self, x, W, bias, out):
-        self.field(x, W, out)
-        np.add(out, bias, out=out)
 
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
@@ -202,20 +197,15 @@ class CPU:
         kernel = {"softmax": cpu_network.softmax_loss, "squared": cpu_network.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
-    def backward(self, unit, mean, delta, W, out, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
-        blocks = cpu_kernels.count_blocks(*out.shape, unit.group != 1)
-        group, work = unit.group_size(out.shape[1]), 2 * out.size * delta.shape[1]
-        self._run(
-            cpu_network.backward(unit), blocks, work, self._blas, group, mean, delta, W, self.dtype.type(rate), rows, key, out
-        )
-
-    def gradient(self, x, delta, W, bias):
-        blocks = cpu_binary.count_parts(W.shape[0])
-        self._run(cpu_network.gradient, blocks, 2 * W.size * len(x), self._blas, x, delta, W, bias)
-
-    def step(self, rule, p, g, state, hyper):
-        p, g, m, v = (a.reshape(-1) for a in (p, g, *state))
-        self._run(cpu_network.step(rule), -(-p.size // ELEMENTS), 2 * _PASS * p.size, p, g, m, v, hyper)
+    def descend(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
+        n_in = len(weights.W)
+        whole = unit is not None and unit.group != 1
+        group = 1 if unit is None else unit.group_size(n_in)
+        blocks = 1 if whole else cpu_binary.count_parts(n_in)
+        work = 2 * weights.W.size * (len(x) * (1 if unit is None else 2) + 2 * _PASS)
+        bias_hyper, rate = hyper._replace(weight_decay=self.dtype.type(0)), self.dtype.type(rate)
+        kernel = cpu_network.descend(rule, unit)
+        self._run(kernel, blocks, work, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key)
 
     def limit_columns(self, W, longest, room):
         cpu_network.limit_columns(W, self.dtype.type(longest), room)

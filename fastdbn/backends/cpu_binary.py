@@ -18,10 +18,10 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.blas import gemm
+from fastdbn.backends.cpu_product import lanes_of, transpose_square
 from fastdbn.backends.jit import inlinable
 from fastdbn.backends.simd import (
     GROUPS,
-    LINE,
     PANEL,
     ROW,
     SUMS,
@@ -36,7 +36,6 @@ from fastdbn.backends.simd import (
     nonzero,
     not_binary,
     stack_like,
-    transpose_tile,
 )
 
 BLAS, GATHER, DIRECT, TABLES = 0, 1, 2, 3
@@ -231,7 +230,7 @@ def _list_ones(words, index, starts):
 @inlinable
 def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
     """panel (rows, width) = `rows` inputs from i0 on by `columns` outputs from j0 on; zero beyond the columns."""
-    tile = LINE // W.itemsize
+    tile = lanes_of(W)
     stride = W.strides[0] // W.itemsize
     if not transpose and columns == width:
         for i in range(rows):
@@ -247,7 +246,7 @@ def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
         whole = rows // tile * tile if columns == width else 0
         for i in range(0, whole, tile):
             for j in range(0, width, tile):
-                transpose_tile(W, (j0 + j) * stride + i0 + i, stride, panel, i * width + j)
+                transpose_square(W, (j0 + j) * stride + i0 + i, stride, panel, i * width + j, width)
         for i in range(whole, rows):
             for j in range(columns):
                 panel[i * width + j] = W[j0 + j, i0 + i]

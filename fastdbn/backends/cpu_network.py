@@ -1,35 +1,38 @@
-"""The CPU kernels of back-propagation: dropout masks, gradients, losses, update rules; blocks as in cpu_kernels.py."""
+"""The CPU kernels of back-propagation: dropout masks, the way back through a layer, losses; blocks as in cpu_kernels.py.
+
+The way back is one pass over the weights: a block of rows of W gives the deltas of the units below, then receives its gradient
+and its step while it is in the cache. There is no buffer for whole gradients.
+"""
 
 import functools
 
 import numpy as np
+from numba import carray
 
 from fastdbn import optim, rng, scalar
-from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_binary import edge
+from fastdbn.backends.cpu_binary import APART, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu_kernels import block, prepare_unit
+from fastdbn.backends.cpu_product import multiply, multiply_and_fetch
+from fastdbn.backends.cpu_update import Lists, list_units, worth_listing
 from fastdbn.backends.jit import inlinable, inlined, kernel
+from fastdbn.backends.simd import ROW, add_whole_rows, stack_like
 
-ELEMENTS = 65536
-"""A block of an elementwise pass."""
+_ROW_ROOM = ROW // 4
+TALLEST, CHUNK = 128, 256
+"""Rows and columns of W that are worked on at a time: with their states they stay in the second cache."""
 
 
 @inlinable
 def mask_block(x, rate, rows, key, out, r0, r1, j0, j1):
-    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate)."""
-    zero, one = x.dtype.type(0), x.dtype.type(1)
-    kept = one / (one - rate)
+    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate); j0 is a multiple of 4."""
+    zero, kept = x.dtype.type(0), x.dtype.type(1) / (x.dtype.type(1) - rate)
+    noise = carray(stack_like(x, CHUNK), CHUNK)  # apart from out, so that the compiler vectorises both loops
     for i in range(r0, r1):
-        a, o = x[i, j0:j1], out[i, j0:j1]
-        whole = len(o) // 4
-        for c in range(whole):
-            words = rng.philox(np.uint32(j0 // 4 + c), rows[i], key.step, key.stream, key.k0, key.k1)
-            o[4 * c] = zero if rng.uniform_32(words[0]) < rate else a[4 * c] * kept
-            o[4 * c + 1] = zero if rng.uniform_32(words[1]) < rate else a[4 * c + 1] * kept
-            o[4 * c + 2] = zero if rng.uniform_32(words[2]) < rate else a[4 * c + 2] * kept
-            o[4 * c + 3] = zero if rng.uniform_32(words[3]) < rate else a[4 * c + 3] * kept
-        for j in range(4 * whole, len(o)):
-            o[j] = zero if rng.uniform_32(rng.philox_word(j0 + j, rows[i], key)) < rate else a[j] * kept
+        for j in range(j0, j1, CHUNK):
+            a, o = x[i, j : min(j + CHUNK, j1)], out[i, j : min(j + CHUNK, j1)]
+            rng.uniforms_32(noise[: len(o)], j, rows[i], key)
+            for e in range(len(o)):
+                o[e] = zero if noise[e] < rate else a[e] * kept
 
 
 @kernel
@@ -39,66 +42,114 @@ def mask(first, last, x, rate, rows, key, out):
         mask_block(x, rate, rows, key, out, r0, r1, j0, j1)
 
 
-@inlinable
-def _delta_block(blas, t, delta, W, out, whole):
-    """Block t of out = delta W'; returns its edges."""
-    r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
-    one, zero = out.dtype.type(1), out.dtype.type(0)
-    gemm(blas, False, True, one, delta[r0:r1], W[j0:j1], zero, out[r0:r1, j0:j1])
-    return r0, r1, j0, j1
+@functools.cache
+def _through(unit):
+    """Plain function: out[:, i0:i1], deltas by weights, is masked where rate is not 0 and multiplied by the slope at means."""
+    if unit is not None:
+        prepare_unit(unit)
+    slope = unit and unit.slope
+
+    def units(group, mean, rate, rows, key, out, i0, i1):
+        if rate > 0:
+            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
+        for r in range(out.shape[0]):
+            o, m = out[r, i0:i1], mean[r, i0:i1]
+            for j in range(len(o)):
+                o[j] *= slope(m[j])
+
+    def groups(group, mean, rate, rows, key, out, i0, i1):
+        if rate > 0:
+            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
+        for r in range(out.shape[0]):
+            for g in range(i0, i1, group):
+                slope(mean[r, g : g + group], out[r, g : g + group], out[r, g : g + group])
+
+    return inlinable(units if unit is None or unit.group == 1 else groups)
 
 
 @functools.cache
-def backward(unit):
-    """out = (delta W'), masked where the rate is not 0, times the slope at the means; by blocks of the layer below."""
-    prepare_unit(unit)
-    slope, whole = unit.slope, unit.group != 1
-
-    def run_units(first, last, blas, group, mean, delta, W, rate, rows, key, out):
-        for t in range(first, last):
-            r0, r1, j0, j1 = _delta_block(blas, t, delta, W, out, whole)
-            if rate > 0:
-                mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
-            for i in range(r0, r1):
-                o, m = out[i, j0:j1], mean[i, j0:j1]
-                for j in range(len(o)):
-                    o[j] *= slope(m[j])
-
-    def run_groups(first, last, blas, group, mean, delta, W, rate, rows, key, out):
-        for t in range(first, last):
-            r0, r1, j0, j1 = _delta_block(blas, t, delta, W, out, whole)
-            if rate > 0:
-                mask_block(out, rate, rows, key, out, r0, r1, j0, j1)
-            for i in range(r0, r1):
-                for g in range(j0, j1, group):
-                    slope(mean[i, g : g + group], out[i, g : g + group], out[i, g : g + group])
-
-    return kernel(run_groups if whole else run_units)
-
-
-@kernel
-def gradient(first, last, blas, x, delta, W, bias):
-    one, zero = x.dtype.type(1), x.dtype.type(0)
-    for p in range(first, last):
-        i0, i1 = edge(p, W.shape[0]), edge(p + 1, W.shape[0])
-        gemm(blas, True, False, one, x[:, i0:i1], delta, zero, W[i0:i1])
-        if i1 == W.shape[0]:
-            for j in range(len(bias)):
-                bias[j] = zero
-            for r in range(delta.shape[0]):
-                for j in range(len(bias)):
-                    bias[j] += delta[r, j]
-
-
-@functools.cache
-def step(rule):
+def _move(rule):
+    """Plain function (p, g, first, second, hyper): the step of some parameters by their gradient; second is None where unused."""
     formula = inlined(optim.RULES[rule])
 
-    def run(first, last, p, g, m, v, hyper):
-        part = slice(first * ELEMENTS, min(last * ELEMENTS, len(p)))
-        p, g, m, v = p[part], g[part], m[part], v[part]
-        for i in range(len(p)):
-            p[i], m[i], v[i] = formula(p[i], g[i], m[i], v[i], hyper)
+    def one(p, g, first, second, hyper):
+        for j in range(len(p)):
+            p[j], first[j], _ = formula(p[j], g[j], first[j], g[j], hyper)
+
+    def two(p, g, first, second, hyper):
+        for j in range(len(p)):
+            p[j], first[j], second[j] = formula(p[j], g[j], first[j], second[j], hyper)
+
+    return inlinable(two if optim.STATES[rule] == 2 else one)
+
+
+@inlinable
+def _row(x, i, j0, j1):
+    """A piece of a row; None of None."""
+    if x is None:
+        return None
+    else:
+        return x[i, j0:j1]
+
+
+@inlinable
+def _list_inputs(x, n_out, wanted):
+    """Whether adding up deltas by lists is worth it, if wanted, and lists of the rows where each input is 1."""
+    listed = wanted and n_out >= ROW // x.itemsize and worth_listing(count_ones(x), x.shape[0], x.shape[1])
+    rows, n_in = (x.shape[0], x.shape[1]) if listed else (0, 0)
+    lists = Lists(np.empty((n_in, rows + APART), np.uint16), np.zeros((n_in, 2), np.int32))
+    words = np.empty((rows, count_words(n_in)), np.uint64)
+    for r in range(rows):
+        pack_row(x[r], words[r])
+    list_units(words, rows, words, 0, rows, lists, 0, words.shape[1])
+    return listed, lists
+
+
+@functools.cache
+def descend(rule, unit):
+    """The way back through the weights (rows: inputs, columns: outputs) above a layer of `unit`, or above the data if None."""
+    move, through = _move(rule), _through(unit)
+    whole = unit is not None and unit.group != 1
+
+    def run(first, last, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key):
+        W, bias = weights.W, weights.bias
+        n_in, n_out = W.shape
+        stride, wide = delta.strides[0] // delta.itemsize, ROW // W.itemsize
+        room = np.empty((min(TALLEST, n_in), min(CHUNK, n_out)), W.dtype)
+        sums = carray(stack_like(W, _ROW_ROOM), _ROW_ROOM)
+        listed, lists = _list_inputs(x, n_out, below is None)
+        for t in range(first, last):
+            t0, t1 = 0 if whole else edge(t, n_in), n_in if whole else edge(t + 1, n_in)
+            if listed:
+                for i in range(t0, t1):
+                    at = i * lists.index.shape[1]
+                    for j0 in range(0, n_out, wide):
+                        from_, j1 = min(j0, n_out - wide), min(j0 + wide, n_out)  # the last strip begins in the one before it
+                        add_whole_rows(delta, from_, stride, lists.index, at, at + lists.count[i, 0], sums, 0, True)
+                        second = _row(weights.second_W, i, j0, j1)
+                        move(W[i, j0:j1], sums[j0 - from_ :], weights.first_W[i, j0:j1], second, hyper)
+            else:
+                for i0 in range(t0, t1, TALLEST):
+                    i1 = min(i0 + TALLEST, t1)
+                    for j0 in range(0, n_out, CHUNK):
+                        j1 = min(j0 + CHUNK, n_out)
+                        w, v = W[i0:i1, j0:j1], weights.first_W[i0:i1, j0:j1]
+                        if below is not None:
+                            multiply(False, True, delta[:, j0:j1], w, j0 > 0, below[:, i0:i1])
+                        gradient = room[: i1 - i0, : j1 - j0]
+                        multiply_and_fetch(True, False, x[:, i0:i1], delta[:, j0:j1], False, gradient, w, v)
+                        for i in range(i0, i1):
+                            # pieces of rows of whole matrices, for of those the compiler knows that they are contiguous
+                            second = _row(weights.second_W, i, j0, j1)
+                            move(W[i, j0:j1], room[i - i0], weights.first_W[i, j0:j1], second, hyper)
+                if below is not None:
+                    through(group, mean, rate, rows, key, below, t0, t1)
+            if t1 == n_in:
+                total = np.zeros(n_out, W.dtype)
+                for r in range(len(delta)):
+                    for j in range(n_out):
+                        total[j] += delta[r, j]
+                move(bias, total, weights.first_bias, weights.second_bias, bias_hyper)
 
     return kernel(run)
 
@@ -107,14 +158,18 @@ def step(rule):
 def softmax_loss(z, target, weight, scale, delta):
     """Sum of weight * -log softmax(z)[target]; delta = scale weight (softmax(z) - one-hot). target (B,) integers."""
     total = 0.0
-    for i in range(z.shape[0]):
-        scalar.softmax(z[i], delta[i])
+    for i in range(len(z)):
+        s, d = z[i], delta[i]
+        top, partition = s.max(), z.dtype.type(0)
+        for j in range(len(s)):
+            d[j] = scalar.exp(s[j] - top)
+            partition += d[j]
         # log of the mean itself would be -inf once it underflows, so: log-sum-exp
-        total += np.float64(weight[i]) * np.float64(scalar.logsumexp(z[i]) - z[i, target[i]])
+        total += np.float64(weight[i]) * np.float64(top + scalar.log(partition) - s[target[i]])
         w = scale * weight[i]
-        for j in range(z.shape[1]):
-            delta[i, j] *= w
-        delta[i, target[i]] -= w
+        for j in range(len(s)):
+            d[j] *= w / partition
+        d[target[i]] -= w
     return total
 
 

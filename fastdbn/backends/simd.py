@@ -294,35 +294,3 @@ def make_tables(typing, panel, tables):
         return context.get_dummy_value()
 
     return types.void(panel, tables), generate
-
-
-@intrinsic
-def transpose_tile(typing, W, start, stride, panel, place):
-    """panel[place + (PANEL bytes) i + j] = W[start + stride j + i] for a tile of 64 bytes by as many elements."""
-
-    def generate(context, builder, signature, args):
-        W_, start_, stride_, panel_, place_ = args
-        width = _width(W.dtype)
-        size = LINE // width
-        vector = _vector(context, W.dtype, size)
-        rows, at = [], start_
-        for _ in range(size):
-            rows.append(_load(builder, _address(context, builder, W, W_, at), vector, width))
-            at = builder.add(at, stride_)
-        d = 1
-        while d < size:
-            low = [k if not k & d else size + k - d for k in range(size)]
-            high = [k + d if not k & d else size + k for k in range(size)]
-            low, high = (ir.Constant(ir.VectorType(_I32, size), picks) for picks in (low, high))
-            for i in range(size):
-                if not i & d:
-                    a, b = rows[i], rows[i + d]
-                    rows[i], rows[i + d] = builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high)
-            d *= 2
-        at = place_
-        for row in rows:
-            _store(builder, row, _address(context, builder, panel, panel_, at), width)
-            at = builder.add(at, ir.Constant(_I64, PANEL // width))
-        return context.get_dummy_value()
-
-    return types.void(W, types.intp, types.intp, panel, types.intp), generate
