@@ -18,8 +18,8 @@ CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 ROWS_PER_CALL = 3200
 """Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
-WATCHED = 256
-"""Rows whose reconstruction error is measured after each epoch."""
+WATCHED, WATCHED_NUMBERS = 256, 1 << 20
+"""Rows whose reconstruction error is measured after each epoch: fewer where they are so wide that they hold more numbers."""
 
 
 class DivergenceError(ArithmeticError):
@@ -105,7 +105,8 @@ class _Watch:
     """The mean squared error of reconstructing some rows, evenly spread, through the hidden means."""
 
     def __init__(self, backend, layer, nv, nh):
-        rows = np.unique(np.linspace(0, layer.n_rows - 1, min(WATCHED, layer.n_rows)).astype(np.uint32))
+        few = min(WATCHED, layer.n_rows, max(1, WATCHED_NUMBERS // nv))
+        rows = np.unique(np.linspace(0, layer.n_rows - 1, few).astype(np.uint32))
         self.backend, self.layer, self.rows = backend, layer, backend.array(rows)
         self.v = backend.states(layer.visible, len(rows), nv)
         self.h, self.mean = backend.zeros(len(rows), nh), backend.zeros(len(rows), nv)

@@ -155,6 +155,25 @@ def test_automatic_unit(low, high, scale, unit):
     assert small(scale=scale).fit(X).visible_ == unit
 
 
+def test_use_leaves_the_data_as_they_are():
+    """Data that are read in place are never written: not by chains that begin in them, nor by scores and transforms."""
+    X = np.random.default_rng(0).random((30, 12), dtype=np.float32)
+    rbm, before = small().fit(X), X.copy()
+    for use in (rbm.gibbs, rbm.transform, rbm.free_energy, rbm.reconstruct):
+        use(X)
+        assert np.array_equal(X, before)
+    for use in (rbm.gibbs, rbm.transform):
+        X.flags.writeable = False
+        use(X)
+        X.flags.writeable = True
+
+
+def test_verbose_says_how_many_threads_train(capsys):
+    """Layers too small for more than one thread say so."""
+    small(verbose=1, n_jobs=2).fit(binary())
+    assert "threads 1 of 2: on minibatches this small more would lose" in capsys.readouterr().err
+
+
 def test_verbose_says_what_was_chosen(capsys):
     """A choice made for the user must be told, and progress belongs to stderr."""
     small(verbose=1).fit(binary() * 9)

@@ -1,0 +1,93 @@
+"""The constants of the cost rule (fastdbn/backends/cpu_binary.py, cpu_update.py), measured: `python -m benchmarks.costs`.
+
+Each way to a product of 784 binary units with weights to 500, and of 500 back to 784, is timed alone on one thread at several
+numbers of rows; lines through those times give picoseconds for what grows with the rows and for what does not. Prints them beside
+the constants in use; only their ratios matter for the choice.
+"""
+
+import statistics
+import timeit
+
+import numpy as np
+from numba import njit
+from threadpoolctl import threadpool_limits
+
+from benchmarks.machine import describe, in_words
+from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_update, get_backend
+from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, make_states, pack_row, prepare, product
+
+NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
+
+
+@njit(nogil=True)
+def ready(way, x):
+    """States, prepared for a way."""
+    states = make_states(x, x.shape[0])
+    for r in range(x.shape[0]):
+        pack_row(x[r], states.words[r])
+    prepare(way, states, x.shape[1], 0, x.shape[0])
+    return states
+
+
+@njit(nogil=True)
+def multiply(way, addresses, states, W, transpose, out):
+    product(way, addresses, states, states.floats.shape[1], W, transpose, out, 0, out.shape[0], 0, out.shape[1])
+
+
+def microseconds(function):
+    """Median time of a call, after one to compile."""
+    function()
+    return statistics.median(timeit.repeat(function, number=3, repeat=9)) / 3 * 1e6
+
+
+def line(way, inputs, outputs, transpose):
+    """(picoseconds for each pair of a row and a weight, for each weight) of a way, by least squares over ROWS."""
+    draw, addresses = np.random.default_rng(0), blas.addresses(np.float32)
+    W = draw.random((outputs, inputs) if transpose else (inputs, outputs), dtype=np.float32)
+    times = []
+    for rows in ROWS:
+        states = ready(way, (draw.random((rows, inputs)) < DENSITY).astype(np.float32))
+        out = np.empty((rows, outputs), np.float32)
+        times.append(microseconds(lambda s=states, o=out: multiply(way, addresses, s, W, transpose, o)))
+    slope, start = np.polyfit(ROWS, times, 1)
+    return slope * 1e6 / W.size, start * 1e6 / W.size
+
+
+def collect(rows=100):
+    """Picoseconds for a number that the statistics add up: an update at twice the density less one at once, by the difference."""
+    draw, b, times, ones = np.random.default_rng(0), get_backend(1), [], []
+    W = Params(b.zeros(NV, NH), b.zeros(NV), b.zeros(NH))
+    velocity, h = Params(b.zeros(NV, NH), b.zeros(NV), b.zeros(NH)), draw.random((rows, NH), dtype=np.float32)
+    for density in (DENSITY, 2 * DENSITY):
+        v = (draw.random((rows, NV)) < density).astype(np.float32)
+        side = Side(v, h, None)
+        ones.append(2 * v.sum())
+        times.append(microseconds(lambda s=side: b.update(W, velocity, s, s, 0.01, 0.01, Hyper(1e-6, 0.5, 2e-4))))
+    return (times[1] - times[0]) * 1e6 / (ones[1] - ones[0]) / NH
+
+
+def main():
+    """Measure and print."""
+    with threadpool_limits(1, user_api="blas"):
+        multiply_, pack = line(BLAS, NV, NH, False)
+        (add, copy), (add_row, _) = line(GATHER, NV, NH, False), line(DIRECT, NV, NH, False)
+        look_up, make = line(TABLES, NH, NV, True)
+        found = {
+            "MULTIPLY": multiply_,
+            "PACK": pack,
+            "ADD": add / DENSITY,
+            "COPY": copy,
+            "ADD_ROW": add_row / DENSITY,
+            "LOOK_UP": look_up,
+            "MAKE": make,
+            "COLLECT": collect(),
+        }
+    print(in_words(describe(1)) + "\npicoseconds\n")
+    print(f"{'':<10}{'measured':>10}{'in use':>10}")
+    for name, value in found.items():
+        used = getattr(cpu_update if name == "COLLECT" else cpu_binary, name)
+        print(f"{name:<10}{value:>10.1f}{used:>10.1f}")
+
+
+if __name__ == "__main__":
+    main()
