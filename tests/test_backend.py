@@ -259,3 +259,12 @@ def test_arguments():
     for bad, match in (({"n_jobs": 0}, "n_jobs=0"), ({"n_jobs": 1.5}, "n_jobs=1.5"), ({"dtype": "float16"}, "dtype='float16'")):
         with pytest.raises(ValueError, match=match):
             get_backend(**bad)
+
+
+@both_types
+def test_field_of_a_view_of_one_row(dtype):
+    """NumPy gives a view of one row a stride of 0 where it likes; the product takes it all the same."""
+    x, W = arrays(dtype, (9,), (9, 5))
+    out = get_backend(1, dtype).zeros(1, 5)
+    get_backend(1, dtype).field(x[None], W, out)
+    assert close(out[0], x.astype(float) @ W, dtype)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM, Unit, model
-from fastdbn.backends import Params, get_backend
+from fastdbn.backends import Params, Weights, get_backend
+from fastdbn.optim import step_hyper
 from fastdbn.scalar import ONE, softplus, tanh
 from fastdbn.units import UNITS, get_unit
 
@@ -102,7 +103,9 @@ def test_slope_is_the_derivative_of_the_mean(name):
     backend, draw = get_backend(1, "float64"), np.random.default_rng(4)
     s, delta, step = draw.normal(size=(5, WIDTH)), draw.normal(size=(5, WIDTH)), 1e-6
     out = backend.zeros(5, WIDTH)
-    backend.backward(unit, means(unit, s), delta, np.eye(WIDTH), out)
+    zeros, hyper = backend.zeros, step_hyper("float64", "sgd", 0.0, 0.0, 1)
+    weights = Weights(np.eye(WIDTH), zeros(WIDTH), zeros(WIDTH, WIDTH), zeros(WIDTH), None, None)
+    backend.descend("sgd", hyper, s, delta, weights, unit, means(unit, s), out)
     for j in range(WIDTH):
         shift = np.eye(WIDTH)[j] * step
         change = (means(unit, s + shift) - means(unit, s - shift)) / (2 * step)

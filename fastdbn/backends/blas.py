@@ -119,12 +119,17 @@ def _dispatch(blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
 
 
 @inlinable
+def _row_stride(x):
+    """In elements, of views whose rows are contiguous; NumPy gives a view of one row any stride, even 0, which BLAS refuses."""
+    return np.int32(max(x.strides[0] // x.itemsize, x.shape[1], 1))
+
+
+@inlinable
 def gemm(blas, ta, tb, alpha, a, b, beta, c):
     """c = alpha op(a) op(b) + beta c on row-major views whose rows are contiguous; sizes come from c and a."""
     k = a.shape[0] if ta else a.shape[1]
     if c.shape[0] == 0 or c.shape[1] == 0:
         return
-    size = np.uint64(c.itemsize)
     _dispatch(
         blas,
         np.int32(ta),
@@ -134,12 +139,12 @@ def gemm(blas, ta, tb, alpha, a, b, beta, c):
         np.int32(k),
         alpha,
         np.uint64(a.ctypes.data),
-        np.int32(np.uint64(a.strides[0]) // size),
+        _row_stride(a),
         np.uint64(b.ctypes.data),
-        np.int32(np.uint64(b.strides[0]) // size),
+        _row_stride(b),
         beta,
         np.uint64(c.ctypes.data),
-        np.int32(np.uint64(c.strides[0]) // size),
+        _row_stride(c),
     )
 
 
