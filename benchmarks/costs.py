@@ -10,7 +10,6 @@ import timeit
 
 import numpy as np
 from numba import njit
-from threadpoolctl import threadpool_limits
 
 from benchmarks.machine import describe, in_words
 from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_update, get_backend
@@ -68,7 +67,7 @@ def collect(rows=100):
 
 def main():
     """Measure and print."""
-    with threadpool_limits(1, user_api="blas"):
+    with get_backend(1).single_threaded():
         multiply_, pack = line(BLAS, NV, NH, False)
         (add, copy), (add_row, _) = line(GATHER, NV, NH, False), line(DIRECT, NV, NH, False)
         look_up, make = line(TABLES, NH, NV, True)
