@@ -111,7 +111,6 @@ def _stack(choose_dtype):
     return room
 
 
-stack_words, stack_shorts = _stack(lambda x: types.uint64), _stack(lambda x: types.uint16)
 stack_like = _stack(lambda x: x.dtype)
 
 
