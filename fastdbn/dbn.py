@@ -5,6 +5,8 @@
 where the last factor is the top RBM and the others are the downward conditionals of the RBMs below it.
 """
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -134,6 +136,42 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         return sum(rbm.n_iter_ for rbm in self.layers_)
 
     # ---- training
+
+    @classmethod
+    def stack(cls, layers):
+        """A fitted network of RBMs that were trained one on top of the other.
+
+        Parameters
+        ----------
+        layers : sequence of fitted RBM
+            From below; copies are taken.
+
+        Returns
+        -------
+        DBN
+
+        Raises
+        ------
+        ValueError
+            if neighbours differ in size or unit type.
+        """
+        layers = [copy.deepcopy(rbm) for rbm in layers]
+        if not layers:
+            raise ValueError("layers is empty: give at least one fitted RBM")
+        for i, rbm in enumerate(layers):
+            check_is_fitted(rbm)
+            rbm.layer_, rbm.callback = i, None
+            below = layers[i - 1]
+            if i and (rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_)):
+                raise ValueError(
+                    f"layers[{i}] has {rbm.n_features_in_} visible units ({get_unit(rbm.visible_).name}) on top of "
+                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): give RBMs trained one on the other"
+                )
+        per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
+        shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
+        network = cls(tuple(rbm.components_.shape[0] for rbm in layers), **per_layer, **shared)
+        network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
+        return network
 
     def fit(self, X, y=None, sample_weight=None):
         """Pretrain all layers from below; each next one learns from the final weights of those under it.

@@ -67,6 +67,8 @@ def _encode(value, name, epochs=0):
         return {"dict": [[_encode(k, name), _encode(v, name)] for k, v in value.items()]}
     if name == "callback":
         return None
+    if name == "pretrain" and not isinstance(value, bool):
+        return True  # a network that was given: a copy of it is in the file
     if callable(value):
         return [at_epoch(value, epoch, name) for epoch in range(max(epochs, 1))]
     if name == "random_state" and not (value is None or isinstance(value, int)):

@@ -3,8 +3,11 @@
 (Hinton and Salakhutdinov 2006; Bengio, Lamblin, Popovici, Larochelle 2007.)
 """
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
@@ -29,8 +32,10 @@ PARAMETERS = """    Parameters
     visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate
         Pretraining, as for `DBN`; ``batch_size`` and, for SGD, ``momentum`` (the first value of a tuple) hold for
         back-propagation too.
-    pretrain : bool, default True
-        False trains the plain network from random weights, to compare.
+    pretrain : bool or DBN, default True
+        False trains the plain network from random weights, to compare. A fitted `DBN` with these hidden layers is taken as it
+        is: pretrained on other rows, as where few of them have labels, or once for several networks. Wrap it in scikit-learn's
+        `FrozenEstimator` where the classifier is cloned, as in a grid search.
     pretrain_iter : int or tuple, default 20
         Epochs of each layer's pretraining.
     max_iter : int, default {epochs}
@@ -156,7 +161,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if again:
             self._check_same(sizes, n_outputs, X)
         else:
-            self._begin(X, sizes, n_outputs, weights, dbn, pretrain=self.pretrain and epochs is None)
+            self._begin(X, sizes, n_outputs, weights, dbn, epochs)
         self._back_propagate(X, target, weights, plan, epochs)
         return self
 
@@ -170,13 +175,35 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if self.scaling_.scale is None:
             data.check_range(get_unit(self.visible_), *data.column_range(X))
 
-    def _begin(self, X, sizes, n_outputs, weights, dbn, pretrain):
-        """Initial weights: pretrained, or drawn."""
+    def _pretrained(self, sizes, X):
+        """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
+        dbn = self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
+        if not isinstance(dbn, DBN):
+            return None
+        if not dbn.__sklearn_is_fitted__():
+            raise ValueError("pretrain is a DBN that is not fitted: fit it, and wrap it in FrozenEstimator where it is cloned")
+        found = [(rbm.components_.shape[0], get_unit(rbm.hidden_)) for rbm in dbn.layers_]
+        if found != list(zip(sizes, self._units(len(sizes)), strict=True)) or dbn.n_features_in_ != X.shape[1]:
+            layers = ", ".join(f"{size} {unit.name}" for size, unit in found)
+            raise ValueError(
+                f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, hidden={self.hidden!r} and X with {X.shape[1]} features "
+                "do not suit it"
+            )
+        dbn.layers_[0]._check_values(X)
+        return copy.deepcopy(dbn)
+
+    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs):
+        """Initial weights: pretrained, given, or drawn."""
+        given = self._pretrained(sizes, X)
+        pretrain = given is not None or (self.pretrain and epochs is None)
         self.seed_ = rng.seed_of(self.random_state)
-        dbn.random_state = self.seed_
+        dbn = given or dbn
         self.dbn_ = dbn if pretrain else None  # here already, so that an interrupt leaves what was pretrained
         if pretrain:
-            dbn.fit(X, sample_weight=weights)
+            if given is None:
+                dbn.random_state = self.seed_
+                dbn.fit(X, sample_weight=weights)
             for part in (dbn, *dbn.layers_):
                 part.callback = None  # it refers to this estimator and would be pickled with it
             first = dbn.layers_[0]

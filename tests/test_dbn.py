@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from exact import Machine
 from scipy import sparse
+from sklearn.exceptions import NotFittedError
 
 from fastdbn import DBN, RBM
 
@@ -144,3 +145,24 @@ def test_scores_do_not_depend_on_neighbours(binary):
     assert np.allclose(dbn.score_samples(X[5:6]), scores[5], rtol=1e-9)
     one = small((6,)).fit(X)
     assert np.array_equal(one.score_samples(X), one.layers_[0].score_samples(X))
+
+
+def test_stack_of_trained_layers(binary):
+    """A network of RBMs trained by hand is the one that `fit` trains; its own are copies; neighbours must suit each other."""
+    X = binary(40, 9)
+    whole = DBN((6, 4), n_iter=(2, 1), random_state=0).fit(X)
+    stacked = DBN.stack(whole.layers_)
+    assert stacked.hidden_layer_sizes == (6, 4) and stacked.n_iter == (2, 1)
+    assert np.array_equal(stacked.transform(X), whole.transform(X))
+    assert np.array_equal(stacked.sample(3, 5, random_state=1), whole.sample(3, 5, random_state=1))
+    first = RBM(6, n_iter=1, random_state=0).fit(X)
+    second = RBM(4, n_iter=1, random_state=0).fit(first.transform(X))
+    network = DBN.stack([first, second])
+    assert np.array_equal(network.transform(X), second.transform(first.transform(X)))
+    assert (second.layer_, network.layers_[1].layer_) == (0, 1)
+    with pytest.raises(ValueError, match=r"layers\[1\] has 9 visible units"):
+        DBN.stack([first, first])
+    with pytest.raises(ValueError, match="layers is empty"):
+        DBN.stack([])
+    with pytest.raises(NotFittedError):
+        DBN.stack([RBM(3)])

@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
-from fastdbn import DBNClassifier, DBNRegressor, DivergenceError
+from fastdbn import DBN, DBNClassifier, DBNRegressor, DivergenceError, load
 from fastdbn.backends import Source, get_backend
 from fastdbn.network import Network, Plan
 from fastdbn.optim import step_hyper
@@ -151,6 +153,27 @@ def test_pretraining_is_where_fine_tuning_starts(digits):
     assert tuned.transform(X, layer=0).shape == (300, 24)
     with pytest.raises(ValueError, match="pretrain=True"):
         DBNClassifier(**FAST, pretrain=False).fit(X, y).sample()
+
+
+def test_pretrained_network_is_taken_as_it_is(digits, tmp_path):
+    """A DBN trained on unlabelled rows: fine-tuning starts there, leaves it alone, survives cloning when frozen, and is saved."""
+    X, y = digits[0][:300], digits[1][:300]
+    dbn = DBN((20, 12), n_iter=2, random_state=3).fit(X)
+    before = dbn.layers_[0].components_.copy()
+    model = DBNClassifier((20, 12), pretrain=dbn, max_iter=0, random_state=0).fit(X[:100], y[:100])
+    assert all(np.array_equal(W.T, rbm.components_) for W, rbm in zip(model.coefs_, dbn.layers_, strict=False))
+    tuned = clone(model).set_params(pretrain=FrozenEstimator(dbn), max_iter=3)
+    tuned = clone(tuned).fit(X[:100], y[:100])
+    assert np.array_equal(dbn.layers_[0].components_, before) and np.array_equal(tuned.dbn_.layers_[0].components_, before)
+    tuned.save(tmp_path / "model")
+    assert np.array_equal(load(tmp_path / "model").predict_proba(X), tuned.predict_proba(X))
+    for wrong, match in (
+        (DBN((20, 12)), "not fitted"),
+        (DBN((20,), n_iter=1).fit(X), "do not suit it"),
+        (DBN((20, 12), n_iter=1).fit(X[:, :60]), "60 features"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            DBNClassifier((20, 12), pretrain=wrong).fit(X, y)
 
 
 def test_regression(digits):
