@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import get_backend
 from fastdbn.data import Scaling, block_rows
-from fastdbn.rbm import RBM, checked
+from fastdbn.inference import checked
+from fastdbn.rbm import RBM
 from fastdbn.units import get_unit
 
 PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")

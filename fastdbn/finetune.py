@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn.rbm import checked
+from fastdbn.inference import checked
 from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
 
 

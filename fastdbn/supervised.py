@@ -15,9 +15,10 @@ from fastdbn import checks, data, rng
 from fastdbn.backends import get_backend
 from fastdbn.data import BLOCK
 from fastdbn.dbn import DBN
+from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
-from fastdbn.rbm import checked, named
+from fastdbn.rbm import named
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastdbn.inference
 import fastdbn.rbm
 import fastdbn.supervised
 from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, dbn
@@ -84,6 +85,6 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     X = (draw.random((40, 8)) < 0.4).astype(np.float32)
     y = X[:, 0].astype(int)
     expected = everything(MODELS[name], X, y)
-    for module in (fastdbn.rbm, fastdbn.supervised, dbn):
+    for module in (fastdbn.inference, fastdbn.rbm, fastdbn.supervised, dbn):
         monkeypatch.setattr(module, "get_backend", SealedCPU)
     assert everything(MODELS[name], X, y) == expected

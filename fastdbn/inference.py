@@ -1,0 +1,225 @@
+"""What a fitted RBM computes: features, energies, reconstructions and samples, block by block."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastdbn import checks, data, model, rng
+from fastdbn.backends import Params, get_backend
+from fastdbn.data import BLOCK, block_rows
+from fastdbn.units import get_unit
+
+MANY = 512
+"""Rows for which a copy of the weights in the order that suits products best pays."""
+
+
+def checked(estimator, X, reset, **more):
+    """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared."""
+    return validate_data(
+        estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float32, np.float64, np.uint8, np.bool_, np.int64], **more
+    )
+
+
+class Inference:
+    """The methods of a fitted RBM; `RBM` has the parameters and the training."""
+
+    def _blocks(self, X, threshold=None, write=False):
+        """(backend, slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set."""
+        backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
+        source = backend.load(data.source(X, self.scaling_, threshold))
+        n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
+        room, key = backend.states(unit, min(size, n), X.shape[1]), rng.key(self.seed_, 0, rng.stream(rng.DATA))
+        with backend.single_threaded():
+            for start in range(0, n, size):
+                stop = min(start + size, n)
+                if write:
+                    v = backend.part(room, 0, stop - start)
+                    backend.take(source, backend.array(np.arange(start, stop, dtype=np.uint32)), key, v)
+                else:
+                    v = backend.rows(source, start, stop, key, room)
+                yield backend, slice(start, stop), v
+
+    def _params(self, backend, rows=1):
+        """Parameters in the backend's precision, to be read for so many rows; for few the weights are transposed in place."""
+        W = self.components_.T if rows < MANY else np.ascontiguousarray(self.components_.T)
+        return Params(*(backend.constant(x) for x in (W, self.intercept_visible_, self.intercept_hidden_)))
+
+    def _threshold(self):
+        """How data are binarised outside of training: as in training, but that "sample" keeps the probabilities."""
+        return None if self.binarize == "sample" else self.binarize
+
+    def transform(self, X):
+        """Means of the hidden units given X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+
+        Returns
+        -------
+        (n, n_components) array
+        """
+        check_is_fitted(self)
+        return self._means(checked(self, X, reset=False), self._threshold())
+
+    def _means(self, X, threshold, draw=False):
+        """Hidden means, or with `draw` hidden states drawn once for each row."""
+        out = np.empty((X.shape[0], self.components_.shape[0]), self.dtype)
+        hidden = get_unit(self.hidden_)
+        key = rng.key(self.seed_, 0, rng.stream(rng.DATA, self.layer_, 1))
+        params = None
+        for backend, rows, v in self._blocks(X, threshold):
+            params, part = params or self._params(backend, len(out)), out[rows]
+            mean = backend.onto(part)
+            if draw:
+                who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
+                h = backend.states(hidden, *part.shape)
+                backend.conditional(hidden, v, params.W, params.c, mean, h, who, key)
+                backend.fetch(h, part)
+            else:
+                backend.conditional(hidden, v, params.W, params.c, mean)
+                backend.fetch(mean, part)
+        return out
+
+    def free_energy(self, X):
+        """Free energy F(v) of each row; p(v) is proportional to e^-F(v). Constants of the scaling are left out.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        X = checked(self, X, reset=False)
+        return self._free_energy(X, self._threshold())
+
+    def _free_energy(self, X, threshold):
+        out = np.empty(X.shape[0])
+        units = get_unit(self.visible_), get_unit(self.hidden_)
+        room = params = None
+        for backend, rows, v in self._blocks(X, threshold):
+            if room is None:
+                room, params = backend.zeros(len(v), self.components_.shape[0]), self._params(backend, len(out))
+            model.free_energy(backend, *units, params, v, backend.part(room, 0, len(v)), out[rows])
+        return out
+
+    def score_samples(self, X):
+        """Minus the free energy of each row: log p(v) but for a constant; higher is more normal.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        return -self.free_energy(X)
+
+    def reconstruct(self, X):
+        """Visible means given the hidden means given X, on the scale of X.
+
+        Returns
+        -------
+        (n, n_features) array
+        """
+        check_is_fitted(self)
+        X = checked(self, X, reset=False)
+        return self._down(self._means(X, self._threshold()))
+
+    def _down(self, H):
+        """Visible means given hidden states, on the scale of the user's data."""
+        out = np.empty((len(H), self.n_features_in_), self.dtype)
+        backend = get_backend(self.n_jobs, self.dtype)
+        params = self._params(backend)
+        with backend.single_threaded():
+            for start in range(0, len(H), BLOCK):
+                h = backend.constant(H[start : start + BLOCK])
+                mean = backend.zeros(len(h), out.shape[1])
+                backend.conditional(get_unit(self.visible_), h, params.W, params.b, mean, transpose=True)
+                backend.fetch(mean, out[start : start + BLOCK])
+        return self.scaling_.invert(out)
+
+    def gibbs(self, X, n_steps=1, random_state=None):
+        """Draw visible states after Gibbs steps that start at X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_steps : int, default 1
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of X.
+        """
+        check_is_fitted(self)
+        checks.integer(n_steps, "n_steps")
+        X = checked(self, X, reset=False)
+        out = np.empty(X.shape, self.dtype)
+        seed, number = self._next_noise(random_state)
+        for backend, rows, v in self._blocks(X, self._threshold(), write=True):
+            who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
+            self._chain(backend, v, who, n_steps, seed, number)
+            backend.fetch(v, out[rows])
+        return self.scaling_.invert(out)
+
+    def _next_noise(self, random_state):
+        """(seed, number of the draw): a seed of its own, or the model's and the draws made so far."""
+        if random_state is not None:
+            return rng.seed_of(random_state), 0
+        self._draws += 1
+        return self.seed_, self._draws
+
+    def _chain(self, backend, v, who, n_steps, seed, number):
+        """Run visible states through Gibbs steps in place; returns the visible means of the last."""
+        params = self._params(backend)
+        visible, hidden = get_unit(self.visible_), get_unit(self.hidden_)
+        h_mean, v_mean = backend.zeros(len(who), len(params.c)), backend.zeros(len(who), len(params.b))
+        h = backend.states(hidden, len(who), len(params.c))
+        layer = 64 + number % 64  # apart from the noise of training, whose layers are below
+        for t in range(n_steps):
+            key_h = rng.key(seed, t, rng.stream(rng.HIDDEN, layer, number // 64))
+            key_v = rng.key(seed, t, rng.stream(rng.VISIBLE, layer, number // 64))
+            backend.conditional(hidden, v, params.W, params.c, h_mean, h, who, key_h)
+            backend.conditional(visible, h, params.W, params.b, v_mean, v, who, key_v, transpose=True)
+        return v_mean
+
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+        """Draw visible states from the model by Gibbs sampling, one chain for each.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+        n_steps : int, default 1000
+            Steps of each chain, from a start that knows the visible biases alone.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+        mean : bool, default False
+            Return the visible means of the last step, which look smoother, and not the states drawn.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
+        """
+        check_is_fitted(self)
+        n = checks.integer(n_samples, "n_samples")
+        checks.integer(n_steps, "n_steps")
+        states, means = self._sample(n, n_steps, *self._next_noise(random_state))
+        return self.scaling_.invert(means if mean else states)
+
+    def _sample(self, n, n_steps, seed, number):
+        """(states, means) on the scale of the visible units."""
+        backend = get_backend(self.n_jobs, self.dtype)
+        params, visible = self._params(backend), get_unit(self.visible_)
+        v, mean = backend.states(visible, n, len(params.b)), backend.zeros(n, len(params.b))
+        who = backend.array(np.arange(n, dtype=np.uint32))
+        key = rng.key(seed, number, rng.stream(rng.INIT, 0, 2))
+        with backend.single_threaded():
+            backend.activate(visible, params.b, mean, v, who, key)
+            mean = self._chain(backend, v, who, n_steps, seed, number)
+        return backend.to_host(v), backend.to_host(mean)
+
+    def save(self, path):
+        """Write the model to a safetensors file, read back by `fastdbn.load`."""
+        from fastdbn.io import save
+
+        check_is_fitted(self)
+        save(self, path)
