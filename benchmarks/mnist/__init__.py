@@ -1,0 +1,1 @@
+"""The literature's MNIST tables, reproduced: `python -m benchmarks.mnist NAME`."""

@@ -1,0 +1,50 @@
+"""The literature's MNIST tables: `python -m benchmarks.mnist NAME [--folder F]`.
+
+Every stage writes its model and its curve to the folder after each epoch and goes on from there when the command is run
+again. Results, with seeds, seconds and the machine, go to benchmarks/results/mnist.json. With --validate the last 10,000
+training rows stand in for the test set: by these settings were chosen.
+"""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import store
+from benchmarks.machine import describe
+from benchmarks.mnist import classify, images
+from benchmarks.mnist.stages import Stages
+
+EXPERIMENTS = {f.__name__.replace("_", "-"): f for f in (classify.backprop, classify.lowlabel, classify.dropout)}
+
+
+class Run(NamedTuple):
+    """What an experiment is given: images, where its stages are kept, threads, seeds, and whether settings are being chosen."""
+
+    images: images.Images
+    stages: Stages
+    threads: int | None
+    seeds: int
+    validate: bool
+
+
+def main():
+    """Run an experiment, print its figures, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=EXPERIMENTS)
+    parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
+    parser.add_argument("--folder", default="mnist-runs", help="where models and curves are kept [mnist-runs]")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--validate", action="store_true", help="the end of the training rows is the test set")
+    parser.add_argument("--out", default=store.FOLDER / "mnist.json")
+    args = parser.parse_args()
+    stages = Stages(Path(args.folder) / (args.name + ("-validate" if args.validate else "")))
+    results = EXPERIMENTS[args.name](Run(images.load(args.data), stages, args.threads, args.seeds, args.validate))
+    for what, value in results.items():
+        print(f"{args.name}: {what}: {value}")
+    if not args.validate:
+        store.add(args.out, {}, "results", args.name, results | {"machine": describe(args.threads)})
+
+
+if __name__ == "__main__":
+    main()

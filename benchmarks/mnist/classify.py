@@ -1,0 +1,108 @@
+"""The rows of the table that are errors on the test set: pretraining and back-propagation, few labels, dropout.
+
+Pretraining follows Hinton and Salakhutdinov 2006: CD-1 in batches of 100, rate 0.1, weight cost 2e-4, momentum 0.5 and from
+the sixth epoch 0.9, 50 epochs a layer; pixels and hidden units are drawn from their probabilities, anew in every epoch.
+"""
+
+import numpy as np
+
+from benchmarks.mnist import images
+from fastdbn import DBN, RBM, DBNClassifier
+
+SIZES, BATCH, PRETRAIN = (500, 500, 2000), 100, 50
+
+
+def pretrain(run, X, seed, sizes=SIZES, epochs=PRETRAIN, **options):
+    """A DBN trained layer by layer on grey images, each layer a stage."""
+    layers, below = [], X
+    common = {"visible": "bernoulli", "scale": "none", "binarize": "sample", "learning_rate": 0.1, "batch_size": BATCH}
+    for i, size in enumerate(sizes):
+        rbm = RBM(size, **(common | options), random_state=seed + 1000 * i, n_jobs=run.threads)
+        layers.append(run.stages.train(f"layer{i + 1}-{size}-seed{seed}", rbm, epochs, below))
+        below = layers[-1].transform(below)
+    return DBN.stack(layers)
+
+
+def falling(top, epochs):
+    """A rate that falls in a line to 0, as a list, which a model file can hold."""
+    return [top * (1 - epoch / epochs) for epoch in range(epochs)]
+
+
+def fine_tune(run, name, X, y, test, test_y, seed, epochs, sizes=SIZES, rate=1e-3, **options):
+    """Percent of errors on `test` after back-propagation; its curve has the error after every epoch."""
+    # a callable is called with the network fitted so far; predicting after each epoch costs little
+    model = DBNClassifier(
+        sizes,
+        **{"visible": "bernoulli", "scale": "none", "solver": "adam", "alpha": 0.0, "dropout": 0.0, "batch_size": BATCH}
+        | options,
+        learning_rate_init=falling(rate, epochs),
+        random_state=seed,
+        n_jobs=run.threads,
+    )
+
+    def watch(model, epoch):
+        return {"error": 100 * float(np.mean(model.predict(test) != test_y))}
+
+    fitted = run.stages.train(name, model, epochs, X, y, watch, parameter="max_iter")
+    return watch(fitted, epochs)["error"]
+
+
+def data(run):
+    """(X, y, test, test_y): the test set is the held-out end of the training set where settings are being chosen."""
+    x, y = images.grey(run.images.X), run.images.y
+    if run.validate:
+        return x[: -images.HELD_OUT], y[: -images.HELD_OUT], x[-images.HELD_OUT :], y[-images.HELD_OUT :]
+    return x, y, images.grey(run.images.test), run.images.test_y
+
+
+def over_seeds(errors):
+    """Mean, standard deviation and each seed's value."""
+    spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
+    return {"mean": float(np.mean(errors)), "sd": spread, "seeds": [float(e) for e in errors]}
+
+
+def backprop(run):
+    """784-500-500-2000-10: pretraining, then cross-entropy by back-propagation."""
+    X, y, test, test_y = data(run)
+    errors = []
+    for seed in range(run.seeds):
+        dbn = pretrain(run, X, seed)
+        errors.append(fine_tune(run, f"network-seed{seed}", X, y, test, test_y, seed, 40, pretrain=dbn))
+    return {"test error, %": over_seeds(errors)}
+
+
+def lowlabel(run):
+    """1,000 and 100 labels, 784-1024-10: pretrained on all images against random weights, mean over draws of the labels."""
+    X, y, test, test_y = data(run)
+    dbn = pretrain(run, X, 0, (1024,))
+    results = {}
+    for labels, epochs in ((1000, 100), (100, 200)):
+        for kind, start, options in (
+            ("pretrained", dbn, {"dropout": 0.5, "rate": 1e-3}),
+            ("random", False, {"dropout": 0.5, "rate": 1e-3}),
+        ):
+            accuracies = []
+            for seed in range(run.seeds):
+                rows = balanced(y, labels, seed)
+                name = f"{labels}-{kind}-seed{seed}"
+                error = fine_tune(run, name, X[rows], y[rows], test, test_y, seed, epochs, (1024,), pretrain=start, **options)
+                accuracies.append(100 - error)
+            results[f"{labels} labels, {kind}, accuracy %"] = over_seeds(accuracies)
+    return results
+
+
+def balanced(y, n, seed):
+    """n rows, as many of each class, drawn by a seed."""
+    draw = np.random.default_rng(seed)
+    return np.sort(np.concatenate([draw.choice(np.flatnonzero(y == c), n // 10, replace=False) for c in range(10)]))
+
+
+def dropout(run):
+    """784-500-500-2000-10: pretraining, then dropout 0.2 of the inputs and 0.5 of the hidden units, and max-norm."""
+    X, y, test, test_y = data(run)
+    errors = []
+    for seed in range(run.seeds):
+        dbn = pretrain(run, X, seed)
+        rates = {"dropout": (0.2, 0.5, 0.5, 0.5), "max_norm": 4.0}
+        errors.append(fine_tune(run, f"dropout-seed{seed}", X, y, test, test_y, seed, 200, pretrain=dbn, **rates))
+    return {"test error, %": over_seeds(errors)}

@@ -1,0 +1,72 @@
+"""Training that can be stopped at any time and goes on from the last epoch: a stage is one model file in a folder."""
+
+import json
+import time
+
+from fastdbn import load
+
+
+class Stages:
+    """The stages of one experiment, their models and curves in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def curve(self, name):
+        """What was measured after each epoch of a stage, a dict each."""
+        path = self.folder / f"{name}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def seconds(self, name):
+        """Seconds of training of a stage, evaluations left out."""
+        return sum(entry["seconds"] for entry in self.curve(name))
+
+    def train(self, name, model, n_iter, X, y=None, watch=None, parameter="n_iter"):
+        """The fitted model of a stage, trained for what is left of its epochs.
+
+        Parameters
+        ----------
+        name : str
+        model : estimator
+            not fitted; used where the folder has none.
+        n_iter : int
+            epochs altogether, of the parameter of that name.
+        watch : callable or None
+            (model, epoch) -> dict of figures for the curve; its time is not counted.
+        """
+        path, rows = self.folder / f"{name}.safetensors", self.folder / f"{name}.jsonl"
+        fitted = load(path) if path.exists() else None
+        done = fitted.n_iter_ if fitted is not None else 0
+        if done >= n_iter:
+            return fitted
+        self._drop_after(rows, done)
+        clock = [time.perf_counter()]
+
+        def keep(estimator, layer, epoch, metrics):
+            if layer != "fine-tuning" and hasattr(estimator, "coefs_"):
+                return
+            entry = {"epoch": epoch, **metrics, "seconds": time.perf_counter() - clock[0]}
+            if watch is not None:
+                entry |= watch(estimator, epoch)
+            estimator.save(path)
+            with rows.open("a") as file:
+                file.write(json.dumps({key: float(value) for key, value in entry.items()}) + "\n")
+            print(name, " ".join(f"{key} {value:.5g}" for key, value in entry.items()), flush=True)
+            clock[0] = time.perf_counter()
+
+        fitted = model if fitted is None else fitted
+        fitted.set_params(warm_start=True, callback=keep, **{parameter: n_iter - done})
+        fitted.fit(X) if y is None else fitted.fit(X, y)
+        return fitted.set_params(callback=None)
+
+    def _drop_after(self, rows, done):
+        """Lines of the curve that a crash left without their model."""
+        if rows.exists():
+            kept = [line for line in rows.read_text().splitlines() if json.loads(line)["epoch"] <= done]
+            rows.write_text("".join(line + "\n" for line in kept))
