@@ -68,6 +68,38 @@ def test_conditional_is_field_and_activate(size, dtype):
 
 @both_types
 @sizes
+@pytest.mark.parametrize("unit", [BERNOULLI, get_unit("gaussian"), softmax()], ids=["bernoulli", "gaussian", "softmax"])
+def test_inverse_temperatures(size, dtype, unit):
+    """A number for each row multiplies its field + bias; ones change no bit, and log normalisers leave the field as it is."""
+    B, nv, nh = size
+    x, W, bias = arrays(dtype, (B, nv), (nv, nh), (nh,))
+    W /= np.sqrt(nv)
+    backend, rows, key = get_backend(1, dtype), np.arange(B, dtype=np.uint32), rng.key(3, 1, 4)
+    beta = np.random.default_rng(2).random(B).astype(dtype)
+    s = (x.astype(float) @ W + bias) * beta[:, None]
+    mean, states, field = backend.zeros(B, nh), backend.states(unit, B, nh), backend.zeros(B, nh)
+    backend.conditional(unit, x, W, bias, mean, states, rows, key, beta=backend.constant(beta))
+    expected = {"bernoulli": naive.sigmoid, "softmax": naive.softmax, "gaussian": lambda s: s}[unit.name](s)
+    assert close(mean, expected, dtype)
+    backend.field(x, W, field)
+    again, drawn, out, before = field.copy(), backend.states(unit, B, nh), np.empty(B), field.copy()
+    backend.activate(unit, bias, again, drawn, rows, key, backend.constant(beta))
+    assert close(again, expected, dtype)
+    backend.cgf(unit, bias, field, out, backend.constant(beta))
+    cgf = {
+        "bernoulli": lambda s: np.logaddexp(0, s).sum(axis=1),
+        "softmax": lambda s: np.logaddexp.reduce(s, axis=1),
+        "gaussian": lambda s: 0.5 * (s * s).sum(axis=1),
+    }[unit.name]
+    assert close(out, cgf(s), dtype)
+    assert field.tobytes() == before.tobytes()
+    backend.conditional(unit, x, W, bias, mean, states, rows, key, beta=backend.constant(np.ones(B)))
+    backend.conditional(unit, x, W, bias, again, drawn, rows, key)
+    assert again.tobytes() + drawn.tobytes() == mean.tobytes() + states.tobytes()
+
+
+@both_types
+@sizes
 @pytest.mark.parametrize("weighted", [False, True])
 def test_statistics_and_update(size, dtype, weighted, product_route):
     """Both sides of the gradient, with differing numbers of rows where unweighted, and the SGD step made of them."""
@@ -140,7 +172,7 @@ def test_losses_and_rows(size, dtype):
     assert close(out, z.astype(float) @ t[0], dtype)
     backend.dot(z, t, out)
     assert close(out, (z.astype(float) * t).sum(axis=1), dtype)
-    backend.cgf(BERNOULLI, t[0], z.copy(), out)
+    backend.cgf(BERNOULLI, t[0], z, out)
     assert close(out, np.logaddexp(0, z.astype(float) + t[0]).sum(axis=1), dtype)
     backend.base(get_unit("gaussian"), z, out)
     assert close(out, (0.5 * z.astype(float) ** 2 + 0.5 * np.log(2 * np.pi)).sum(axis=1), dtype)

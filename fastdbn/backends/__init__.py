@@ -147,8 +147,13 @@ class Backend(Protocol):
     def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
         """out = x W, or x W' where transposed."""
 
-    def activate(self, unit: Unit, bias: Any, mean: Any, states: Any = None, rows: Any = None, key: Any = None) -> None:
-        """mean holds fields and receives the means given field + bias; states, if given, receives draws from them."""
+    def activate(
+        self, unit: Unit, bias: Any, mean: Any, states: Any = None, rows: Any = None, key: Any = None, beta: Any = None
+    ) -> None:
+        """mean holds fields and receives the means given field + bias; states, if given, receives draws from them.
+
+        beta (B,), a buffer: inverse temperatures; each row's field + bias is multiplied by its own first.
+        """
 
     def conditional(
         self,
@@ -161,6 +166,7 @@ class Backend(Protocol):
         rows: Any = None,
         key: Any = None,
         transpose: bool = False,
+        beta: Any = None,
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
@@ -175,8 +181,8 @@ class Backend(Protocol):
     ) -> None:
         """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity."""
 
-    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any) -> None:
-        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. The field is spent."""
+    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None) -> None:
+        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`."""
 
     def base(self, unit: Unit, x: Any, out: Any) -> None:
         """out (B,), a host array = the rows' sums of the base measure's energy of states; float64."""

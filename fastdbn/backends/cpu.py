@@ -138,18 +138,18 @@ class CPU:
         blocks = cpu_kernels.count_blocks(*out.shape, False)
         self._run(cpu_kernels.field, blocks, 2 * out.size * x.shape[1], self._blas, x, W, transpose, out)
 
-    def activate(self, unit, bias, mean, states=None, rows=None, key=None):
+    def activate(self, unit, bias, mean, states=None, rows=None, key=None, beta=None):
         blocks = cpu_kernels.count_blocks(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
-        self._run(cpu_kernels.activate(unit), blocks, 4 * _PASS * mean.size, group, bias, mean, states, rows, key)
+        self._run(cpu_kernels.activate(unit), blocks, 4 * _PASS * mean.size, group, bias, mean, states, rows, key, beta)
 
-    def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False):
+    def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
         W, transpose = _layout(W, transpose)
         blocks = cpu_kernels.count_blocks(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
         work = 2 * mean.size * (x.shape[1] + 2 * _PASS)
         kernel = cpu_kernels.conditional(unit)
-        self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key)
+        self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
@@ -174,9 +174,9 @@ class CPU:
         self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, *numbers)
         self._run(cpu_update.update, columns, work, params, out, *sides, scales, *numbers)
 
-    def cgf(self, unit, bias, field, out):
+    def cgf(self, unit, bias, field, out, beta=None):
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
-        self._run(kernel, len(out), 4 * _PASS * field.size, group, field, bias, out)
+        self._run(kernel, len(out), 4 * _PASS * field.size, group, field, bias, out, beta)
 
     def base(self, unit, x, out):
         kernel, group = cpu_kernels.base(unit), unit.group_size(x.shape[1])

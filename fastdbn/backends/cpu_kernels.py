@@ -91,36 +91,48 @@ def prepare_unit(unit):
         inlined(function)
 
 
+@inlinable
+def _of_row(beta, i):
+    return None if beta is None else beta[i]
+
+
+def _tempered(s, beta):
+    return s if beta is None else s * beta
+
+
+inlined(_tempered)
+
+
 @functools.cache
 def activate_block(unit):
-    """Plain function (group, bias, mean, states, rows, key, r0, r1, j0, j1): fields in mean become means, states draws.
+    """Plain function (group, bias, mean, states, rows, key, beta, r0, r1, j0, j1): fields in mean become means, states draws.
 
     The noise is written into the states first and replaced by the draws, so no other buffer is needed.
     """
     prepare_unit(unit)
     mean_of, draw, fill = unit.mean, unit.draw, noise_of(unit)
 
-    def single(group, bias, mean, states, rows, key, r0, r1, j0, j1):
+    def single(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1):
         b = bias[j0:j1]  # slices, for indices from zero are what the compiler vectorises
         for i in range(r0, r1):
-            m = mean[i, j0:j1]
+            m, factor = mean[i, j0:j1], _of_row(beta, i)
             if states is None:
                 for j in range(len(m)):
-                    m[j] = mean_of(m[j] + b[j])
+                    m[j] = mean_of(_tempered(m[j] + b[j], factor))
             else:
                 x = states[i, j0:j1]
                 fill(x, j0, rows[i], key)
                 for j in range(len(m)):
-                    s = m[j] + b[j]
+                    s = _tempered(m[j] + b[j], factor)
                     mu = mean_of(s)
                     x[j] = draw(s, mu, x[j])
                     m[j] = mu
 
-    def grouped(group, bias, mean, states, rows, key, r0, r1, j0, j1):
+    def grouped(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1):
         for i in range(r0, r1):
-            m = mean[i]
+            m, factor = mean[i], _of_row(beta, i)
             for j in range(len(m)):
-                m[j] += bias[j]
+                m[j] = _tempered(m[j] + bias[j], factor)
             for g in range(0, len(m), group):
                 mean_of(m[g : g + group], m[g : g + group])
             if states is not None:
@@ -136,10 +148,10 @@ def activate_block(unit):
 def activate(unit):
     rows_of, whole = activate_block(unit), unit.group != 1
 
-    def run(first, last, group, bias, mean, states, rows, key):
+    def run(first, last, group, bias, mean, states, rows, key, beta):
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
-            rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
+            rows_of(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1)
 
     return kernel(run)
 
@@ -149,13 +161,13 @@ def conditional(unit):
     """Field and activation of a range of blocks, each block while it is still in the cache."""
     rows_of, whole = activate_block(unit), unit.group != 1
 
-    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key):
+    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key, beta):
         way, room = begin_field(x, mean.shape[1], transpose)
         ready = -1
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
             ready = field_block(way, room, ready, blas, x, W, transpose, mean, r0, r1, j0, j1)
-            rows_of(group, bias, mean, states, rows, key, r0, r1, j0, j1)
+            rows_of(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1)
 
     return kernel(run)
 
@@ -172,20 +184,22 @@ def cgf(unit):
     prepare_unit(unit)
     cgf_of = unit.cgf
 
-    def run_groups(first, last, group, field, bias, out):
+    def run_groups(first, last, group, field, bias, out, beta):
+        s = np.empty(group, field.dtype)
         for i in range(first, last):
-            total = 0.0
-            for j in range(field.shape[1]):
-                field[i, j] += bias[j]
+            total, factor = 0.0, _of_row(beta, i)
             for g in range(0, field.shape[1], group):
-                total += np.float64(cgf_of(field[i, g : g + group]))
+                x, b = field[i, g : g + group], bias[g : g + group]
+                for j in range(len(s)):
+                    s[j] = _tempered(x[j] + b[j], factor)
+                total += np.float64(cgf_of(s))
             out[i] = total
 
-    def run_units(first, last, group, field, bias, out):
+    def run_units(first, last, group, field, bias, out, beta):
         for i in range(first, last):
-            total = 0.0
+            total, factor = 0.0, _of_row(beta, i)
             for j in range(field.shape[1]):
-                total += np.float64(cgf_of(field[i, j] + bias[j]))
+                total += np.float64(cgf_of(_tempered(field[i, j] + bias[j], factor)))
             out[i] = total
 
     return kernel(run_units if unit.group == 1 else run_groups)

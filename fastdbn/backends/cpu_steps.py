@@ -112,7 +112,7 @@ def _words_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if not drawn:
-            rows_of(group, bias, mean, None, rows, key, r0, r1, j0, j1)
+            rows_of(group, bias, mean, None, rows, key, None, r0, r1, j0, j1)
             return
         x = carray(stack_like(mean, WORD), WORD)
         for r in range(r0, r1):
@@ -140,9 +140,9 @@ def _units_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if drawn:
-            rows_of(group, bias, mean, states.floats, rows, key, r0, r1, j0, j1)
+            rows_of(group, bias, mean, states.floats, rows, key, None, r0, r1, j0, j1)
         else:
-            rows_of(group, bias, mean, None, rows, key, r0, r1, j0, j1)
+            rows_of(group, bias, mean, None, rows, key, None, r0, r1, j0, j1)
 
     return run
 
@@ -153,9 +153,9 @@ def _groups_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if drawn:
-            rows_of(group, bias, mean[:, :n], states.floats, rows, key, r0, r1, 0, n)
+            rows_of(group, bias, mean[:, :n], states.floats, rows, key, None, r0, r1, 0, n)
         else:
-            rows_of(group, bias, mean[:, :n], None, rows, key, r0, r1, 0, n)
+            rows_of(group, bias, mean[:, :n], None, rows, key, None, r0, r1, 0, n)
 
     return run
 
