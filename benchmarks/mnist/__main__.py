@@ -6,6 +6,7 @@ training rows stand in for the test set: by these settings were chosen.
 """
 
 import argparse
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from benchmarks import store
 from benchmarks.machine import describe
 from benchmarks.mnist import classify, images
 from benchmarks.mnist.stages import Stages
+from benchmarks.mnist.table import print_table
 
 EXPERIMENTS = {f.__name__.replace("_", "-"): f for f in (classify.backprop, classify.lowlabel, classify.dropout)}
 
@@ -30,7 +32,7 @@ class Run(NamedTuple):
 def main():
     """Run an experiment, print its figures, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=EXPERIMENTS)
+    parser.add_argument("name", choices=[*EXPERIMENTS, "table"])
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--folder", default="mnist-runs", help="where models and curves are kept [mnist-runs]")
     parser.add_argument("--seeds", type=int, default=3)
@@ -38,12 +40,17 @@ def main():
     parser.add_argument("--validate", action="store_true", help="the end of the training rows is the test set")
     parser.add_argument("--out", default=store.FOLDER / "mnist.json")
     args = parser.parse_args()
+    if args.name == "table":
+        print_table(store.read(args.out)["results"])
+        return
+    started = time.perf_counter()
     stages = Stages(Path(args.folder) / (args.name + ("-validate" if args.validate else "")))
     results = EXPERIMENTS[args.name](Run(images.load(args.data), stages, args.threads, args.seeds, args.validate))
     for what, value in results.items():
         print(f"{args.name}: {what}: {value}")
     if not args.validate:
-        store.add(args.out, {}, "results", args.name, results | {"machine": describe(args.threads)})
+        entry = {"figures": results, "seconds": time.perf_counter() - started, "machine": describe(args.threads)}
+        store.add(args.out, {}, "results", args.name, entry)
 
 
 if __name__ == "__main__":

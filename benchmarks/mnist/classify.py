@@ -88,6 +88,8 @@ def lowlabel(run):
                 error = fine_tune(run, name, X[rows], y[rows], test, test_y, seed, epochs, (1024,), pretrain=start, **options)
                 accuracies.append(100 - error)
             results[f"{labels} labels, {kind}, accuracy %"] = over_seeds(accuracies)
+        pretrained, random = (results[f"{labels} labels, {kind}, accuracy %"]["mean"] for kind in ("pretrained", "random"))
+        results[f"{labels} labels, gain"] = pretrained - random
     return results
 
 

@@ -18,6 +18,17 @@ class Stages:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def beside(self, experiment):
+        """The stages of another experiment."""
+        return Stages(self.folder.parent / experiment)
+
+    def fitted(self, name):
+        """The model of a stage that was trained before."""
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
+            raise FileNotFoundError(f"no {path}: run the experiment {self.folder.name} first")
+        return load(path)
+
     def curve(self, name):
         """What was measured after each epoch of a stage, a dict each."""
         path = self.folder / f"{name}.jsonl"
@@ -49,7 +60,7 @@ class Stages:
         clock = [time.perf_counter()]
 
         def keep(estimator, layer, epoch, metrics):
-            if layer != "fine-tuning" and hasattr(estimator, "coefs_"):
+            if parameter == "max_iter" and layer != "fine-tuning":  # a classifier pretrains first
                 return
             entry = {"epoch": epoch, **metrics, "seconds": time.perf_counter() - clock[0]}
             if watch is not None:
