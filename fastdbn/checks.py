@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from fastdbn.optim import at_epoch
+from fastdbn.optim import at_epoch, steps_at_epoch
 
 
 def integer(value, name, least=1):
@@ -30,8 +30,19 @@ def flag(value, name):
 
 
 def schedule(value, name):
-    """A number, callable or list that `at_epoch` accepts, checked at epoch 0."""
-    at_epoch(value, 0, name)
+    """A number, callable or list that `at_epoch` accepts: a list in all of its values, a callable at epoch 0."""
+    return _schedule(at_epoch, value, name)
+
+
+def steps(value, name):
+    """The same for a schedule of whole numbers, which `steps_at_epoch` accepts."""
+    return integer(value, name) if np.isscalar(value) else _schedule(steps_at_epoch, value, name)
+
+
+def _schedule(read, value, name):
+    for epoch in range(len(value) if isinstance(value, (list, tuple, np.ndarray)) else 1):
+        read(value, epoch, name)
+    read(value, 0, name)
     return value
 
 
@@ -49,6 +60,18 @@ def per_layer(value, name, n_layers):
             raise ValueError(f"{name}={value!r} has {len(value)} values for {n_layers} layers: give one value, or one for each")
         return list(value)
     return [value] * n_layers
+
+
+def names(value, name, allowed):
+    """A dict whose keys are some of the allowed names, empty for None; or a ValueError that lists them."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}={value!r}: give a dict of parameters by name, or None")
+    for key in value:
+        if key not in allowed:
+            raise ValueError(f"{name} has {key!r}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
+    return value
 
 
 def layer_sizes(value, name="hidden_layer_sizes"):

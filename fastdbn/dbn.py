@@ -52,6 +52,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
         units anew in each epoch). Either way the means of all rows are held while the next layer trains: for each row 4 bytes
         a hidden unit, 8 in float64.
+    rbm_params : dict or None, default None
+        Further parameters of `RBM`, by name, that have no place of their own here; a tuple gives one value for each layer.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         n_iter=20,
         binarize=None,
         propagate="mean",
+        rbm_params=None,
         n_jobs=None,
         dtype="float32",
         random_state=None,
@@ -111,6 +114,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         self.n_iter = n_iter
         self.binarize = binarize
         self.propagate = propagate
+        self.rbm_params = rbm_params
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.random_state = random_state
@@ -170,7 +174,9 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
                 )
         per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
-        network = cls(tuple(rbm.components_.shape[0] for rbm in layers), **per_layer, **shared)
+        further = {name: tuple(getattr(rbm, name) for rbm in layers) for name in FURTHER}
+        sizes = tuple(rbm.components_.shape[0] for rbm in layers)
+        network = cls(sizes, **per_layer, **shared, rbm_params=further or None)
         network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
         return network
 
@@ -212,7 +218,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         """Unfitted RBMs with this network's parameters."""
         sizes = checks.layer_sizes(self.hidden_layer_sizes)
         checks.choice(self.propagate, "propagate", ("mean", "sample"))
-        values = {name: checks.per_layer(getattr(self, name), name, len(sizes)) for name in PER_LAYER}
+        values = {name: getattr(self, name) for name in PER_LAYER} | checks.names(self.rbm_params, "rbm_params", FURTHER)
+        values = {name: checks.per_layer(value, name, len(sizes)) for name, value in values.items()}
         layers = []
         for i, size in enumerate(sizes):
             below = {"visible": values["hidden"][i - 1], "scale": "none"}
@@ -240,7 +247,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
                     "warm_start=False"
                 )
-            old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED)})
+            old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED, *FURTHER)})
 
     def _next_data(self, rbm, below):
         """What the layer above `rbm` learns from, and how it is binarised there."""
@@ -382,3 +389,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
         check_is_fitted(self)
         save(self, path)
+
+
+FURTHER = tuple(name for name in RBM().get_params() if name not in DBN().get_params() and name != "n_components")
+"""Parameters of `RBM` that `rbm_params` may hold."""

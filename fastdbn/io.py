@@ -65,6 +65,8 @@ def _encode(value, name, epochs=0):
         return value.item()
     if name == "class_weight" and isinstance(value, dict):
         return {"dict": [[_encode(k, name), _encode(v, name)] for k, v in value.items()]}
+    if name == "rbm_params" and isinstance(value, dict):
+        return {"dict": [[key, _encode(x, key, epochs)] for key, x in value.items()]}
     if name == "callback":
         return None
     if name == "pretrain" and not isinstance(value, bool):

@@ -92,6 +92,14 @@ def at_epoch(schedule, epoch, name):
     return float(value)
 
 
+def steps_at_epoch(schedule, epoch, name):
+    """The value of a schedule of whole numbers of at least 1, such as k, at an epoch; those of a callable or list are rounded."""
+    value = round(at_epoch(schedule, epoch, name))
+    if value < 1:
+        raise ValueError(f"{name} is {value} at epoch {epoch}: it must be at least 1")
+    return value
+
+
 def momentum_ramp(epoch):
     """Momentum 0.5 for the first five epochs, then 0.9 (Hinton 2010, section 9)."""
     return 0.5 if epoch < 5 else 0.9

@@ -7,7 +7,7 @@ from sklearn.utils.validation import assert_all_finite
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params, get_backend
 from fastdbn.inference import Inference, checked
-from fastdbn.optim import momentum_ramp
+from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
 from fastdbn.train import Layer, Settings, State, train
 from fastdbn.units import UNITS, get_unit
@@ -35,8 +35,9 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
         Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen, else leaves X as it
         is. "minmax" clips later values to the range of the fit data.
-    k : int, default 1
-        Gibbs steps of a chain in each minibatch (CD-k, PCD-k).
+    k : int, callable or list, default 1
+        Gibbs steps of a chain in each minibatch (CD-k, PCD-k); a callable of the epoch (from 0) or a list is a schedule, its
+        values rounded: k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
     persistent : bool, default False
         Let the chains go on from minibatch to minibatch (PCD, Tieleman 2008).
     n_chains : int or None, default None
@@ -216,7 +217,7 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise ValueError(f"callback={self.callback!r}: give a callable or None")
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
-            checks.integer(self.k, "k"),
+            checks.steps(self.k, "k"),
             checks.flag(self.persistent, "persistent"),
             n_chains,
             self.learning_rate,
@@ -301,7 +302,7 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         last = state.epoch + settings.n_iter
         if self.verbose:
             rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
-            threads = backend.threads(*state.params.W.shape, rows, settings.k)
+            threads = backend.threads(*state.params.W.shape, rows, steps_at_epoch(settings.k, state.epoch, "k"))
             few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
             progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
 

@@ -30,7 +30,8 @@ PARAMETERS = """    Parameters
     ----------
     hidden_layer_sizes : int or tuple of int, default (256, 256)
         Hidden units of each layer, from below.
-    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate
+    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate, \
+rbm_params
         Pretraining, as for `DBN`; ``batch_size`` and, for SGD, ``momentum`` (the first value of a tuple) hold for
         back-propagation too.
     pretrain : bool or DBN, default True

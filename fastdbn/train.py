@@ -11,7 +11,7 @@ import numpy as np
 
 from fastdbn import cd, rng
 from fastdbn.backends import Hyper, Params, Problem, Side
-from fastdbn.optim import at_epoch
+from fastdbn.optim import at_epoch, steps_at_epoch
 from fastdbn.unit import Unit
 
 CALL_WORK = 2e10
@@ -27,9 +27,9 @@ class DivergenceError(ArithmeticError):
 
 
 class Settings(NamedTuple):
-    """The numbers of a fit, checked; learning_rate and momentum may be schedules."""
+    """The numbers of a fit, checked; k, learning_rate, momentum and weight_decay may be schedules."""
 
-    k: int
+    k: Any
     persistent: bool
     n_chains: int
     learning_rate: Any
@@ -91,7 +91,7 @@ def make_problem(backend, layer, state, settings):
         backend.states(layer.hidden, chains, nh, state.chains),
         backend.zeros(chains, nv),
         backend.array(np.arange(chains, dtype=np.uint32)),
-        settings.k,
+        steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
     )
     if settings.persistent and state.chains is None:
@@ -142,7 +142,6 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     nv, nh = state.params.W.shape
     watch = _Watch(backend, layer, nv, nh)
     size = settings.batch_size
-    per_call = size * max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * settings.k))))
     step = state.step
     for epoch in range(state.epoch, state.epoch + settings.n_iter):
         started = time.perf_counter()
@@ -152,6 +151,8 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
             at_epoch(settings.momentum, epoch, "momentum"),
             at_epoch(settings.weight_decay, epoch, "weight_decay"),
         )
+        problem = problem._replace(k=steps_at_epoch(settings.k, epoch, "k"))
+        per_call = size * max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * problem.k))))
         for start in range(0, layer.n_rows, per_call):
             part = order[start : start + per_call]
             weights = None if layer.weights is None else layer.weights[part]

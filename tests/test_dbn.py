@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from exact import Machine
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from fastdbn import DBN, RBM
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor
 
 
 def small(sizes=(6, 5, 4), **options):
@@ -49,6 +50,22 @@ def test_errors_name_the_argument(binary):
     warm = small(warm_start=True).fit(X).set_params(hidden_layer_sizes=(6, 5))
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
         warm.fit(X)
+
+
+@pytest.mark.parametrize(
+    "model", [DBN((4, 3), n_iter=1), DBNClassifier((4, 3)), DBNRegressor((4, 3))], ids=lambda m: type(m).__name__
+)
+def test_further_parameters_are_named(model, binary):
+    """`rbm_params` are refused where RBM has no such parameter, or the network has it itself; the error lists what there is."""
+    X = binary(20, 5)
+    for given, match in (
+        ({"learning_rate": 0.1}, "rbm_params has 'learning_rate', which it cannot hold: give some of"),
+        ({"centring_": True}, "rbm_params has 'centring_'"),
+        ({"n_components": 3}, "rbm_params has 'n_components'"),
+        ([0.1], r"rbm_params=\[0.1\]: give a dict"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            clone(model).set_params(rbm_params=given).fit(X, X[:, 0])
 
 
 @pytest.mark.parametrize("hidden", ["bernoulli", ("bernoulli", "gaussian", "bernoulli"), "softmax"])

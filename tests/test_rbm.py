@@ -341,6 +341,36 @@ def test_schedules(name):
     assert bits(listed) != bits(small(n_iter=4, **{name: values[0]}).fit(X))
 
 
+@pytest.mark.parametrize("persistent", [False, True])
+def test_k_grows(persistent):
+    """A schedule of k is that many Gibbs steps in each epoch, rounded: the same bits as fits of one k each, continued."""
+    X, more = binary(), {"persistent": persistent, "warm_start": True, "n_iter": 1}
+    piecewise = small(**more)
+    for k in (1, 3, 4):
+        piecewise.set_params(k=k).fit(X)
+    expected = bits(piecewise)
+    for k in ([1, 3, 4], lambda epoch: (1, 2.6, 4.2)[epoch], np.array([1, 3, 4])):
+        assert bits(small(n_iter=3, k=k, persistent=persistent).fit(X)) == expected
+    assert bits(small(n_iter=3, k=1, persistent=persistent).fit(X)) != expected
+
+
+@pytest.mark.parametrize(
+    ("k", "match"),
+    [
+        (1.5, "k=1.5"),
+        (True, "k=True"),
+        ("1", "k='1'"),
+        ([1, 0], "k is 0 at epoch 1"),
+        ([], r"k=\[\]"),
+        (lambda e: 0.4, "k is 0 at"),
+    ],
+)
+def test_k_is_a_whole_number(k, match):
+    """What cannot be a number of Gibbs steps is refused before the fit begins."""
+    with pytest.raises(ValueError, match=match):
+        small(k=k).fit(binary())
+
+
 def test_default_schedules():
     """None is the unit's customary rate and the ramp 0.5 for five epochs, then 0.9, also where a fit is continued."""
     X = binary()
