@@ -206,7 +206,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         for i, rbm in enumerate(self.layers_ if again else layers):
             if not again:
                 if i:
-                    mean = data.columns(below, weights).mean
+                    mean = data.columns(below, rbm._without_held_out(layers[0].seed_, X.shape[0], weights)).mean
                     rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
                 self.layers_.append(rbm)
             rbm._train(below, weights, epochs, estimator=self, binarize=rbm.binarize if i == 0 else drawn)

@@ -22,8 +22,9 @@ from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import Scaling
 from fastdbn.dbn import DBN
 from fastdbn.finetune import DBNClassifier, DBNRegressor
+from fastdbn.monitors import MONITORS
 from fastdbn.optim import at_epoch
-from fastdbn.rbm import METRICS, RBM
+from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
 from fastdbn.units import UNITS, softmax
 
@@ -161,7 +162,7 @@ def _put_rbm(rbm, tensors, prefix):
         "draws": rbm._draws,
         "seed": str(rbm.seed_),
         "layer": rbm.layer_,
-        "history": {name: [float(x) for x in rbm.history_[name]] for name in METRICS},
+        "history": {name: [None if np.isnan(x) else float(x) for x in values] for name, values in rbm.history_.items()},
     }
 
 
@@ -177,9 +178,15 @@ def _get_rbm(record, tensors, prefix):
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
     rbm.n_iter_, rbm._step, rbm._draws = (_count(record[name]) for name in ("n_iter", "step", "draws"))
     rbm.seed_, rbm.layer_ = _count(record["seed"], 2**64), _count(record["layer"])
-    rbm.history_ = {name: list(record["history"][name]) for name in METRICS}
+    rbm.history_ = _history(record["history"], rbm.n_iter_)
     rbm.scaling_, rbm.n_features_in_ = Scaling(), nv
     return rbm
+
+
+def _history(record, epochs):
+    """A history as arrays; a monitor that the file's version did not have is NaN throughout."""
+    missing = [None] * epochs
+    return {name: np.array(record.get(name, missing), np.float64) for name in MONITORS}
 
 
 def _tensor(tensors, name, shape):

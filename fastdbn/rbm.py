@@ -7,12 +7,11 @@ from sklearn.utils.validation import assert_all_finite
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params, get_backend
 from fastdbn.inference import Inference, checked
+from fastdbn.monitors import MONITORS, Stopping, check_stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
-from fastdbn.train import Layer, Settings, State, train
+from fastdbn.train import Layer, Settings, State, hold_out, train
 from fastdbn.units import UNITS, get_unit
-
-METRICS = ("reconstruction_error", "update_ratio", "seconds")
 
 
 def named(unit):
@@ -56,6 +55,20 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     binarize : None, float or "sample", default None
         None takes values in [0, 1] as probabilities; a number sets values above it to 1, others to 0; "sample" draws 0 or 1
         with each value as its probability, anew for each epoch.
+    validation_fraction : float, default 0.0
+        Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
+    early_stopping : str or None, default None
+        A monitor of `history_` that ends the fit when it has not got better by more than `tol` in `n_iter_no_change` epochs in
+        which it was measured, and whose best parameters the fit leaves: "pseudo_likelihood" (better: higher),
+        "reconstruction_error", "update_ratio" (lower), "free_energy_gap", "dead_units", "saturated_units" (best at the start: the
+        latest epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. `partial_fit`
+        makes its one pass whatever it says.
+    n_iter_no_change : int, default 10
+    tol : float or None, default None
+        None is the monitor's own: 1e-4 for reconstruction errors, 1e-3 nats for pseudo-likelihoods, 1e-5 for the update ratio,
+        1 nat for the gap, 0.01 for shares.
+    monitor_interval : int, default 5
+        Epochs between two measures of the pseudo-likelihood.
     n_jobs : int or None, default None
         Threads; None takes the processors at hand. The result does not depend on it.
     dtype : {"float32", "float64"}, default "float32"
@@ -82,8 +95,12 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         What is done to X first.
     n_iter_ : int
         Epochs trained.
-    history_ : dict of lists
-        One entry an epoch: ``reconstruction_error``, ``update_ratio``, ``seconds``.
+    history_ : dict of arrays
+        One entry an epoch, NaN where not measured; docs/training.md tells what is healthy. ``reconstruction_error`` (mean
+        squared, through the hidden means), ``pseudo_likelihood`` (nats, two-valued visible units) and the same with
+        ``validation_`` before them; ``free_energy_gap`` (mean free energy of held-out rows less that of rows trained on);
+        ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean), ``dead_units`` and ``saturated_units`` (share of
+        hidden units whose mean activity is below 1 % or above 99 %); ``seconds``.
     seed_ : int
         The 64-bit seed.
 
@@ -117,6 +134,11 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         batch_size=32,
         n_iter=20,
         binarize=None,
+        validation_fraction=0.0,
+        early_stopping=None,
+        n_iter_no_change=10,
+        tol=None,
+        monitor_interval=5,
         n_jobs=None,
         dtype="float32",
         random_state=None,
@@ -137,6 +159,11 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.batch_size = batch_size
         self.n_iter = n_iter
         self.binarize = binarize
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.monitor_interval = monitor_interval
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.random_state = random_state
@@ -215,6 +242,12 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         get_unit(self.hidden, "hidden")
         if not (self.callback is None or callable(self.callback)):
             raise ValueError(f"callback={self.callback!r}: give a callable or None")
+        checks.integer(self.n_iter_no_change, "n_iter_no_change")
+        if self.tol is not None:
+            checks.real(self.tol, "tol")
+        checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0)
+        visible = UNITS.get(self.visible) if isinstance(self.visible, str) else self.visible
+        check_stopping(self.early_stopping, visible, self.validation_fraction)
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
             checks.steps(self.k, "k"),
@@ -225,6 +258,7 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             checks.schedule(self.weight_decay, "weight_decay"),
             batch_size,
             checks.integer(self.n_iter, "n_iter", 0),
+            checks.integer(self.monitor_interval, "monitor_interval"),
         )
 
     def _check_values(self, X):
@@ -235,6 +269,8 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _begin(self, X, weights):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
+        seed = rng.seed_of(self.random_state)
+        weights = self._without_held_out(seed, X.shape[0], weights)
         threshold = None if self.binarize == "sample" else self.binarize
         columns = data.columns(X, weights, threshold)
         if not np.isfinite(columns.low + columns.high).all():
@@ -247,16 +283,25 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 mean = (mean - scaling.shift) * scaling.scale
             else:
                 mean = data.share_above(X, threshold, scaling, weights)
-        self._begin_layer(unit, scaling, mean, X.shape[0], rng.seed_of(self.random_state), 0)
+        self._begin_layer(unit, scaling, mean, X.shape[0], seed, 0)
+
+    def _without_held_out(self, seed, n, weights):
+        """Weights of the rows that initial parameters and scaling may know: 0 for those held out."""
+        if not self.validation_fraction:
+            return weights
+        weights = np.ones(n) if weights is None else weights.copy()
+        weights[hold_out(seed, n, self.validation_fraction)[1]] = 0.0
+        return weights
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
+        check_stopping(self.early_stopping, unit, self.validation_fraction)
         dtype = get_backend(self.n_jobs, self.dtype).dtype
         self.visible_, self.hidden_ = named(unit), named(get_unit(self.hidden, "hidden"))
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
         mean = model.smoothed_mean(unit, mean, n_rows)
         params = model.init_params(dtype, unit, len(mean), int(self.n_components), seed, number, mean)
-        self.history_ = {name: [] for name in METRICS}
+        self.history_ = {name: np.empty(0) for name in MONITORS}
         self.n_features_in_ = len(mean)
         self._draws = 0
         velocity = Params(*(np.zeros_like(x) for x in params))
@@ -285,16 +330,24 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             n_iter=settings.n_iter if epochs is None else epochs,
             learning_rate=visible.learning_rate if settings.learning_rate is None else settings.learning_rate,
         )
+        rows = held_out = stopping = None
+        if self.validation_fraction:
+            rows, held_out = hold_out(self.seed_, X.shape[0], self.validation_fraction)
+            weights = None if weights is None else weights / weights[rows].mean()
+        if self.early_stopping is not None and epochs is None:
+            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
         backend = get_backend(self.n_jobs, self.dtype)
         threshold = self.binarize if binarize == "own" else binarize
         layer = Layer(
             visible,
             get_unit(self.hidden_),
             backend.load(data.source(X, self.scaling_, threshold), often=True),
-            X.shape[0],
+            X.shape[0] if rows is None else len(rows),
             weights,
             self.layer_,
             self.seed_,
+            rows,
+            held_out,
         )
         state = self._state()
         if state.chains is not None and len(state.chains) != settings.n_chains:
@@ -308,8 +361,7 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         def on_epoch(state, metrics):
             self._keep(state)
-            for name in METRICS:
-                self.history_[name].append(metrics[name])
+            self.history_ = {name: np.append(values, metrics[name]) for name, values in self.history_.items()}
             if self.verbose:
                 progress(
                     f"layer {self.layer_ + 1} epoch {state.epoch}/{last}: reconstruction error "
@@ -317,7 +369,14 @@ class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 )
             if self.callback is not None:
                 self.callback(estimator=estimator or self, layer=self.layer_, epoch=state.epoch, metrics=metrics)
+            if stopping is not None and stopping.update(metrics, state):
+                raise StopIteration
 
-        with backend.single_threaded():
-            train(backend, layer, state, settings, on_epoch)
+        try:
+            with backend.single_threaded():
+                train(backend, layer, state, settings, on_epoch)
+        finally:
+            if stopping is not None and stopping.kept is not None:
+                last = self._state()
+                self._keep(last._replace(params=stopping.kept.params, velocity=stopping.kept.velocity))
         return self

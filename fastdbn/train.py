@@ -11,6 +11,7 @@ import numpy as np
 
 from fastdbn import cd, rng
 from fastdbn.backends import Hyper, Params, Problem, Side
+from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
 from fastdbn.unit import Unit
 
@@ -18,8 +19,6 @@ CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 ROWS_PER_CALL = 3200
 """Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
-WATCHED, WATCHED_NUMBERS = 256, 1 << 20
-"""Rows whose reconstruction error is measured after each epoch: fewer where they are so wide that they hold more numbers."""
 
 
 class DivergenceError(ArithmeticError):
@@ -37,10 +36,14 @@ class Settings(NamedTuple):
     weight_decay: Any
     batch_size: int
     n_iter: int
+    monitor_interval: int = 5
 
 
 class Layer(NamedTuple):
-    """One RBM to train: unit types, where its data come from, its number in the stack and the seed of its noise."""
+    """One RBM to train: unit types, where its data come from, its number in the stack and the seed of its noise.
+
+    n_rows of the data are trained on: those named in rows, sorted, or with None the first; held_out are the others, or None.
+    """
 
     visible: Unit
     hidden: Unit
@@ -49,6 +52,8 @@ class Layer(NamedTuple):
     weights: Any
     number: int
     seed: int
+    rows: Any = None
+    held_out: Any = None
 
 
 class State(NamedTuple):
@@ -70,6 +75,21 @@ def order_of_epoch(seed, layer, epoch, n):
     """The order of the rows in an epoch: a permutation keyed by seed, layer and epoch."""
     draw = rng.host_generator(seed, epoch, rng.stream(rng.ORDER, layer))
     return draw.permutation(n).astype(np.uint32)
+
+
+def hold_out(seed, n, fraction):
+    """(rows trained on, rows held out), both sorted: a share of n rows, drawn by the seed; the same for all layers of a stack.
+
+    Raises
+    ------
+    ValueError
+        if no row is left to train on.
+    """
+    held = max(1, round(fraction * n))
+    if held >= n:
+        raise ValueError(f"validation_fraction={fraction} of {n} rows leaves none to train on: give a smaller share")
+    drawn = rng.host_generator(seed, 0, rng.stream(rng.SPLIT, 0, 1)).permutation(n).astype(np.uint32)
+    return np.sort(drawn[held:]), np.sort(drawn[:held])
 
 
 def make_problem(backend, layer, state, settings):
@@ -101,24 +121,6 @@ def make_problem(backend, layer, state, settings):
     return problem
 
 
-class _Watch:
-    """The mean squared error of reconstructing some rows, evenly spread, through the hidden means."""
-
-    def __init__(self, backend, layer, nv, nh):
-        few = min(WATCHED, layer.n_rows, max(1, WATCHED_NUMBERS // nv))
-        rows = np.unique(np.linspace(0, layer.n_rows - 1, few).astype(np.uint32))
-        self.backend, self.layer, self.rows = backend, layer, backend.array(rows)
-        self.v = backend.states(layer.visible, len(rows), nv)
-        self.h, self.mean = backend.zeros(len(rows), nh), backend.zeros(len(rows), nv)
-
-    def error(self, params, epoch):
-        b, layer = self.backend, self.layer
-        b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
-        b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
-        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
-        return float(np.mean(np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)))
-
-
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
     """Train for `settings.n_iter` epochs from a state.
 
@@ -129,9 +131,8 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     state : State
     settings : Settings
     on_epoch : callable of (State, dict of metrics)
-        called after every epoch with the new state; the metrics are ``reconstruction_error`` (mean squared, over a fixed
-        sample of the rows), ``update_ratio`` (|last step of W| / |W|; about 1e-3 is healthy, Hinton 2010, section 7) and
-        ``seconds``. StopIteration ends the training cleanly.
+        called after every epoch with the new state; the metrics are those of `monitors.MONITORS`, NaN where not measured.
+        StopIteration ends the training cleanly.
 
     Raises
     ------
@@ -140,12 +141,13 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     """
     problem = make_problem(backend, layer, state, settings)
     nv, nh = state.params.W.shape
-    watch = _Watch(backend, layer, nv, nh)
+    watch = Watch(backend, layer, (nv, nh), settings.monitor_interval)
     size = settings.batch_size
     step = state.step
     for epoch in range(state.epoch, state.epoch + settings.n_iter):
         started = time.perf_counter()
         order = order_of_epoch(layer.seed, layer.number, epoch, layer.n_rows)
+        order = order if layer.rows is None else layer.rows[order]
         hyper = Hyper(
             at_epoch(settings.learning_rate, epoch, "learning_rate"),
             at_epoch(settings.momentum, epoch, "momentum"),
@@ -165,7 +167,7 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
                 f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}) or scale the data"
             )
         metrics = {
-            "reconstruction_error": watch.error(problem.params, epoch),
+            **watch.measure(problem.params, epoch),
             "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
             "seconds": time.perf_counter() - started,
         }
