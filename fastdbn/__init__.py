@@ -19,10 +19,12 @@ _HOMES = {
     "show_versions": "versions",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "evaluate", *_HOMES]
 
 
 def __getattr__(name):
+    if name == "evaluate":
+        return importlib.import_module("fastdbn.evaluate")
     if name in _HOMES:
         value = getattr(importlib.import_module(f"fastdbn.{_HOMES[name]}"), name)
         globals()[name] = value

@@ -64,3 +64,22 @@ class Machine:
     def draw(self, n, seed):
         """Rows drawn from p(v)."""
         return self.V[np.random.default_rng(seed).choice(len(self.V), size=n, p=self.p_v())]
+
+
+def as_rbm(W, b, c, visible="bernoulli", hidden="bernoulli", **params):
+    """A fitted `fastdbn.RBM` with parameters given."""
+    from fastdbn import RBM, Unit
+    from fastdbn.units import get_unit
+
+    unit = visible if isinstance(visible, Unit) else get_unit(visible)
+    group = unit.group_size(len(b))
+    X = np.tile(np.eye(group), len(b) // group)[:2] if unit.support == "one-of" else np.ones((2, len(b)))
+    rbm = RBM(len(c), visible=visible, hidden=hidden, scale="none", n_iter=0, random_state=0, **params).fit(X)
+    for old, new in ((rbm.components_, W.T), (rbm.intercept_visible_, b), (rbm.intercept_hidden_, c)):
+        old[...] = new
+    return rbm
+
+
+def log_joint(V, H, W, b, c):
+    """(len(V), len(H)) minus energies of all pairs of states, for units whose base measure is zero."""
+    return (V @ b)[:, None] + H @ c + V @ W @ H.T

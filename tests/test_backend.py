@@ -174,6 +174,11 @@ def test_losses_and_rows(size, dtype):
     assert close(out, (z.astype(float) * t).sum(axis=1), dtype)
     backend.cgf(BERNOULLI, t[0], z, out)
     assert close(out, np.logaddexp(0, z.astype(float) + t[0]).sum(axis=1), dtype)
+    shifted, step = np.empty((B, 3)), arrays(dtype, (B, 3), seed=1)[0]
+    backend.cgf_shifted(BERNOULLI, t[0], z, t[:1].repeat(3, axis=0), step, shifted)
+    assert close(shifted, np.logaddexp(0, z[:, None].astype(float) + t[0] + step[:, :, None] * t[0]).sum(axis=2), dtype)
+    backend.cgf_shifted(softmax(), t[0], z, t[:1].repeat(3, axis=0), step, shifted)
+    assert close(shifted, np.logaddexp.reduce(z[:, None].astype(float) + t[0] + step[:, :, None] * t[0], axis=2), dtype)
     backend.base(get_unit("gaussian"), z, out)
     assert close(out, (0.5 * z.astype(float) ** 2 + 0.5 * np.log(2 * np.pi)).sum(axis=1), dtype)
     assert np.isclose(backend.norm(z), np.linalg.norm(z.astype(float)))

@@ -9,7 +9,7 @@ import fastdbn.supervised
 from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, dbn
 from fastdbn.backends.cpu import CPU
 
-HOST = {"to_host", "fetch", "cgf", "base", "dot", "norm", "loss"}
+HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss"}
 """Operations that give host values."""
 
 

@@ -184,6 +184,9 @@ class Backend(Protocol):
     def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None) -> None:
         """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`."""
 
+    def cgf_shifted(self, unit: Unit, bias: Any, field: Any, W: Any, step: Any, out: Any) -> None:
+        """out (B, n), a host array = `cgf` at field + step[r, i] W[i], for each of n rows of weights; step (B, n) a buffer."""
+
     def base(self, unit: Unit, x: Any, out: Any) -> None:
         """out (B,), a host array = the rows' sums of the base measure's energy of states; float64."""
 

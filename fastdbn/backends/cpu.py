@@ -178,6 +178,11 @@ class CPU:
         kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
         self._run(kernel, len(out), 4 * _PASS * field.size, group, field, bias, out, beta)
 
+    def cgf_shifted(self, unit, bias, field, W, step, out):
+        kernel, group = cpu_kernels.cgf_shifted(unit), unit.group_size(field.shape[1])
+        work = 4 * _PASS * field.size * len(W)
+        self._run(kernel, len(out), work, group, field, bias, np.ascontiguousarray(W), step, out)
+
     def base(self, unit, x, out):
         kernel, group = cpu_kernels.base(unit), unit.group_size(x.shape[1])
         self._run(kernel, len(out), _PASS * x.size, group, x, out)

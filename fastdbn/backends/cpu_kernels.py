@@ -179,30 +179,75 @@ def scale_rows(x, weight):
             x[i, j] *= weight[i]
 
 
+@inlinable
+def _total(x):
+    """The sum of a vector in float64: eight sums side by side, as vectors have them, then their sum."""
+    sums, whole = np.zeros(8), len(x) // 8 * 8
+    for j in range(0, whole, 8):
+        part = x[j : j + 8]
+        for e in range(8):
+            sums[e] += np.float64(part[e])
+    total = 0.0
+    for e in range(8):
+        total += sums[e]
+    for j in range(whole, len(x)):
+        total += np.float64(x[j])
+    return total
+
+
 @functools.cache
-def cgf(unit):
+def _row_cgf(unit):
+    """Plain function (group, s): the sum of the log normalisers of a row of inputs s, which is spent; in float64."""
     prepare_unit(unit)
     cgf_of = unit.cgf
 
-    def run_groups(first, last, group, field, bias, out, beta):
-        s = np.empty(group, field.dtype)
-        for i in range(first, last):
-            total, factor = 0.0, _of_row(beta, i)
-            for g in range(0, field.shape[1], group):
-                x, b = field[i, g : g + group], bias[g : g + group]
-                for j in range(len(s)):
-                    s[j] = _tempered(x[j] + b[j], factor)
-                total += np.float64(cgf_of(s))
-            out[i] = total
+    def single(group, s):
+        for j in range(len(s)):
+            s[j] = cgf_of(s[j])
+        return _total(s)
 
-    def run_units(first, last, group, field, bias, out, beta):
-        for i in range(first, last):
-            total, factor = 0.0, _of_row(beta, i)
-            for j in range(field.shape[1]):
-                total += np.float64(cgf_of(_tempered(field[i, j] + bias[j], factor)))
-            out[i] = total
+    def grouped(group, s):
+        total = 0.0
+        for g in range(0, len(s), group):
+            total += np.float64(cgf_of(s[g : g + group]))
+        return total
 
-    return kernel(run_units if unit.group == 1 else run_groups)
+    return inlinable(single if unit.group == 1 else grouped)
+
+
+@functools.cache
+def cgf(unit):
+    row_cgf = _row_cgf(unit)
+
+    def run(first, last, group, field, bias, out, beta):
+        s = np.empty(field.shape[1], field.dtype)
+        for i in range(first, last):
+            x, factor = field[i], _of_row(beta, i)
+            for j in range(len(s)):
+                s[j] = _tempered(x[j] + bias[j], factor)
+            out[i] = row_cgf(group, s)
+
+    return kernel(run)
+
+
+@functools.cache
+def cgf_shifted(unit):
+    row_cgf = _row_cgf(unit)
+
+    def run(first, last, group, field, bias, W, step, out):
+        n = field.shape[1]
+        start, s = np.empty(n, field.dtype), np.empty(n, field.dtype)
+        for r in range(first, last):
+            x = field[r]
+            for j in range(n):
+                start[j] = x[j] + bias[j]
+            for i in range(W.shape[0]):
+                w, a = W[i], step[r, i]
+                for j in range(n):
+                    s[j] = start[j] + a * w[j]
+                out[r, i] = row_cgf(group, s)
+
+    return kernel(run)
 
 
 @functools.cache
