@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import get_backend
+from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.inference import checked
 from fastdbn.rbm import RBM
@@ -35,7 +36,7 @@ def up(layers, X):
     return out
 
 
-class DBN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DBN(Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Deep Belief Network, pretrained layer by layer.
 
     Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
@@ -312,11 +313,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
         first, top = self.layers_[0], self.layers_[-1]
-        if random_state is None:
-            self._draws += 1
-            seed, number = first.seed_, self._draws
-        else:
-            seed, number = rng.seed_of(random_state), 0
+        seed, number = self._next_noise(random_state)
         states, means = top._sample(n, n_steps, seed, number)
         backend = get_backend(self.n_jobs, self.dtype)
         who = backend.array(np.arange(n, dtype=np.uint32))
@@ -329,6 +326,16 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
                 backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
             states, means = backend.to_host(v), backend.to_host(v_mean)
         return first.scaling_.invert(means if mean else states)
+
+    def _stack(self):
+        return self.layers_
+
+    def _next_noise(self, random_state):
+        """(seed, number of the draw): a seed of its own, or the model's and the draws made so far."""
+        if random_state is not None:
+            return rng.seed_of(random_state), 0
+        self._draws += 1
+        return self.layers_[0].seed_, self._draws
 
     def score_samples(self, X, n_samples=10):
         """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
@@ -360,28 +367,31 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _bound(self, backend, v, who, n_samples):
         """The bound's bracket, averaged over draws, for one block of visible states."""
-        first, top = self.layers_[0], self.layers_[-1]
         total = np.zeros(len(who))
         for s in range(n_samples):
-            below = v
+            states = [v]
             for rbm in self.layers_[:-1]:
-                params = rbm._params(backend)
-                visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
-                room_h, room_v = backend.zeros(len(who), len(params.c)), backend.zeros(len(who), len(params.b))
-                h = backend.states(hidden, len(who), len(params.c))
-                key = rng.key(first.seed_, s, rng.stream(rng.SCORE, rbm.layer_))
-                backend.conditional(hidden, below, params.W, params.c, room_h, h, who, key)
-                q, p = np.zeros(len(who)), np.zeros(len(who))
-                model.log_conditional(backend, hidden, h, below, params, False, room_h, q)
-                model.log_conditional(backend, visible, below, h, params, True, room_v, p)
-                total += p - q
-                below = h
-            energy = np.empty(len(who))
-            params = top._params(backend)
-            room = backend.zeros(len(who), len(params.c))
-            model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, below, room, energy)
-            total -= energy
+                params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
+                mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
+                key = rng.key(self.layers_[0].seed_, s, rng.stream(rng.SCORE, rbm.layer_))
+                backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
+                states.append(h)
+            total += self._log_weight(backend, states)
         return total / n_samples
+
+    def _log_weight(self, backend, states):
+        """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
+        total, energy = np.zeros(len(states[0])), np.empty(len(states[0]))
+        for rbm, below, h in zip(self.layers_, states, states[1:], strict=False):
+            params, up, down = rbm._params(backend), np.zeros(len(h)), np.zeros(len(h))
+            visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+            model.log_conditional(backend, hidden, h, below, params, False, backend.zeros(len(h), len(params.c)), up)
+            model.log_conditional(backend, visible, below, h, params, True, backend.zeros(len(h), len(params.b)), down)
+            total += down - up
+        top, params = self.layers_[-1], self.layers_[-1]._params(backend)
+        units, room = (get_unit(top.visible_), get_unit(top.hidden_)), backend.zeros(len(energy), len(params.c))
+        model.free_energy(backend, *units, params, states[-1], room, energy)
+        return total - energy
 
     def save(self, path):
         """Write the model to a safetensors file, read back by `fastdbn.load`."""

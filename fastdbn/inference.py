@@ -160,6 +160,9 @@ class Inference:
             backend.fetch(v, out[rows])
         return self.scaling_.invert(out)
 
+    def _stack(self):
+        return [self]
+
     def _next_noise(self, random_state):
         """(seed, number of the draw): a seed of its own, or the model's and the draws made so far."""
         if random_state is not None:

@@ -6,6 +6,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params, get_backend
+from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping, check_stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
@@ -19,7 +20,7 @@ def named(unit):
     return unit.name if UNITS.get(unit.name) == unit else unit
 
 
-class RBM(Inference, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
     Parameters

@@ -83,3 +83,16 @@ def as_rbm(W, b, c, visible="bernoulli", hidden="bernoulli", **params):
 def log_joint(V, H, W, b, c):
     """(len(V), len(H)) minus energies of all pairs of states, for units whose base measure is zero."""
     return (V @ b)[:, None] + H @ c + V @ W @ H.T
+
+
+def bars_and_stripes(n=3):
+    """All n x n pictures of full rows or of full columns, without duplicates, as rows of n^2 pixels."""
+    bars = np.repeat(bits(n), n, axis=1)
+    stripes = bars.reshape(-1, n, n).transpose(0, 2, 1).reshape(-1, n * n)
+    return np.unique(np.r_[bars, stripes], axis=0)
+
+
+def condition(p, V, row, missing):
+    """The distribution over states V of probabilities p, given that they agree with a row where it is not missing."""
+    given = p * (V[:, ~missing] == row[~missing]).all(axis=1)
+    return given / given.sum()

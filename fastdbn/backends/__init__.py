@@ -170,6 +170,9 @@ class Backend(Protocol):
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
+    def hold(self, x: Any, values: Any, held: Any) -> None:
+        """x = values where the booleans `held`, for each number or each row (B, 1), are true."""
+
     def scale_rows(self, x: Any, weight: Any) -> None:
         """Multiply each row of x by its weight."""
 

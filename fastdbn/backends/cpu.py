@@ -151,6 +151,9 @@ class CPU:
         kernel = cpu_kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
+    def hold(self, x, values, held):
+        np.copyto(x, values, where=held)
+
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)
 
