@@ -13,6 +13,7 @@ _HOMES = {
     "DBN": "dbn",
     "DBNClassifier": "finetune",
     "DBNRegressor": "finetune",
+    "DBNOutlierDetector": "outliers",
     "DivergenceError": "train",
     "Unit": "unit",
     "load": "io",

@@ -161,7 +161,8 @@ class Clamped:
         """
         check_is_fitted(self)
         types = [np.float32, np.float64, np.uint8, np.bool_, np.int64]
-        return self._walk(validate_data(self, X, reset=False, accept_sparse="csr", dtype=types), None, n_steps, method, random_state)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=types)
+        return self._walk(X, None, n_steps, method, random_state)
 
     def _walk(self, X, observed, n_steps, method, random_state):
         """Chains or passes from the rows of X, with `observed` values held unless it is None; in blocks of rows."""

@@ -24,12 +24,13 @@ from fastdbn.dbn import DBN
 from fastdbn.finetune import DBNClassifier, DBNRegressor
 from fastdbn.monitors import MONITORS
 from fastdbn.optim import at_epoch
+from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
 from fastdbn.units import UNITS, softmax
 
 FORMAT_VERSION = 1
-CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNClassifier, DBNRegressor)}
+CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNOutlierDetector, DBNClassifier, DBNRegressor)}
 _KEYS = {"format_version", "class", "params", "classes", "scaling", "feature_names", "state", "layers", "sha256"}
 
 
@@ -229,6 +230,8 @@ def save(estimator, path):
         layers = [_put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
         state["draws"] = dbn._draws
         scaling = _put_scaling(dbn.layers_[0].scaling_, tensors)
+    if hasattr(estimator, "offset_"):
+        state["offset"] = estimator.offset_
     if hasattr(estimator, "coefs_"):
         scaling = _put_scaling(estimator.scaling_, tensors)
         for i, (W, c) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
@@ -345,8 +348,10 @@ def _build(record, tensors):
     state = record["state"]
     if cls in (DBNClassifier, DBNRegressor):
         _build_network(estimator, record, tensors, layers)
-    elif cls is DBN:
+    elif issubclass(cls, DBN):
         estimator.layers_, estimator._draws = layers, _count(state["draws"])
+        if cls is DBNOutlierDetector:
+            estimator.offset_ = float(state["offset"])
     elif len(layers) != 1:
         raise ValueError(f"{len(layers)} layers")
     estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, Unit, io, load
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, Unit, io, load
 from fastdbn.units import bernoulli, softmax
 
 FAST = {"pretrain_iter": 2, "max_iter": 3, "random_state": 0}
@@ -18,6 +18,7 @@ MODELS = {
     "potts": RBM(5, n_iter=2, hidden=softmax(5), dtype="float64", random_state=np.random.RandomState(2)),
     "bernoulli": BernoulliRBM(5, n_iter=2, random_state=0),
     "dbn": DBN((5, 4), n_iter=(2, 1), random_state=0),
+    "outliers": DBNOutlierDetector((5,), n_iter=2, contamination=0.1, random_state=0),
     "classifier": DBNClassifier((6, 5), class_weight={0: 1.0, 1: 2.0}, dropout=(0.1, 0.2, 0.2), **FAST),
     "plain": DBNClassifier((6,), pretrain=False, scale="minmax", **FAST),
     "regressor": DBNRegressor((6,), **FAST),

@@ -11,12 +11,13 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor
 
 ESTIMATORS = [
     RBM(8, n_iter=2, random_state=0),
     BernoulliRBM(8, n_iter=2, random_state=0),
     DBN((8, 6), n_iter=2, random_state=0),
+    DBNOutlierDetector((8,), n_iter=2, random_state=0),
     DBNClassifier((16,), pretrain_iter=2, max_iter=60, batch_size=10, learning_rate_init=0.01, dropout=0.0, random_state=0),
     DBNRegressor((16,), pretrain_iter=2, max_iter=60, batch_size=10, learning_rate_init=0.01, random_state=0),
 ]
@@ -74,7 +75,7 @@ def test_feature_names_out(estimator, digits):
     assert names[0] == f"{type(model).__name__.lower()}0"
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS[:3], ids=NAMES[:3])
+@pytest.mark.parametrize("estimator", ESTIMATORS[:4], ids=NAMES[:4])
 def test_pipeline(estimator, digits):
     """Features for a linear model is what RBMs are mostly used for."""
     pipe = make_pipeline(clone(estimator).set_params(n_iter=5), LogisticRegression(max_iter=300))
