@@ -32,6 +32,14 @@ def _sizes(text):
     return sizes
 
 
+def _unit(text):
+    from fastdbn.units import UNITS
+
+    if text not in UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r}: give one of {', '.join(UNITS)}")
+    return text
+
+
 def _positive(text):
     try:
         value = int(text)
@@ -97,7 +105,7 @@ def build_parser():
     info.add_argument("model", metavar="MODEL")
     warm = add("warmup", run_warmup, "Compile all kernels into the disk cache, for later runs to start at once.", data=False)
     warm.add_argument("--dtype", nargs="+", choices=("float32", "float64"), help="precisions of the models [all]")
-    warm.add_argument("--units", nargs="+", choices=("bernoulli", "gaussian", "softmax"), help="unit types [all]")
+    warm.add_argument("--units", nargs="+", type=_unit, metavar="UNIT", help="unit types [bernoulli gaussian softmax]")
     kinds = ("float32", "float64", "uint8", "bool", "int64")
     warm.add_argument("--data", nargs="+", choices=kinds, help="types of the data [all]")
     warm.add_argument("--quiet", action="store_true", help="no progress")

@@ -27,7 +27,7 @@ from fastdbn.optim import at_epoch
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
-from fastdbn.units import UNITS, softmax
+from fastdbn.units import get_unit, named, softmax
 
 FORMAT_VERSION = 1
 CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNOutlierDetector, DBNClassifier, DBNRegressor)}
@@ -54,10 +54,8 @@ def _digest(tensors, record):
 def _encode(value, name, epochs=0):
     """A parameter as JSON: units by name, tuples marked, schedules by the values that they took."""
     if isinstance(value, Unit):
-        if UNITS.get(value.name) == value:
+        if isinstance(named(value), str):
             return {"unit": value.name}
-        if value.name == "softmax" and value == softmax(value.group):
-            return {"unit": "softmax", "group": value.group}
         raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
     if isinstance(value, tuple):
         return {"tuple": [_encode(x, name, epochs) for x in value]}
@@ -90,17 +88,14 @@ def _decode(value):
             return tuple(_decode(x) for x in value["tuple"])
         if set(value) == {"dict"}:
             return {_decode(k): _decode(v) for k, v in value["dict"]}
-        if value.get("unit") == "softmax" and "group" in value:
+        if value.get("unit") == "softmax" and "group" in value:  # as files said it before "softmax:K"
             return softmax(int(value["group"]))
-        return UNITS[value["unit"]]
+        return get_unit(value["unit"])
     return value
 
 
 def _unit_from(value):
-    value = _decode(value)
-    if not isinstance(value, Unit) and value not in UNITS:
-        raise ValueError(f"unit {value!r}")
-    return value
+    return named(get_unit(_decode(value)))
 
 
 def _count(value, limit=2**63):

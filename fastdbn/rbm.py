@@ -12,12 +12,7 @@ from fastdbn.monitors import MONITORS, Stopping, check_stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
 from fastdbn.train import Layer, Settings, State, hold_out, train
-from fastdbn.units import UNITS, get_unit
-
-
-def named(unit):
-    """A unit's name where the name alone gives it back, else the record."""
-    return unit.name if UNITS.get(unit.name) == unit else unit
+from fastdbn.units import get_unit, named
 
 
 class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -28,8 +23,9 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     n_components : int, default 256
         Hidden units.
     visible : str or Unit, default "auto"
-        Visible units: "bernoulli", "gaussian", "softmax" or a `fastdbn.Unit`. "auto" takes Bernoulli where the fit data lie in
-        [0, 1], else Gaussian on standardised columns.
+        Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy_relu", "softmax:K" (groups of K columns),
+        "binomial:N" (values 0 to N), or a `fastdbn.Unit`; docs/units.md has a table. "auto" takes Bernoulli where the fit data
+        lie in [0, 1], else Gaussian on standardised columns.
     hidden : str or Unit, default "bernoulli"
         Hidden units.
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
@@ -44,7 +40,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Persistent chains; None is the batch size.
     learning_rate : float, callable, list or None, default None
         Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. None is
-        the customary rate of the visible units: 0.05 for Bernoulli and softmax, 0.005 for Gaussian.
+        the customary rate of the units, the smaller of both sides': 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for
+        binomial, 0.005 for the unbounded ones.
     momentum : float, callable, list or None, default None
         None is 0.5 for five epochs, then 0.9 (Hinton 2010).
     weight_decay : float, callable or list, default 2e-4
@@ -326,10 +323,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _train(self, X, weights, epochs, estimator=None, binarize="own"):
         """Run epochs over X; `estimator` is the one that callbacks see, a DBN for its layers."""
-        settings, visible = self._settings(), get_unit(self.visible_)
+        settings, visible, hidden = self._settings(), get_unit(self.visible_), get_unit(self.hidden_)
+        customary = min(visible.learning_rate, hidden.learning_rate)
         settings = settings._replace(
             n_iter=settings.n_iter if epochs is None else epochs,
-            learning_rate=visible.learning_rate if settings.learning_rate is None else settings.learning_rate,
+            learning_rate=customary if settings.learning_rate is None else settings.learning_rate,
         )
         rows = held_out = stopping = None
         if self.validation_fraction:
@@ -341,7 +339,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         threshold = self.binarize if binarize == "own" else binarize
         layer = Layer(
             visible,
-            get_unit(self.hidden_),
+            hidden,
             backend.load(data.source(X, self.scaling_, threshold), often=True),
             X.shape[0] if rows is None else len(rows),
             weights,

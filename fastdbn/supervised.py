@@ -18,10 +18,9 @@ from fastdbn.dbn import DBN
 from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
-from fastdbn.rbm import named
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
-from fastdbn.units import get_unit
+from fastdbn.units import get_unit, named
 
 _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
 """Parameters handed to the DBN as they are."""

@@ -27,6 +27,8 @@ from fastdbn.units import UNITS
 DTYPES = ("float32", "float64")
 DATA = ("float32", "float64", "uint8", "bool", "int64")
 """Types of the values in X that the estimators read as they are."""
+COMMON = ("bernoulli", "gaussian", "softmax")
+"""Unit types that are compiled where none are named: each pair of two takes half a minute."""
 ROWS, WIDTH = 6, 4
 THREADED = 128, 320
 """Rows and columns of a layer that is worth two threads."""
@@ -40,15 +42,15 @@ class Report(NamedTuple):
     folder: str
 
 
-def warmup(dtype=DTYPES, units=tuple(UNITS), data=DATA, verbose=1):
+def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     """Compile into the cache what the estimators need.
 
     Parameters
     ----------
     dtype : str or sequence of str, default ("float32", "float64")
         Precisions of the estimators.
-    units : str or sequence of str, default all
-        Unit types, of either side of an RBM.
+    units : str or sequence of str, default ("bernoulli", "gaussian", "softmax")
+        Unit types by name, of either side of an RBM.
     data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64")
         Types of the data, dense (writable and read-only, as memory maps are) and CSR.
     verbose : int, default 1

@@ -47,9 +47,9 @@ def one_hots(n):
     return np.eye(n)
 
 
-def spins(n):
-    """All 2^n vectors of minus and plus one."""
-    return 2 * bits(n) - 1
+def product(values, n):
+    """All vectors of n of the values."""
+    return np.array(list(itertools.product(values, repeat=n)), float)
 
 
 def energy(v, h, W, b, c, base):
@@ -62,9 +62,9 @@ def energy(v, h, W, b, c, base):
     return total - sum(c[j] * h[j] for j in range(len(h)))
 
 
-def free_energy(v, states, W, b, c, base):
-    """-log of the sum over all hidden states of exp(-E)."""
-    terms = [-energy(v, h, W, b, c, base) for h in states]
+def free_energy(v, states, base_h, W, b, c, base):
+    """-log of the sum over all hidden states, of base energies base_h, of exp(-E)."""
+    terms = [-energy(v, h, W, b, c, base) - own for h, own in zip(states, base_h, strict=True)]
     top = max(terms)
     return -(top + np.log(sum(np.exp(t - top) for t in terms)))
 

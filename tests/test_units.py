@@ -1,30 +1,46 @@
 """The law of every unit type, and a new type that needs no change elsewhere."""
 
+import pickle
+
 import naive
 import numpy as np
 import pytest
 
-from fastdbn import RBM, Unit, model
+from fastdbn import RBM, Unit, model, rng
 from fastdbn.backends import Params, Weights, get_backend
 from fastdbn.optim import step_hyper
-from fastdbn.scalar import ONE, softplus, tanh
-from fastdbn.units import UNITS, get_unit
+from fastdbn.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
+from fastdbn.units import UNITS, get_unit, named
 
-SPIN = Unit(
-    name="spin",
-    mean=lambda s: tanh(s),
-    draw=lambda s, mean, noise: ONE if noise + noise - ONE < mean else -ONE,
-    cgf=lambda s: softplus(s + s) - s,
-    base=lambda x: x - x,
-    slope=lambda mean: ONE - mean * mean,
-    link=np.arctanh,
-    support=(-1.0, 1.0),
+TERNARY = Unit(
+    name="ternary",
+    mean=lambda s: tanh(HALF * s),
+    draw=lambda s, mean, noise: (
+        -ONE if TWO * TWO * noise < (ONE - mean) ** 2 else ONE if TWO * TWO * (ONE - noise) <= (ONE + mean) ** 2 else ZERO
+    ),
+    cgf=lambda s: TWO * softplus(s) - s,
+    base=lambda x: -np.log(TWO) * (ONE - x * x),
+    slope=lambda mean: HALF * (ONE - mean * mean),
+    link=lambda mean: 2 * np.arctanh(mean),
+    support="integer",
     low=-1.0,
     high=1.0,
 )
-ALL = {**UNITS, "spin": SPIN}
+ALL = {**UNITS, "softmax:3": get_unit("softmax:3"), "binomial:5": get_unit("binomial:5"), "ternary": TERNARY}
 EXACT = [name for name, unit in ALL.items() if unit.exact]
 WIDTH = 3
+FIELDS = {"wide": [-30.0, -4.0, 6.0], "narrow": [-0.7, 0.1, 1.2]}
+
+
+def run_activate(unit, s, dtype="float64", n=None):
+    """(means, draws) of fields through the backend, n rows of the same where n is given."""
+    backend = get_backend(1, dtype)
+    mean = backend.array(np.asarray(s, float) if n is None else np.tile(s, (n, 1)))
+    rows, width = mean.shape
+    states = backend.states(unit, rows, width)
+    key = rng.key(3, 0, rng.stream(rng.HIDDEN))
+    backend.activate(unit, backend.zeros(width), mean, states, np.arange(rows, dtype=np.uint32), key)
+    return mean, states
 
 
 def means(unit, s, dtype="float64"):
@@ -35,10 +51,17 @@ def means(unit, s, dtype="float64"):
     return out
 
 
-def cgf(unit, s):
+def cgf(unit, s, dtype="float64"):
     """Row sums of the log normaliser."""
-    backend, out = get_backend(1, "float64"), np.empty(len(s))
+    backend, out = get_backend(1, dtype), np.empty(len(s))
     backend.cgf(unit, backend.zeros(s.shape[1]), backend.array(s), out)
+    return out
+
+
+def base(unit, states, dtype="float64"):
+    """Row sums of the base measure's energy."""
+    backend, out = get_backend(1, dtype), np.empty(len(states))
+    backend.base(unit, backend.array(states), out)
     return out
 
 
@@ -46,12 +69,18 @@ def support(unit, n):
     """All states of n units, or None where they are not countable."""
     if unit.support == "one-of":
         return naive.one_hots(n)
-    return {(0.0, 1.0): naive.bits, (-1.0, 1.0): naive.spins}.get(unit.support, lambda n: None)(n)
+    if unit.support == "integer":
+        return naive.product(np.arange(unit.low, unit.high + 1), n)
+    return naive.product(unit.support, n) if isinstance(unit.support, tuple) else None
 
 
-@pytest.mark.parametrize("name", EXACT)
+def tolerance(dtype, single, double):
+    return single if dtype == "float32" else double
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_mean_is_the_derivative_of_cgf(name):
-    """mean = cgf', by central differences."""
+    """mean = cgf', by central differences; so it is for the model that an approximate unit stands for."""
     unit, s = ALL[name], np.random.default_rng(0).normal(size=(50, WIDTH)) * 2
     step, mean = 1e-5, means(ALL[name], s)
     for j in range(WIDTH):
@@ -59,50 +88,85 @@ def test_mean_is_the_derivative_of_cgf(name):
         assert np.allclose((cgf(unit, s + shift) - cgf(unit, s - shift)) / (2 * step), mean[:, j], atol=1e-8)
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_cgf_normalises(name):
-    """cgf = log of the sum (or integral) of exp(s x - base(x)) over all states."""
-    unit, s = ALL[name], np.random.default_rng(1).normal(size=(20, WIDTH))
-    states = support(unit, WIDTH)
-    if states is None:
-        x = np.linspace(-15, 15, 30_001)
-        base = np.array([float(unit.base(v)) for v in x])
-        integral = np.exp(s[:, 0, None] * x - base).sum(axis=1) * (x[1] - x[0])
-        assert np.allclose(np.log(integral), cgf(unit, s[:, :1].copy()), atol=1e-6)
-        return
-    base = np.array([sum(float(unit.base(x)) for x in state) for state in states])
-    assert np.allclose(np.logaddexp.reduce(s @ states.T - base, axis=1), cgf(unit, s), atol=1e-12)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", EXACT)
-def test_draws_have_the_mean(name, dtype):
-    """The average of many draws is within 5 standard errors of the mean."""
-    unit, n = ALL[name], 40_000
-    backend = get_backend(1, dtype)
-    s = np.random.default_rng(2).normal(size=WIDTH)
-    mean, states = backend.array(np.tile(s, (n, 1))), backend.states(unit, n, WIDTH)
-    from fastdbn import rng
+def test_cgf_normalises(name, dtype):
+    """cgf = log of the sum (or integral) of exp(s x - base(x)) over all states."""
+    unit, s = ALL[name], np.random.default_rng(1).normal(size=(20, WIDTH)) * 1.5
+    states = support(unit, WIDTH)
+    if states is None:
+        lowest = max(unit.low, -15.0)
+        x = np.linspace(lowest, 20.0, 100_001)
+        weight = np.where(x == lowest, 0.5, 1.0) * (x[1] - x[0])  # trapezoids
+        terms = s[:, 0, None] * x - base(unit, x[:, None])
+        expected = np.log((np.exp(terms) * weight).sum(axis=1))
+        assert np.allclose(cgf(unit, s[:, :1].copy(), dtype), expected, atol=tolerance(dtype, 1e-5, 1e-7))
+        return
+    expected = np.logaddexp.reduce(s @ states.T - base(unit, states), axis=1)
+    assert np.allclose(cgf(unit, s, dtype), expected, atol=tolerance(dtype, 1e-5, 1e-12))
+    assert np.allclose(base(unit, states, dtype), base(unit, states), atol=tolerance(dtype, 1e-5, 0))
 
-    backend.activate(
-        unit, backend.zeros(WIDTH), mean, states, np.arange(n, dtype=np.uint32), rng.key(3, 0, rng.stream(rng.HIDDEN))
-    )
-    error = states.astype(np.float64).std(axis=0) / np.sqrt(n)
-    assert (np.abs(states.mean(axis=0, dtype=np.float64) - mean[0]) < 5 * error + 1e-6).all()
+
+@pytest.mark.parametrize("fields", FIELDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXACT)
+def test_draws_have_the_moments(name, dtype, fields):
+    """The average of many draws is within 5 standard errors of the mean, that of their squares within 5 of mean^2 + slope."""
+    unit, n, s = ALL[name], 40_000, np.array(FIELDS[fields])
+    mean, states = run_activate(unit, s, dtype, n)
+    mean = means(unit, s[None])[0]
+    step = 1e-4
+    variance = [(means(unit, s[None] + step * e) - means(unit, s[None] - step * e))[0] @ e / (2 * step) for e in np.eye(WIDTH)]
+    x = states.astype(np.float64)
+    for got, expected in ((x, mean), (np.square(x), mean**2 + variance)):
+        error = 5 * got.std(axis=0) / np.sqrt(n) + 10 / n * (1 + np.abs(expected))  # the latter for events of a few in n
+        assert (np.abs(got.mean(axis=0) - expected) < error).all()
     allowed = support(unit, 1) if unit.support != "one-of" else np.array([[0.0], [1.0]])
     if allowed is not None:
         assert np.isin(states, allowed).all()
     if unit.support == "one-of":
-        assert (states.sum(axis=1) == 1).all()
+        assert (states.reshape(n, -1, unit.group_size(WIDTH)).sum(axis=2) == 1).all()
+    assert (states >= unit.low).all()
+    assert not np.signbit(states[states == 0]).any()
 
 
-@pytest.mark.parametrize("name", EXACT)
+def test_rectified_draws_have_the_distribution():
+    """Kolmogorov and Smirnov's distance to the exact distribution, far in either tail and near zero: its 0.1 % point."""
+    from scipy.special import log_ndtr
+
+    n = 20_000
+    for dtype in ("float32", "float64"):
+        s = np.array([-1000.0, -20.0, -2.0, 0.0, 0.5, 3.0, 12.0])
+        x = np.sort(run_activate(ALL["rectified"], s, dtype, n)[1].astype(np.float64), axis=0)
+        cdf = -np.expm1(log_ndtr(s - x) - log_ndtr(s))  # log Q(x - s) / Q(-s)
+        place = np.arange(1, n + 1)[:, None] / n
+        assert np.maximum(np.abs(cdf - place), np.abs(cdf - place + 1 / n)).max() < 1.95 / np.sqrt(n)
+
+
+def test_noisy_relu_draws_are_as_defined():
+    """max(0, s + N(0, sigmoid(s))): its mean and share of zeros, within 5 standard errors; the mean is another, as documented."""
+    from scipy.stats import norm
+
+    n, s = 40_000, np.array([-1.0, 0.0, 3.0])
+    mean, x = run_activate(ALL["noisy_relu"], s, n=n)
+    sigma = np.sqrt(naive.sigmoid(s))
+    expected = s * norm.cdf(s / sigma) + sigma * norm.pdf(s / sigma)
+    assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n)).all()
+    assert not np.signbit(x).any()
+    zero = norm.cdf(-s / sigma)
+    assert (np.abs((x == 0).mean(axis=0) - zero) < 5 * np.sqrt(zero * (1 - zero) / n) + 1e-4).all()
+    assert np.allclose(mean[0], np.logaddexp(0, s))
+    assert 0.40 < mean[0, 1] - expected[1] < 0.42
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_slope_is_the_derivative_of_the_mean(name):
     """The factor of back-propagation, for groups the product with the Jacobian."""
     unit = ALL[name]
     backend, draw = get_backend(1, "float64"), np.random.default_rng(4)
-    s, delta, step = draw.normal(size=(5, WIDTH)), draw.normal(size=(5, WIDTH)), 1e-6
-    out = backend.zeros(5, WIDTH)
+    s, delta, step = draw.normal(size=(9, WIDTH)) * 3, draw.normal(size=(9, WIDTH)), 1e-5
+    s[0] = [-25.0, 9.0, -150.0] if unit.support == "half-line" else s[0]
+    out = backend.zeros(9, WIDTH)
     zeros, hyper = backend.zeros, step_hyper("float64", "sgd", 0.0, 0.0, 1)
     weights = Weights(np.eye(WIDTH), zeros(WIDTH), zeros(WIDTH, WIDTH), zeros(WIDTH), None, None)
     backend.descend("sgd", hyper, s, delta, weights, unit, means(unit, s), out)
@@ -112,7 +176,7 @@ def test_slope_is_the_derivative_of_the_mean(name):
         assert np.allclose((change * delta).sum(axis=1), out[:, j], atol=1e-8)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", ALL)
 def test_link_inverts_the_mean(name):
     """Initial biases reproduce the data's means."""
     unit = ALL[name]
@@ -121,8 +185,18 @@ def test_link_inverts_the_mean(name):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", ["bernoulli", "softmax", "spin"])
-@pytest.mark.parametrize("visible", ["bernoulli", "gaussian", "spin"])
+@pytest.mark.parametrize("name", ALL)
+def test_extremes(name, dtype):
+    """Means, draws and log normalisers are finite however large the fields; what is not a number stays so."""
+    unit, s = ALL[name], np.array([[-1e5, 1e5, -300.0], [300.0, -50.0, 50.0]])
+    for got in (*run_activate(unit, s, dtype), cgf(unit, s, dtype)):
+        assert np.isfinite(got).all()
+    assert np.isnan(means(unit, np.full((1, WIDTH), np.nan), dtype)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", ["bernoulli", "softmax", "spin", "binomial:5"])
+@pytest.mark.parametrize("visible", ["bernoulli", "gaussian", "spin", "rectified", "binomial:5", "ternary"])
 def test_free_energy_sums_over_hidden_states(visible, hidden, dtype):
     """F(v) = -log sum_h exp(-E(v, h)), by enumeration of h."""
     v_unit, h_unit = ALL[visible], ALL[hidden]
@@ -132,23 +206,38 @@ def test_free_energy_sums_over_hidden_states(visible, hidden, dtype):
     out = np.empty(6)
     params = Params(*(backend.array(x) for x in (W, b, c)))
     model.free_energy(backend, v_unit, h_unit, params, backend.array(v), backend.zeros(6, WIDTH), out)
-    expected = [naive.free_energy(row, support(h_unit, WIDTH), W, b, c, lambda x: float(v_unit.base(x))) for row in v]
+    hidden = support(h_unit, WIDTH)
+    expected = [naive.free_energy(row, hidden, base(h_unit, hidden), W, b, c, lambda x: float(v_unit.base(x))) for row in v]
     assert np.allclose(out, expected, atol=1e-4 if dtype == "float32" else 1e-12)
 
 
 def test_a_new_unit_type_trains():
-    """The spin unit above, ten lines, learns as the built-in ones do: nothing else knows of it."""
+    """The ternary unit above, ten lines, learns as the built-in ones do: nothing else knows of it."""
     draw = np.random.default_rng(6)
-    prototypes = np.sign(draw.normal(size=(3, 12)))
-    X = prototypes[draw.integers(0, 3, 400)] * np.where(draw.random((400, 12)) < 0.05, -1, 1)
-    rbm = RBM(8, visible=SPIN, hidden=SPIN, n_iter=20, learning_rate=0.02, random_state=0).fit(X)
+    prototypes = draw.integers(-1, 2, (3, 12))
+    X = prototypes[draw.integers(0, 3, 400)] * np.where(draw.random((400, 12)) < 0.05, 0, 1)
+    rbm = RBM(8, visible=TERNARY, hidden=TERNARY, n_iter=20, learning_rate=0.02, random_state=0).fit(X)
     error = rbm.history_["reconstruction_error"]
-    assert rbm.visible_ is SPIN
+    assert rbm.visible_ is TERNARY
     assert error[-1] < 0.5 * error[0]
-    assert set(np.unique(rbm.sample(10, 5))) <= {-1.0, 1.0}
+    assert set(np.unique(rbm.sample(10, 5))) <= {-1.0, 0.0, 1.0}
 
 
 def test_unknown_unit():
     """The message names the parameter and what there is."""
     with pytest.raises(ValueError, match=r"hidden='relux'.*bernoulli"):
         get_unit("relux", "hidden")
+    for text in ("softmax:x", "binomial", "spin:2"):
+        with pytest.raises(ValueError, match="no unit type"):
+            get_unit(text)
+    with pytest.raises(ValueError, match="from 1 to 1000"):
+        get_unit("binomial:1001")
+
+
+@pytest.mark.parametrize("name", [*UNITS, "softmax:4", "binomial:6"])
+def test_names(name):
+    """A name gives one record, which gives the name; records of families can be pickled."""
+    unit = get_unit(name)
+    assert unit == get_unit(name)
+    assert named(unit) == unit.name == name
+    assert pickle.loads(pickle.dumps(unit)) == unit

@@ -96,8 +96,8 @@ def test_usage(capsys):
         with pytest.raises(SystemExit) as error:
             cli.main(["warmup", option, "complex"])
         assert error.value.code == 2
-    with pytest.raises(ValueError, match="units='spin': give one of 'bernoulli'"):
-        module.warmup(units="spin")
+    with pytest.raises(ValueError, match="units='relux': give one of 'bernoulli'"):
+        module.warmup(units="relux")
     with pytest.raises(ValueError, match="dtype='half'"):
         module.warmup(dtype=["float32", "half"])
 

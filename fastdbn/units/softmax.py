@@ -48,4 +48,5 @@ def link(mean):
 
 def softmax(group=0):
     """Softmax units in groups of `group` neighbouring columns; 0 makes the whole layer one group."""
-    return Unit("softmax", mean, draw, cgf, base, slope, link, group=group, support="one-of", low=0.0, high=1.0)
+    name = f"softmax:{group}" if group else "softmax"
+    return Unit(name, mean, draw, cgf, base, slope, link, group=group, support="one-of", low=0.0, high=1.0)
