@@ -319,7 +319,7 @@ def tail_quantile(t, e):
 
 
 def log_factorial(x):
-    """log x! = log Gamma(x + 1) for x >= 0, in float64: Stirling's series, for small x by Gamma(x + 9), and exactly zero for 0 and 1.
+    """log x! = log Gamma(x + 1) for x >= 0, in float64: Stirling's series, for small x at x + 9; exactly zero for 0 and 1.
 
     Absolute error below 1e-13 (1 + |log x!|).
     """
