@@ -244,7 +244,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if self.tol is not None:
             checks.real(self.tol, "tol")
         checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0)
-        visible = UNITS.get(self.visible) if isinstance(self.visible, str) else self.visible
+        visible = None if isinstance(self.visible, str) and self.visible == "auto" else get_unit(self.visible)
         check_stopping(self.early_stopping, visible, self.validation_fraction)
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
