@@ -7,7 +7,7 @@ Gibbs steps. Hidden states are drawn while the chain runs; the statistics take h
 same expectation, and drawn visible states.
 """
 
-from fastdbn import rng
+from fastdbn import missing, rng
 
 
 def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
@@ -34,6 +34,9 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
 
     plus = type(problem.plus)(backend.part(problem.plus.v, 0, n), backend.part(problem.plus.h, 0, n), weights)
     backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
+    lost = None
+    if problem.gaps is not None:
+        lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, plus.v, rows, rows, key)
     if problem.persistent:
         who, chain, minus = problem.chain_rows, problem.states, problem.minus
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h)
@@ -44,6 +47,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
     mean = backend.part(problem.work, 0, len(who))
     for t in range(problem.k):
         backend.conditional(problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True)
+        if lost is not None:
+            backend.hold(minus.v, None, lost)
         if problem.persistent or t + 1 < problem.k:
             backend.conditional(problem.hidden, minus.v, p.W, p.c, minus.h, chain, who, key(rng.HIDDEN, t + 1))
         else:
@@ -69,7 +74,8 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
     hyper : Hyper
     """
     fused = getattr(backend, "cd_steps", None)
-    if weights is None and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
+    suits = weights is None and problem.gaps is None
+    if suits and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
     for start in range(0, len(order), batch_size):

@@ -38,12 +38,16 @@ def block_rows(width):
 
 
 class Columns(NamedTuple):
-    """What is known of the columns, (nv,) float64 each: range, weighted mean, weighted share above a threshold or None."""
+    """What is known of the columns, (nv,) float64 each: range, weighted mean, weighted share above a threshold or None.
+
+    Where values are missing these are of the observed ones, whose weighted share is `observed`.
+    """
 
     low: Any
     high: Any
     mean: Any
     above: Any = None
+    observed: Any = 1.0
 
 
 def _blocks(X, bytes_of_row=None):
@@ -71,8 +75,10 @@ def _parts(X, weights=None, bytes_of_row=None):
         yield rows, part, None if weights is None else weights[rows]
 
 
-def _range(part):
-    """Least and greatest value of every column of a block."""
+def _range(part, missing=False):
+    """Least and greatest value of every column of a block; with `missing`, of values that are not NaN, if there is any."""
+    if missing and not sparse.issparse(part) and part.dtype.kind == "f":
+        return np.fmin.reduce(part, axis=0, initial=np.inf), np.fmax.reduce(part, axis=0, initial=-np.inf)
     if not sparse.issparse(part):
         return part.min(axis=0), part.max(axis=0)
     rows, width = part.shape
@@ -109,16 +115,16 @@ def _sums_above(part, weights, threshold, scaling):
     return _sums(_with(part, change), weights) + zero_on * (part.shape[0] if weights is None else weights.sum())
 
 
-def column_range(X):
-    """Least and greatest value of every column, of a dense array or a CSR matrix, as float64."""
+def column_range(X, missing=False):
+    """Least and greatest value of every column, of a dense array or a CSR matrix, as float64; `missing` as in `columns`."""
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
     for _, part, _ in _parts(X):
-        least, greatest = _range(part)
+        least, greatest = _range(part, missing)
         low, high = np.minimum(low, least), np.maximum(high, greatest)
     return low, high
 
 
-def columns(X, weights=None, threshold=None):
+def columns(X, weights=None, threshold=None, missing=False):
     """The `Columns` of a dense array or a CSR matrix, in one pass.
 
     Parameters
@@ -128,28 +134,38 @@ def columns(X, weights=None, threshold=None):
     weights : (n,) float64 array or None
     threshold : float or None
         Of `Columns.above`.
+    missing : bool
+        NaN in a dense array is a value that is missing. The range of a column without any value is (inf, -inf).
 
     Returns
     -------
     Columns
     """
     width = X.shape[1]
-    low, high, total = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    total, observed = np.zeros(width), np.zeros(width)
+    missing = missing and not sparse.issparse(X)
     above = None if threshold is None else np.zeros(width)
     with np.errstate(invalid="ignore", over="ignore"):
         for _, part, w in _parts(X, weights):
-            least, greatest = _range(part)
+            least, greatest = _range(part, missing)
             low, high = np.minimum(low, least), np.maximum(high, greatest)
-            total += _sums(part, w)
             if above is not None:
-                above += _sums_above(part, w, threshold, Scaling())
+                above += _sums_above(part, w, threshold, Scaling())  # what is missing is above nothing
+            if missing:
+                known = ~np.isnan(part)
+                observed += _sums(known, w)
+                part = np.where(known, part, 0)
+            total += _sums(part, w)
     count = X.shape[0] if weights is None else weights.sum()
+    share = observed / count if missing else 1.0
+    count = np.maximum(count * share, np.finfo(float).tiny)
     mean = np.clip(total / count, low, high)  # a column of one value has that mean exactly
-    return Columns(low, high, mean, None if above is None else above / count)
+    return Columns(low, high, mean, None if above is None else above / count, share)
 
 
-def column_variance(X, mean, weights=None):
-    """The weighted variance of every column about a given mean, float64."""
+def column_variance(X, mean, weights=None, observed=1.0):
+    """The weighted variance of every column about a given mean, float64; of the observed values where some are missing."""
     total, count, room = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum(), None
     for _, part, w in _parts(X, weights):
         if sparse.issparse(part):
@@ -157,14 +173,15 @@ def column_variance(X, mean, weights=None):
             total += _sums(_with(part, np.square(part.data - m) - np.square(m)), w)
         else:
             room = np.empty(part.shape) if room is None else room[: len(part)]  # the first block is the largest
-            total += _sums(np.square(np.subtract(part, mean, out=room), out=room), w)
-    return np.maximum(total / count + (np.square(mean) if sparse.issparse(X) else 0.0), 0.0)
+            np.square(np.subtract(part, mean, out=room), out=room)
+            total += _sums(room if np.all(observed == 1.0) else np.nan_to_num(room, copy=False, nan=0.0), w)
+    return np.maximum(total / (count * observed) + (np.square(mean) if sparse.issparse(X) else 0.0), 0.0)
 
 
-def share_above(X, threshold, scaling, weights=None):
-    """The weighted share of every column's scaled values that lie above a threshold, float64."""
+def share_above(X, threshold, scaling, weights=None, observed=1.0):
+    """The weighted share of every column's scaled values, of those observed, that lie above a threshold, float64."""
     total = sum(_sums_above(part, w, threshold, scaling) for _, part, w in _parts(X, weights))
-    return total / (X.shape[0] if weights is None else weights.sum())
+    return total / ((X.shape[0] if weights is None else weights.sum()) * observed)
 
 
 def choose(X, visible, scale, weights=None, known=None):
@@ -172,7 +189,7 @@ def choose(X, visible, scale, weights=None, known=None):
 
     Parameters
     ----------
-    X : (n, nv) dense array or CSR matrix, checked to be finite
+    X : (n, nv) dense array or CSR matrix, checked to be finite, or to have missing values as NaN
     visible : "auto", unit name or Unit
         "auto": Bernoulli where the (scaled) data lie in [0, 1], else Gaussian on standardised columns.
     scale : "auto", "minmax", "standard" or "none"
@@ -194,7 +211,7 @@ def choose(X, visible, scale, weights=None, known=None):
     """
     if scale not in SCALES:
         raise ValueError(f"scale={scale!r}: give one of {', '.join(map(repr, SCALES))}")
-    low, high, mean, _ = known or columns(X, weights)
+    low, high, mean, _, observed = known or columns(X, weights)
     automatic = isinstance(visible, str) and visible == "auto"
     inside = bool((low >= 0).all() and (high <= 1).all())
     if automatic:
@@ -207,7 +224,7 @@ def choose(X, visible, scale, weights=None, known=None):
         width = np.where(high > low, high - low, 1.0)
         return unit, Scaling(low, 1.0 / width, True)
     if scale == "standard":
-        deviation = np.sqrt(column_variance(X, mean, weights))
+        deviation = np.sqrt(column_variance(X, mean, weights, observed))
         constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
         scaling = Scaling(mean, 1.0 / np.where(constant, 1.0, deviation))
         check_range(unit, (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale)
@@ -251,12 +268,14 @@ def check_groups(unit, X):
             sums = np.bincount(at, part.data, n * groups).reshape(n, groups)
         else:
             sums = part.reshape(n, groups, size).sum(axis=2, dtype=np.float64)
-        bad = np.argwhere(np.abs(sums - 1.0) > 1e-3)
+            whole = np.isnan(part).reshape(n, groups, size).all(axis=2) if np.isnan(sums).any() else False
+            sums = np.where(whole, 1.0, sums)  # a group that is missing
+        bad = np.argwhere(~(np.abs(sums - 1.0) <= 1e-3))
         if len(bad):
             i, g = bad[0]
             raise ValueError(
                 f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {rows.start + i} has {sums[i, g]:g} in "
-                f"group {g}: encode each category as one column of ones and zeros"
+                f"group {g}: encode each category as one column of ones and zeros, all of them NaN where it is missing"
             )
 
 

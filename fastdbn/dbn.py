@@ -195,7 +195,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _fit(self, X, sample_weight, again, epochs):
         layers = self._new_layers()
-        X = checked(self, X, reset=not again, ensure_all_finite=again)
+        X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
             self._follow(layers)
@@ -274,7 +274,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         (n, units of the layer) array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None)
         return up(self.layers_[: self._layer_index(layer) + 1], X)
 
     def _layer_index(self, layer):
@@ -286,7 +286,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
     def reconstruct(self, X):
         """Visible means after a mean-field pass up and down, on the scale of X."""
         check_is_fitted(self)
-        H = up(self.layers_, checked(self, X, reset=False))
+        H = up(self.layers_, checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None))
         for rbm in reversed(self.layers_):
             H = rbm._down(H)
         return H

@@ -1,10 +1,11 @@
 """What a fitted RBM computes: features, energies, reconstructions and samples, block by block."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastdbn import checks, data, model, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn import checks, data, missing, model, rng
+from fastdbn.backends import Params, Source, get_backend
 from fastdbn.data import BLOCK, block_rows
 from fastdbn.units import get_unit
 
@@ -12,10 +13,18 @@ MANY = 512
 """Rows for which a copy of the weights in the order that suits products best pays."""
 
 
-def checked(estimator, X, reset, **more):
-    """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared."""
+def checked(estimator, X, reset, may_lack=False, finite=True):
+    """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared.
+
+    may_lack lets NaN in dense arrays pass, as values that are missing; finite=False leaves the check to the caller.
+    """
     return validate_data(
-        estimator, X, reset=reset, accept_sparse="csr", dtype=[np.float32, np.float64, np.uint8, np.bool_, np.int64], **more
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=[np.float32, np.float64, np.uint8, np.bool_, np.int64],
+        ensure_all_finite="allow-nan" if finite and may_lack and not sparse.issparse(X) else finite,
     )
 
 
@@ -23,7 +32,15 @@ class Inference:
     """The methods of a fitted RBM; `RBM` has the parameters and the training."""
 
     def _blocks(self, X, threshold=None, write=False):
-        """(backend, slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set."""
+        """(backend, slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set.
+
+        Missing values are left out, or filled in by mean field where the way of the model is to sample them.
+        """
+        if self.missing is not None:
+            X, where = missing.split(X)
+            if where is not None:
+                yield from self._filled_blocks(X, where, threshold)
+                return
         backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
@@ -37,6 +54,26 @@ class Inference:
                 else:
                     v = backend.rows(source, start, stop, key, room)
                 yield backend, slice(start, stop), v
+
+    def _filled_blocks(self, X, where, threshold):
+        """`_blocks` of rows with missing values, which are zero in X."""
+        backend, units = get_backend(self.n_jobs, self.dtype), (get_unit(self.visible_), get_unit(self.hidden_))
+        loaded = [backend.load(source) for source in (data.source(X, self.scaling_, threshold), Source(where))]
+        n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
+        rooms = backend.states(units[0], min(size, n), X.shape[1]), backend.zeros(min(size, n), X.shape[1])
+        params, key = self._params(backend, n), rng.key(self.seed_, 0, rng.stream(rng.DATA))
+        with backend.single_threaded():
+            for start in range(0, n, size):
+                rows = slice(start, min(start + size, n))
+                who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
+                v, lost = (backend.part(room, 0, len(who)) for room in rooms)
+                for source, out in zip(loaded, (v, lost), strict=True):
+                    backend.take(source, who, key, out)
+                if self.missing == "drop":
+                    backend.hold(v, None, lost)
+                else:
+                    missing.settle(backend, *units, params, v, lost)
+                yield backend, rows, v
 
     def _params(self, backend, rows=1):
         """Parameters in the backend's precision, to be read for so many rows; for few the weights are transposed in place."""
@@ -53,13 +90,18 @@ class Inference:
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
+            With `missing` set, NaN is a value that is missing: of no weight in "drop", filled in by mean field in "sample".
 
         Returns
         -------
         (n, n_components) array
         """
         check_is_fitted(self)
-        return self._means(checked(self, X, reset=False), self._threshold())
+        return self._means(self._checked(X), self._threshold())
+
+    def _checked(self, X):
+        """X to be used by a fitted model, with missing values where they are provided for."""
+        return checked(self, X, reset=False, may_lack=self.missing is not None)
 
     def _means(self, X, threshold, draw=False):
         """Hidden means, or with `draw` hidden states drawn once for each row."""
@@ -83,12 +125,15 @@ class Inference:
     def free_energy(self, X):
         """Free energy F(v) of each row; p(v) is proportional to e^-F(v). Constants of the scaling are left out.
 
+        With ``missing="drop"`` a row with NaN has the free energy of its own machine, over its observed units: rows that lack
+        the same values compare, others have another Z. With "sample" rows must be complete.
+
         Returns
         -------
         (n,) float64 array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = checked(self, X, reset=False, may_lack=self.missing == "drop")
         return self._free_energy(X, self._threshold())
 
     def _free_energy(self, X, threshold):
@@ -99,6 +144,8 @@ class Inference:
             if room is None:
                 room, params = backend.zeros(len(v), self.components_.shape[0]), self._params(backend, len(out))
             model.free_energy(backend, *units, params, v, backend.part(room, 0, len(v)), out[rows])
+        if self.missing == "drop" and not sparse.issparse(X):
+            out -= missing.base_of_zeros(backend, units[0], X.shape[1]) * np.isnan(X).sum(axis=1)
         return out
 
     def score_samples(self, X):
@@ -118,7 +165,7 @@ class Inference:
         (n, n_features) array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = self._checked(X)
         return self._down(self._means(X, self._threshold()))
 
     def _down(self, H):

@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn import model, rng
+from fastdbn import checks, missing, model, rng
 from fastdbn.unit import Unit
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
 """Rows that are watched: fewer where they are so wide that they hold more numbers."""
 DEAD, SATURATED = 0.01, 0.99
 """Hidden units of less mean activity over the watched rows are dead, of more are saturated: they tell rows apart no longer."""
-FLIPS, ROWS_PER_FLIP = 8, 20
+FLIPS, ROWS_PER_FLIP = 4, 20
 """Units of each watched row whose conditional joins the pseudo-likelihood: one for so many rows trained on a watched row, and no
 more than so many."""
 
@@ -68,6 +68,15 @@ def check_stopping(name, unit, validation_fraction):
         )
 
 
+def check(name, patience, tol, validation_fraction, unit):
+    """The parameters of early stopping by themselves; a unit that is no record is not known yet."""
+    checks.integer(patience, "n_iter_no_change")
+    if tol is not None:
+        checks.real(tol, "tol")
+    checks.real(validation_fraction, "validation_fraction", 0.0, 1.0)
+    check_stopping(name, unit, validation_fraction)
+
+
 class Stopping:
     """The best state of a fit by one monitor, and when to stop.
 
@@ -114,20 +123,34 @@ class _Rows:
         self.h, self.mean = backend.zeros(len(chosen), nh), backend.zeros(len(chosen), nv)
         draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
         flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
+        self.gaps, self.known = None, np.ones((len(chosen), nv))
+        self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
-    def take(self, epoch):
-        """Read the rows, as the epoch sees them."""
-        layer = self.layer
-        key = rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number))
-        self.backend.take(layer.data, self.rows, key, self.v)
+    def take(self, params, epoch):
+        """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
+        b, layer = self.backend, self.layer
+        b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        if layer.absence is None:
+            return
+
+        def key(purpose, gibbs):
+            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, 2 * gibbs + (purpose == rng.HIDDEN)))
+
+        units, n = (layer.visible, layer.hidden), len(self.rows)
+        if self.gaps is None:
+            start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
+            self.gaps = missing.make_gaps(b, *units, layer.absence, params, n, n, start)
+        missing.complete(b, *units, params, self.gaps, self.v, self.rows, self.places, key)
+        self.known = 1 - b.to_host(self.gaps.lost)
 
     def reconstruction_error(self, params):
-        """The mean squared error of reconstruction through the hidden means; the visible and hidden means are left in place."""
+        """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
         b, layer = self.backend, self.layer
         b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
         b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
-        return float(np.mean(np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)))
+        errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
+        return float(np.sum(errors * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 
     def activity(self):
         """(mean, dead share, saturated share) of the hidden means left in place; shares are NaN where the units have no such end.
@@ -145,19 +168,23 @@ class _Rows:
         return float(means.mean()), float(dead), float(saturated)
 
     def free_energy(self, params, v):
-        """F(v) of states, (B,) float64."""
+        """F(v) of states, (B,) float64; of units that are dropped nothing."""
         out = np.empty(len(v))
         model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
+        if self.gaps is not None and self.gaps.absence.way == "drop":
+            lost = self.known.shape[1] - self.known.sum(axis=1)
+            out -= missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1]) * lost
         return out
 
     def pseudo_likelihood(self, params):
         """The mean over rows of nv log p(v_i | v without i), i drawn once for each row (Besag 1975; Hyvarinen 2006).
 
-        A value between the two is the probability of the upper one, and the conditional an expectation.
+        A value between the two is the probability of the upper one, and the conditional an expectation. Missing units do not
+        count.
         """
         b, unit = self.backend, self.layer.visible
         v, place, (low, high) = b.to_host(self.v), np.arange(len(self.v)), unit.support
-        total = 0.0
+        total = count = 0.0
         for chosen in self.flipped:
             kept, energies = v[place, chosen].copy(), []
             for value in unit.support:
@@ -165,8 +192,10 @@ class _Rows:
                 energies.append(self.free_energy(params, b.states(unit, *v.shape, v)))
             v[place, chosen] = kept
             share, down = (kept - low) / (high - low), energies[1] - energies[0]
-            total -= np.mean(share * np.logaddexp(0, down) + (1 - share) * np.logaddexp(0, -down))
-        return float(v.shape[1] * total / len(self.flipped))
+            known = self.known[place, chosen]
+            total -= known @ (share * np.logaddexp(0, down) + (1 - share) * np.logaddexp(0, -down))
+            count += known.sum()
+        return float(v.shape[1] * total / max(count, 1.0))
 
 
 class Watch:
@@ -194,7 +223,7 @@ class Watch:
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
-            rows.take(epoch)
+            rows.take(params, epoch)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
             if not prefix:
                 names = "hidden_activity", "dead_units", "saturated_units"

@@ -1,14 +1,15 @@
 """The Restricted Boltzmann Machine as a scikit-learn estimator, for any pair of unit types."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import assert_all_finite
 
-from fastdbn import checks, data, model, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn import checks, data, missing, model, monitors, rng
+from fastdbn.backends import Params, Source, get_backend
 from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
-from fastdbn.monitors import MONITORS, Stopping, check_stopping
+from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
 from fastdbn.train import Layer, Settings, State, hold_out, train
@@ -67,6 +68,13 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         1 nat for the gap, 0.01 for shares.
     monitor_interval : int, default 5
         Epochs between two measures of the pseudo-likelihood.
+    missing : {"drop", "sample"} or None, default None
+        What NaN in dense data means. None: an error. "drop": each row is a machine of its own over the units that were observed,
+        sharing weights with the others (Salakhutdinov, Mnih, Hinton 2007); for CD alone. "sample": the missing units are hidden
+        ones, drawn by Gibbs steps given the observed in the positive phase, from a chain for each row that begins anew with each
+        call of a fit and holds as many numbers as X. A softmax group is missing whole.
+    missing_steps : int, default 1
+        Gibbs steps of the missing values in each minibatch, for "sample".
     n_jobs : int or None, default None
         Threads; None takes the processors at hand. The result does not depend on it.
     dtype : {"float32", "float64"}, default "float32"
@@ -137,6 +145,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         n_iter_no_change=10,
         tol=None,
         monitor_interval=5,
+        missing=None,
+        missing_steps=1,
         n_jobs=None,
         dtype="float32",
         random_state=None,
@@ -162,6 +172,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.monitor_interval = monitor_interval
+        self.missing = missing
+        self.missing_steps = missing_steps
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.random_state = random_state
@@ -172,6 +184,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -205,7 +218,9 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         self._settings()
         again = self.warm_start and hasattr(self, "components_")
-        X = checked(self, X, reset=not again, ensure_all_finite=again)  # `_begin` sees to it in its own pass
+        X = checked(
+            self, X, reset=not again, may_lack=self.missing is not None, finite=again
+        )  # `_begin` sees to it in its own pass
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
             self._check_values(X)
@@ -220,7 +235,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         self._settings()
         first = not hasattr(self, "components_")
-        X = checked(self, X, reset=first, ensure_all_finite=not first)
+        X = checked(self, X, reset=first, may_lack=self.missing is not None, finite=not first)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if first:
             self._begin(X, weights)
@@ -240,12 +255,9 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         get_unit(self.hidden, "hidden")
         if not (self.callback is None or callable(self.callback)):
             raise ValueError(f"callback={self.callback!r}: give a callable or None")
-        checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        if self.tol is not None:
-            checks.real(self.tol, "tol")
-        checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0)
         visible = None if isinstance(self.visible, str) and self.visible == "auto" else get_unit(self.visible)
-        check_stopping(self.early_stopping, visible, self.validation_fraction)
+        monitors.check(self.early_stopping, self.n_iter_no_change, self.tol, self.validation_fraction, visible)
+        missing.check(self.missing, self.missing_steps, self.persistent)
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
             checks.steps(self.k, "k"),
@@ -262,7 +274,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
         if self.scaling_.scale is None:
-            data.check_range(get_unit(self.visible_), *data.column_range(X))
+            data.check_range(get_unit(self.visible_), *data.column_range(X, self.missing is not None))
         data.check_groups(get_unit(self.visible_), X)
 
     def _begin(self, X, weights):
@@ -270,9 +282,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         seed = rng.seed_of(self.random_state)
         weights = self._without_held_out(seed, X.shape[0], weights)
         threshold = None if self.binarize == "sample" else self.binarize
-        columns = data.columns(X, weights, threshold)
+        columns = data.columns(X, weights, threshold, self.missing is not None)
+        if not np.all(columns.observed):
+            raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
-            assert_all_finite(X, input_name="X")
+            assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
         unit, scaling = data.choose(X, self.visible, self.scale, weights, columns)
         data.check_groups(unit, X)
         mean = columns.mean if threshold is None else columns.above
@@ -280,7 +294,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             if threshold is None:
                 mean = (mean - scaling.shift) * scaling.scale
             else:
-                mean = data.share_above(X, threshold, scaling, weights)
+                mean = data.share_above(X, threshold, scaling, weights, columns.observed)
         self._begin_layer(unit, scaling, mean, X.shape[0], seed, 0)
 
     def _without_held_out(self, seed, n, weights):
@@ -293,7 +307,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
-        check_stopping(self.early_stopping, unit, self.validation_fraction)
+        monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
         dtype = get_backend(self.n_jobs, self.dtype).dtype
         self.visible_, self.hidden_ = named(unit), named(get_unit(self.hidden, "hidden"))
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
@@ -336,7 +350,12 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if self.early_stopping is not None and epochs is None:
             stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
         backend = get_backend(self.n_jobs, self.dtype)
-        threshold = self.binarize if binarize == "own" else binarize
+        threshold, absence = self.binarize if binarize == "own" else binarize, None
+        if self.missing is not None:
+            X, lost = missing.split(X)
+            if lost is not None:
+                lost = backend.load(Source(lost), often=True)
+                absence = missing.Absence(self.missing, int(self.missing_steps), lost, X.shape[0])
         layer = Layer(
             visible,
             hidden,
@@ -347,6 +366,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             self.seed_,
             rows,
             held_out,
+            absence,
         )
         state = self._state()
         if state.chains is not None and len(state.chains) != settings.n_chains:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn import cd, rng
+from fastdbn import cd, missing, rng
 from fastdbn.backends import Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
@@ -43,6 +43,7 @@ class Layer(NamedTuple):
     """One RBM to train: unit types, where its data come from, its number in the stack and the seed of its noise.
 
     n_rows of the data are trained on: those named in rows, sorted, or with None the first; held_out are the others, or None.
+    absence says what is missing in the data, or is None.
     """
 
     visible: Unit
@@ -54,6 +55,7 @@ class Layer(NamedTuple):
     seed: int
     rows: Any = None
     held_out: Any = None
+    absence: missing.Absence | None = None
 
 
 class State(NamedTuple):
@@ -113,12 +115,21 @@ def make_problem(backend, layer, state, settings):
         backend.array(np.arange(chains, dtype=np.uint32)),
         steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
+        _gaps(backend, layer, params, rows),
     )
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
         key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 1))
         backend.activate(layer.hidden, params.c, problem.minus.h, problem.states, problem.chain_rows, key)
     return problem
+
+
+def _gaps(backend, layer, params, rows):
+    """The `Gaps` of a layer's data, or None."""
+    if layer.absence is None:
+        return None
+    key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
+    return missing.make_gaps(backend, layer.visible, layer.hidden, layer.absence, params, rows, layer.absence.n_rows, key)
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):

@@ -74,7 +74,8 @@ class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on. Buffers are the backend's.
 
     plus and minus hold room for both sides; states (the larger of batch and chains, nh) the chain's hidden states, which
-    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. seed, layer and the minibatch's
+    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers; gaps what is missing in the data
+    (missing.py) or None. seed, layer and the minibatch's
     number make the keys of all noise.
     """
 
@@ -92,6 +93,7 @@ class Problem(NamedTuple):
     chain_rows: Any
     k: int
     persistent: bool
+    gaps: Any = None
 
 
 class Backend(Protocol):
@@ -171,7 +173,13 @@ class Backend(Protocol):
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
     def hold(self, x: Any, values: Any, held: Any) -> None:
-        """x = values where the booleans `held`, for each number or each row (B, 1), are true."""
+        """x = values, or 0 for None, where `held`, booleans or numbers for each number or each row (B, 1), is not zero."""
+
+    def gather(self, x: Any, rows: Any, out: Any) -> None:
+        """out = the given rows of a buffer."""
+
+    def scatter(self, x: Any, rows: Any, out: Any) -> None:
+        """The given rows of out, each named once, = x."""
 
     def scale_rows(self, x: Any, weight: Any) -> None:
         """Multiply each row of x by its weight."""

@@ -152,7 +152,13 @@ class CPU:
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
     def hold(self, x, values, held):
-        np.copyto(x, values, where=held)
+        np.copyto(x, 0 if values is None else values, where=held if held.dtype == np.bool_ else held != 0)
+
+    def gather(self, x, rows, out):
+        np.take(x, rows, axis=0, out=out, mode="clip")
+
+    def scatter(self, x, rows, out):
+        out[rows] = x
 
     def scale_rows(self, x, weight):
         cpu_kernels.scale_rows(x, weight)

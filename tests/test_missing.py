@@ -1,0 +1,290 @@
+"""Missing values: both ways against the exact gradients of enumerated machines, and what is refused."""
+
+import numpy as np
+import pytest
+from exact import Machine
+from naive import sigmoid
+from scipy import sparse
+
+from fastdbn import DBN, RBM, cd, load
+from fastdbn.backends import Params, Source, get_backend
+from fastdbn.missing import Absence, split
+from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn.units import get_unit, softmax
+
+BERNOULLI = get_unit("bernoulli")
+NAN = np.nan
+ROWS = np.array([[1, 0, NAN, 1, NAN, 0], [NAN, NAN, 1, 1, 0, 1], [0, 1, 1, NAN, 0, 0], [1, 1, 1, 0, 0, 1], [NAN] * 6])
+"""Rows of a 6x4 machine that lack different values: two, none, all."""
+
+
+def mean_gradient(machine, X, way, *, steps=1, k=1, persistent=False, chains=None, weights=None, repeats=60, seed=5):
+    """Mean and standard error of the gradient over minibatches with fixed weights, in float64."""
+    backend, params = get_backend(1, "float64"), Params(machine.W, machine.b, machine.c)
+    filled, lost = split(X)
+    absence = Absence(way, steps, backend.load(Source(lost), often=True), len(X))
+    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(filled)), len(X), None, 0, seed, None, None, absence)
+    settings = Settings(k, persistent, len(X) if chains is None else len(chains), 0.1, 0.0, 0.0, len(X), 1)
+    zero = Params(*(np.zeros_like(x) for x in params))
+    problem = make_problem(backend, layer, State(params, zero, chains, 0, 0), settings)
+    rows, found, out = np.arange(len(X), dtype=np.uint32), [], Params(*(np.zeros_like(x) for x in params))
+    weighting = () if weights is None else (weights, weights.mean())
+    for step in range(repeats):
+        backend.statistics(*cd.minibatch(backend, problem, rows, step, 0, *weighting), out)
+        found.append(flat(out))
+    found = np.array(found)
+    return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(repeats)
+
+
+def flat(gradient):
+    return np.concatenate([np.ravel(x) for x in gradient])
+
+
+def dropped_gradient(machine, X, gradient_of):
+    """The mean of the rows' gradients, each in the machine over its observed units."""
+    total = [np.zeros_like(x) for x in (machine.W, machine.b, machine.c)]
+    for row in X:
+        seen = ~np.isnan(row)
+        part = Machine(int(seen.sum()), 4)
+        part.W, part.b, part.c = machine.W[seen], machine.b[seen], machine.c
+        W, b, c = gradient_of(part, row[None, seen])
+        total[0][seen] += W
+        total[1][seen] += b
+        total[2] += c
+    return [x / len(X) for x in total]
+
+
+def marginal_gradient(machine, X):
+    """The gradient of the mean of log p(observed values), by enumeration of what is missing."""
+    p, posterior = machine.p_v(), np.zeros(len(machine.V))
+    for row in X:
+        fits = np.all(np.isnan(row) | (machine.V == row), axis=1)
+        posterior += fits * p / (fits * p).sum() / len(X)
+    plus, minus = machine.moments(posterior), machine.moments(p)
+    return [a - b for a, b in zip(plus, minus, strict=True)]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_drop_has_the_gradient_of_the_machines_of_the_rows(k):
+    """The mean over draws is the exact CD-k expectation of the machines over the observed units, within 5 standard errors."""
+    machine = Machine(6, 4, seed=1, scale=2.0)
+    X = np.tile(ROWS, (400, 1))
+    mean, error = mean_gradient(machine, X, "drop", k=k)
+    exact = flat(dropped_gradient(machine, ROWS, lambda part, row: part.cd_gradient(row, k)))
+    assert (np.abs(mean - exact) < 5 * error + 1e-12).all()
+    completed = flat(machine.cd_gradient(np.nan_to_num(ROWS), k))
+    assert np.abs(completed - exact).max() > 20 * error.max(), "zeros in place of what is missing are another gradient"
+
+
+def test_drop_tends_to_the_likelihood_of_the_observed():
+    """With long chains it is the exact gradient of the mean log-likelihood of the machines over the observed units."""
+    machine = Machine(6, 4, seed=2)
+    mean, error = mean_gradient(machine, np.tile(ROWS, (400, 1)), "drop", k=30, repeats=40)
+    exact = flat(dropped_gradient(machine, ROWS, lambda part, row: part.gradient(row)))
+    assert (np.abs(mean - exact) < 5 * error + 1e-12).all()
+    assert np.abs(exact).max() > 20 * error.max()
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_sample_tends_to_the_marginal_likelihood(persistent):
+    """With long chains, or persistent ones at equilibrium, it is the exact gradient of log p(observed)."""
+    machine, n = Machine(6, 4, seed=3), 2000
+    found, chains = [], None
+    for seed in range(12):
+        if persistent:
+            v = machine.draw(4 * n, seed=seed)
+            chains = (np.random.default_rng(seed).random((4 * n, 4)) < machine.hidden_mean(v)).astype(float)
+        options = {"steps": 20, "k": 1 if persistent else 30, "persistent": persistent, "chains": chains}
+        found.append(mean_gradient(machine, np.tile(ROWS, (n // 5, 1)), "sample", repeats=4, seed=seed, **options)[0])
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+    exact = flat(marginal_gradient(machine, ROWS))
+    assert (np.abs(np.mean(found, axis=0) - exact) < 6 * error + 1e-12).all()
+    assert np.abs(exact).max() > 20 * error.max()
+
+
+def test_chains_of_the_missing_go_on():
+    """One step in each minibatch is enough in the end, for the chains of the rows are kept: else few steps would stay far off."""
+    machine = Machine(6, 4, seed=4, scale=3.0)
+    exact = machine.moments(np.zeros(64))[0] * 0
+    X, p = np.tile(ROWS, (100, 1)), machine.p_v()
+    for row in ROWS:
+        fits = np.all(np.isnan(row) | (machine.V == row), axis=1)
+        exact += machine.moments(fits * p / (fits * p).sum())[0] / len(ROWS)
+
+    def distance(start, repeats):
+        """Of the positive phase's mean over some minibatches from the exact one."""
+        backend, params = get_backend(1, "float64"), Params(machine.W, machine.b, machine.c)
+        filled, lost = split(X)
+        absence = Absence("sample", 1, backend.load(Source(lost)), len(X))
+        layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(filled)), len(X), None, 0, 0, None, None, absence)
+        zero = Params(*(np.zeros_like(x) for x in params))
+        problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(1, False, 1, 0.1, 0, 0, len(X), 1))
+        found = []
+        for step in range(start + repeats):
+            plus, _, scale, _ = cd.minibatch(backend, problem, np.arange(len(X), dtype=np.uint32), step, 0)
+            found.append(scale * plus.v.T @ plus.h)
+        return np.abs(np.mean(found[start:], axis=0) - exact).max()
+
+    assert distance(60, 60) < 0.3 * distance(0, 1)
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_weights_are_repeats_in_expectation(way):
+    """Rows weighted 0, 1, 3, 2, 1 have the expected gradient of rows left out, taken once, three times and twice."""
+    machine, times, n = Machine(6, 4, seed=8), np.array([0, 1, 3, 2, 1]), 300
+    weights = np.tile(times / times.mean(), n)
+    options = {"steps": 10 if way == "sample" else 1}
+    a, error_a = mean_gradient(machine, np.tile(ROWS, (n, 1)), way, weights=weights, **options)
+    b, error_b = mean_gradient(machine, np.tile(np.repeat(ROWS, times, axis=0), (n, 1)), way, **options)
+    assert (np.abs(a - b) < 5.5 * np.hypot(error_a, error_b) + 1e-12).all()
+
+
+def data(n=80, width=10, seed=0, share=0.2):
+    """Noisy prototypes with missing values."""
+    draw = np.random.default_rng(seed)
+    prototypes = draw.integers(0, 2, (2, width))
+    X = (prototypes[draw.integers(0, 2, n)] ^ (draw.random((n, width)) < 0.1)).astype(np.float32)
+    whole = X.copy()
+    X[draw.random(X.shape) < share] = NAN
+    return X, whole
+
+
+def bits(model):
+    names = "components_", "intercept_hidden_", "intercept_visible_"
+    return b"".join(np.ascontiguousarray(getattr(model, name)).tobytes() for name in names)
+
+
+FITS = {
+    "drop": {"missing": "drop"},
+    "sample": {"missing": "sample", "missing_steps": 3},
+    "sample, PCD": {"missing": "sample", "persistent": True, "n_chains": 7},
+    "drop, Gaussian": {"missing": "drop", "scale": "standard", "visible": "gaussian"},
+    "sample, thresholded": {"missing": "sample", "binarize": 0.5, "validation_fraction": 0.2},
+    "drop, watched": {"missing": "drop", "validation_fraction": 0.2, "early_stopping": "validation_pseudo_likelihood"},
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_fits(name, tmp_path, split_everything):
+    """Finite, the same at any number of threads, other data left as they were, nothing learned from the place of a NaN."""
+    X, _ = data()
+    before = X.copy()
+    a, b = (RBM(6, n_iter=6, random_state=0, n_jobs=n_jobs, batch_size=16, **FITS[name]).fit(X) for n_jobs in (1, 3))
+    assert bits(a) == bits(b)
+    np.testing.assert_array_equal(X, before)
+    for result in (a.transform(X), a.reconstruct(X), *a.history_.values()):
+        assert result.shape[0] in (6, 80)
+    assert np.isfinite(a.transform(X)).all() and np.isfinite(a.reconstruct(X)).all()
+    assert np.isfinite(a.history_["reconstruction_error"]).all()
+    a.save(tmp_path / "m")
+    assert load(tmp_path / "m").transform(X).tobytes() == a.transform(X).tobytes()
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_without_missing_values_nothing_changes(way):
+    """Complete data take the usual way, whatever the parameter says."""
+    _, whole = data()
+    assert bits(RBM(6, missing=way, n_iter=2, random_state=0).fit(whole)) == bits(RBM(6, n_iter=2, random_state=0).fit(whole))
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_missing_values_are_filled_in(way):
+    """What was taken away is found again better than by the columns' means: something was learned around the gaps."""
+    X, whole = data(n=400, share=0.25)
+    model = RBM(8, missing=way, n_iter=60, learning_rate=0.1, random_state=0).fit(X)
+    lost = np.isnan(X)
+    error = np.mean((model.reconstruct(X) - whole)[lost] ** 2)
+    by_means = np.mean((np.broadcast_to(np.nanmean(X, axis=0), X.shape) - whole)[lost] ** 2)
+    assert error < 0.7 * by_means  # a tenth of the values is noise, so no better than half of it can be
+
+
+def test_statistics_are_of_the_observed():
+    """Means and scaling: those of NumPy's nan functions, weighted too."""
+    draw = np.random.default_rng(0)
+    X = draw.normal([3.0, -50.0, 0.1], [1.0, 20.0, 0.01], (200, 3))
+    X[draw.random(X.shape) < 0.3] = NAN
+    model = RBM(4, missing="drop", visible="gaussian", scale="standard", n_iter=0).fit(X)
+    np.testing.assert_allclose(model.scaling_.shift, np.nanmean(X, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(1 / model.scaling_.scale, np.nanstd(X, axis=0), rtol=1e-12)
+    assert np.allclose(model.intercept_visible_, 0, atol=1e-6)
+    times = draw.integers(0, 3, 200)
+    a = RBM(4, missing="drop", visible="gaussian", scale="standard", n_iter=0).fit(X, sample_weight=times)
+    b = RBM(4, missing="drop", visible="gaussian", scale="standard", n_iter=0).fit(np.repeat(X, times, axis=0))
+    np.testing.assert_allclose(a.scaling_.scale, b.scaling_.scale, rtol=1e-9)
+    Y = (X - np.nanmin(X, axis=0)) / np.ptp(X[~np.isnan(X).any(axis=1)], axis=0)
+    model = RBM(4, missing="sample", scale="minmax", binarize=0.5, n_iter=0, dtype="float64").fit(Y)
+    share = np.nanmean(np.where(np.isnan(Y), NAN, Y / np.nanmax(Y, axis=0) > 0.5), axis=0)
+    np.testing.assert_allclose(sigmoid(model.intercept_visible_), (share * 200 + 0.5) / 201, rtol=1e-9)
+    model = RBM(4, missing="sample", scale="minmax", n_iter=0).fit(Y)
+    np.testing.assert_allclose(model.scaling_.scale, 1 / np.nanmax(Y, axis=0), rtol=1e-9)
+
+
+def test_use_of_rows_that_lack_values():
+    """A row of "drop" is its own machine: features and energies of the machine without those units, Gaussian ones too."""
+    for visible in ("bernoulli", "gaussian"):
+        X, _ = data(n=20)
+        model = RBM(6, missing="drop", visible=visible, n_iter=5, random_state=0, dtype="float64").fit(X)
+        for row in X[:8]:
+            seen = ~np.isnan(row)
+            small = RBM(6, visible=visible, n_iter=0, dtype="float64").fit(np.zeros((2, seen.sum())))
+            small.components_, small.intercept_hidden_ = model.components_[:, seen], model.intercept_hidden_
+            small.intercept_visible_ = model.intercept_visible_[seen]
+            np.testing.assert_allclose(model.transform(row[None]), small.transform(row[None, seen]), rtol=1e-9)
+            np.testing.assert_allclose(model.free_energy(row[None]), small.free_energy(row[None, seen]), rtol=1e-9)
+    sampled = RBM(6, missing="sample", n_iter=5, random_state=0).fit(X)
+    np.testing.assert_array_equal(sampled.transform(X)[:3], sampled.transform(X[:3]))
+    for use in (sampled.free_energy, sampled.score_samples, sampled.gibbs, model.gibbs):
+        with pytest.raises(ValueError, match="NaN"):
+            use(X)
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_softmax_groups_are_missing_whole(way):
+    """A category that is missing is a whole group; a part of it is an error."""
+    X = np.eye(3)[np.random.default_rng(0).integers(0, 3, (30, 2))].reshape(30, 6)
+    X[3, :3] = X[7, 3:] = X[9] = NAN
+    model = RBM(4, visible=softmax(3), missing=way, n_iter=4, batch_size=8, random_state=0).fit(X)
+    assert np.isfinite(model.components_).all() and np.isfinite(model.transform(X)).all()
+    X[5, 0] = NAN
+    with pytest.raises(ValueError, match=r"row 5 has nan in group 0.*all of them NaN where it is missing"):
+        RBM(4, visible=softmax(3), missing=way).fit(X)
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_a_stack_learns_from_rows_that_lack_values(way):
+    X, _ = data()
+    model = DBN((6, 4), n_iter=3, rbm_params={"missing": way}, random_state=0).fit(X)
+    assert np.isfinite(model.transform(X)).all() and np.isfinite(model.reconstruct(X)).all()
+
+
+def test_refusals():
+    """Without the parameter NaN is an error; so are columns without values, infinities, NaN in CSR, and drop with PCD."""
+    X, _ = data()
+    with pytest.raises(ValueError, match="NaN"):
+        RBM(4).fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        DBN((4,)).fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        RBM(4, missing="drop").fit(sparse.csr_matrix(X))
+    Y = X.copy()
+    Y[:, 2] = NAN
+    for way in ("drop", "sample"):
+        with pytest.raises(ValueError, match="column 2 of X has no value"):
+            RBM(4, missing=way).fit(Y)
+    Y = X.copy()
+    Y[1, 2] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        RBM(4, missing="sample").fit(Y)
+    with pytest.raises(ValueError, match="missing='drop' makes each row a machine of its own"):
+        RBM(4, missing="drop", persistent=True).fit(X)
+    with pytest.raises(ValueError, match="missing='mean': give None or one of 'drop', 'sample'"):
+        RBM(4, missing="mean").fit(X)
+    with pytest.raises(ValueError, match="missing_steps=0"):
+        RBM(4, missing="sample", missing_steps=0).fit(X)
+    Y = X.copy()
+    Y[0, 0] = 7
+    with pytest.raises(ValueError, match="column 0 has max 7"):
+        RBM(4, missing="drop", visible="bernoulli").fit(Y)
+    model = RBM(4, missing="drop", n_iter=1).fit(X)
+    with pytest.raises(ValueError, match="column 0 has max 7"):
+        model.partial_fit(Y)
