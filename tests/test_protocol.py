@@ -58,6 +58,9 @@ class SealedCPU:
 MODELS = {
     "cd": RBM(6, k=2, n_iter=2, random_state=0),
     "pcd": RBM(6, persistent=True, n_chains=7, binarize="sample", n_iter=2, random_state=0),
+    "watched": RBM(6, validation_fraction=0.2, early_stopping="pseudo_likelihood", monitor_interval=1, n_iter=3, random_state=0),
+    "missing, dropped": RBM(6, missing="drop", validation_fraction=0.2, n_iter=2, random_state=0),
+    "missing, sampled": RBM(6, missing="sample", persistent=True, n_iter=2, random_state=0),
     "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
     "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
     "classifier": DBNClassifier((6, 5), pretrain_iter=2, max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
@@ -68,8 +71,9 @@ MODELS = {
 def everything(model, X, y):
     """All that a model of its kind does, as bytes."""
     model.fit(X, y, sample_weight=np.linspace(0.5, 1.5, len(X)))
-    results = [model.transform(X)]
-    calls = {"predict": (X,), "reconstruct": (X,), "gibbs": (X,), "free_energy": (X,), "score_samples": (X,), "sample": (3, 4)}
+    results, whole = [model.transform(X)], np.nan_to_num(X)
+    calls = {"predict": (whole,), "reconstruct": (X,), "gibbs": (whole,), "free_energy": (whole,), "score_samples": (whole,)}
+    calls["sample"] = (3, 4)
     for name, arguments in calls.items():
         if hasattr(model, name):
             results.append(getattr(model, name)(*arguments))
@@ -84,6 +88,8 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     draw = np.random.default_rng(0)
     X = (draw.random((40, 8)) < 0.4).astype(np.float32)
     y = X[:, 0].astype(int)
+    if name.startswith("missing"):
+        X[3, 4] = X[7] = np.nan
     expected = everything(MODELS[name], X, y)
     for module in (fastdbn.inference, fastdbn.rbm, fastdbn.supervised, dbn):
         monkeypatch.setattr(module, "get_backend", SealedCPU)
