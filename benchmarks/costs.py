@@ -13,9 +13,11 @@ from numba import njit
 
 from benchmarks.machine import describe, in_words
 from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_update, get_backend
-from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, make_states, pack_row, prepare, product
+from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
 
 NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
+TILES_ROWS = (16, 32, 64, 128)
+"""Rows that tiles copy the weights for once."""
 
 
 @njit(nogil=True)
@@ -39,16 +41,16 @@ def microseconds(function):
     return statistics.median(timeit.repeat(function, number=3, repeat=9)) / 3 * 1e6
 
 
-def line(way, inputs, outputs, transpose):
-    """(picoseconds for each pair of a row and a weight, for each weight) of a way, by least squares over ROWS."""
+def line(way, inputs, outputs, transpose, rows=ROWS):
+    """(picoseconds for each pair of a row and a weight, for each weight) of a way, by least squares."""
     draw, addresses = np.random.default_rng(0), blas.addresses(np.float32)
     W = draw.random((outputs, inputs) if transpose else (inputs, outputs), dtype=np.float32)
     times = []
-    for rows in ROWS:
-        states = ready(way, (draw.random((rows, inputs)) < DENSITY).astype(np.float32))
-        out = np.empty((rows, outputs), np.float32)
+    for n in rows:
+        states = ready(way, (draw.random((n, inputs)) < DENSITY).astype(np.float32))
+        out = np.empty((n, outputs), np.float32)
         times.append(microseconds(lambda s=states, o=out: multiply(way, addresses, s, W, transpose, o)))
-    slope, start = np.polyfit(ROWS, times, 1)
+    slope, start = np.polyfit(rows, times, 1)
     return slope * 1e6 / W.size, start * 1e6 / W.size
 
 
@@ -74,6 +76,7 @@ def main():
         found = {
             "MULTIPLY": multiply_,
             "PACK": pack,
+            "PACK_TILES": statistics.mean(line(TILES, NV, NH, transpose, rows=TILES_ROWS)[1] for transpose in (False, True)),
             "ADD": add / DENSITY,
             "COPY": copy,
             "ADD_ROW": add_row / DENSITY,

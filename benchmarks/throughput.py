@@ -1,6 +1,7 @@
 """Throughput beside peers and the dense limit: `python -m benchmarks.throughput [--works W1,W3] [--threads 2] [--markdown]`.
 
-All contenders run in one process and take turns, an epoch each, for a number of rounds. "of limit" is the dense limit's time
+All contenders run in one process and take turns, an epoch each, for a number of rounds; each work has a process of its own, for
+how fast fresh memory is depends on what a process did before. "of limit" is the dense limit's time
 over fastdbn's: 1 would be the speed of the matrix products alone. On several threads fastdbn on one thread takes turns too.
 
 The JSON file is written after each work. Works that it holds from the same machine, versions and sources stay in it, so a long
@@ -9,6 +10,8 @@ run may be made in parts.
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from threadpoolctl import threadpool_limits
 
@@ -34,6 +37,11 @@ def seconds(function):
 
 def measure(work, threads, rounds):
     """Microseconds per sample of the limit and of each contender, a list over rounds; and a word about those left out."""
+    with threadpool_limits(threads, user_api="blas"):
+        return _measure(work, threads, rounds)
+
+
+def _measure(work, threads, rounds):
     X, y = data(work)
     products, samples = dense_limit(work)
     repeats = max(1, int(LIMIT_SECONDS / min(seconds(products) for _ in range(3))))
@@ -60,23 +68,24 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=float, default=1.0, help="share of each work's rows, for a quick look")
     parser.add_argument("--markdown", action="store_true", help="print Markdown, to be pasted")
-    parser.add_argument("--out", help="JSON file; benchmarks/results/throughput[-N-threads].json by default")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/throughput[-N-threads][-no-extension].json by default")
     args = parser.parse_args()
     unknown = [name for name in args.works.split(",") if name not in WORKS]
     if unknown:
         parser.error(f"no work {', '.join(unknown)}: give some of {', '.join(WORKS)}")
-    out = args.out or store.FOLDER / f"throughput{'' if args.threads == 1 else f'-{args.threads}-threads'}.json"
     machine, works = describe(args.threads), {}
+    threads, extension = "" if args.threads == 1 else f"-{args.threads}-threads", "" if machine["extension"] else "-no-extension"
+    out = args.out or store.FOLDER / f"throughput{threads}{extension}.json"
     print(in_words(machine) + f"\nmicroseconds per sample, medians of {args.rounds} rounds\n")
     print(top(args.threads, args.markdown))
-    with threadpool_limits(args.threads, user_api="blas"):
-        for name in args.works.split(","):
-            work = WORKS[name]
-            work = work._replace(rows=max(int(work.rows * args.rows), min(work.rows, 2 * work.batch)))
-            us, words = measure(work, args.threads, args.rounds)
-            works[name] = {"description": work.describe(), "work": work._asdict(), "us": us, "left_out": words}
-            print(line(row(name, works[name], args.threads), args.threads, args.markdown), flush=True)
-            store.add(out, machine, "works", name, works[name])
+    for name in args.works.split(","):
+        work = WORKS[name]
+        work = work._replace(rows=max(int(work.rows * args.rows), min(work.rows, 2 * work.batch)))
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            us, words = alone.submit(measure, work, args.threads, args.rounds).result()
+        works[name] = {"description": work.describe(), "work": work._asdict(), "us": us, "left_out": words}
+        print(line(row(name, works[name], args.threads), args.threads, args.markdown), flush=True)
+        store.add(out, machine, "works", name, works[name])
     print("\n" + "\n".join(("- " if args.markdown else "") + note for note in notes(works)))
 
 

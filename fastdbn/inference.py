@@ -11,6 +11,8 @@ from fastdbn.units import get_unit
 
 MANY = 512
 """Rows for which a copy of the weights in the order that suits products best pays."""
+AT_ONCE = 4
+"""Blocks that are handled at once where data are read as they lie: the fewer calls, the less often weights are packed."""
 
 
 def checked(estimator, X, reset, may_lack=False, finite=True):
@@ -44,6 +46,7 @@ class Inference:
         backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
+        size *= AT_ONCE if backend.in_place(source) and not write else 1
         room, key = backend.states(unit, min(size, n), X.shape[1]), rng.key(self.seed_, 0, rng.stream(rng.DATA))
         with backend.single_threaded():
             for start in range(0, n, size):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, get_backend
-from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, choose, count_words, edge, make_states
+from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_kernels, get_backend
+from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
 from fastdbn.backends.cpu_room import aligned
 from fastdbn.backends.cpu_update import Lists, list_units, move_columns, multiply_rows, worth_listing
 from fastdbn.backends.jit import kernel
@@ -17,6 +17,7 @@ from fastdbn.units import get_unit
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 WAYS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
+WAYS |= {"tiles": TILES, "tiles'": TILES}
 """The ways to a product; with ' that with the transpose of W."""
 every_way = pytest.mark.parametrize("name", WAYS)
 SIZES = [(1, 1, 1), (2, 1, 70), (2, 31, 33), (3, 32, 31), (5, 33, 32), (2, 63, 64), (3, 64, 65), (4, 65, 63), (7, 500, 270)]
@@ -158,7 +159,7 @@ def test_products(name, size, dtype):
 
 @both_types
 @pytest.mark.parametrize("size", [(1, 1, 1), (3, 65, 63), (7, 500, 270), (2, 1025, 130)], ids=str)
-@pytest.mark.parametrize("name", [name for name in WAYS if not name.startswith("BLAS")])
+@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way not in (BLAS, TILES)])
 def test_products_in_whole_words(name, size, dtype):
     """With weights of zeros up to the ends of words, products run to those ends, to the same bits, and to zeros there."""
     (rows, inputs, outputs), way, transpose = size, WAYS[name], name.endswith("'")
@@ -222,6 +223,20 @@ def test_more_rows_than_a_block(split_everything):
         assert close(out, x @ W.astype(float), "float32")
 
 
+def test_many_rows(split_everything):
+    """So many rows that blocks are taller: multiplied or added up, to the same bits at 1 and 3 threads."""
+    rows = cpu_kernels.BLOCKS * cpu_kernels.ROWS * 2 + 77
+    W = weights(70, 40)
+    for x in (states(rows, 70, 0.1, "float32"), np.random.default_rng(1).random((rows, 70), dtype=np.float32)):
+        results = []
+        for n_threads in (1, 3):
+            out = np.zeros((rows, 40), np.float32)
+            get_backend(n_threads).conditional(get_unit("gaussian"), x, W, np.zeros(40, np.float32), out)
+            results.append(out)
+        assert close(results[0], x @ W.astype(float), "float32")
+        assert results[0].tobytes() == results[1].tobytes()
+
+
 # ---- the choice
 
 
@@ -229,8 +244,13 @@ SHAPES = list(itertools.product((1, 10, 100, 1000), (1, 6, 64, 784, 20_000), (1,
 
 
 def test_real_values_are_multiplied():
+    """Many rows, single ones and tiny layers by BLAS; minibatches, for which BLAS's packing does not pay, in tiles."""
     for shape in SHAPES:
-        assert choose(-1, *shape, False) == choose(-1, *shape, True) == BLAS
+        assert {choose(-1, *shape, False), choose(-1, *shape, True)} <= {BLAS, TILES}
+    for transpose in (False, True):
+        assert choose(-1, 1, 784, 500, transpose) == choose(-1, 4096, 784, 500, transpose) == BLAS
+        assert choose(-1, 4, 6, 3, transpose) == choose(-1, 100, 2000, 10, transpose) == BLAS
+        assert choose(-1, 10, 784, 500, transpose) == choose(-1, 100, 784, 500, transpose) == TILES
 
 
 def test_choice_by_density():
@@ -241,14 +261,14 @@ def test_choice_by_density():
         assert ways[0] == DIRECT
         ranks = [{DIRECT: 0, GATHER: 1}.get(way, 2) for way in ways]
         assert ranks == sorted(ranks)
-        assert len({way for way in ways if way in (TABLES, BLAS)}) <= 1
+        assert len({way for way in ways if way in (TABLES, BLAS, TILES)}) <= 1
 
 
 def test_choice_transposed():
-    """With outputs as rows of W there are no rows to add up: tables or BLAS, by shape alone, tables for larger batches."""
+    """With outputs as rows of W there are no rows to add up: tables or numbers, by shape alone, tables for larger batches."""
     for rows, inputs, outputs in SHAPES:
         way = choose(rows * inputs // 3, rows, inputs, outputs, True)
-        assert way in (TABLES, BLAS)
+        assert way in (TABLES, BLAS, TILES)
         assert all(choose(n, rows, inputs, outputs, True) == way for n in (0, 1, rows * inputs))
     for inputs, outputs in itertools.product((64, 500, 2000), repeat=2):
         ways = [choose(0, rows, inputs, outputs, True) == TABLES for rows in (1, 3, 10, 30, 100, 300, 1000)]

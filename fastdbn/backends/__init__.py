@@ -143,8 +143,11 @@ class Backend(Protocol):
     def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
         """out = the given rows of the data, binarised as the source says."""
 
+    def in_place(self, data: Any) -> bool:
+        """Whether data are visible states as they lie."""
+
     def rows(self, data: Any, start: int, stop: int, key: Key, room: Any) -> Any:
-        """Rows start to stop of the data as visible states to be read: the data themselves where they are such, else in room."""
+        """Rows start to stop of the data as visible states to be read: the data themselves if `in_place`, else in room."""
 
     def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
         """out = x W, or x W' where transposed."""

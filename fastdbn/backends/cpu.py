@@ -125,10 +125,16 @@ class CPU:
     def take(self, data, rows, key, out):
         self._run(cpu_data.take, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
 
+    def in_place(self, data):
+        X, done = self._values(data), data.preparation
+        return bool(data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode))
+
+    def _values(self, data):
+        return data.values[cpu_data.TYPES.index(self.dtype.type)]
+
     def rows(self, data, start, stop, key, room):
-        X, done = data.values[cpu_data.TYPES.index(self.dtype.type)], data.preparation
-        if data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode):
-            return X[start:stop]
+        if self.in_place(data):
+            return self._values(data)[start:stop]
         out = room[: stop - start]
         self.take(data, np.arange(start, stop, dtype=np.uint32), key, out)
         return out

@@ -1,12 +1,12 @@
-"""Products with a factor of zeros and ones, faster than multiplying.
+"""Products of states with weights; of zeros and ones faster than by multiplying.
 
-States are packed, 64 to a word. Four ways to their product with weights, of which `choose` takes the cheapest by what was
-measured:
+Binary states are packed, 64 to a word. Five ways to a product, of which `choose` takes the cheapest by what was measured:
 
     gather   add up the rows of W that the ones name, from panels of W, 32 columns wide, copied into the first-level cache
     direct   the same from W itself: where the ones are too few to pay for the copy
     tables   for each four inputs the 16 sums of their rows of W, then one table row for four inputs: at any density
     BLAS     multiply: for anything else than zeros and ones, and where the others do not pay
+    tiles    multiply by our own product (cpu_product.py): the same, where rows are too few for BLAS to make good its packing
 
 The choice looks at shapes and data alone, never at a clock, so one seed gives one result; an element's sum runs in an order of
 its own, whoever computes it.
@@ -18,7 +18,7 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.blas import gemm
-from fastdbn.backends.cpu_product import lanes_of, transpose_square
+from fastdbn.backends.cpu_product import ROWS, WIDE, lanes_of, multiply, transpose_square
 from fastdbn.backends.jit import inlinable
 from fastdbn.backends.simd import (
     GROUPS,
@@ -38,7 +38,7 @@ from fastdbn.backends.simd import (
     stack_like,
 )
 
-BLAS, GATHER, DIRECT, TABLES = 0, 1, 2, 3
+BLAS, GATHER, DIRECT, TABLES, TILES = 0, 1, 2, 3, 4
 SEGMENT = 512
 """Inputs of a panel of W at a time: 64 KB, which the first-level cache holds in part and the second whole."""
 PART = 256
@@ -49,12 +49,15 @@ APART = 32
 """A line of the cache more in every row, for places in the cache repeat at powers of two."""
 _PANEL_ROOM, _WORD_ROOM, _TABLES_ROOM = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
-MULTIPLY, PACK, SMALL = 20.0, 300.0, 1e6
-"""BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications."""
+MULTIPLY, PACK, SMALL, FEW = 20.0, 300.0, 1e6, 1200
+"""BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications, or beyond
+so many elements of a product with a transpose."""
+PACK_TILES = 150.0
+"""Tiles: picoseconds for a weight that is copied, once for each block of rows; a multiplication costs as much as BLAS's."""
 ADD, COPY, ADD_ROW, LIST = 30.0, 110.0, 42.0, 1000.0
 """Gathering: picoseconds for a number added from a panel, for a weight copied into one, for a number added from W itself, and
 for a one that is listed."""
-LOOK_UP, MAKE = 8.4, 260.0
+LOOK_UP, MAKE = 8.4, 300.0
 """Tables: picoseconds for a pair of an input and an output, and for a weight put into tables."""
 
 
@@ -171,16 +174,27 @@ def count_packed(words):
 
 
 @inlinable
+def reads_floats(way):
+    """Whether a way multiplies numbers, and does not read words."""
+    return way in (BLAS, TILES)
+
+
+@inlinable
 def choose(ones, rows, inputs, outputs, transpose):
     """The cheapest way to the product of states with weights.
 
     ones : how many of the states are 1; negative where they are not zeros and ones
     transpose : whether W is stored with its outputs as rows
     """
-    if ones < 0:
-        return BLAS
     pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
-    way, cost = BLAS, MULTIPLY * pairs + (PACK * weights if pairs > SMALL and rows > 1 else 0.0)
+    packs = rows > 1 and (pairs > SMALL or (transpose and rows * outputs > FEW))
+    way, cost = BLAS, MULTIPLY * pairs + (PACK * weights if packs else 0.0)
+    whole, blocks = (outputs + WIDE - 1) // WIDE * WIDE, (rows + ROWS - 1) // ROWS
+    tiles = MULTIPLY * rows * inputs * whole + PACK_TILES * weights * blocks
+    if tiles < cost:
+        way, cost = TILES, tiles
+    if ones < 0:
+        return way
     tables = LOOK_UP * pairs + MAKE * weights
     if tables < cost:
         way, cost = TABLES, tables
@@ -196,7 +210,7 @@ def choose(ones, rows, inputs, outputs, transpose):
 @inlinable
 def prepare(way, x, n, r0, r1):
     """Make of the words of some rows what a way reads; n units."""
-    if way == BLAS:
+    if reads_floats(way):
         for r in range(r0, r1):
             unpack_row(x.words[r], x.floats[r, :n])
     elif way == TABLES:
@@ -355,4 +369,7 @@ def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
     else:
         one, zero, states = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
         weights = W[j0:j1, :inputs] if transpose else W[:inputs, j0:j1]
-        gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, j0:j1])
+        if way == TILES:
+            multiply(False, transpose, states, weights, False, out[r0:r1, j0:j1])
+        else:
+            gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, j0:j1])

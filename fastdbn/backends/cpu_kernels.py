@@ -11,7 +11,6 @@ import numpy as np
 
 from fastdbn import rng
 from fastdbn.backends.cpu_binary import (
-    BLAS,
     States,
     choose,
     count_ones,
@@ -21,11 +20,13 @@ from fastdbn.backends.cpu_binary import (
     pack_row,
     prepare,
     product,
+    reads_floats,
 )
 from fastdbn.backends.jit import inlinable, inlined, kernel
 
-ROWS = 512
-"""Rows of a block of a layer; its columns are a part of them (cpu_binary.py), or all where there are many such rows."""
+ROWS, TALL, BLOCKS = 512, 2048, 8
+"""Rows of a block of a layer; its columns are a part of them (cpu_binary.py), or all where there are many such rows. Of more
+rows than that fill so many blocks, blocks are taller: BLAS packs the weights for each."""
 
 
 @inlinable
@@ -34,24 +35,36 @@ def _count_across(rows, n, whole):
 
 
 @inlinable
+def _height(rows):
+    return max(ROWS, min(TALL, rows // (BLOCKS * ROWS) * ROWS))
+
+
+@inlinable
 def count_blocks(rows, n, whole):
     """Blocks of a layer's (rows, n) matrix: rows by parts of the columns, or by all of them where `whole` is set."""
-    return (rows + ROWS - 1) // ROWS * _count_across(rows, n, whole)
+    height = _height(rows)
+    return (rows + height - 1) // height * _count_across(rows, n, whole)
 
 
 @inlinable
 def block(t, rows, n, whole):
     """The edges r0, r1, j0, j1 of block t."""
-    across = _count_across(rows, n, whole)
-    r0, p = t // across * ROWS, t % across
-    return r0, min(r0 + ROWS, rows), 0 if across == 1 else edge(p, n), n if across == 1 else edge(p + 1, n)
+    across, height = _count_across(rows, n, whole), _height(rows)
+    r0, p = t // across * height, t % across
+    return r0, min(r0 + height, rows), 0 if across == 1 else edge(p, n), n if across == 1 else edge(p + 1, n)
 
 
 @inlinable
 def begin_field(x, n, transpose):
     """The way of a product of states with weights to n outputs, and room for what it needs."""
     way = choose(count_ones(x), x.shape[0], x.shape[1], n, transpose)
-    return way, make_states(x, 0 if way == BLAS else min(x.shape[0], ROWS))
+    return way, make_states(x, 0 if reads_floats(way) else min(x.shape[0], ROWS))
+
+
+@inlinable
+def step_of(way):
+    """Rows of a block that are multiplied together: those of words stay in the cache."""
+    return TALL if reads_floats(way) else ROWS
 
 
 @inlinable
@@ -59,7 +72,7 @@ def field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
     """A block of out = x W, or x W'; ready is the first row of those that were prepared last, and the new one is returned."""
     rows = r1 - r0
     states = States(x[r0:r1], room.words, room.index, room.starts, room.offsets)
-    if way != BLAS and r0 != ready:
+    if not reads_floats(way) and r0 != ready:
         for r in range(rows):
             pack_row(x[r0 + r], room.words[r])
         prepare(way, states, x.shape[1], 0, rows)
@@ -73,7 +86,9 @@ def field(first, last, blas, x, W, transpose, out):
     ready = -1
     for t in range(first, last):
         r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
-        ready = field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1)
+        for r in range(r0, r1, step_of(way)):
+            end = min(r + step_of(way), r1)
+            ready = field_block(way, room, ready, blas, x, W, transpose, out, r, end, j0, j1)
 
 
 @inlinable
@@ -166,8 +181,10 @@ def conditional(unit):
         ready = -1
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
-            ready = field_block(way, room, ready, blas, x, W, transpose, mean, r0, r1, j0, j1)
-            rows_of(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1)
+            for r in range(r0, r1, step_of(way)):
+                end = min(r + step_of(way), r1)
+                ready = field_block(way, room, ready, blas, x, W, transpose, mean, r, end, j0, j1)
+                rows_of(group, bias, mean, states, rows, key, beta, r, end, j0, j1)
 
     return kernel(run)
 

@@ -21,9 +21,11 @@ DEPTH, ROWS = 256, 128
 """Terms of a sum, and rows of op(a), that are copied at a time."""
 STREAM = 1024
 """Columns that are summed up at a time for a single row."""
+WIDE = VECTORS * BYTES // 4
+"""Columns of a tile in float32."""
 LINE = 64
 """Bytes of a line of the cache."""
-_LEFT, _PANEL, _SUMS = ROWS * DEPTH, VECTORS * BYTES // 4 * DEPTH, TALL * VECTORS * BYTES // 4
+_LEFT, _PANEL, _SUMS = ROWS * DEPTH, WIDE * DEPTH, TALL * WIDE
 _I32, _I64, _BYTES = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 _FUSE = ("contract",)
 """Let a multiplication and an addition become one instruction, where the processor has it."""
@@ -37,6 +39,17 @@ def _lanes(x):
 def lanes_of(typing, x):
     """Numbers of the type of x in a vector; a constant."""
     return types.intp(x), lambda context, builder, signature, args: ir.Constant(_I64, _lanes(x))
+
+
+@intrinsic
+def _not_inlined(typing):
+    """Keep the function that calls this apart from its callers: it is long, and they are many."""
+
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 @intrinsic
@@ -274,6 +287,7 @@ def _add_rows(n, inner, a, step_a, b, stride_b, add, c, room):
 @inlinable
 def _multiply(ta, tb, m, n, inner, a, stride_a, b, stride_b, add, c, stride_c, more, x, y, stride_more):
     """The product on flat arrays, so that it is compiled once whatever the views' layouts; with `more` x and y are fetched."""
+    _not_inlined()
     lanes = lanes_of(c)
     left, panel = carray(stack_like(c, _LEFT), _LEFT), carray(stack_like(c, _PANEL), _PANEL)
     sums = carray(stack_like(c, _SUMS), _SUMS)

@@ -24,6 +24,7 @@ from fastdbn.backends.cpu_binary import (
     pack_word,
     prepare,
     product,
+    reads_floats,
     unpack_row,
 )
 from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
@@ -185,10 +186,10 @@ def _conditional(unit):
         if ones >= 0 and not packed:
             for r in range(r0, r1):
                 pack_row(x.floats[r], x.words[r])
-        if ones >= 0 and (packed or way != BLAS):
+        if ones >= 0 and (packed or not reads_floats(way)):
             prepare(way, x, inputs, r0, r1)
         turn = wait(team.gate, team.size, turn)
-        if way == BLAS:
+        if reads_floats(way):
             t0, t1 = _share(team, count_blocks(count, n, whole))
             for t in range(t0, t1):
                 r0, r1, j0, j1 = block(t, count, n, whole)
