@@ -46,11 +46,25 @@ def read_table(path, no_header=False):
     """
     path = Path(path)
     if path.suffix == ".npy":
-        X = _array(path, np.load(path, allow_pickle=False))
+        X = _array(path, _load(path))
         return Table(X, None), f"{X.shape[0]} rows, {X.shape[1]} columns"
     if path.suffix == ".npz":
         return _read_npz(path)
     return _read_csv(path, no_header)
+
+
+def _load(path):
+    """What NumPy's file holds: an array, or a dict of arrays where its name says so."""
+    try:
+        held = np.load(path, allow_pickle=False)
+        arrays = isinstance(held, np.lib.npyio.NpzFile)
+        if arrays == (path.suffix == ".npz"):
+            return dict(held) if arrays else held
+        why = "there are several arrays in it" if arrays else "there is a single array in it"
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        # NumPy advises to load pickles, which run what code they please: not from a file of any origin
+        why = "there is no array of numbers in it" if "pickle" in str(error) else error
+    raise ValueError(f"{path} is no {path.suffix} file: {why}")
 
 
 def _array(path, X):
@@ -60,11 +74,7 @@ def _array(path, X):
 
 
 def _read_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .npz file ({error})") from None
+    arrays = _load(path)
     if "X" not in arrays:
         raise ValueError(f"{path} has the keys {sorted(arrays)}: it needs X, and y for training")
     X = _array(path, arrays["X"])

@@ -1,6 +1,8 @@
 """The command line: every command, exit codes, and messages for what is wrong."""
 
 import gzip
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,7 +181,16 @@ def test_other_faults(folder, capsys):
     assert run(capsys, "train", "table.npz", *QUICK, "--out", "m")[0] == 0
     assert "5 columns" in run(capsys, "predict", "m", "table.npy")[2]
     np.save("objects.npy", np.array([["a"]], dtype=object), allow_pickle=True)
-    assert run(capsys, "train", "objects.npy", "--target", "0")[0] == 1
+    Path("garbage.npy").write_bytes(b"no array")
+    Path("garbage.npz").write_bytes(b"PK no archive")
+    Path("short.npy").write_bytes(Path("table.npy").read_bytes()[:200])
+    shutil.copy("table.npy", "one.npz")
+    shutil.copy("table.npz", "several.npy")
+    for name in ("objects.npy", "garbage.npy", "garbage.npz", "short.npy", "one.npz", "several.npy"):
+        code, _, err = run(capsys, "train", name, "--target", "0")
+        assert code == 1
+        assert f"{name} is no {name[-4:]} file" in err
+        assert "pickle" not in err
     assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "n")[0] == 0
     (folder / "few.csv").write_text("x0,x1\n1,2\n3,4\n")
     assert "lacks the column 'x2'" in run(capsys, "predict", "n", "few.csv")[2]
