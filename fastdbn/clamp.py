@@ -34,6 +34,7 @@ class Passes:
         self.backend, self.who, self.seed, self.number = backend, who, seed, number
         self.units = [get_unit(layers[0].visible_), *(get_unit(rbm.hidden_) for rbm in layers)]
         self.params = [rbm._params(backend, len(who)) for rbm in layers]
+        self.downward = [rbm._params(backend, len(who), down=True) for rbm in layers]
         self.sizes = [len(self.params[0].b), *(len(p.c) for p in self.params)]
         self.means = [backend.zeros(len(who), n) for n in self.sizes]
 
@@ -60,7 +61,7 @@ class Passes:
         for level in range(len(self.params) - 1 if top is None else top - 1, -1, -1):
             state = v if level == 0 else None if hidden is None else hidden[level - 1]
             drawn = () if state is None else (state, self.who, self.key(rng.VISIBLE, step, level))
-            p = self.params[level]
+            p = self.downward[level]
             self.backend.conditional(self.units[level], h, p.W, p.b, self.means[level], *drawn, transpose=True)
             h = self.means[level] if state is None else state
 
