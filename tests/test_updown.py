@@ -147,7 +147,7 @@ def test_divergence_callbacks_and_bad_arguments(binary):
     dbn.callback = None
     before = dbn.transform(X)
     with pytest.raises(DivergenceError, match="up-down diverged in epoch 2"):
-        dbn.up_down(X, 3, learning_rate=1e38)
+        dbn.up_down(X, 3, learning_rate=1e10, weight_decay=1e10, batch_size=10)
     assert np.array_equal(dbn.transform(X), before)
     for options in ({"n_iter": -1}, {"n_gibbs": 0}, {"learning_rate": -1.0}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
