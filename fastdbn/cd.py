@@ -7,7 +7,7 @@ Gibbs steps. Hidden states are drawn while the chain runs; the statistics take h
 same expectation, and drawn visible states.
 """
 
-from fastdbn import missing, rng
+from fastdbn import missing, rng, variance
 
 
 def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
@@ -34,6 +34,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
 
     plus = type(problem.plus)(backend.part(problem.plus.v, 0, n), backend.part(problem.plus.h, 0, n), weights)
     backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
+    if problem.variance is not None:
+        variance.scale(backend, problem.variance, plus.v)
     lost = None
     if problem.gaps is not None:
         lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, plus.v, rows, rows, key)
@@ -74,7 +76,7 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
     hyper : Hyper
     """
     fused = getattr(backend, "cd_steps", None)
-    suits = weights is None and problem.gaps is None
+    suits = weights is None and problem.gaps is None and problem.variance is None
     if suits and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
@@ -84,5 +86,8 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
         if weights is not None:
             weighting = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
         sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, *weighting)
-        backend.update(problem.params, problem.velocity, *sides, hyper)
+        if problem.variance is None:
+            backend.update(problem.params, problem.velocity, *sides, hyper)
+        else:
+            variance.update(backend, problem.params, problem.velocity, problem.variance, *sides, hyper)
         step += 1

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fastdbn import variance
 from fastdbn.backends import Source
 from fastdbn.unit import Unit
 from fastdbn.units import get_unit
@@ -194,7 +195,8 @@ def choose(X, visible, scale, weights=None, known=None):
         "auto": Bernoulli where the (scaled) data lie in [0, 1], else Gaussian on standardised columns.
     scale : "auto", "minmax", "standard" or "none"
         "auto": standardise for Gaussian units chosen by "auto", else none; "minmax": every column to [0, 1], values beyond the
-        range seen here are clipped; "standard": every column to mean 0 and variance 1.
+        range seen here are clipped; "standard": every column to mean 0 and variance 1. Where units learn their variance, which
+        begins at that of the data, "auto" is "standard", and "none" leaves the means.
     weights : (n,) float64 array or None
     known : Columns or None
         Of X, where a caller has them.
@@ -220,13 +222,17 @@ def choose(X, visible, scale, weights=None, known=None):
         scale = "standard" if scale == "auto" and not bounded else scale
     else:
         unit = get_unit(visible)
+    learns = variance.learns(unit)
+    if scale == "minmax" and learns:
+        raise ValueError(f"scale='minmax' clips, and visible={unit.name!r} learns the scale: use scale='standard' or 'none'")
     if scale == "minmax":
         width = np.where(high > low, high - low, 1.0)
         return unit, Scaling(low, 1.0 / width, True)
-    if scale == "standard":
+    if scale == "standard" or learns:
         deviation = np.sqrt(column_variance(X, mean, weights, observed))
         constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
-        scaling = Scaling(mean, 1.0 / np.where(constant, 1.0, deviation))
+        shift = np.zeros_like(mean) if scale == "none" else mean
+        scaling = Scaling(shift, 1.0 / np.where(constant, 1.0, deviation))
         check_range(unit, (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale)
         return unit, scaling
     check_range(unit, low, high)

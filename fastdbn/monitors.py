@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn import checks, missing, model, rng
+from fastdbn import checks, missing, model, rng, variance
 from fastdbn.unit import Unit
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
@@ -123,14 +123,18 @@ class _Rows:
         self.h, self.mean = backend.zeros(len(chosen), nh), backend.zeros(len(chosen), nv)
         draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
         flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
+        self.unit = 1.0
         self.gaps, self.known = None, np.ones((len(chosen), nv))
         self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
-    def take(self, params, epoch):
+    def take(self, params, epoch, learned):
         """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
         b, layer = self.backend, self.layer
         b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        if learned is not None:
+            variance.scale(b, learned, self.v)
+            self.unit = np.exp(learned.log)
         if layer.absence is None:
             return
 
@@ -150,7 +154,7 @@ class _Rows:
         b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
         b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
         errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
-        return float(np.sum(errors * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
+        return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 
     def activity(self):
         """(mean, dead share, saturated share) of the hidden means left in place; shares are NaN where the units have no such end.
@@ -218,12 +222,15 @@ class Watch:
             self.samples["validation_"] = _Rows(backend, layer, layer.held_out, shape)
         self.often = is_two_valued(layer.visible)
 
-    def measure(self, params, epoch):
-        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself."""
+    def measure(self, params, epoch, learned=None):
+        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself.
+
+        learned is the `Variance` of the visible units, or None; errors are on the scale of the data without it.
+        """
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
-            rows.take(params, epoch)
+            rows.take(params, epoch, learned)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
             if not prefix:
                 names = "hidden_activity", "dead_units", "saturated_units"

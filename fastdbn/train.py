@@ -4,12 +4,13 @@ The parameters after the last good epoch are always at hand: a fit that diverges
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn import cd, missing, rng
+from fastdbn import cd, missing, rng, variance
 from fastdbn.backends import Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
@@ -37,6 +38,8 @@ class Settings(NamedTuple):
     batch_size: int
     n_iter: int
     monitor_interval: int = 5
+    clip_norm: float = 10.0
+    variance_rate: float = 0.1
 
 
 class Layer(NamedTuple):
@@ -59,13 +62,15 @@ class Layer(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches."""
+    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches, and
+    what options keep, by name."""
 
     params: Params
     velocity: Params
     chains: Any
     epoch: int
     step: int
+    kept: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def host(backend, params):
@@ -116,6 +121,7 @@ def make_problem(backend, layer, state, settings):
         steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
         _gaps(backend, layer, params, rows),
+        _variance(backend, layer, state, settings),
     )
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
@@ -130,6 +136,15 @@ def _gaps(backend, layer, params, rows):
         return None
     key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
     return missing.make_gaps(backend, layer.visible, layer.hidden, layer.absence, params, rows, layer.absence.n_rows, key)
+
+
+def _variance(backend, layer, state, settings):
+    """The `Variance` of a layer whose visible units learn theirs, or None."""
+    if not variance.learns(layer.visible):
+        return None
+    z, velocity = (np.array(state.kept[name], np.float64) for name in variance.NAMES)
+    room = Params(*(backend.zeros(*x.shape) for x in state.params))
+    return variance.Variance(z, velocity, room, settings.clip_norm, settings.variance_rate)
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
@@ -178,12 +193,15 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
                 f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}) or scale the data"
             )
         metrics = {
-            **watch.measure(problem.params, epoch),
+            **watch.measure(problem.params, epoch, problem.variance),
             "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
             "seconds": time.perf_counter() - started,
         }
         chains = backend.to_host(problem.states) if settings.persistent else None
-        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step)
+        kept = dict(state.kept)
+        if problem.variance is not None:
+            kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
+        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)
         except StopIteration:

@@ -167,7 +167,25 @@ class CPU:
         out[rows] = x
 
     def scale_rows(self, x, weight):
-        cpu_kernels.scale_rows(x, weight)
+        cpu_kernels.scale_rows(x.reshape(len(x), -1), weight)
+
+    def scale_columns(self, x, weight):
+        np.multiply(x, weight, out=x)
+
+    def square_sums(self, x, weight, out):
+        rows = (x,) if weight is None else (weight, x)
+        np.einsum("ij,ij->j" if weight is None else "i,ij,ij->j", *rows, x, out=out, dtype=np.float64)
+
+    def move(self, params, velocity, gradient, hyper):
+        rate, momentum, decay = (self.dtype.type(number) for number in hyper[:3])
+        for name, p, v, g in zip(Params._fields, params, velocity, gradient, strict=True):
+            v *= momentum
+            g *= rate
+            v += g
+            if name == "W":
+                np.multiply(p, -rate * decay, out=g)
+                v += g
+            p += v
 
     def statistics(self, plus, minus, plus_scale, minus_scale, out):
         for x in out:

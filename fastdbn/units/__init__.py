@@ -3,13 +3,13 @@
 from fastdbn.unit import Unit
 from fastdbn.units.bernoulli import bernoulli
 from fastdbn.units.binomial import binomial
-from fastdbn.units.gaussian import gaussian
+from fastdbn.units.gaussian import gaussian, gaussian_variance
 from fastdbn.units.noisy_relu import noisy_relu
 from fastdbn.units.rectified import rectified
 from fastdbn.units.softmax import softmax
 from fastdbn.units.spin import spin
 
-UNITS = {unit.name: unit for unit in (bernoulli, gaussian, softmax(), spin, rectified, noisy_relu)}
+UNITS = {unit.name: unit for unit in (bernoulli, gaussian, gaussian_variance, softmax(), spin, rectified, noisy_relu)}
 FAMILIES = {"softmax": softmax, "binomial": binomial}
 """Functions of one whole number; "softmax:4" names what softmax(4) gives."""
 
