@@ -7,6 +7,8 @@ Gibbs steps. Hidden states are drawn while the chain runs; the statistics take h
 same expectation, and drawn visible states.
 """
 
+import numpy as np
+
 from fastdbn import missing, rng, variance
 
 
@@ -46,6 +48,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
         who, chain = rows, backend.part(problem.states, 0, n)
         minus = type(plus)(backend.part(problem.minus.v, 0, n), backend.part(problem.minus.h, 0, n), plus.weight)
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h, chain, rows, key(rng.HIDDEN))
+        if problem.visible.keeps_total:  # those of the data: a draw keeps the total of the states that it replaces
+            backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), minus.v)
     mean = backend.part(problem.work, 0, len(who))
     for t in range(problem.k):
         backend.conditional(problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True)
@@ -80,6 +84,8 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
     if suits and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
+    n = len(problem.params.c)
+    fixed = (backend.zeros(n), backend.array(np.ones(n, bool))) if problem.visible.support == "counts" else None
     for start in range(0, len(order), batch_size):
         edges = start, start + batch_size
         weighting = ()
@@ -90,4 +96,6 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
             backend.update(problem.params, problem.velocity, *sides, hyper)
         else:
             variance.update(backend, problem.params, problem.velocity, problem.variance, *sides, hyper)
+        if fixed is not None:  # the hidden biases are in the weights (units/replicated_softmax.py)
+            backend.hold(problem.params.c, *fixed)
         step += 1

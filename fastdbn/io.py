@@ -28,7 +28,7 @@ from fastdbn.optim import at_epoch
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
-from fastdbn.units import get_unit, named, softmax
+from fastdbn.units import Mixed, get_unit, named, softmax, visible_unit
 
 FORMAT_VERSION = 1
 CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNOutlierDetector, DBNClassifier, DBNRegressor)}
@@ -58,6 +58,10 @@ def _encode(value, name, epochs=0):
         if isinstance(named(value), str):
             return {"unit": value.name}
         raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+    if isinstance(value, Mixed):
+        return {"mixed": [[_encode(unit, name), start, stop] for unit, start, stop, _ in value.columns]}
+    if isinstance(value, slice):
+        return {"slice": [_encode(x, name) for x in (value.start, value.stop, value.step)]}
     if isinstance(value, tuple):
         return {"tuple": [_encode(x, name, epochs) for x in value]}
     if isinstance(value, (list, np.ndarray)):
@@ -85,6 +89,11 @@ def _decode(value):
     if isinstance(value, list):
         return [_decode(x) for x in value]
     if isinstance(value, dict):
+        if set(value) == {"slice"}:
+            return slice(*value["slice"])
+        if set(value) == {"mixed"}:
+            parts = [(_decode(unit), slice(start, stop)) for unit, start, stop in value["mixed"]]
+            return visible_unit(parts, parts[-1][1].stop)
         if set(value) == {"tuple"}:
             return tuple(_decode(x) for x in value["tuple"])
         if set(value) == {"dict"}:
@@ -152,6 +161,8 @@ def _put_rbm(rbm, tensors, prefix):
         tensors[prefix + "chains"] = rbm._chains
     for name, x in rbm._kept.items():
         tensors[f"{prefix}kept.{name}"] = x
+    if get_unit(rbm.visible_).keeps_total:
+        tensors[prefix + "totals"] = rbm.totals_
     return {
         "params": _encode_params(rbm),
         "visible": _encode(rbm.visible_, "visible"),
@@ -178,6 +189,11 @@ def _get_rbm(record, tensors, prefix):
     names = {name: f"{prefix}kept.{name}" for name in of_options}
     rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
+    parts = get_unit(rbm.visible_).parts(nv)
+    if parts[-1].stop != nv:
+        raise ValueError(f"a mixed layer of {parts[-1].stop} columns where there are {nv}")
+    if get_unit(rbm.visible_).keeps_total:
+        rbm.totals_ = _tensor(tensors, prefix + "totals", (None, sum(part.unit.keeps_total for part in parts)))
     rbm.n_iter_, rbm._step, rbm._draws = (_count(record[name]) for name in ("n_iter", "step", "draws"))
     rbm.seed_, rbm.layer_ = _count(record["seed"], 2**64), _count(record["layer"])
     rbm.history_ = _history(record["history"], rbm.n_iter_)

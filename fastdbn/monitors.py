@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdbn import checks, missing, model, rng, variance
-from fastdbn.unit import Unit
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
 """Rows that are watched: fewer where they are so wide that they hold more numbers."""
@@ -53,7 +52,7 @@ def is_two_valued(unit):
 
 
 def check_stopping(name, unit, validation_fraction):
-    """Refuse early stopping by what is no monitor, or is not measured in this fit; a unit that is no record is not known yet."""
+    """Refuse early stopping by what is no monitor, or is not measured in this fit; None is a unit that is not known yet."""
     if name is None:
         return
     allowed = [monitor for monitor, how in MONITORS.items() if how.sense is not None]
@@ -61,7 +60,7 @@ def check_stopping(name, unit, validation_fraction):
         raise ValueError(f"early_stopping={name!r}: give None or one of {', '.join(map(repr, allowed))}")
     if (name.startswith("validation_") or name == "free_energy_gap") and not validation_fraction > 0:
         raise ValueError(f"early_stopping={name!r} needs rows held out: give validation_fraction, such as 0.1")
-    if name.endswith("pseudo_likelihood") and isinstance(unit, Unit) and not is_two_valued(unit):
+    if name.endswith("pseudo_likelihood") and unit is not None and not is_two_valued(unit):
         raise ValueError(
             f"early_stopping={name!r} needs visible units of two values, and these are {unit.name}: "
             "use 'validation_reconstruction_error' or 'free_energy_gap'"
@@ -152,7 +151,8 @@ class _Rows:
         """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
         b, layer = self.backend, self.layer
         b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
-        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
+        totals = self.v if layer.visible.keeps_total else None
+        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, totals, transpose=True)
         errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
         return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 

@@ -23,15 +23,16 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ----------
     n_components : int, default 256
         Hidden units.
-    visible : str or Unit, default "auto"
+    visible : str, Unit or list, default "auto"
         Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy_relu", "softmax:K" (groups of K columns),
-        "binomial:N" (values 0 to N), or a `fastdbn.Unit`; docs/units.md has a table. "auto" takes Bernoulli where the fit data
-        lie in [0, 1], else Gaussian on standardised columns.
+        "binomial:N" (values 0 to N), "replicated_softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
+        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli where the fit data lie in [0, 1], else
+        Gaussian on standardised columns.
     hidden : str or Unit, default "bernoulli"
         Hidden units.
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
-        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen, else leaves X as it
-        is. "minmax" clips later values to the range of the fit data.
+        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen or that are part of a
+        mixed layer, else leaves X as it is. "minmax" clips later values to the range of the fit data.
     k : int, callable or list, default 1
         Gibbs steps of a chain in each minibatch (CD-k, PCD-k); a callable of the epoch (from 0) or a list is a schedule, its
         values rounded: k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
@@ -102,6 +103,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     intercept_visible_ : (n_features,) array
     visible_, hidden_ : str or Unit
         Unit types in use.
+    totals_ : (m, 1) float64 array
+        Of counts: the totals of some of the fit rows, which `sample` takes. A column for each such part of a mixed layer.
     scaling_ : Scaling
         What is done to X first.
     n_iter_ : int
@@ -274,7 +277,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         variance.check_hidden(get_unit(self.hidden, "hidden"))
         if not (self.callback is None or callable(self.callback)):
             raise ValueError(f"callback={self.callback!r}: give a callable or None")
-        visible = None if isinstance(self.visible, str) and self.visible == "auto" else get_unit(self.visible)
+        known = not (isinstance(self.visible, list) or (isinstance(self.visible, str) and self.visible == "auto"))
+        visible = get_unit(self.visible) if known else None
         monitors.check(self.early_stopping, self.n_iter_no_change, self.tol, self.validation_fraction, visible)
         missing.check(self.missing, self.missing_steps, self.persistent)
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
@@ -294,9 +298,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
-        if self.scaling_.scale is None:
-            data.check_range(get_unit(self.visible_), *data.column_range(X, self.missing is not None))
-        data.check_groups(get_unit(self.visible_), X)
+        data.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
     def _begin(self, X, weights):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
@@ -310,6 +312,10 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
         unit, scaling = data.choose(X, self.visible, self.scale, weights, columns)
         data.check_groups(unit, X)
+        if self.binarize is not None and unit.support in ("mixed", "counts"):
+            raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
+        if unit.keeps_total:
+            self.totals_ = data.totals(unit, X)
         mean = columns.mean if threshold is None else columns.above
         if scaling.scale is not None:
             if threshold is None:

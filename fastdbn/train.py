@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn import cd, missing, rng, variance
+from fastdbn import cd, missing, model, rng, variance
 from fastdbn.backends import Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
@@ -23,7 +23,8 @@ ROWS_PER_CALL = 3200
 
 
 class DivergenceError(ArithmeticError):
-    """Training has left the finite numbers; the estimator keeps the parameters of the last good epoch."""
+    """Training has left the finite numbers, or the models that have a distribution at all; the estimator keeps the parameters of
+    the last good epoch."""
 
 
 class Settings(NamedTuple):
@@ -123,6 +124,11 @@ def make_problem(backend, layer, state, settings):
         _gaps(backend, layer, params, rows),
         _variance(backend, layer, state, settings),
     )
+    if settings.persistent and layer.visible.keeps_total:  # chains take the totals of some rows, evenly spread, for good
+        own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
+        spread = own[np.linspace(0, len(own) - 1, chains).astype(int)]
+        key = rng.key(layer.seed, 0, rng.stream(rng.DATA, layer.number))
+        backend.take(layer.data, backend.array(spread), key, problem.minus.v)
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
         key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 1))
@@ -147,6 +153,17 @@ def _variance(backend, layer, state, settings):
     return variance.Variance(z, velocity, room, settings.clip_norm, settings.variance_rate)
 
 
+def _check_normaliser(layer, W, when, error):
+    """Refuse weights between unbounded units for which exp(-E) has no finite integral, or might have none."""
+    norm = model.unbounded_norm(layer.visible, layer.hidden, W)
+    if norm >= 1:
+        raise error(
+            f"{layer.visible.name} visible and {layer.hidden.name} hidden units have a distribution for certain only while the "
+            f"spectral norm of the weights between those without bounds is below 1; it is {norm:.3g} {when} of layer "
+            f"{layer.number + 1}: use a smaller learning_rate, more weight_decay, or units that are bounded on one side"
+        )
+
+
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
     """Train for `settings.n_iter` epochs from a state.
 
@@ -163,8 +180,11 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     Raises
     ------
     DivergenceError
-        if parameters are no longer finite; on_epoch was not called for that epoch.
+        if parameters are no longer finite, or have no normaliser; on_epoch was not called for that epoch.
+    ValueError
+        if those that training would begin with have no normaliser.
     """
+    _check_normaliser(layer, state.params.W, "before training", ValueError)
     problem = make_problem(backend, layer, state, settings)
     nv, nh = state.params.W.shape
     watch = Watch(backend, layer, (nv, nh), settings.monitor_interval)
@@ -197,6 +217,7 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
             "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
             "seconds": time.perf_counter() - started,
         }
+        _check_normaliser(layer, backend.to_host(problem.params.W), f"after epoch {epoch + 1}", DivergenceError)
         chains = backend.to_host(problem.states) if settings.persistent else None
         kept = dict(state.kept)
         if problem.variance is not None:

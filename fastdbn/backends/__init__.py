@@ -6,6 +6,8 @@ states as bits, or weights in two layouts or on another device, without a second
 
 Of a buffer they may ask `len`, its rows, and no more.
 
+Where a visible `Unit` is named, a `units.Mixed` may stand, whose parts have columns of their own.
+
 Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Every operation writes into buffers that it
 is given. Noise is named by a `Key` and the rows' numbers (fastdbn/rng.py).
 """
@@ -158,6 +160,9 @@ class Backend(Protocol):
     ) -> None:
         """mean holds fields and receives the means given field + bias; states, if given, receives draws from them.
 
+        Of units that keep their total, states hold it, as the sums of their rows, and go on to do so; means are of so many
+        trials, or of one where there are no states. Without a key the states are read for that alone.
+
         beta (B,), a buffer: inverse temperatures; each row's field + bias is multiplied by its own first.
         """
 
@@ -205,8 +210,11 @@ class Backend(Protocol):
     def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
         """The step alone: velocity = momentum velocity + rate (gradient - decay W); params += velocity. The gradient is spent."""
 
-    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None) -> None:
-        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`."""
+    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None, states: Any = None) -> None:
+        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`.
+
+        states, if given, hold the totals of units that keep them; else the log normaliser is that of one trial.
+        """
 
     def cgf_shifted(self, unit: Unit, bias: Any, field: Any, W: Any, step: Any, out: Any) -> None:
         """out (B, n), a host array = `cgf` at field + step[r, i] W[i], for each of n rows of weights; step (B, n) a buffer."""
