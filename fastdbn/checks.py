@@ -3,6 +3,8 @@
 import numbers
 
 import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 
 from fastdbn.optim import at_epoch, steps_at_epoch
 
@@ -72,6 +74,30 @@ def names(value, name, allowed):
         if key not in allowed:
             raise ValueError(f"{name} has {key!r}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
     return value
+
+
+def classes(y, n, known=None):
+    """(class numbers (n,) int64, sorted classes) of labels; with `known` classes others are refused.
+
+    Raises
+    ------
+    ValueError
+        for labels of another number or kind, unknown ones, or a single class.
+    """
+    if y is None:
+        raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
+    y = column_or_1d(y, warn=True)
+    if len(y) != n:
+        raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
+    check_classification_targets(y)
+    known = np.unique(y) if known is None else known
+    if len(known) < 2:
+        raise ValueError(f"y holds one class alone, {known[0]!r}: a classifier needs at least two")
+    numbers = np.searchsorted(known, y)
+    found = known[np.minimum(numbers, len(known) - 1)] == y
+    if not np.all(found):
+        raise ValueError(f"y has labels that the fit did not have: {np.unique(y[~found])!r}; known are {known!r}")
+    return numbers.astype(np.int64), known
 
 
 def layer_sizes(value, name="hidden_layer_sizes"):

@@ -34,6 +34,7 @@ class Passes:
         self.backend, self.who, self.seed, self.number = backend, who, seed, number
         self.units = [get_unit(layers[0].visible_), *(get_unit(rbm.hidden_) for rbm in layers)]
         self.params = [rbm._params(backend, len(who)) for rbm in layers]
+        self.downward = [rbm._params(backend, len(who), down=True) for rbm in layers]
         self.sizes = [len(self.params[0].b), *(len(p.c) for p in self.params)]
         self.means = [backend.zeros(len(who), n) for n in self.sizes]
 
@@ -63,7 +64,7 @@ class Passes:
             drawn = () if state is None else (state, self.who, self.key(rng.VISIBLE, step, level))
             if level == 0 and state is None and self.units[0].keeps_total:
                 drawn = (totals,)
-            p = self.params[level]
+            p = self.downward[level]
             self.backend.conditional(self.units[level], h, p.W, p.b, self.means[level], *drawn, transpose=True)
             h = self.means[level] if state is None else state
 

@@ -18,6 +18,7 @@ from fastdbn.data import Scaling, block_rows
 from fastdbn.inference import checked
 from fastdbn.rbm import RBM
 from fastdbn.units import get_unit
+from fastdbn.wake_sleep import WakeSleep
 
 PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
 """Parameters of which a tuple gives one value for each layer."""
@@ -36,7 +37,7 @@ def up(layers, X):
     return out
 
 
-class DBN(Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DBN(Clamped, WakeSleep, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Deep Belief Network, pretrained layer by layer.
 
     Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
@@ -59,9 +60,13 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
     Attributes
     ----------
     layers_ : list of RBM
-        The fitted layers, from below.
+        The fitted layers, from below. After `up_down` those under the top have weights for the way up, ``components_``, and for
+        the way down, ``generative_components_``.
     n_iter_ : int
         Epochs of all layers together.
+    up_down_iter_, up_down_history_ : int, dict of arrays
+        Epochs of `up_down`, and one entry for each: ``wake_loss`` and ``sleep_loss``, the means over rows of
+        -log p(h below | h above) and -log q(h above | h below), summed over layers, ``update_ratio`` of the top, ``seconds``.
 
     References
     ----------
@@ -196,13 +201,18 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
     def _fit(self, X, sample_weight, again, epochs):
         layers = self._new_layers()
         X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
-        weights = checks.sample_weights(sample_weight, X.shape[0])
+        return self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), again, epochs)
+
+    def _fit_layers(self, layers, X, weights, again, epochs):
+        """Train on X, checked, the fitted layers with the parameters of those given, or these."""
         if again:
             self._follow(layers)
             self.layers_[0]._check_values(X)
         else:
             layers[0]._begin(X, weights)
             self.layers_, self._draws = [], 0
+            for name in ("up_down_iter_", "up_down_history_", "_up_down_step"):
+                vars(self).pop(name, None)
         below, drawn = X, None
         for i, rbm in enumerate(self.layers_ if again else layers):
             if not again:
@@ -210,10 +220,13 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
                     mean = data.columns(below, rbm._without_held_out(layers[0].seed_, X.shape[0], weights)).mean
                     rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
                 self.layers_.append(rbm)
-            rbm._train(below, weights, epochs, estimator=self, binarize=rbm.binarize if i == 0 else drawn)
+            self._train_layer(rbm, below, weights, epochs, rbm.binarize if i == 0 else drawn)
             if i + 1 < len(layers):
                 below, drawn = self._next_data(rbm, below)
         return self
+
+    def _train_layer(self, rbm, below, weights, epochs, binarize):
+        rbm._train(below, weights, epochs, estimator=self, binarize=binarize)
 
     def _new_layers(self):
         """Unfitted RBMs with this network's parameters."""
@@ -237,6 +250,11 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _follow(self, layers):
         """Let fitted layers train on with this network's present parameters."""
+        if hasattr(self, "up_down_iter_"):
+            raise ValueError(
+                "this network's weights were untied by up_down, so that its layers cannot train on as RBMs: go on by up_down, or "
+                "fit anew with warm_start=False"
+            )
         if len(layers) != len(self.layers_):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network "
@@ -313,13 +331,16 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
-        first, top = self.layers_[0], self.layers_[-1]
         seed, number = self._next_noise(random_state)
-        states, means = top._sample(n, n_steps, seed, number)
+        return self._descend(*self.layers_[-1]._sample(n, n_steps, seed, number), seed, number, mean)
+
+    def _descend(self, states, means, seed, number, mean):
+        """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
         backend = get_backend(self.n_jobs, self.dtype)
+        n, first = len(states), self.layers_[0]
         who = backend.array(np.arange(n, dtype=np.uint32))
         for rbm in reversed(self.layers_[:-1]):
-            unit, params = get_unit(rbm.visible_), rbm._params(backend)
+            unit, params = get_unit(rbm.visible_), rbm._params(backend, down=True)
             v, v_mean = rbm._start(backend, n, seed, number), backend.zeros(n, len(params.b))
             key = rng.key(seed, number, rng.stream(rng.VISIBLE, rbm.layer_, 1))
             with backend.single_threaded():
@@ -368,31 +389,38 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _bound(self, backend, v, who, n_samples):
         """The bound's bracket, averaged over draws, for one block of visible states."""
-        total = np.zeros(len(who))
-        for s in range(n_samples):
-            states = [v]
-            for rbm in self.layers_[:-1]:
-                params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
-                mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
-                key = rng.key(self.layers_[0].seed_, s, rng.stream(rng.SCORE, rbm.layer_))
-                backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
-                states.append(h)
-            total += self._log_weight(backend, states)
-        return total / n_samples
+        return sum(self._log_weight(backend, self._drawn_up(backend, v, who, s)) for s in range(n_samples)) / n_samples
+
+    def _drawn_up(self, backend, v, who, number):
+        """States of all layers under the top, from visible ones up, draw number `number`."""
+        states = [v]
+        for rbm in self.layers_[:-1]:
+            params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
+            mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
+            key = rng.key(self.layers_[0].seed_, number, rng.stream(rng.SCORE, rbm.layer_))
+            backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
+            states.append(h)
+        return states
 
     def _log_weight(self, backend, states):
         """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
-        total, energy = np.zeros(len(states[0])), np.empty(len(states[0]))
+        total = np.zeros(len(states[0]))
         for rbm, below, h in zip(self.layers_, states, states[1:], strict=False):
-            params, up, down = rbm._params(backend), np.zeros(len(h)), np.zeros(len(h))
+            upward, downward = rbm._params(backend), rbm._params(backend, down=True)
+            up, down = np.zeros(len(h)), np.zeros(len(h))
             visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
-            model.log_conditional(backend, hidden, h, below, params, False, backend.zeros(len(h), len(params.c)), up)
-            model.log_conditional(backend, visible, below, h, params, True, backend.zeros(len(h), len(params.b)), down)
+            model.log_conditional(backend, hidden, h, below, upward, False, backend.zeros(len(h), len(upward.c)), up)
+            model.log_conditional(backend, visible, below, h, downward, True, backend.zeros(len(h), len(upward.b)), down)
             total += down - up
-        top, params = self.layers_[-1], self.layers_[-1]._params(backend)
-        units, room = (get_unit(top.visible_), get_unit(top.hidden_)), backend.zeros(len(energy), len(params.c))
-        model.free_energy(backend, *units, params, states[-1], room, energy)
-        return total - energy
+        return total - self._top_energy(backend, states[-1])
+
+    def _top_energy(self, backend, h):
+        """The top RBM's free energy of states of the layer under it, (B,) float64."""
+        top, energy = self.layers_[-1], np.empty(len(h))
+        params = top._params(backend)
+        room = backend.zeros(len(h), len(params.c))
+        model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, h, room, energy)
+        return energy
 
     def save(self, path):
         """Write the model to a safetensors file, read back by `fastdbn.load`."""

@@ -3,11 +3,11 @@
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fastdbn import checks
 from fastdbn.inference import checked
 from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
 
@@ -125,21 +125,9 @@ class DBNClassifier(ClassifierMixin, Supervised):
             del self._fixed_classes
 
     def _targets(self, y, n, again):
-        if y is None:
-            raise ValueError("y=None: DBNClassifier requires y to be passed, but the target y is None")
-        y = column_or_1d(y, warn=True)
-        if len(y) != n:
-            raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
-        check_classification_targets(y)
-        if not (again or getattr(self, "_fixed_classes", False)):
-            self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class alone, {self.classes_[0]!r}: a classifier needs at least two")
-        target = np.searchsorted(self.classes_, y)
-        known = self.classes_[np.minimum(target, len(self.classes_) - 1)] == y
-        if not np.all(known):
-            raise ValueError(f"y has labels that the fit did not have: {np.unique(y[~known])!r}; known are {self.classes_!r}")
-        return target.astype(np.int64), len(self.classes_)
+        fixed = again or getattr(self, "_fixed_classes", False)
+        target, self.classes_ = checks.classes(y, n, self.classes_ if fixed else None)
+        return target, len(self.classes_)
 
     def _class_factors(self, target):
         if self.class_weight is None:

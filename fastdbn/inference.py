@@ -78,9 +78,14 @@ class Inference:
                     missing.settle(backend, *units, params, v, lost)
                 yield backend, rows, v
 
-    def _params(self, backend, rows=1):
+    def _downward(self):
+        """Weights of the way down, (n_components, n_features): those of the way up but where up-down has untied them."""
+        return getattr(self, "generative_components_", self.components_)
+
+    def _params(self, backend, rows=1, down=False):
         """Parameters in the backend's precision, to be read for so many rows; for few the weights are transposed in place."""
-        W = self.components_.T if rows < MANY else np.ascontiguousarray(self.components_.T)
+        components = self._downward() if down else self.components_
+        W = components.T if rows < MANY else np.ascontiguousarray(components.T)
         return Params(*(backend.constant(x) for x in (W, self.intercept_visible_, self.intercept_hidden_)))
 
     def _threshold(self):
@@ -182,7 +187,7 @@ class Inference:
         """Visible means given hidden states, on the scale of the user's data."""
         out = np.empty((len(H), self.n_features_in_), self.dtype)
         backend = get_backend(self.n_jobs, self.dtype)
-        params = self._params(backend)
+        params = self._params(backend, down=True)
         with backend.single_threaded():
             for start in range(0, len(H), BLOCK):
                 h = backend.constant(H[start : start + BLOCK])

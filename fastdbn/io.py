@@ -1,52 +1,29 @@
-"""Models as files: safetensors, with everything else in one JSON text and a hash over both. Never pickle.
+"""Estimators as model files, and back: which tensors and which entries of the record (modelfile.py) each class has."""
 
-The metadata key ``fastdbn`` holds canonical JSON (sorted keys, no spaces): format_version, class, params, classes, scaling,
-feature_names, state, layers, sha256. The hash covers the tensors in name order (name, type, shape, bytes) and the JSON
-without the hash itself. A file is written aside and renamed, so a path never holds half a model; loading checks the hash,
-the schema, shapes, types and finiteness before anything is used.
-"""
-
-import hashlib
 import itertools
-import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from fastdbn import variance
+from fastdbn import modelfile, variance
 from fastdbn.backends import Params
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import Scaling
 from fastdbn.dbn import DBN
 from fastdbn.finetune import DBNClassifier, DBNRegressor
+from fastdbn.generative import GenerativeDBNClassifier
 from fastdbn.monitors import MONITORS
 from fastdbn.optim import at_epoch
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
 from fastdbn.units import Mixed, get_unit, named, softmax, visible_unit
+from fastdbn.wake_sleep import METRICS as UP_DOWN
 
-FORMAT_VERSION = 1
-CLASSES = {cls.__name__: cls for cls in (RBM, BernoulliRBM, DBN, DBNOutlierDetector, DBNClassifier, DBNRegressor)}
-_KEYS = {"format_version", "class", "params", "classes", "scaling", "feature_names", "state", "layers", "sha256"}
-
-
-def _canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _digest(tensors, record):
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        x = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {x.dtype.str} {x.shape}\n".encode())
-        digest.update(x.reshape(-1).view(np.uint8))
-    digest.update(_canonical({key: value for key, value in record.items() if key != "sha256"}).encode())
-    return digest.hexdigest()
+CLASSES = {
+    cls.__name__: cls
+    for cls in (RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor)
+}
 
 
 # ---- values that JSON does not have
@@ -118,7 +95,11 @@ def _count(value, limit=2**63):
 
 def _encode_params(estimator):
     epochs = max(
-        (getattr(estimator, name, 0) or 0 for name in ("n_iter_", "max_iter") if isinstance(getattr(estimator, name, 0), int)),
+        (
+            getattr(estimator, name, 0) or 0
+            for name in ("n_iter_", "max_iter", "up_down_iter")
+            if isinstance(getattr(estimator, name, 0), int)
+        ),
         default=0,
     )
     return {name: _encode(value, name, epochs) for name, value in estimator.get_params(deep=False).items()}
@@ -132,6 +113,10 @@ def _encode_labels(classes):
     if kind in "biufU":
         return {"dtype": classes.dtype.str, "labels": classes.tolist()}
     raise ValueError(f"class labels of type {classes.dtype} cannot be saved: use strings, numbers or booleans")
+
+
+def _decode_labels(record):
+    return np.array(record["labels"], dtype=np.dtype(record["dtype"]))
 
 
 def _put_scaling(scaling, tensors):
@@ -163,6 +148,8 @@ def _put_rbm(rbm, tensors, prefix):
         tensors[f"{prefix}kept.{name}"] = x
     if get_unit(rbm.visible_).keeps_total:
         tensors[prefix + "totals"] = rbm.totals_
+    if hasattr(rbm, "generative_components_"):
+        tensors[prefix + "generative"] = rbm.generative_components_
     return {
         "params": _encode_params(rbm),
         "visible": _encode(rbm.visible_, "visible"),
@@ -188,6 +175,8 @@ def _get_rbm(record, tensors, prefix):
     of_options = dict.fromkeys((*variance.NAMES, variance.BASE), (nv,))
     names = {name: f"{prefix}kept.{name}" for name in of_options}
     rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
+    if prefix + "generative" in tensors:
+        rbm.generative_components_ = _tensor(tensors, prefix + "generative", (nh, nv))
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
     parts = get_unit(rbm.visible_).parts(nv)
     if parts[-1].stop != nv:
@@ -246,9 +235,16 @@ def save(estimator, path):
     elif dbn is not None:
         layers = [_put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
         state["draws"] = dbn._draws
+        if hasattr(dbn, "up_down_iter_"):
+            history = {name: [float(x) for x in dbn.up_down_history_[name]] for name in UP_DOWN}
+            state["up_down"] = {"n_iter": dbn.up_down_iter_, "step": dbn._up_down_step, "history": history}
         scaling = _put_scaling(dbn.layers_[0].scaling_, tensors)
     if hasattr(estimator, "offset_"):
         state["offset"] = estimator.offset_
+    if hasattr(estimator, "label_components_"):
+        tensors["labels.components"], tensors["labels.intercept"] = estimator.label_components_, estimator.label_intercept_
+        tensors["labels.velocity.W"], tensors["labels.velocity.b"] = estimator._label_velocity
+        classes = _encode_labels(estimator.classes_)
     if hasattr(estimator, "coefs_"):
         scaling = _put_scaling(estimator.scaling_, tensors)
         for i, (W, c) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
@@ -268,7 +264,7 @@ def save(estimator, path):
             state["flat"] = estimator._flat
     names = getattr(estimator, "feature_names_in_", None)
     record = {
-        "format_version": FORMAT_VERSION,
+        "format_version": modelfile.FORMAT_VERSION,
         "class": type(estimator).__name__,
         "params": _encode_params(estimator),
         "classes": classes,
@@ -277,61 +273,7 @@ def save(estimator, path):
         "state": state,
         "layers": layers,
     }
-    tensors = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
-    record["sha256"] = _digest(tensors, record)
-    path = Path(path)
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, aside, metadata={"fastdbn": _canonical(record)})
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _read(path):
-    """(record, tensors) of a file, its hash checked."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get("fastdbn")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no readable safetensors file ({error})") from None
-    if text is None:
-        raise ValueError(f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
-    try:
-        record = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its metadata is no JSON ({error})") from None
-    if not isinstance(record, dict) or not set(record) >= {"format_version", "sha256"}:
-        raise ValueError(f"{path} is damaged: its metadata lacks entries")
-    if record["format_version"] != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {record['format_version']!r}; this fastdbn reads version {FORMAT_VERSION}: use the "
-            "version of fastdbn that wrote it, or a newer one"
-        )
-    if set(record) != _KEYS:
-        raise ValueError(f"{path} is damaged: its metadata has entries {sorted(record)}")
-    try:
-        whole = record["sha256"] == _digest(tensors, record)
-    except ValueError:  # numbers that JSON can spell but not hold, such as 1e999
-        whole = False
-    if not whole:
-        raise ValueError(f"{path} is damaged: its contents do not match its hash")
-    for name, x in tensors.items():
-        if x.dtype not in (np.float32, np.float64):
-            raise ValueError(f"{path}: tensor {name} has type {x.dtype}, not a float type")
-        if not np.isfinite(x).all():
-            raise ValueError(f"{path}: tensor {name} holds values that are not finite")
-    return record, tensors
+    modelfile.write(path, tensors, record)
 
 
 def load(path):
@@ -354,7 +296,7 @@ def load(path):
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no model file at {path}")
-    record, tensors = _read(path)
+    record, tensors = modelfile.read(path)
     try:
         return _build(record, tensors)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
@@ -370,9 +312,11 @@ def _build(record, tensors):
     if cls in (DBNClassifier, DBNRegressor):
         _build_network(estimator, record, tensors, layers)
     elif issubclass(cls, DBN):
-        estimator.layers_, estimator._draws = layers, _count(state["draws"])
+        _build_stack(estimator, state, layers)
         if cls is DBNOutlierDetector:
             estimator.offset_ = float(state["offset"])
+        if cls is GenerativeDBNClassifier:
+            _build_labels(estimator, record["classes"], tensors, len(layers[-1].components_))
     elif len(layers) != 1:
         raise ValueError(f"{len(layers)} layers")
     estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]
@@ -398,6 +342,22 @@ def _build(record, tensors):
     return estimator
 
 
+def _build_labels(estimator, labels, tensors, nh):
+    estimator.classes_ = _decode_labels(labels)
+    n = len(estimator.classes_)
+    estimator.label_components_ = _tensor(tensors, "labels.components", (nh, n))
+    estimator.label_intercept_ = _tensor(tensors, "labels.intercept", (n,))
+    estimator._label_velocity = _tensor(tensors, "labels.velocity.W", (n, nh)), _tensor(tensors, "labels.velocity.b", (n,))
+
+
+def _build_stack(dbn, state, layers):
+    dbn.layers_, dbn._draws = layers, _count(state["draws"])
+    if "up_down" in state:
+        record = state["up_down"]
+        dbn.up_down_iter_, dbn._up_down_step = _count(record["n_iter"]), _count(record["step"])
+        dbn.up_down_history_ = {name: np.array(record["history"][name], np.float64) for name in UP_DOWN}
+
+
 def _check_neighbours(weights):
     for below, above in itertools.pairwise(weights):
         if below.shape[1] != above.shape[0]:
@@ -419,8 +379,7 @@ def _build_network(estimator, record, tensors, layers):
     estimator.history_ = {str(name): list(values) for name, values in state["history"].items()}
     n_out = len(estimator.intercepts_[-1])
     if record["classes"] is not None:
-        labels = record["classes"]
-        estimator.classes_ = np.array(labels["labels"], dtype=np.dtype(labels["dtype"]))
+        estimator.classes_ = _decode_labels(record["classes"])
         if len(estimator.classes_) != n_out:
             raise ValueError(f"{len(estimator.classes_)} classes for {n_out} outputs")
     else:
@@ -430,5 +389,5 @@ def _build_network(estimator, record, tensors, layers):
     estimator.dbn_ = None
     if layers:
         estimator.dbn_ = estimator._dbn()
-        estimator.dbn_.layers_, estimator.dbn_._draws = layers, _count(state["draws"])
+        _build_stack(estimator.dbn_, state, layers)
         estimator.dbn_.n_features_in_, estimator.dbn_.random_state = layers[0].n_features_in_, estimator.seed_

@@ -96,3 +96,24 @@ def condition(p, V, row, missing):
     """The distribution over states V of probabilities p, given that they agree with a row where it is not missing."""
     given = p * (V[:, ~missing] == row[~missing]).all(axis=1)
     return given / given.sum()
+
+
+class LabelledMachine(Machine):
+    """A Bernoulli RBM whose last visible units are one group of labels."""
+
+    def __init__(self, below=3, labels=2, nh=2, seed=0, scale=1.0):
+        super().__init__(below + labels, nh, seed, scale)
+        self.below = below
+        self.V = np.array([np.r_[v, y] for v in bits(below) for y in np.eye(labels)])
+
+    def transition(self):
+        up = self._conditional(self.V @ self.W + self.c, self.H)
+        down = np.exp(self.H @ self.W.T @ self.V.T + self.V @ self.b)
+        return up @ (down / down.sum(axis=1, keepdims=True))
+
+    def posterior(self, v):
+        """p(y | v) of states v of the units that are no labels, (len(v), labels)."""
+        labels = self.V.shape[1] - self.below
+        energies = np.array([self.free_energy(np.c_[v, np.tile(y, (len(v), 1))]) for y in np.eye(labels)]).T
+        p = np.exp(energies.min(axis=1, keepdims=True) - energies)
+        return p / p.sum(axis=1, keepdims=True)

@@ -114,3 +114,25 @@ def adam(p, g, m, v, step, rate, decay, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g * g
     m_hat, v_hat = m / (1 - beta_1**step), v / (1 - beta_2**step)
     return p - rate * m_hat / (np.sqrt(v_hat) + epsilon), m, v
+
+
+def log_bernoulli(x, given, W, bias):
+    """The mean over rows of log p(x | given), x Bernoulli given states through weights."""
+    p = sigmoid(given @ W + bias)
+    return np.mean(np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), axis=1))
+
+
+def numerical_gradient(function, *arrays, step=1e-6):
+    """Central differences of a function of arrays by each of their numbers."""
+    gradients = []
+    for which, x in enumerate(arrays):
+        gradient = np.empty_like(x)
+        for i in range(x.size):
+            ends = []
+            for sign in (1, -1):
+                moved = [a.copy() for a in arrays]
+                moved[which].ravel()[i] += sign * step
+                ends.append(function(*moved))
+            gradient.ravel()[i] = (ends[0] - ends[1]) / (2 * step)
+        gradients.append(gradient)
+    return gradients

@@ -7,7 +7,18 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, Unit, io, load
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+    Unit,
+    io,
+    load,
+)
 from fastdbn.units import bernoulli, softmax
 
 FAST = {"pretrain_iter": 2, "max_iter": 3, "random_state": 0}
@@ -19,6 +30,8 @@ MODELS = {
     "bernoulli": BernoulliRBM(5, n_iter=2, random_state=0),
     "dbn": DBN((5, 4), n_iter=(2, 1), random_state=0),
     "outliers": DBNOutlierDetector((5,), n_iter=2, contamination=0.1, random_state=0),
+    "generative": GenerativeDBNClassifier((5, 6), n_iter=2, up_down_iter=0, random_state=0),
+    "up-down": GenerativeDBNClassifier((5, 4, 6), n_iter=2, up_down_iter=2, n_gibbs=lambda epoch: 1 + epoch, random_state=0),
     "classifier": DBNClassifier((6, 5), class_weight={0: 1.0, 1: 2.0}, dropout=(0.1, 0.2, 0.2), **FAST),
     "plain": DBNClassifier((6,), pretrain=False, scale="minmax", **FAST),
     "regressor": DBNRegressor((6,), **FAST),
@@ -83,7 +96,7 @@ def test_metadata(tmp_path):
     stated = {"format_version", "class", "params", "classes", "scaling", "feature_names", "sha256"}
     assert stated <= set(record)
     assert text == json.dumps(record, sort_keys=True, separators=(",", ":"))
-    assert record["sha256"] == io._digest(tensors, record)
+    assert record["sha256"] == modelfile.digest(tensors, record)
     assert all(x.dtype.kind == "f" for x in tensors.values())
 
 
@@ -92,7 +105,7 @@ def saved(tmp_path):
     """A saved classifier: (path, record, tensors)."""
     path = tmp_path / "m"
     DBNClassifier((6, 5), scale="standard", **FAST).fit(*data()).save(path)
-    return path, *io._read(path)
+    return path, *modelfile.read(path)
 
 
 def test_mutated_bytes(saved):
@@ -113,8 +126,8 @@ def test_mutated_bytes(saved):
 
 def rewrite(path, record, tensors):
     """Write with a right hash, as someone who knows the format would."""
-    record["sha256"] = io._digest(tensors, record)
-    save_file(tensors, path, metadata={"fastdbn": io._canonical(record)})
+    record["sha256"] = modelfile.digest(tensors, record)
+    save_file(tensors, path, metadata={"fastdbn": modelfile.canonical(record)})
 
 
 def drop(name):
@@ -184,7 +197,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr(io, "save_file", fail)
+    monkeypatch.setattr(modelfile, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         model.save(path)
     assert path.read_bytes() == before

@@ -6,7 +6,7 @@ import pytest
 import fastdbn.inference
 import fastdbn.rbm
 import fastdbn.supervised
-from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, dbn
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn
 from fastdbn.backends.cpu import CPU
 
 HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss"}
@@ -63,6 +63,8 @@ MODELS = {
     "missing, sampled": RBM(6, missing="sample", persistent=True, n_iter=2, random_state=0),
     "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
     "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
+    "labels": GenerativeDBNClassifier((6,), n_iter=2, up_down_iter=0, random_state=0),
+    "up-down": GenerativeDBNClassifier((6, 5, 4), n_iter=2, up_down_iter=2, random_state=0),
     "classifier": DBNClassifier((6, 5), pretrain_iter=2, max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
     "regressor": DBNRegressor((6,), pretrain_iter=2, max_iter=3, solver="sgd", random_state=0),
 }

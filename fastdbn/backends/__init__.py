@@ -181,6 +181,9 @@ class Backend(Protocol):
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
 
+    def join(self, out: Any, *parts: Any) -> None:
+        """out = matrices side by side, column after column."""
+
     def hold(self, x: Any, values: Any, held: Any) -> None:
         """x = values, or 0 for None, where `held`, booleans or numbers for each number or each row (B, 1), is not zero."""
 
@@ -231,8 +234,11 @@ class Backend(Protocol):
     def mask(self, x: Any, rate: float, rows: Any, key: Key, out: Any) -> None:
         """out = x with each unit dropped with probability rate, and those kept scaled by 1 / (1 - rate)."""
 
-    def loss(self, kind: str, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
-        """The weighted sum of the loss of linear outputs; delta = scale times its derivative. Kinds: "softmax", "squared"."""
+    def loss(self, kind: Any, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
+        """The weighted sum of the loss of linear outputs; delta = scale times its derivative; it may be the output itself.
+
+        Kinds: "softmax", of class numbers; "squared"; or a Unit, the loss of which is -log p(target | s = output).
+        """
 
     def descend(
         self,

@@ -164,6 +164,12 @@ class CPU:
         kernel = cpu_kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
+    def join(self, out, *parts):
+        start = 0
+        for x in parts:
+            out[:, start : start + x.shape[1]] = x
+            start += x.shape[1]
+
     def hold(self, x, values, held):
         np.copyto(x, 0 if values is None else values, where=held if held.dtype == np.bool_ else held != 0)
 
@@ -244,6 +250,11 @@ class CPU:
         self._run(cpu_network.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind, output, target, weight, scale, delta):
+        if isinstance(kind, Unit):
+            kernel, sums = cpu_network.unit_loss(kind), np.empty(len(output))
+            work, group = 8 * _PASS * output.size, kind.group_size(output.shape[1])
+            self._run(kernel, len(sums), work, group, output, target, weight, self.dtype.type(scale), delta, sums)
+            return float(sums.sum())
         kernel = {"softmax": cpu_network.softmax_loss, "squared": cpu_network.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 

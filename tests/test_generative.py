@@ -1,0 +1,104 @@
+"""The generative classifier: posteriors and samples against enumeration, and what it learns."""
+
+import numpy as np
+import pytest
+from exact import LabelledMachine, Machine
+from scipy.special import logsumexp
+from sklearn.model_selection import train_test_split
+
+from fastdbn import GenerativeDBNClassifier, load
+
+
+def classifier(top, first=None):
+    """A fitted float64 classifier with the parameters of a labelled machine, and of one under it."""
+    n, sizes = top.below, (len(top.c),) if first is None else (top.below, len(top.c))
+    X = np.tile((first.V if first else top.V[:, :n]), (2, 1))
+    y = np.arange(len(X)) % (len(top.b) - n)
+    model = GenerativeDBNClassifier(sizes, visible="bernoulli", n_iter=0, up_down_iter=0, dtype="float64", random_state=0).fit(
+        X, y
+    )
+    machines = [(top.W[:n], top.b[:n], top.c)]
+    if first:
+        machines.insert(0, (first.W, first.b, first.c))
+    for rbm, (W, b, c) in zip(model.layers_, machines, strict=True):
+        rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_ = np.ascontiguousarray(W.T), b, c
+    model.label_components_, model.label_intercept_ = np.ascontiguousarray(top.W[n:].T), top.b[n:]
+    return model
+
+
+def test_posterior_against_enumeration():
+    """p(y | v) is exact; with a layer under the top, at its means, or as an average over its states."""
+    top = LabelledMachine(4, 3, 5, seed=1, scale=1.5)
+    states = top.V[::3, :4]
+    exact = top.posterior(states)
+    assert np.allclose(classifier(top).predict_proba(states), exact, atol=1e-12)
+    joint = np.array(
+        [[top.p_v()[(top.V[:, :4] == v).all(axis=1) & (top.V[:, 4 + y] == 1)].sum() for y in range(3)] for v in states]
+    )
+    assert np.allclose(exact, joint / joint.sum(axis=1, keepdims=True))
+    first = Machine(6, 4, seed=2)
+    model, q = classifier(top, first), first.hidden_mean(first.V)
+    assert np.allclose(model.predict_proba(first.V), top.posterior(q), atol=1e-12)
+    n, chance = 3000, first._conditional(first.V @ first.W + first.c, states)
+    average = model.predict_proba(first.V, n_samples=n)
+    spread = np.sqrt(np.maximum(chance @ exact**2 - (chance @ exact) ** 2, 0) / n)
+    assert (np.abs(average - chance @ exact) < 5 * spread + 1e-9).all()
+
+
+def test_scores_and_samples_against_enumeration():
+    """Labels are summed out of scores; samples of a class have the law p(v | y), those without p(v)."""
+    top = LabelledMachine(4, 2, 3, seed=3)
+    model, states = classifier(top), top.V[::2, :4]
+    exact = logsumexp(top.log_p(top.V).reshape(-1, 2), axis=1)
+    assert np.allclose(model.score_samples(states) - top.log_z(), exact, atol=1e-10)
+    n, p = 4000, top.p_v().reshape(-1, 2)
+    for label, law in ((0, p[:, 0]), (1, p[:, 1]), (None, p.sum(axis=1))):
+        drawn = model.sample(n, 100, random_state=5, label=label)
+        found = (drawn[:, None] == states).all(axis=2).mean(axis=0)
+        law = law / law.sum()
+        assert (np.abs(found - law) < 5 * np.sqrt(law * (1 - law) / n)).all()
+    each = np.arange(6) % 2
+    assert np.array_equal(model.sample(6, 9, random_state=1, label=each), model.sample(6, 9, random_state=1, label=each))
+    with pytest.raises(ValueError, match="labels that the fit did not have"):
+        model.sample(2, label="seven")
+
+
+def test_learns_digits_by_up_down(digits, tmp_path):
+    """Greedy training classifies, up-down does better, and what it draws of a class is told to be of that class."""
+    X, y = digits
+    X, X_test, y, y_test = train_test_split(X, y.astype(str), test_size=500, stratify=y, random_state=0)
+    options = {"n_iter": (30, 120), "learning_rate": 0.1, "propagate": "sample", "batch_size": 20, "random_state": 0}
+    greedy = GenerativeDBNClassifier((96, 192), up_down_iter=0, **options).fit(X, y)
+    model = GenerativeDBNClassifier((96, 192), up_down_iter=30, up_down_learning_rate=0.01, n_gibbs=3, **options).fit(X, y)
+    accuracy = greedy.score(X_test, y_test), model.score(X_test, y_test)
+    assert accuracy[0] > 0.85
+    assert accuracy[1] > max(accuracy[0], 0.89)
+    labels = np.repeat(model.classes_, 10)
+    drawn = model.sample(100, 300, random_state=0, mean=True, label=labels)
+    assert model.score(drawn, labels) > 0.8
+    greedy.set_params(up_down_iter=15, up_down_learning_rate=0.01, n_gibbs=3, warm_start=True)
+    greedy.fit(X, y).save(tmp_path / "half")
+    assert np.array_equal(load(tmp_path / "half").fit(X, y).predict_proba(X_test), model.predict_proba(X_test))
+
+
+def test_partial_fit_and_errors(binary):
+    """The first call wants the classes; options that the top cannot take are refused by name."""
+    X = binary(60, 6)
+    y = np.where(X[:, 0] > 0, "a", "b")
+    model = GenerativeDBNClassifier((5, 4), random_state=0)
+    with pytest.raises(ValueError, match="classes=None"):
+        model.partial_fit(X, y)
+    model.partial_fit(X, y, classes=["a", "b", "c"]).partial_fit(X, y)
+    assert [rbm.n_iter_ for rbm in model.layers_] == [2, 2]
+    assert model.predict_proba(X).shape == (60, 3)
+    model.up_down(X, y, 1).partial_fit(X, y)
+    assert model.up_down_iter_ == 2
+    with pytest.raises(ValueError, match=r"persistent=True reaches the top RBM.*last value is False"):
+        GenerativeDBNClassifier((5, 4), persistent=True).fit(X, y)
+    GenerativeDBNClassifier((5, 4), persistent=(True, False), n_iter=1, up_down_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match="one class alone"):
+        model.fit(X, ["a"] * 60)
+    with pytest.raises(ValueError, match="two hidden layers"):
+        GenerativeDBNClassifier((5,), n_iter=1, up_down_iter=0).fit(X, y).impute(X)
+    holed = np.where(binary(60, 6, seed=1) > 0, np.nan, X)
+    assert np.isfinite(model.impute(holed, n_steps=4, random_state=0)).all()

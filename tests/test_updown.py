@@ -1,0 +1,155 @@
+"""Up-down: each of its updates against exact gradients, and what whole runs reach."""
+
+import itertools
+
+import numpy as np
+import pytest
+from exact import LabelledMachine, Machine, bars_and_stripes
+from naive import log_bernoulli, numerical_gradient, sigmoid
+
+from fastdbn import DBN, DivergenceError
+from fastdbn.backends import Hyper, Params, Source, get_backend
+from fastdbn.optim import step_hyper
+from fastdbn.units import get_unit
+from fastdbn.updown import Directed, Untied, UpDown
+
+SIZES = 5, 4, 3
+"""Visible units, those above them, those under the top."""
+
+
+def network(top, rows, n_labels=0, depth=2, seed=0):
+    """A net of 5-4-3 untied Bernoulli units under a top machine, in float64."""
+    draw = np.random.default_rng(seed)
+    sizes = SIZES[len(SIZES) - depth - 1 :]
+    pairs = list(itertools.pairwise(sizes))
+    recognition = [Directed(draw.normal(size=(n, m)), draw.normal(size=m)) for n, m in pairs]
+    generative = [Directed(draw.normal(size=(m, n)), draw.normal(size=n)) for n, m in pairs]
+    params = Params(top.W, top.b, top.c)
+    state = Untied(recognition, generative, params, Params(*(np.zeros_like(x) for x in params)), 0, 0)
+    return UpDown(get_backend(1, "float64"), [get_unit("bernoulli")] * (depth + 2), state, n_labels, rows, 3, depth), state
+
+
+def step(net, X, k, labels=None):
+    """One minibatch of all rows at rate 1; what its two losses were, and the state after it."""
+    b = get_backend(1, "float64")
+    data, rows = b.load(Source(X)), np.arange(len(X), dtype=np.uint32)
+    hypers = Hyper(1.0, 0.0, 0.0), step_hyper("float64", "sgd", 1.0, 0.0, 1, 0.0)
+    losses = net.minibatch(data, rows, labels, k, 0, *hypers)
+    return losses, net.host(1)
+
+
+def test_wake_and_sleep_are_gradients_at_the_sampled_states():
+    """G moves by the gradient of log p(h below | h above) at wake states, R by that of log q(s above | s below) at fantasies."""
+    X = (np.random.default_rng(1).random((7, 5)) < 0.5).astype(float)
+    net, before = network(Machine(3, 2), 7)
+    losses, after = step(net, X, 2)
+    asleep = [net.means[0], net.sleep[1], net.joint.states]
+    total = [0.0, 0.0]
+    for i in range(2):
+        for which, old, new, given, target in (
+            (0, before.generative[i], after.generative[i], net.wake[i + 1], net.wake[i]),
+            (1, before.recognition[i], after.recognition[i], asleep[i], asleep[i + 1]),
+        ):
+            assert set(np.unique(target)) <= {0.0, 1.0} or target is net.means[0]
+            gradient = numerical_gradient(lambda W, bias, x=target, y=given: log_bernoulli(x, y, W, bias), *old)
+            for a, b, g in zip(old, new, gradient, strict=True):
+                assert np.allclose(b - a, g, atol=1e-8)
+            total[which] -= 7 * log_bernoulli(target, given, *old)
+    assert np.allclose(losses, total)
+    assert np.array_equal(net.wake[0], X)
+    assert np.allclose(net.means[0], sigmoid(net.sleep[1] @ before.generative[0].W + before.generative[0].bias))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_top_update_is_the_expectation_of_cd(k, labelled):
+    """The mean step of the top is the exact CD-k gradient from the wake states and labels, and not that of another k."""
+    n, draw = 120_000, np.random.default_rng(2)
+    top = LabelledMachine(3, 2, 2, seed=5, scale=2.0) if labelled else Machine(3, 2, seed=5, scale=2.0)
+    X = (draw.random((n, 4)) < 0.4).astype(float)
+    labels = np.eye(2)[(X[:, 0] + draw.integers(0, 2, n) > 1).astype(int)] if labelled else None
+    net, before = network(top, n, 2 if labelled else 0, depth=1)
+    _, after = step(net, X, k, labels)
+    wake = net.plus.v
+    assert np.array_equal(wake[:, :3], net.wake[1])
+    place = {tuple(v): i for i, v in enumerate(top.V)}
+    share = np.bincount([place[tuple(v)] for v in wake], minlength=len(top.V)) / n
+    q = sigmoid(X @ before.recognition[0].W + before.recognition[0].bias)
+    assert (np.abs(net.wake[1].mean(axis=0) - q.mean(axis=0)) < 5 * 0.5 / np.sqrt(n)).all()
+    for steps in (1, 3):
+        chain = share @ np.linalg.matrix_power(top.transition(), steps)
+        expected = [a - b for a, b in zip(top.moments(share), top.moments(chain), strict=True)]
+        error = max(np.abs(new - old - e).max() for new, old, e in zip(after.top, before.top, expected, strict=True))
+        assert (error < 5 * 0.5 / np.sqrt(n)) == (steps == k)
+
+
+def log_likelihood(dbn, X):
+    """The exact sum of log p(x) of a DBN of two layers small enough to enumerate."""
+    first, top = dbn.layers_
+    machine = Machine(*top.components_.T.shape)
+    machine.W, machine.b, machine.c = top.components_.T, top.intercept_visible_, top.intercept_hidden_
+    return np.log(machine.p_v() @ machine._conditional(machine.V @ first._downward() + first.intercept_visible_, X)).sum()
+
+
+def test_up_down_raises_the_likelihood():
+    """On bars and stripes the exact log-likelihood of the network rises by nats; scores and samples are of the new weights."""
+    patterns = bars_and_stripes(3)
+    X = np.repeat(patterns, 10, axis=0)
+    dbn = DBN((8, 8), visible="bernoulli", batch_size=14, n_iter=300, learning_rate=0.1, dtype="float64", random_state=0).fit(X)
+    before, features = log_likelihood(dbn, patterns), dbn.transform(patterns)
+    dbn.up_down(X, 200, learning_rate=0.05, n_gibbs=3)
+    after = log_likelihood(dbn, patterns)
+    assert before + 3 < after < -14 * np.log(14)
+    assert not np.allclose(dbn.transform(patterns), features)
+    first, top = dbn.layers_
+    assert np.array_equal(dbn.transform(patterns, 0), first.transform(patterns))
+    down = sigmoid(top._down(dbn.transform(patterns)) @ first.generative_components_ + first.intercept_visible_)
+    assert np.allclose(dbn.reconstruct(patterns), down)
+    machine = Machine(*top.components_.T.shape)
+    machine.W, machine.b, machine.c = top.components_.T, top.intercept_visible_, top.intercept_hidden_
+    bound = dbn.score_samples(patterns, 300).sum() - 14 * machine.log_z()
+    assert after - 8 < bound < after + 0.3
+    drawn = dbn.sample(400, 200, random_state=0)
+    hits = (drawn[:, None] == patterns).all(axis=2).any(axis=1).mean()
+    assert hits > 0.7
+    assert dbn.up_down_history_["wake_loss"][-1] < dbn.up_down_history_["wake_loss"][0]
+
+
+def test_runs_go_on_where_they_ended(binary):
+    """Twice two epochs are four, at any number of threads; greedy training of untied weights is refused."""
+    X = binary(90, 7)
+    models = [DBN((6, 5, 4), n_iter=2, n_jobs=n, random_state=0).fit(X) for n in (1, 2, 2)]
+    models[0].up_down(X, 4, n_gibbs=[1, 1, 2], learning_rate=0.1)
+    models[1].up_down(X, 4, n_gibbs=[1, 1, 2], learning_rate=0.1)
+    for _ in range(2):
+        models[2].up_down(X, 2, n_gibbs=[1, 1, 2], learning_rate=0.1)
+    for model in models[1:]:
+        assert np.array_equal(model.transform(X), models[0].transform(X))
+        assert np.array_equal(model.reconstruct(X), models[0].reconstruct(X))
+        assert model.up_down_iter_ == len(model.up_down_history_["seconds"]) == 4
+    with pytest.raises(ValueError, match="untied by up_down"):
+        models[0].partial_fit(X)
+    assert not hasattr(models[0].fit(X), "up_down_iter_")
+    assert not hasattr(models[0].layers_[0], "generative_components_")
+
+
+def test_divergence_callbacks_and_bad_arguments(binary):
+    """A diverging run names the rate and keeps the last good weights; StopIteration ends a run."""
+    X = binary(60, 7)
+    seen = []
+
+    def stop(estimator, layer, epoch, metrics):
+        if layer == "up-down":
+            seen.append((epoch, metrics["wake_loss"]))
+            raise StopIteration
+
+    dbn = DBN((5, 4), n_iter=1, callback=stop, random_state=0).fit(X).up_down(X, 5)
+    assert len(seen) == dbn.up_down_iter_ == 1
+    dbn.callback = None
+    before = dbn.transform(X)
+    with pytest.raises(DivergenceError, match="up-down diverged in epoch 2"):
+        dbn.up_down(X, 3, learning_rate=1e39)
+    assert np.array_equal(dbn.transform(X), before)
+    for options in ({"n_iter": -1}, {"n_gibbs": 0}, {"learning_rate": -1.0}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            dbn.up_down(X, **options)
