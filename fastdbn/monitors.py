@@ -176,8 +176,7 @@ class _Rows:
         out = np.empty(len(v))
         model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
         if self.gaps is not None and self.gaps.absence.way == "drop":
-            lost = self.known.shape[1] - self.known.sum(axis=1)
-            out -= missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1]) * lost
+            out -= (1 - self.known) @ missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
         return out
 
     def pseudo_likelihood(self, params):
