@@ -18,7 +18,7 @@ from fastdbn import cd, rng
 from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
 from fastdbn.optim import RULES, STATES, step_hyper
 from fastdbn.train import Layer, Settings, State, make_problem
-from fastdbn.units import get_unit
+from fastdbn.units import UNITS, get_unit
 
 B, NV, NH, CLASSES, ROWS = 100, 784, 500, 10, 2000
 BERNOULLI, GAUSSIAN = get_unit("bernoulli"), get_unit("gaussian")
@@ -135,10 +135,12 @@ def test_field(benchmark, bench, transpose):
     report(benchmark, (B, NH, NV) if transpose else (B, NV, NH))
 
 
-@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN, get_unit("softmax")], ids=["bernoulli", "gaussian", "softmax"])
-def test_activate(benchmark, bench, unit):
-    b = bench.backend
-    timed(benchmark, b.activate, unit, bench.params.c, bench.zeros(B, NH), b.states(unit, B, NH), bench.rows, bench.key)
+@pytest.mark.parametrize("name", [*UNITS, "softmax:10", "binomial:16"])
+def test_activate(benchmark, bench, name):
+    """Means and draws; of counts, for rows of 100 words."""
+    b, unit, values = bench.backend, get_unit(name), np.zeros((B, NH), np.float32)
+    values[:, 0] = 100 if unit.keeps_total else 0
+    timed(benchmark, b.activate, unit, bench.params.c, bench.zeros(B, NH), b.states(unit, B, NH, values), bench.rows, bench.key)
     report(benchmark)
 
 

@@ -7,7 +7,9 @@ Gibbs steps. Hidden states are drawn while the chain runs; the statistics take h
 same expectation, and drawn visible states.
 """
 
-from fastdbn import missing, rng
+import numpy as np
+
+from fastdbn import missing, rng, variance
 
 
 def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
@@ -34,6 +36,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
 
     plus = type(problem.plus)(backend.part(problem.plus.v, 0, n), backend.part(problem.plus.h, 0, n), weights)
     backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
+    if problem.variance is not None:
+        variance.scale(backend, problem.variance, plus.v)
     lost = None
     if problem.gaps is not None:
         lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, plus.v, rows, rows, key)
@@ -44,6 +48,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
         who, chain = rows, backend.part(problem.states, 0, n)
         minus = type(plus)(backend.part(problem.minus.v, 0, n), backend.part(problem.minus.h, 0, n), plus.weight)
         backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h, chain, rows, key(rng.HIDDEN))
+        if problem.visible.keeps_total:  # those of the data: a draw keeps the total of the states that it replaces
+            backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), minus.v)
     mean = backend.part(problem.work, 0, len(who))
     for t in range(problem.k):
         backend.conditional(problem.visible, chain, p.W, p.b, mean, minus.v, who, key(rng.VISIBLE, t), transpose=True)
@@ -74,15 +80,22 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
     hyper : Hyper
     """
     fused = getattr(backend, "cd_steps", None)
-    suits = weights is None and problem.gaps is None
+    suits = weights is None and problem.gaps is None and problem.variance is None
     if suits and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
+    n = len(problem.params.c)
+    fixed = (backend.zeros(n), backend.array(np.ones(n, bool))) if problem.visible.support == "counts" else None
     for start in range(0, len(order), batch_size):
         edges = start, start + batch_size
         weighting = ()
         if weights is not None:
             weighting = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
         sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, *weighting)
-        backend.update(problem.params, problem.velocity, *sides, hyper)
+        if problem.variance is None:
+            backend.update(problem.params, problem.velocity, *sides, hyper)
+        else:
+            variance.update(backend, problem.params, problem.velocity, problem.variance, *sides, hyper)
+        if fixed is not None:  # the hidden biases are in the weights (units/replicated_softmax.py)
+            backend.hold(problem.params.c, *fixed)
         step += 1

@@ -53,14 +53,17 @@ class Passes:
             v = self.means[level] if hidden is None else hidden[level - 1]
         return v
 
-    def down(self, h, hidden=None, v=None, step=0, top=None):
+    def down(self, h, hidden=None, v=None, step=0, top=None, totals=None):
         """From states h of level `top`, the last by default, to the visible means, in means[0].
 
-        With v, the states between are drawn into the buffers `hidden` and visible ones into v.
+        With v, the states between are drawn into the buffers `hidden` and visible ones into v; without, totals are visible states
+        whose totals the means take, where units keep them.
         """
         for level in range(len(self.params) - 1 if top is None else top - 1, -1, -1):
             state = v if level == 0 else None if hidden is None else hidden[level - 1]
             drawn = () if state is None else (state, self.who, self.key(rng.VISIBLE, step, level))
+            if level == 0 and state is None and self.units[0].keeps_total:
+                drawn = (totals,)
             p = self.downward[level]
             self.backend.conditional(self.units[level], h, p.W, p.b, self.means[level], *drawn, transpose=True)
             h = self.means[level] if state is None else state
@@ -134,10 +137,13 @@ class Clamped:
                     "where a value is missing"
                 )
             missing |= mask
-        unit = get_unit(self._stack()[0].visible_)
-        if unit.group != 1:
-            size = unit.group_size(X.shape[1])
-            missing = np.repeat(missing.reshape(len(X), -1, size).any(axis=2), size, axis=1)
+        for unit, start, stop, _ in get_unit(self._stack()[0].visible_).parts(X.shape[1]):
+            if unit.keeps_total and missing[:, start:stop].any():
+                raise ValueError(f"visible={unit.name!r}: counts cannot be imputed, for the total of a row is not known")
+            if unit.group != 1:
+                size = unit.group_size(stop - start)
+                groups = missing[:, start:stop].reshape(len(X), -1, size).any(axis=2)
+                missing[:, start:stop] = np.repeat(groups, size, axis=1)
         filled = self._walk(np.where(missing, X.dtype.type(0), X), ~missing, n_steps, method, random_state)
         return np.where(missing, filled, X).astype(self.dtype)
 
@@ -221,10 +227,10 @@ def _begin(passes, v, held, method):
 def _up_and_down(passes, v, hold, n_steps, method):
     """Passes through all layers: Gibbs steps of an RBM, mean-field of either."""
     backend, average = passes.backend, _Average(passes.backend, n_steps)
-    hidden = None if method == "mean-field" else passes.states()
+    hidden, first = None if method == "mean-field" else passes.states(), v
     for step in range(n_steps):
         h = passes.up(v, hidden, step)
-        passes.down(h, hidden, None if hidden is None else v, step)
+        passes.down(h, hidden, None if hidden is None else v, step, totals=first)
         average.add(step, passes.means[0])
         if hidden is None:
             v = passes.means[0]

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fastdbn import variance
 from fastdbn.backends import Source
 from fastdbn.unit import Unit
-from fastdbn.units import get_unit
+from fastdbn.units import Mixed, get_unit, visible_unit
 
 SCALES = ("auto", "minmax", "standard", "none")
 BLOCK, ROOM = 4096, 1 << 25
@@ -190,11 +191,13 @@ def choose(X, visible, scale, weights=None, known=None):
     Parameters
     ----------
     X : (n, nv) dense array or CSR matrix, checked to be finite, or to have missing values as NaN
-    visible : "auto", unit name or Unit
+    visible : "auto", unit name, Unit, or list of (unit, slice of columns)
         "auto": Bernoulli where the (scaled) data lie in [0, 1], else Gaussian on standardised columns.
     scale : "auto", "minmax", "standard" or "none"
-        "auto": standardise for Gaussian units chosen by "auto", else none; "minmax": every column to [0, 1], values beyond the
-        range seen here are clipped; "standard": every column to mean 0 and variance 1.
+        "auto": standardise for Gaussian units chosen by "auto" and those of a mixed layer, else none; "minmax": every column to
+        [0, 1], values beyond the range seen here are clipped; "standard": every column to mean 0 and variance 1, or in a mixed
+        layer those of Gaussian units. Where units learn their variance, which begins at that of the data, "auto" is "standard",
+        and "none" leaves the means.
     weights : (n,) float64 array or None
     known : Columns or None
         Of X, where a caller has them.
@@ -219,14 +222,26 @@ def choose(X, visible, scale, weights=None, known=None):
         unit = get_unit("bernoulli" if bounded else "gaussian")
         scale = "standard" if scale == "auto" and not bounded else scale
     else:
-        unit = get_unit(visible)
+        unit = visible_unit(visible, X.shape[1])
+    learns = variance.learns(unit)
+    if scale == "minmax" and learns:
+        raise ValueError(f"scale='minmax' clips, and visible={unit.name!r} learns the scale: use scale='standard' or 'none'")
+    parts = unit.parts(X.shape[1])
+    if scale != "none" and isinstance(unit, Mixed):
+        if scale == "minmax":
+            raise ValueError("scale='minmax' scales all columns, and visible is a mixed layer: scale those columns of X yourself")
+        scale = "standard" if any(part.unit.support == "real" for part in parts) else "none"
     if scale == "minmax":
         width = np.where(high > low, high - low, 1.0)
         return unit, Scaling(low, 1.0 / width, True)
-    if scale == "standard":
+    if scale == "standard" or learns:
         deviation = np.sqrt(column_variance(X, mean, weights, observed))
         constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
-        scaling = Scaling(mean, 1.0 / np.where(constant, 1.0, deviation))
+        shift = np.zeros_like(mean) if scale == "none" else mean.copy()
+        scaling = Scaling(shift, 1.0 / np.where(constant, 1.0, deviation))
+        for other, start, stop, _ in parts if isinstance(unit, Mixed) else ():
+            if other.support != "real":
+                scaling.shift[start:stop], scaling.scale[start:stop] = 0.0, 1.0
         check_range(unit, (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale)
         return unit, scaling
     check_range(unit, low, high)
@@ -241,22 +256,59 @@ def check_range(unit: Unit, low, high):
     ValueError
         naming the worst column, its extreme value and the remedy.
     """
-    over = np.maximum(high - unit.high, unit.low - low)
-    column = int(np.argmax(over)) if len(over) else 0
-    if len(over) and over[column] > 0:
-        top = high[column] > unit.high
+    for part, start, stop, _ in unit.parts(len(low)):
+        over = np.maximum(high[start:stop] - part.high, part.low - low[start:stop])
+        column = start + int(np.argmax(over)) if len(over) else 0
+        if not len(over) or over[column - start] <= 0:
+            continue
+        top = high[column] > part.high
         value = high[column] if top else low[column]
         remedy = f"divide by {value:g} or use scale='minmax'" if top and low.min() >= 0 else "use scale='minmax'"
+        if isinstance(unit, Mixed) or part.keeps_total:
+            remedy = "scale it, or take another unit type for it"
         raise ValueError(
-            f"visible={unit.name!r} needs values in [{unit.low:g}, {unit.high:g}]; column {column} has "
+            f"visible={part.name!r} needs values in [{part.low:g}, {part.high:g}]; column {column} has "
             f"{'max' if top else 'min'} {value:g}: {remedy}"
         )
 
 
+def check_values(unit, scaling, X, may_lack=False):
+    """Refuse data for units and scaling of an earlier fit: values out of range, rows that groups of units cannot take."""
+    if not scaling.clip:
+        low, high = column_range(X, may_lack)
+        if scaling.scale is not None:
+            low, high = (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale
+        check_range(unit, low, high)
+    check_groups(unit, X)
+
+
 def check_groups(unit, X):
-    """Refuse data that are not one-of-K where the unit wants that: every group of a row must sum to one."""
-    if unit.support != "one-of":
-        return
+    """Refuse data whose rows are not what groups of units want: one of K, summing to one; or whole numbers, as counts are."""
+    parts = unit.parts(X.shape[1])
+    for part, start, stop, _ in parts:
+        own = X if len(parts) == 1 else X[:, start:stop]
+        if part.support == "one-of":
+            _check_one_of(part, own, start)
+        elif part.keeps_total:
+            _check_counts(part, own, start)
+
+
+def _check_counts(unit, X, start):
+    for rows, part, _ in _parts(X):
+        values = part.data if sparse.issparse(part) else part
+        bad = np.flatnonzero(values != np.floor(values))
+        if len(bad):
+            if sparse.issparse(part):
+                i, j = np.searchsorted(part.indptr, bad[0], side="right") - 1, part.indices[bad[0]]
+            else:
+                i, j = divmod(bad[0], part.shape[1])
+            raise ValueError(
+                f"visible={unit.name!r} needs whole numbers, the counts of words; row {rows.start + i} has "
+                f"{values.flat[bad[0]]:g} in column {start + j}: give counts, not frequencies or weights"
+            )
+
+
+def _check_one_of(unit, X, start):
     size = unit.group_size(X.shape[1])
     if X.shape[1] % size:
         raise ValueError(f"visible={unit.name!r} with groups of {size} needs a multiple of {size} columns; X has {X.shape[1]}")
@@ -275,8 +327,16 @@ def check_groups(unit, X):
             i, g = bad[0]
             raise ValueError(
                 f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {rows.start + i} has {sums[i, g]:g} in "
-                f"group {g}: encode each category as one column of ones and zeros, all of them NaN where it is missing"
+                f"group {g}{f' from column {start} on' if start else ''}: encode each category as one column of ones and zeros, "
+                "all of them NaN where it is missing"
             )
+
+
+def totals(unit, X, most=256):
+    """(m, parts) float64: the row totals of the parts of a layer that keep them, of up to `most` rows evenly spread."""
+    rows = np.unique(np.linspace(0, X.shape[0] - 1, min(most, X.shape[0])).astype(int))
+    parts = [part for part in unit.parts(X.shape[1]) if part.unit.keeps_total]
+    return np.column_stack([np.asarray(X[rows][:, part.start : part.stop].sum(axis=1), float).ravel() for part in parts])
 
 
 def source(X, scaling, threshold=None):

@@ -304,10 +304,11 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
     def reconstruct(self, X):
         """Visible means after a mean-field pass up and down, on the scale of X."""
         check_is_fitted(self)
-        H = up(self.layers_, checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None))
+        X = checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None)
+        H = up(self.layers_, X)
         for rbm in reversed(self.layers_):
             H = rbm._down(H)
-        return H
+        return self.layers_[0]._with_totals(H, X)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
         """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
@@ -340,7 +341,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         who = backend.array(np.arange(n, dtype=np.uint32))
         for rbm in reversed(self.layers_[:-1]):
             unit, params = get_unit(rbm.visible_), rbm._params(backend, down=True)
-            v, v_mean = backend.states(unit, n, len(params.b)), backend.zeros(n, len(params.b))
+            v, v_mean = rbm._start(backend, n, seed, number), backend.zeros(n, len(params.b))
             key = rng.key(seed, number, rng.stream(rng.VISIBLE, rbm.layer_, 1))
             with backend.single_threaded():
                 h = backend.states(get_unit(rbm.hidden_), *states.shape, states)

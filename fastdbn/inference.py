@@ -153,7 +153,7 @@ class Inference:
                 room, params = backend.zeros(len(v), self.components_.shape[0]), self._params(backend, len(out))
             model.free_energy(backend, *units, params, v, backend.part(room, 0, len(v)), out[rows])
         if self.missing == "drop" and not sparse.issparse(X):
-            out -= missing.base_of_zeros(backend, units[0], X.shape[1]) * np.isnan(X).sum(axis=1)
+            out -= np.isnan(X) @ missing.base_of_zeros(backend, units[0], X.shape[1])
         return out
 
     def score_samples(self, X):
@@ -174,7 +174,14 @@ class Inference:
         """
         check_is_fitted(self)
         X = self._checked(X)
-        return self._down(self._means(X, self._threshold()))
+        return self._with_totals(self._down(self._means(X, self._threshold())), X)
+
+    def _with_totals(self, out, X):
+        """Visible means of one trial, where units are of many, times the totals of the rows of X."""
+        for unit, start, stop, _ in get_unit(self.visible_).parts(out.shape[1]):
+            if unit.keeps_total:
+                out[:, start:stop] *= np.asarray(X[:, start:stop].sum(axis=1)).reshape(-1, 1)
+        return out
 
     def _down(self, H):
         """Visible means given hidden states, on the scale of the user's data."""
@@ -239,7 +246,7 @@ class Inference:
             backend.conditional(visible, h, params.W, params.b, v_mean, v, who, key_v, transpose=True)
         return v_mean
 
-    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, totals=None):
         """Draw visible states from the model by Gibbs sampling, one chain for each.
 
         Parameters
@@ -251,6 +258,8 @@ class Inference:
             None goes on with the noise of the model's own seed.
         mean : bool, default False
             Return the visible means of the last step, which look smoother, and not the states drawn.
+        totals : int, (n_samples,) array or None, default None
+            Of replicated softmax units: the sum of each row. None draws from those of the fit data.
 
         Returns
         -------
@@ -260,14 +269,36 @@ class Inference:
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
-        states, means = self._sample(n, n_steps, *self._next_noise(random_state))
+        totals = self._totals(n, totals)
+        states, means = self._sample(n, n_steps, *self._next_noise(random_state), totals)
         return self.scaling_.invert(means if mean else states)
 
-    def _sample(self, n, n_steps, seed, number):
+    def _totals(self, n, totals):
+        """`totals` of `sample`, checked: (n, 1), or None."""
+        if totals is None:
+            return None
+        if not get_unit(self.visible_).keeps_total:
+            raise ValueError(f"totals={totals!r} is for visible units that count, and these are {get_unit(self.visible_).name}")
+        values = np.asarray(totals)
+        if values.shape not in ((), (n,)) or values.dtype.kind not in "iu" or (values < 0).any():
+            raise ValueError(f"totals={totals!r}: give a whole number of at least 0, or {n} of them")
+        return np.broadcast_to(values, n)[:, None]
+
+    def _start(self, backend, n, seed, number, totals=None):
+        """Visible states that chains may begin at: zeros, but for totals, which a draw keeps."""
+        unit, host = get_unit(self.visible_), np.zeros((n, self.n_features_in_), self.dtype)
+        if unit.keeps_total:
+            draw = rng.host_generator(seed, number, rng.stream(rng.INIT, 0, 4))
+            totals = self.totals_[draw.integers(len(self.totals_), size=n)] if totals is None else totals
+            starts = [part.start for part in unit.parts(host.shape[1]) if part.unit.keeps_total]
+            host[:, starts] = totals
+        return backend.states(unit, *host.shape, host)
+
+    def _sample(self, n, n_steps, seed, number, totals=None):
         """(states, means) on the scale of the visible units."""
         backend = get_backend(self.n_jobs, self.dtype)
         params, visible = self._params(backend), get_unit(self.visible_)
-        v, mean = backend.states(visible, n, len(params.b)), backend.zeros(n, len(params.b))
+        v, mean = self._start(backend, n, seed, number, totals), backend.zeros(n, len(params.b))
         who = backend.array(np.arange(n, dtype=np.uint32))
         key = rng.key(seed, number, rng.stream(rng.INIT, 0, 2))
         with backend.single_threaded():

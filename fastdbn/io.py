@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdbn import modelfile
+from fastdbn import modelfile, variance
 from fastdbn.backends import Params
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import Scaling
@@ -17,7 +17,7 @@ from fastdbn.optim import at_epoch
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
-from fastdbn.units import get_unit, named, softmax
+from fastdbn.units import Mixed, get_unit, named, softmax, visible_unit
 from fastdbn.wake_sleep import METRICS as UP_DOWN
 
 CLASSES = {
@@ -35,6 +35,10 @@ def _encode(value, name, epochs=0):
         if isinstance(named(value), str):
             return {"unit": value.name}
         raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+    if isinstance(value, Mixed):
+        return {"mixed": [[_encode(unit, name), start, stop] for unit, start, stop, _ in value.columns]}
+    if isinstance(value, slice):
+        return {"slice": [_encode(x, name) for x in (value.start, value.stop, value.step)]}
     if isinstance(value, tuple):
         return {"tuple": [_encode(x, name, epochs) for x in value]}
     if isinstance(value, (list, np.ndarray)):
@@ -62,6 +66,11 @@ def _decode(value):
     if isinstance(value, list):
         return [_decode(x) for x in value]
     if isinstance(value, dict):
+        if set(value) == {"slice"}:
+            return slice(*value["slice"])
+        if set(value) == {"mixed"}:
+            parts = [(_decode(unit), slice(start, stop)) for unit, start, stop in value["mixed"]]
+            return visible_unit(parts, parts[-1][1].stop)
         if set(value) == {"tuple"}:
             return tuple(_decode(x) for x in value["tuple"])
         if set(value) == {"dict"}:
@@ -135,6 +144,10 @@ def _put_rbm(rbm, tensors, prefix):
         tensors[f"{prefix}velocity.{name}"] = x
     if rbm._chains is not None:
         tensors[prefix + "chains"] = rbm._chains
+    for name, x in rbm._kept.items():
+        tensors[f"{prefix}kept.{name}"] = x
+    if get_unit(rbm.visible_).keeps_total:
+        tensors[prefix + "totals"] = rbm.totals_
     if hasattr(rbm, "generative_components_"):
         tensors[prefix + "generative"] = rbm.generative_components_
     return {
@@ -159,9 +172,17 @@ def _get_rbm(record, tensors, prefix):
     shapes = ((nv, nh), (nv,), (nh,))
     rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
     rbm._chains = _tensor(tensors, prefix + "chains", (None, nh)) if prefix + "chains" in tensors else None
+    of_options = dict.fromkeys((*variance.NAMES, variance.BASE), (nv,))
+    names = {name: f"{prefix}kept.{name}" for name in of_options}
+    rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
     if prefix + "generative" in tensors:
         rbm.generative_components_ = _tensor(tensors, prefix + "generative", (nh, nv))
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
+    parts = get_unit(rbm.visible_).parts(nv)
+    if parts[-1].stop != nv:
+        raise ValueError(f"a mixed layer of {parts[-1].stop} columns where there are {nv}")
+    if get_unit(rbm.visible_).keeps_total:
+        rbm.totals_ = _tensor(tensors, prefix + "totals", (None, sum(part.unit.keeps_total for part in parts)))
     rbm.n_iter_, rbm._step, rbm._draws = (_count(record[name]) for name in ("n_iter", "step", "draws"))
     rbm.seed_, rbm.layer_ = _count(record["seed"], 2**64), _count(record["layer"])
     rbm.history_ = _history(record["history"], rbm.n_iter_)

@@ -124,7 +124,9 @@ def settle(backend, visible, hidden, params, v, lost):
 
 
 def base_of_zeros(backend, visible, nv):
-    """The base measure's energy of one visible unit that is missing and stands at zero."""
-    out = np.empty(1)
-    backend.base(visible, backend.states(visible, 1, nv), out)
-    return float(out[0]) / nv
+    """(nv,) the base measure's energy of each visible unit when it is missing and stands at zero."""
+    energy, out = np.empty(nv), np.empty(1)
+    for unit, start, stop, _ in visible.parts(nv):
+        backend.base(unit, backend.states(unit, 1, stop - start), out)
+        energy[start:stop] = out / (stop - start)
+    return energy

@@ -34,9 +34,31 @@ def init_params(dtype, visible, nv, nh, seed, layer, visible_mean):
 
 def smoothed_mean(unit, mean, n):
     """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
-    if not np.isfinite(unit.low):
-        return mean
-    return unit.low + (unit.high - unit.low) * ((mean - unit.low) / (unit.high - unit.low) * n + 0.5) / (n + 1.0)
+    mean = np.array(mean, np.float64)
+    for part, start, stop, _ in unit.parts(len(mean)):
+        if np.isfinite(part.low):
+            width = part.high - part.low if np.isfinite(part.high) else 1.0
+            mean[start:stop] = part.low + width * ((mean[start:stop] - part.low) / width * n + 0.5) / (n + 1.0)
+    return mean
+
+
+def unbounded_norm(visible, hidden, W):
+    """The spectral norm of the weights between units whose states nothing bounds; 0.0 where there are no such on one side.
+
+    exp(-E) has a finite integral for any weights if the states of one side are bounded. Else, where base grows like x^2 / 2 on
+    both sides (Gaussian and rectified units), it has one if this norm is below 1: v W h <= |W| (|v|^2 + |h|^2) / 2. Between
+    Gaussian units that is necessary too.
+
+    Parameters
+    ----------
+    visible, hidden : Unit
+    W : (nv, nh) host array
+    """
+    rows = np.concatenate([np.full(stop - start, not unit.bounded) for unit, start, stop, _ in visible.parts(len(W))])
+    if hidden.bounded or not rows.any():
+        return 0.0
+    between = W[rows].astype(np.float64)
+    return float(np.linalg.norm(between, 2)) if np.isfinite(between).all() else np.inf
 
 
 def free_energy(backend, visible, hidden, params, v, room, out):
@@ -78,5 +100,5 @@ def log_conditional(backend, unit, x, given, params, transpose, room, out):
         out += part
     backend.base(unit, x, part)
     out -= part
-    backend.cgf(unit, bias, room, part)
+    backend.cgf(unit, bias, room, part, states=x)
     out -= part

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn import checks, missing, model, rng
-from fastdbn.unit import Unit
+from fastdbn import checks, missing, model, rng, variance
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
 """Rows that are watched: fewer where they are so wide that they hold more numbers."""
@@ -53,7 +52,7 @@ def is_two_valued(unit):
 
 
 def check_stopping(name, unit, validation_fraction):
-    """Refuse early stopping by what is no monitor, or is not measured in this fit; a unit that is no record is not known yet."""
+    """Refuse early stopping by what is no monitor, or is not measured in this fit; None is a unit that is not known yet."""
     if name is None:
         return
     allowed = [monitor for monitor, how in MONITORS.items() if how.sense is not None]
@@ -61,7 +60,7 @@ def check_stopping(name, unit, validation_fraction):
         raise ValueError(f"early_stopping={name!r}: give None or one of {', '.join(map(repr, allowed))}")
     if (name.startswith("validation_") or name == "free_energy_gap") and not validation_fraction > 0:
         raise ValueError(f"early_stopping={name!r} needs rows held out: give validation_fraction, such as 0.1")
-    if name.endswith("pseudo_likelihood") and isinstance(unit, Unit) and not is_two_valued(unit):
+    if name.endswith("pseudo_likelihood") and unit is not None and not is_two_valued(unit):
         raise ValueError(
             f"early_stopping={name!r} needs visible units of two values, and these are {unit.name}: "
             "use 'validation_reconstruction_error' or 'free_energy_gap'"
@@ -123,14 +122,18 @@ class _Rows:
         self.h, self.mean = backend.zeros(len(chosen), nh), backend.zeros(len(chosen), nv)
         draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
         flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
+        self.unit = 1.0
         self.gaps, self.known = None, np.ones((len(chosen), nv))
         self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
-    def take(self, params, epoch):
+    def take(self, params, epoch, learned):
         """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
         b, layer = self.backend, self.layer
         b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        if learned is not None:
+            variance.scale(b, learned, self.v)
+            self.unit = np.exp(learned.log)
         if layer.absence is None:
             return
 
@@ -148,9 +151,10 @@ class _Rows:
         """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
         b, layer = self.backend, self.layer
         b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
-        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, transpose=True)
+        totals = self.v if layer.visible.keeps_total else None
+        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, totals, transpose=True)
         errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
-        return float(np.sum(errors * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
+        return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 
     def activity(self):
         """(mean, dead share, saturated share) of the hidden means left in place; shares are NaN where the units have no such end.
@@ -172,8 +176,7 @@ class _Rows:
         out = np.empty(len(v))
         model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
         if self.gaps is not None and self.gaps.absence.way == "drop":
-            lost = self.known.shape[1] - self.known.sum(axis=1)
-            out -= missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1]) * lost
+            out -= (1 - self.known) @ missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
         return out
 
     def pseudo_likelihood(self, params):
@@ -218,12 +221,15 @@ class Watch:
             self.samples["validation_"] = _Rows(backend, layer, layer.held_out, shape)
         self.often = is_two_valued(layer.visible)
 
-    def measure(self, params, epoch):
-        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself."""
+    def measure(self, params, epoch, learned=None):
+        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself.
+
+        learned is the `Variance` of the visible units, or None; errors are on the scale of the data without it.
+        """
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
-            rows.take(params, epoch)
+            rows.take(params, epoch, learned)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
             if not prefix:
                 names = "hidden_activity", "dead_units", "saturated_units"

@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import assert_all_finite
 
-from fastdbn import checks, data, missing, model, monitors, rng
+from fastdbn import checks, data, missing, model, monitors, rng, variance
 from fastdbn.backends import Params, Source, get_backend
 from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
@@ -23,15 +23,16 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ----------
     n_components : int, default 256
         Hidden units.
-    visible : str or Unit, default "auto"
+    visible : str, Unit or list, default "auto"
         Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy_relu", "softmax:K" (groups of K columns),
-        "binomial:N" (values 0 to N), or a `fastdbn.Unit`; docs/units.md has a table. "auto" takes Bernoulli where the fit data
-        lie in [0, 1], else Gaussian on standardised columns.
+        "binomial:N" (values 0 to N), "replicated_softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
+        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli where the fit data lie in [0, 1], else
+        Gaussian on standardised columns.
     hidden : str or Unit, default "bernoulli"
         Hidden units.
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
-        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen, else leaves X as it
-        is. "minmax" clips later values to the range of the fit data.
+        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen or that are part of a
+        mixed layer, else leaves X as it is. "minmax" clips later values to the range of the fit data.
     k : int, callable or list, default 1
         Gibbs steps of a chain in each minibatch (CD-k, PCD-k); a callable of the epoch (from 0) or a list is a schedule, its
         values rounded: k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
@@ -47,6 +48,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         None is 0.5 for five epochs, then 0.9 (Hinton 2010).
     weight_decay : float, callable or list, default 2e-4
         L2 penalty on the weights alone.
+    clip_norm : float, default 10.0
+        Of "gaussian-variance" units: the bound on the norm of the gradient, a mean over the minibatch, by all parameters (Liao
+        et al. 2022).
+    variance_rate : float, default 0.1
+        Of the same: the learning rate of the log variances, as a part of `learning_rate`.
     batch_size : int, default 32
         Rows of a minibatch.
     n_iter : int, default 20
@@ -97,6 +103,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     intercept_visible_ : (n_features,) array
     visible_, hidden_ : str or Unit
         Unit types in use.
+    totals_ : (m, 1) float64 array
+        Of counts: the totals of some of the fit rows, which `sample` takes. A column for each such part of a mixed layer.
     scaling_ : Scaling
         What is done to X first.
     n_iter_ : int
@@ -107,6 +115,9 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ``validation_`` before them; ``free_energy_gap`` (mean free energy of held-out rows less that of rows trained on);
         ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean), ``dead_units`` and ``saturated_units`` (share of
         hidden units whose mean activity is below 1 % or above 99 %); ``seconds``.
+    variance_ : (n_features,) array
+        Variances that "gaussian-variance" units have learned, of each feature given the hidden units, in the units of X.
+        `scaling_` divides by their roots, so that the other attributes are those of a machine of variance one.
     seed_ : int
         The 64-bit seed.
 
@@ -137,6 +148,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         learning_rate=None,
         momentum=None,
         weight_decay=2e-4,
+        clip_norm=10.0,
+        variance_rate=0.1,
         batch_size=32,
         n_iter=20,
         binarize=None,
@@ -164,6 +177,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.variance_rate = variance_rate
         self.batch_size = batch_size
         self.n_iter = n_iter
         self.binarize = binarize
@@ -191,6 +206,13 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     @property
     def _n_features_out(self):
         return self.components_.shape[0]
+
+    @property
+    def variance_(self):
+        """Learned variances of the visible units, in the units of X."""
+        if not variance.learns(get_unit(getattr(self, "visible_", "gaussian"))):
+            raise AttributeError("variance_ is learned with visible='gaussian-variance'")
+        return 1.0 / np.square(self.scaling_.scale)
 
     # ---- training
 
@@ -252,10 +274,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if self.binarize is not None and self.binarize != "sample":
             checks.real(self.binarize, "binarize", -np.inf)
         checks.integer(self.n_components, "n_components")
-        get_unit(self.hidden, "hidden")
+        variance.check_hidden(get_unit(self.hidden, "hidden"))
         if not (self.callback is None or callable(self.callback)):
             raise ValueError(f"callback={self.callback!r}: give a callable or None")
-        visible = None if isinstance(self.visible, str) and self.visible == "auto" else get_unit(self.visible)
+        known = not (isinstance(self.visible, list) or (isinstance(self.visible, str) and self.visible == "auto"))
+        visible = get_unit(self.visible) if known else None
         monitors.check(self.early_stopping, self.n_iter_no_change, self.tol, self.validation_fraction, visible)
         missing.check(self.missing, self.missing_steps, self.persistent)
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
@@ -269,13 +292,13 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             batch_size,
             checks.integer(self.n_iter, "n_iter", 0),
             checks.integer(self.monitor_interval, "monitor_interval"),
+            checks.real(self.clip_norm, "clip_norm"),
+            checks.real(self.variance_rate, "variance_rate"),
         )
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
-        if self.scaling_.scale is None:
-            data.check_range(get_unit(self.visible_), *data.column_range(X, self.missing is not None))
-        data.check_groups(get_unit(self.visible_), X)
+        data.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
     def _begin(self, X, weights):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
@@ -289,6 +312,10 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
         unit, scaling = data.choose(X, self.visible, self.scale, weights, columns)
         data.check_groups(unit, X)
+        if self.binarize is not None and unit.support in ("mixed", "counts"):
+            raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
+        if unit.keeps_total:
+            self.totals_ = data.totals(unit, X)
         mean = columns.mean if threshold is None else columns.above
         if scaling.scale is not None:
             if threshold is None:
@@ -308,6 +335,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
         monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
+        kept = variance.start(unit, scaling, self.binarize)
         dtype = get_backend(self.n_jobs, self.dtype).dtype
         self.visible_, self.hidden_ = named(unit), named(get_unit(self.hidden, "hidden"))
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
@@ -317,7 +345,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.n_features_in_ = len(mean)
         self._draws = 0
         velocity = Params(*(np.zeros_like(x) for x in params))
-        self._keep(State(params, velocity, None, 0, 0))
+        self._keep(State(params, velocity, None, 0, 0, kept))
         if self.verbose:
             scaled = "as given" if scaling.scale is None else "scaled to [0, 1]" if scaling.clip else "standardised"
             progress(
@@ -329,11 +357,12 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.components_ = np.ascontiguousarray(state.params.W.T)
         self.intercept_visible_, self.intercept_hidden_ = state.params.b, state.params.c
         self.n_iter_ = state.epoch
-        self._velocity, self._chains, self._step = state.velocity, state.chains, state.step
+        self._velocity, self._chains, self._step, self._kept = state.velocity, state.chains, state.step, state.kept
+        self.scaling_ = variance.scaled(self.scaling_, state.kept)
 
     def _state(self):
         params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
-        return State(params, self._velocity, self._chains, self.n_iter_, self._step)
+        return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._kept)
 
     def _train(self, X, weights, epochs, estimator=None, binarize="own"):
         """Run epochs over X; `estimator` is the one that callbacks see, a DBN for its layers."""
@@ -359,7 +388,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         layer = Layer(
             visible,
             hidden,
-            backend.load(data.source(X, self.scaling_, threshold), often=True),
+            backend.load(data.source(X, variance.scaled(self.scaling_, self._kept, False), threshold), often=True),
             X.shape[0] if rows is None else len(rows),
             weights,
             self.layer_,
@@ -397,5 +426,6 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         finally:
             if stopping is not None and stopping.kept is not None:
                 last = self._state()
-                self._keep(last._replace(params=stopping.kept.params, velocity=stopping.kept.velocity))
+                best = stopping.kept
+                self._keep(last._replace(params=best.params, velocity=best.velocity, kept=best.kept))
         return self

@@ -173,8 +173,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
-        if self.scaling_.scale is None:
-            data.check_range(get_unit(self.visible_), *data.column_range(X))
+        data.check_values(get_unit(self.visible_), self.scaling_, X)
 
     def _pretrained(self, sizes, X):
         """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""

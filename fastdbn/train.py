@@ -4,12 +4,13 @@ The parameters after the last good epoch are always at hand: a fit that diverges
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn import cd, missing, rng
+from fastdbn import cd, missing, model, rng, variance
 from fastdbn.backends import Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
@@ -22,7 +23,8 @@ ROWS_PER_CALL = 3200
 
 
 class DivergenceError(ArithmeticError):
-    """Training has left the finite numbers; the estimator keeps the parameters of the last good epoch."""
+    """Training has left the finite numbers, or the models that have a distribution at all; the estimator keeps the parameters of
+    the last good epoch."""
 
 
 class Settings(NamedTuple):
@@ -37,6 +39,8 @@ class Settings(NamedTuple):
     batch_size: int
     n_iter: int
     monitor_interval: int = 5
+    clip_norm: float = 10.0
+    variance_rate: float = 0.1
 
 
 class Layer(NamedTuple):
@@ -59,13 +63,15 @@ class Layer(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches."""
+    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches, and
+    what options keep, by name."""
 
     params: Params
     velocity: Params
     chains: Any
     epoch: int
     step: int
+    kept: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def host(backend, params):
@@ -116,7 +122,13 @@ def make_problem(backend, layer, state, settings):
         steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
         _gaps(backend, layer, params, rows),
+        _variance(backend, layer, state, settings),
     )
+    if settings.persistent and layer.visible.keeps_total:  # chains take the totals of some rows, evenly spread, for good
+        own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
+        spread = own[np.linspace(0, len(own) - 1, chains).astype(int)]
+        key = rng.key(layer.seed, 0, rng.stream(rng.DATA, layer.number))
+        backend.take(layer.data, backend.array(spread), key, problem.minus.v)
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
         key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 1))
@@ -130,6 +142,26 @@ def _gaps(backend, layer, params, rows):
         return None
     key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
     return missing.make_gaps(backend, layer.visible, layer.hidden, layer.absence, params, rows, layer.absence.n_rows, key)
+
+
+def _variance(backend, layer, state, settings):
+    """The `Variance` of a layer whose visible units learn theirs, or None."""
+    if not variance.learns(layer.visible):
+        return None
+    z, velocity = (np.array(state.kept[name], np.float64) for name in variance.NAMES)
+    room = Params(*(backend.zeros(*x.shape) for x in state.params))
+    return variance.Variance(z, velocity, room, settings.clip_norm, settings.variance_rate)
+
+
+def _check_normaliser(layer, W, when, error):
+    """Refuse weights between unbounded units for which exp(-E) has no finite integral, or might have none."""
+    norm = model.unbounded_norm(layer.visible, layer.hidden, W)
+    if norm >= 1:
+        raise error(
+            f"{layer.visible.name} visible and {layer.hidden.name} hidden units have a distribution for certain only while the "
+            f"spectral norm of the weights between those without bounds is below 1; it is {norm:.3g} {when} of layer "
+            f"{layer.number + 1}: use a smaller learning_rate, more weight_decay, or units that are bounded on one side"
+        )
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
@@ -148,8 +180,11 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     Raises
     ------
     DivergenceError
-        if parameters are no longer finite; on_epoch was not called for that epoch.
+        if parameters are no longer finite, or have no normaliser; on_epoch was not called for that epoch.
+    ValueError
+        if those that training would begin with have no normaliser.
     """
+    _check_normaliser(layer, state.params.W, "before training", ValueError)
     problem = make_problem(backend, layer, state, settings)
     nv, nh = state.params.W.shape
     watch = Watch(backend, layer, (nv, nh), settings.monitor_interval)
@@ -178,12 +213,16 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
                 f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}) or scale the data"
             )
         metrics = {
-            **watch.measure(problem.params, epoch),
+            **watch.measure(problem.params, epoch, problem.variance),
             "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
             "seconds": time.perf_counter() - started,
         }
+        _check_normaliser(layer, backend.to_host(problem.params.W), f"after epoch {epoch + 1}", DivergenceError)
         chains = backend.to_host(problem.states) if settings.persistent else None
-        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step)
+        kept = dict(state.kept)
+        if problem.variance is not None:
+            kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
+        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)
         except StopIteration:

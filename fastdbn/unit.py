@@ -19,6 +19,15 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Part(NamedTuple):
+    """Columns start to stop of a layer, of one unit type; number is that of the first one's noise, a multiple of 4."""
+
+    unit: "Unit"
+    start: int
+    stop: int
+    number: int = 0
+
+
 class Unit(NamedTuple):
     """One unit type.
 
@@ -29,15 +38,16 @@ class Unit(NamedTuple):
     ----------
     name : str
     mean : (s) -> mean, or (s, out) for groups
-    draw : (s, mean, noise) -> state, or (mean, noise, out) for groups, where noise is one number
+    draw : (s, mean, noise) -> state, or (mean, noise, out) for groups, where noise is one number; of units that make their own
+        noise (mean, total, first, row, key, out), first the number of the group's noise
     cgf : (s) -> log normaliser
     base : (x) -> base measure's energy of a state
     slope : (mean) -> d mean / d s, or (mean, delta, out) for groups: out = delta times the Jacobian; for back-propagation
     link : (mean array, clipped inside the range) -> s with that mean, in NumPy, for the initial visible bias
-    noise : "uniform", "normal" or "none": what `draw` is given
+    noise : "uniform", "normal" or "none": what `draw` is given; "own": a row number and a key
     group : units in a group
-    support : tuple of the two values that states take, or "real", "half-line", "integer", "one-of": tells a backend what it may
-        keep as bits
+    support : tuple of the two values that states take, or "real", "half-line", "integer", "one-of", "counts": tells a backend
+        what it may keep as bits
     low, high : data outside of this range are refused for this unit
     learning_rate : customary learning rate of an RBM with such visible units (Hinton 2010, section 7)
     parameters : names of the unit's own parameters
@@ -59,6 +69,20 @@ class Unit(NamedTuple):
     learning_rate: float = 0.05
     parameters: tuple[str, ...] = ()
     exact: bool = True
+
+    @property
+    def keeps_total(self):
+        """Whether a draw keeps the sum of the row that it replaces, its number of trials; means of no states are of one trial."""
+        return self.support == "counts"
+
+    @property
+    def bounded(self):
+        """Whether states are bounded, so that the log normaliser grows no faster than s, and any pair with this unit has a Z."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high)) or self.keeps_total
+
+    def parts(self, n):
+        """The one `Part` of a layer of n units."""
+        return (Part(self, 0, n),)
 
     def __reduce__(self):
         """Pickled and copied by name where that gives the record back, for the functions of a family are closures."""

@@ -176,12 +176,13 @@ def test_fused_equals_composed_in_float64(held, monkeypatch, tmp_path, split_eve
 
 
 @pytest.mark.parametrize("chains", ["CD-3", "PCD-1"])
-@pytest.mark.parametrize("units", ["gaussian", "softmax", "bernoulli gaussian", "bernoulli softmax"])
+@pytest.mark.parametrize("units", ["gaussian", "softmax", "bernoulli gaussian", "bernoulli softmax", "rectified spin"])
 def test_fused_equals_composed_for_other_units(units, chains, monkeypatch, split_everything):
     """Real states and groups on either side, of layers of several words and parts; Gaussian visible units on binary data too."""
     visible, hidden = (units + " bernoulli").split()[:2]
     one_of = np.eye(300)[np.random.default_rng(3).integers(0, 300, 150)]
     data = {"bernoulli": (zeros_and_ones(), real_values()), "gaussian": (real_values(), zeros_and_ones()), "softmax": (one_of,)}
+    data["rectified"] = (real_values(),)
     options = {"visible": visible, "hidden": hidden, "batch_size": 64, "learning_rate": 0.01, "n_components": 530}
     for X in data[visible]:
         check_fused(monkeypatch, X, **options, **CHAINS[chains])

@@ -6,10 +6,11 @@ import naive
 import numpy as np
 import pytest
 
-from fastdbn import RBM, Unit, model, rng
-from fastdbn.backends import Params, Weights, get_backend
+from fastdbn import RBM, Unit, cd, model, rng
+from fastdbn.backends import Params, Source, Weights, get_backend
 from fastdbn.optim import step_hyper
 from fastdbn.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
+from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import UNITS, get_unit, named
 
 TERNARY = Unit(
@@ -38,6 +39,7 @@ def run_activate(unit, s, dtype="float64", n=None):
     mean = backend.array(np.asarray(s, float) if n is None else np.tile(s, (n, 1)))
     rows, width = mean.shape
     states = backend.states(unit, rows, width)
+    states[:, 0] = unit.keeps_total  # one trial
     key = rng.key(3, 0, rng.stream(rng.HIDDEN))
     backend.activate(unit, backend.zeros(width), mean, states, np.arange(rows, dtype=np.uint32), key)
     return mean, states
@@ -67,7 +69,7 @@ def base(unit, states, dtype="float64"):
 
 def support(unit, n):
     """All states of n units, or None where they are not countable."""
-    if unit.support == "one-of":
+    if unit.support in ("one-of", "counts"):  # counts of one trial
         return naive.one_hots(n)
     if unit.support == "integer":
         return naive.product(np.arange(unit.low, unit.high + 1), n)
@@ -121,10 +123,11 @@ def test_draws_have_the_moments(name, dtype, fields):
     for got, expected in ((x, mean), (np.square(x), mean**2 + variance)):
         error = 5 * got.std(axis=0) / np.sqrt(n) + 10 / n * (1 + np.abs(expected))  # the latter for events of a few in n
         assert (np.abs(got.mean(axis=0) - expected) < error).all()
-    allowed = support(unit, 1) if unit.support != "one-of" else np.array([[0.0], [1.0]])
+    together = unit.support in ("one-of", "counts")
+    allowed = naive.bits(1) if together else support(unit, 1)
     if allowed is not None:
         assert np.isin(states, allowed).all()
-    if unit.support == "one-of":
+    if together:
         assert (states.reshape(n, -1, unit.group_size(WIDTH)).sum(axis=2) == 1).all()
     assert (states >= unit.low).all()
     assert not np.signbit(states[states == 0]).any()
@@ -209,6 +212,67 @@ def test_free_energy_sums_over_hidden_states(visible, hidden, dtype):
     hidden = support(h_unit, WIDTH)
     expected = [naive.free_energy(row, hidden, base(h_unit, hidden), W, b, c, lambda x: float(v_unit.base(x))) for row in v]
     assert np.allclose(out, expected, atol=1e-4 if dtype == "float32" else 1e-12)
+
+
+def exact_machine(visible, hidden, nv, nh, seed):
+    """Parameters, and the exact (mean of v h', of v, of h) of the model, by enumeration of the hidden states."""
+    draw = np.random.default_rng(seed)
+    W, b, c = draw.normal(size=(nv, nh)), draw.normal(size=nv) * 0.5, draw.normal(size=nh) * 0.5
+    W *= 0.7 / np.linalg.norm(W, 2)  # so that unbounded pairs have a distribution
+    H = support(hidden, nh)
+    s = b + H @ W.T
+    weight = H @ c - base(hidden, H) + cgf(visible, s)
+    p = np.exp(weight - np.logaddexp.reduce(weight))
+    v = means(visible, s)
+    return Params(W, b, c), ((p[:, None] * v).T @ H, p @ v, p @ H)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_gradient_of_the_likelihood(name):
+    """The chains' side of the gradient, after 40 steps from anywhere, is the model's own expectation within 5 standard errors."""
+    n, nv, nh = 4000, 3, 2
+    for visible, hidden in ((ALL[name], ALL["bernoulli"]), (ALL[name], ALL["spin"])):
+        params, exact = exact_machine(visible, hidden, nv, nh, seed=8)
+        backend = get_backend(1, "float64")
+        X = np.zeros((n, nv))
+        X[:, 0] = visible.high if visible.support in ((-1.0, 1.0), "one-of") else 1.0
+        layer = Layer(visible, hidden, backend.load(Source(X)), n, None, 0, 3)
+        zero = Params(*(np.zeros_like(x) for x in params))
+        problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(40, False, n, 0.1, 0, 0, n, 1))
+        minus = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
+        each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v, minus.h]
+        for x, expected in zip(each, exact, strict=True):
+            assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n) + 1e-12).all()
+
+
+LEARNERS = {
+    "bernoulli": lambda z, draw: (draw.random((len(z), 4)) < np.where(z[:, None], 0.9, 0.1)).astype(float),
+    "spin": lambda z, draw: np.where(draw.random((len(z), 4)) < np.where(z[:, None], 0.9, 0.1), 1.0, -1.0),
+    "binomial:5": lambda z, draw: draw.binomial(5, np.where(z[:, None], 0.8, 0.2), (len(z), 4)).astype(float),
+    "softmax": lambda z, draw: np.eye(4)[np.where(z, draw.integers(0, 2, len(z)), draw.integers(2, 4, len(z)))],
+    "gaussian": lambda z, draw: draw.normal(np.where(z[:, None], 1.5, -1.5), 1.0, (len(z), 4)),
+    "rectified": lambda z, draw: np.abs(draw.normal(np.where(z[:, None], 3.0, 0.0), 1.0, (len(z), 4))),
+}
+
+
+@pytest.mark.parametrize("hidden", ["bernoulli", "spin", "binomial:5"])
+@pytest.mark.parametrize("visible", LEARNERS)
+def test_fits_gain_likelihood(visible, hidden):
+    """Two clusters: after training, the exact mean log-likelihood is well above that of independent units (W = 0)."""
+    draw = np.random.default_rng(9)
+    X = LEARNERS[visible](draw.integers(0, 2, 600) == 1, draw)
+    v_unit, h_unit = get_unit(visible), get_unit(hidden)
+    H = support(h_unit, 2)
+    rbm = RBM(2, visible=visible, hidden=hidden, batch_size=20, random_state=0, scale="none", dtype="float64")
+
+    def log_likelihood(rbm):
+        s = rbm.intercept_visible_ + H @ rbm.components_
+        log_z = np.logaddexp.reduce(H @ rbm.intercept_hidden_ - base(h_unit, H) + cgf(v_unit, s))
+        return rbm.score_samples(X).mean() - log_z
+
+    before = log_likelihood(rbm.set_params(n_iter=0).fit(X))
+    after = log_likelihood(rbm.set_params(n_iter=40).fit(X))
+    assert after > before + 0.3, (before, after)
 
 
 def test_a_new_unit_type_trains():

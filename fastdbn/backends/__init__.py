@@ -6,6 +6,8 @@ states as bits, or weights in two layouts or on another device, without a second
 
 Of a buffer they may ask `len`, its rows, and no more.
 
+Where a visible `Unit` is named, a `units.Mixed` may stand, whose parts have columns of their own.
+
 Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Every operation writes into buffers that it
 is given. Noise is named by a `Key` and the rows' numbers (fastdbn/rng.py).
 """
@@ -74,8 +76,8 @@ class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on. Buffers are the backend's.
 
     plus and minus hold room for both sides; states (the larger of batch and chains, nh) the chain's hidden states, which
-    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers; gaps what is missing in the data
-    (missing.py) or None. seed, layer and the minibatch's
+    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. gaps is what is missing in the
+    data (missing.py), variance what is learned of the visible units' (variance.py), or None. seed, layer and the minibatch's
     number make the keys of all noise.
     """
 
@@ -94,6 +96,7 @@ class Problem(NamedTuple):
     k: int
     persistent: bool
     gaps: Any = None
+    variance: Any = None
 
 
 class Backend(Protocol):
@@ -157,6 +160,9 @@ class Backend(Protocol):
     ) -> None:
         """mean holds fields and receives the means given field + bias; states, if given, receives draws from them.
 
+        Of units that keep their total, states hold it, as the sums of their rows, and go on to do so; means are of so many
+        trials, or of one where there are no states. Without a key the states are read for that alone.
+
         beta (B,), a buffer: inverse temperatures; each row's field + bias is multiplied by its own first.
         """
 
@@ -188,7 +194,13 @@ class Backend(Protocol):
         """The given rows of out, each named once, = x."""
 
     def scale_rows(self, x: Any, weight: Any) -> None:
-        """Multiply each row of x by its weight."""
+        """Multiply each row of x, or each number of a vector, by its weight."""
+
+    def scale_columns(self, x: Any, weight: Any) -> None:
+        """Multiply each column of x by its weight."""
+
+    def square_sums(self, x: Any, weight: Any, out: Any) -> None:
+        """out (n,), a host array = the columns' sums of squares, rows weighted where weight is not None; float64."""
 
     def statistics(self, plus: Side, minus: Side, plus_scale: float, minus_scale: float, out: Params) -> None:
         """out = plus_scale (v'h, sum v, sum h) of one side - minus_scale those of the other, rows of h already weighted."""
@@ -198,8 +210,14 @@ class Backend(Protocol):
     ) -> None:
         """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity."""
 
-    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None) -> None:
-        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`."""
+    def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
+        """The step alone: velocity = momentum velocity + rate (gradient - decay W); params += velocity. The gradient is spent."""
+
+    def cgf(self, unit: Unit, bias: Any, field: Any, out: Any, beta: Any = None, states: Any = None) -> None:
+        """out (B,), a host array = the rows' sums of the log normaliser at field + bias; float64. beta as in `activate`.
+
+        states, if given, hold the totals of units that keep them; else the log normaliser is that of one trial.
+        """
 
     def cgf_shifted(self, unit: Unit, bias: Any, field: Any, W: Any, step: Any, out: Any) -> None:
         """out (B, n), a host array = `cgf` at field + step[r, i] W[i], for each of n rows of weights; step (B, n) a buffer."""

@@ -146,11 +146,17 @@ class CPU:
         self._run(cpu_kernels.field, blocks, 2 * out.size * x.shape[1], self._blas, x, W, transpose, out)
 
     def activate(self, unit, bias, mean, states=None, rows=None, key=None, beta=None):
-        blocks = cpu_kernels.count_blocks(*mean.shape, unit.group != 1)
-        group = unit.group_size(mean.shape[1])
-        self._run(cpu_kernels.activate(unit), blocks, 4 * _PASS * mean.size, group, bias, mean, states, rows, key, beta)
+        for part, *columns in unit.parts(mean.shape[1]):
+            n, drawn = columns[1] - columns[0], states if part.keeps_total or key is not None else None
+            blocks, work = cpu_kernels.count_blocks(len(mean), n, part.group != 1), 4 * _PASS * len(mean) * n
+            arguments = part.group_size(n), tuple(columns), bias, mean, drawn, rows, key, beta
+            self._run(cpu_kernels.activate(part), blocks, work, *arguments)
 
     def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
+        if not isinstance(unit, Unit):
+            self.field(x, W, mean, transpose)
+            self.activate(unit, bias, mean, states, rows, key, beta)
+            return
         W, transpose = _layout(W, transpose)
         blocks = cpu_kernels.count_blocks(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
@@ -174,7 +180,25 @@ class CPU:
         out[rows] = x
 
     def scale_rows(self, x, weight):
-        cpu_kernels.scale_rows(x, weight)
+        cpu_kernels.scale_rows(x.reshape(len(x), -1), weight)
+
+    def scale_columns(self, x, weight):
+        np.multiply(x, weight, out=x)
+
+    def square_sums(self, x, weight, out):
+        rows = (x,) if weight is None else (weight, x)
+        np.einsum("ij,ij->j" if weight is None else "i,ij,ij->j", *rows, x, out=out, dtype=np.float64)
+
+    def move(self, params, velocity, gradient, hyper):
+        rate, momentum, decay = (self.dtype.type(number) for number in hyper[:3])
+        for name, p, v, g in zip(Params._fields, params, velocity, gradient, strict=True):
+            v *= momentum
+            g *= rate
+            v += g
+            if name == "W":
+                np.multiply(p, -rate * decay, out=g)
+                v += g
+            p += v
 
     def statistics(self, plus, minus, plus_scale, minus_scale, out):
         for x in out:
@@ -196,9 +220,12 @@ class CPU:
         self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, *numbers)
         self._run(cpu_update.update, columns, work, params, out, *sides, scales, *numbers)
 
-    def cgf(self, unit, bias, field, out, beta=None):
-        kernel, group = cpu_kernels.cgf(unit), unit.group_size(field.shape[1])
-        self._run(kernel, len(out), 4 * _PASS * field.size, group, field, bias, out, beta)
+    def cgf(self, unit, bias, field, out, beta=None, states=None):
+        out[:] = 0
+        for part, *columns in unit.parts(field.shape[1]):
+            n, totals = columns[1] - columns[0], states if part.keeps_total else None
+            arguments = part.group_size(n), tuple(columns), field, bias, totals, out, beta
+            self._run(cpu_kernels.cgf(part), len(out), 4 * _PASS * len(out) * n, *arguments)
 
     def cgf_shifted(self, unit, bias, field, W, step, out):
         kernel, group = cpu_kernels.cgf_shifted(unit), unit.group_size(field.shape[1])
@@ -206,8 +233,10 @@ class CPU:
         self._run(kernel, len(out), work, group, field, bias, np.ascontiguousarray(W), step, out)
 
     def base(self, unit, x, out):
-        kernel, group = cpu_kernels.base(unit), unit.group_size(x.shape[1])
-        self._run(kernel, len(out), _PASS * x.size, group, x, out)
+        out[:] = 0
+        for part, *columns in unit.parts(x.shape[1]):
+            n = columns[1] - columns[0]
+            self._run(cpu_kernels.base(part), len(out), _PASS * len(out) * n, part.group_size(n), tuple(columns), x, out)
 
     def dot(self, x, y, out):
         kernel = cpu_kernels.dot if y.ndim == 1 else cpu_kernels.dot_rows
@@ -243,6 +272,8 @@ class CPU:
         cpu_network.limit_columns(W, self.dtype.type(longest), room)
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
+        if not (cpu_steps.is_fused(problem.visible) and cpu_steps.is_fused(problem.hidden)):
+            return False
         keys = {name: rng.stream(purpose, problem.layer) for name, purpose in _STREAMS.items()}
         run = cpu_steps.Run(
             order,

@@ -98,7 +98,7 @@ def _nothing(out, first, row, key):
 
 def noise_of(unit):
     """The function (out, first unit, row, key) that fills in the noise which a unit type's draws want."""
-    return {"uniform": rng.uniforms, "normal": rng.normals, "none": _nothing}[unit.noise]
+    return {"uniform": rng.uniforms, "normal": rng.normals}.get(unit.noise, _nothing)
 
 
 def prepare_unit(unit):
@@ -118,16 +118,38 @@ def _tempered(s, beta):
 inlined(_tempered)
 
 
+@inlinable
+def _total(x):
+    """The sum of a vector in float64: eight sums side by side, as vectors have them, then their sum."""
+    sums, whole = np.zeros(8), len(x) // 8 * 8
+    for j in range(0, whole, 8):
+        part = x[j : j + 8]
+        for e in range(8):
+            sums[e] += np.float64(part[e])
+    total = 0.0
+    for e in range(8):
+        total += sums[e]
+    for j in range(whole, len(x)):
+        total += np.float64(x[j])
+    return total
+
+
+@inlinable
+def _trials(states, i, start, stop):
+    return 1.0 if states is None else _total(states[i, start:stop])
+
+
 @functools.cache
 def activate_block(unit):
-    """Plain function (group, bias, mean, states, rows, key, beta, r0, r1, j0, j1): fields in mean become means, states draws.
+    """Plain function (group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1): fields become means, states draws.
 
-    The noise is written into the states first and replaced by the draws, so no other buffer is needed.
+    The noise of column j has number j + shift. It is written into the states first and replaced by the draws, so no other buffer
+    is needed.
     """
     prepare_unit(unit)
     mean_of, draw, fill = unit.mean, unit.draw, noise_of(unit)
 
-    def single(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1):
+    def single(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
         b = bias[j0:j1]  # slices, for indices from zero are what the compiler vectorises
         for i in range(r0, r1):
             m, factor = mean[i, j0:j1], _of_row(beta, i)
@@ -136,37 +158,55 @@ def activate_block(unit):
                     m[j] = mean_of(_tempered(m[j] + b[j], factor))
             else:
                 x = states[i, j0:j1]
-                fill(x, j0, rows[i], key)
+                fill(x, j0 + shift, rows[i], key)
                 for j in range(len(m)):
                     s = _tempered(m[j] + b[j], factor)
                     mu = mean_of(s)
                     x[j] = draw(s, mu, x[j])
                     m[j] = mu
 
-    def grouped(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1):
+    def grouped(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
+        b = bias[j0:j1]
         for i in range(r0, r1):
-            m, factor = mean[i], _of_row(beta, i)
+            m, factor = mean[i, j0:j1], _of_row(beta, i)
             for j in range(len(m)):
-                m[j] = _tempered(m[j] + bias[j], factor)
+                m[j] = _tempered(m[j] + b[j], factor)
             for g in range(0, len(m), group):
                 mean_of(m[g : g + group], m[g : g + group])
             if states is not None:
-                x = states[i]
-                fill(x, 0, rows[i], key)
+                x = states[i, j0:j1]
+                fill(x, j0 + shift, rows[i], key)
                 for g in range(0, len(m), group):
                     draw(m[g : g + group], x[g], x[g : g + group])
 
-    return inlinable(single if unit.group == 1 else grouped)
+    def counted(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
+        b = bias[j0:j1]
+        for i in range(r0, r1):
+            m, factor = mean[i, j0:j1], _of_row(beta, i)
+            for j in range(len(m)):
+                m[j] = _tempered(m[j] + b[j], factor)
+            mean_of(m, m)
+            if states is not None:
+                x = states[i, j0:j1]
+                total = _total(x)
+                if key is not None:
+                    draw(m, total, j0 + shift, rows[i], key, x)
+                for j in range(len(m)):
+                    m[j] *= total
+
+    return inlinable(single if unit.group == 1 else counted if unit.keeps_total else grouped)
 
 
 @functools.cache
 def activate(unit):
+    """Activation of columns (start, stop, number of the first one's noise) of a layer, by blocks of them alone."""
     rows_of, whole = activate_block(unit), unit.group != 1
 
-    def run(first, last, group, bias, mean, states, rows, key, beta):
+    def run(first, last, group, columns, bias, mean, states, rows, key, beta):
+        start, stop, number = columns
         for t in range(first, last):
-            r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
-            rows_of(group, bias, mean, states, rows, key, beta, r0, r1, j0, j1)
+            r0, r1, j0, j1 = block(t, mean.shape[0], stop - start, whole)
+            rows_of(group, bias, mean, states, rows, key, beta, number - start, r0, r1, start + j0, start + j1)
 
     return kernel(run)
 
@@ -184,7 +224,7 @@ def conditional(unit):
             for r in range(r0, r1, step_of(way)):
                 end = min(r + step_of(way), r1)
                 ready = field_block(way, room, ready, blas, x, W, transpose, mean, r, end, j0, j1)
-                rows_of(group, bias, mean, states, rows, key, beta, r, end, j0, j1)
+                rows_of(group, bias, mean, states, rows, key, beta, 0, r, end, j0, j1)
 
     return kernel(run)
 
@@ -194,22 +234,6 @@ def scale_rows(x, weight):
     for i in range(len(weight)):
         for j in range(x.shape[1]):
             x[i, j] *= weight[i]
-
-
-@inlinable
-def _total(x):
-    """The sum of a vector in float64: eight sums side by side, as vectors have them, then their sum."""
-    sums, whole = np.zeros(8), len(x) // 8 * 8
-    for j in range(0, whole, 8):
-        part = x[j : j + 8]
-        for e in range(8):
-            sums[e] += np.float64(part[e])
-    total = 0.0
-    for e in range(8):
-        total += sums[e]
-    for j in range(whole, len(x)):
-        total += np.float64(x[j])
-    return total
 
 
 @functools.cache
@@ -234,15 +258,17 @@ def _row_cgf(unit):
 
 @functools.cache
 def cgf(unit):
+    """out += the rows' sums over columns (start, stop), times the totals of states where these are given."""
     row_cgf = _row_cgf(unit)
 
-    def run(first, last, group, field, bias, out, beta):
-        s = np.empty(field.shape[1], field.dtype)
+    def run(first, last, group, columns, field, bias, states, out, beta):
+        start, stop, _ = columns
+        s, b = np.empty(stop - start, field.dtype), bias[start:stop]
         for i in range(first, last):
-            x, factor = field[i], _of_row(beta, i)
+            x, factor = field[i, start:stop], _of_row(beta, i)
             for j in range(len(s)):
-                s[j] = _tempered(x[j] + bias[j], factor)
-            out[i] = row_cgf(group, s)
+                s[j] = _tempered(x[j] + b[j], factor)
+            out[i] += row_cgf(group, s) * _trials(states, i, start, stop)
 
     return kernel(run)
 
@@ -269,24 +295,27 @@ def cgf_shifted(unit):
 
 @functools.cache
 def base(unit):
+    """out += the rows' sums over columns (start, stop)."""
     prepare_unit(unit)
-    base_of = unit.base
+    base_of, grouped = unit.base, unit.group != 1
 
-    def run_groups(first, last, group, x, out):
+    def run_groups(first, last, group, columns, x, out):
+        start, stop, _ = columns
         for i in range(first, last):
             total = 0.0
-            for g in range(0, x.shape[1], group):
+            for g in range(start, stop, group):
                 total += np.float64(base_of(x[i, g : g + group]))
-            out[i] = total
+            out[i] += total
 
-    def run_units(first, last, group, x, out):
+    def run_units(first, last, group, columns, x, out):
+        start, stop, _ = columns
         for i in range(first, last):
             total = 0.0
-            for j in range(x.shape[1]):
+            for j in range(start, stop):
                 total += np.float64(base_of(x[i, j]))
-            out[i] = total
+            out[i] += total
 
-    return kernel(run_units if unit.group == 1 else run_groups)
+    return kernel(run_groups if grouped else run_units)
 
 
 @kernel

@@ -34,6 +34,7 @@ from fastdbn.backends.gate import wait
 from fastdbn.backends.jit import inlinable, kernel
 from fastdbn.backends.simd import WORD, stack_like
 from fastdbn.rng import Key
+from fastdbn.unit import Unit
 
 
 class Run(NamedTuple):
@@ -97,6 +98,11 @@ def _exchange(team, params, velocity, room, back):
             _copy(source.c, target.c)
 
 
+def is_fused(unit):
+    """Whether whole minibatches can have such a layer: one unit type, with noise that it is given."""
+    return isinstance(unit, Unit) and unit.noise != "own"
+
+
 def is_binary(unit):
     """Whether states of a unit type are zeros and ones, each of its own."""
     return unit.support == (0.0, 1.0) and unit.group == 1
@@ -113,7 +119,7 @@ def _words_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if not drawn:
-            rows_of(group, bias, mean, None, rows, key, None, r0, r1, j0, j1)
+            rows_of(group, bias, mean, None, rows, key, None, 0, r0, r1, j0, j1)
             return
         x = carray(stack_like(mean, WORD), WORD)
         for r in range(r0, r1):
@@ -141,9 +147,9 @@ def _units_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if drawn:
-            rows_of(group, bias, mean, states.floats, rows, key, None, r0, r1, j0, j1)
+            rows_of(group, bias, mean, states.floats, rows, key, None, 0, r0, r1, j0, j1)
         else:
-            rows_of(group, bias, mean, None, rows, key, None, r0, r1, j0, j1)
+            rows_of(group, bias, mean, None, rows, key, None, 0, r0, r1, j0, j1)
 
     return run
 
@@ -154,9 +160,9 @@ def _groups_drawn(unit):
 
     def run(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1):
         if drawn:
-            rows_of(group, bias, mean[:, :n], states.floats, rows, key, None, r0, r1, 0, n)
+            rows_of(group, bias, mean[:, :n], states.floats, rows, key, None, 0, r0, r1, 0, n)
         else:
-            rows_of(group, bias, mean[:, :n], None, rows, key, None, r0, r1, 0, n)
+            rows_of(group, bias, mean[:, :n], None, rows, key, None, 0, r0, r1, 0, n)
 
     return run
 

@@ -38,3 +38,5 @@ def link(mean):
 
 
 gaussian = Unit("gaussian", mean, draw, cgf, base, slope, link, noise="normal", learning_rate=0.005)
+gaussian_variance = gaussian._replace(name="gaussian-variance", parameters=("log_variance",))
+"""Visible units that learn their variances (variance.py); once data are scaled by these, they are the units above."""
