@@ -84,5 +84,5 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
         if weights is not None:
             weighting = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
         sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, *weighting)
-        backend.update(problem.params, problem.velocity, *sides, hyper)
+        backend.update(problem.params, problem.velocity, *sides, hyper, problem.centering, *weighting[1:])
         step += 1

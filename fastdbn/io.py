@@ -149,6 +149,8 @@ def _put_rbm(rbm, tensors, prefix):
         tensors[f"{prefix}velocity.{name}"] = x
     if rbm._chains is not None:
         tensors[prefix + "chains"] = rbm._chains
+    for name, x in rbm._kept.items():
+        tensors[f"{prefix}kept.{name}"] = x
     return {
         "params": _encode_params(rbm),
         "visible": _encode(rbm.visible_, "visible"),
@@ -171,6 +173,9 @@ def _get_rbm(record, tensors, prefix):
     shapes = ((nv, nh), (nv,), (nh,))
     rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
     rbm._chains = _tensor(tensors, prefix + "chains", (None, nh)) if prefix + "chains" in tensors else None
+    of_options = {"offset_v": (nv,), "offset_h": (nh,)}
+    names = {name: f"{prefix}kept.{name}" for name in of_options}
+    rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
     rbm.visible_, rbm.hidden_ = _unit_from(record["visible"]), _unit_from(record["hidden"])
     rbm.n_iter_, rbm._step, rbm._draws = (_count(record[name]) for name in ("n_iter", "step", "draws"))
     rbm.seed_, rbm.layer_ = _count(record["seed"], 2**64), _count(record["layer"])

@@ -4,13 +4,14 @@ The parameters after the last good epoch are always at hand: a fit that diverges
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastdbn import cd, missing, rng
-from fastdbn.backends import Hyper, Params, Problem, Side
+from fastdbn.backends import Centering, Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
 from fastdbn.unit import Unit
@@ -19,6 +20,14 @@ CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 ROWS_PER_CALL = 3200
 """Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
+
+
+OFFSETS = "offset_v", "offset_h"
+"""Names in `State.kept` of the offsets of a centred gradient."""
+SLIDE = 0.01
+"""Rate at which offsets follow the means of minibatches (Melchior, Fischer, Wiskott 2016, section 4)."""
+MODEL_SHARE = {"data": 0.0, "enhanced": 0.5}
+"""The chains' part in the means that offsets follow; a half makes it the enhanced gradient (Cho, Raiko, Ilin 2011)."""
 
 
 class DivergenceError(ArithmeticError):
@@ -37,6 +46,7 @@ class Settings(NamedTuple):
     batch_size: int
     n_iter: int
     monitor_interval: int = 5
+    centering: str | None = None
 
 
 class Layer(NamedTuple):
@@ -59,13 +69,15 @@ class Layer(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches."""
+    """Where training stands, as host arrays: parameters, velocity, the chains' hidden states or None, epochs, minibatches, and
+    what options keep, by name."""
 
     params: Params
     velocity: Params
     chains: Any
     epoch: int
     step: int
+    kept: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def host(backend, params):
@@ -116,6 +128,7 @@ def make_problem(backend, layer, state, settings):
         steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
         _gaps(backend, layer, params, rows),
+        _centering(backend, state, settings),
     )
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
@@ -130,6 +143,13 @@ def _gaps(backend, layer, params, rows):
         return None
     key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
     return missing.make_gaps(backend, layer.visible, layer.hidden, layer.absence, params, rows, layer.absence.n_rows, key)
+
+
+def _centering(backend, state, settings):
+    """The `Centering` of a fit, or None."""
+    if settings.centering is None:
+        return None
+    return Centering(*(backend.array(state.kept[name]) for name in OFFSETS), SLIDE, MODEL_SHARE[settings.centering])
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
@@ -183,7 +203,10 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
             "seconds": time.perf_counter() - started,
         }
         chains = backend.to_host(problem.states) if settings.persistent else None
-        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step)
+        kept = {}
+        if problem.centering is not None:
+            kept = dict(zip(OFFSETS, map(backend.to_host, problem.centering[:2]), strict=True))
+        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)
         except StopIteration:
