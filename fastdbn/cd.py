@@ -93,7 +93,7 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
             weighting = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
         sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, *weighting)
         if problem.variance is None:
-            backend.update(problem.params, problem.velocity, *sides, hyper)
+            backend.update(problem.params, problem.velocity, *sides, hyper, problem.centering, *weighting[1:])
         else:
             variance.update(backend, problem.params, problem.velocity, problem.variance, *sides, hyper)
         if fixed is not None:  # the hidden biases are in the weights (units/replicated_softmax.py)

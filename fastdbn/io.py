@@ -172,7 +172,7 @@ def _get_rbm(record, tensors, prefix):
     shapes = ((nv, nh), (nv,), (nh,))
     rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
     rbm._chains = _tensor(tensors, prefix + "chains", (None, nh)) if prefix + "chains" in tensors else None
-    of_options = dict.fromkeys((*variance.NAMES, variance.BASE), (nv,))
+    of_options = dict.fromkeys((*variance.NAMES, variance.BASE, "offset_v"), (nv,)) | {"offset_h": (nh,)}
     names = {name: f"{prefix}kept.{name}" for name in of_options}
     rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
     if prefix + "generative" in tensors:

@@ -32,6 +32,27 @@ def init_params(dtype, visible, nv, nh, seed, layer, visible_mean):
     return Params(W.astype(dtype), visible.link(visible_mean).astype(dtype), np.zeros(nh, dtype))
 
 
+def center(backend, visible, hidden, params):
+    """Host parameters of the machine whose *centred* biases are b and c, and the offsets: the means at those biases.
+
+    With offsets v and h the plain biases are b - W h and c - W' v (Melchior, Fischer, Wiskott 2016).
+
+    Returns
+    -------
+    params : Params
+    offsets : (v (nv,), h (nh,))
+    """
+    W = backend.constant(params.W)
+    rooms = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
+    fields = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
+    for unit, bias, room in zip((visible, hidden), (params.b, params.c), rooms, strict=True):
+        backend.activate(unit, backend.constant(bias), room)
+    backend.field(rooms[1], W, fields[0], transpose=True)
+    backend.field(rooms[0], W, fields[1])
+    b, c = (bias - backend.to_host(field)[0] for bias, field in zip((params.b, params.c), fields, strict=True))
+    return Params(params.W, b, c), tuple(backend.to_host(room)[0] for room in rooms)
+
+
 def smoothed_mean(unit, mean, n):
     """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
     mean = np.array(mean, np.float64)

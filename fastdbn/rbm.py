@@ -12,7 +12,7 @@ from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
-from fastdbn.train import Layer, Settings, State, hold_out, train
+from fastdbn.train import MODEL_SHARE, OFFSETS, Layer, Settings, State, hold_out, train
 from fastdbn.units import get_unit, named
 
 
@@ -60,6 +60,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     binarize : None, float or "sample", default None
         None takes values in [0, 1] as probabilities; a number sets values above it to 1, others to 0; "sample" draws 0 or 1
         with each value as its probability, anew for each epoch.
+    centering : {"data", "enhanced"} or None, default None
+        Take offsets from the states before the gradient: those of "data" follow the means of the minibatches (Melchior,
+        Fischer, Wiskott 2016), those of "enhanced" the middle of the means of data and chains, which makes it the enhanced
+        gradient (Cho, Raiko, Ilin 2011). Learning then no longer depends on which of its values a unit calls 1, and is better
+        where units are mostly on. The biases begin as those of a centred machine; as attributes they are plain ones.
     validation_fraction : float, default 0.0
         Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
     early_stopping : str or None, default None
@@ -153,6 +158,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         batch_size=32,
         n_iter=20,
         binarize=None,
+        centering=None,
         validation_fraction=0.0,
         early_stopping=None,
         n_iter_no_change=10,
@@ -182,6 +188,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.batch_size = batch_size
         self.n_iter = n_iter
         self.binarize = binarize
+        self.centering = centering
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
@@ -281,6 +288,13 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         visible = get_unit(self.visible) if known else None
         monitors.check(self.early_stopping, self.n_iter_no_change, self.tol, self.validation_fraction, visible)
         missing.check(self.missing, self.missing_steps, self.persistent)
+        if self.centering is not None:
+            checks.choice(self.centering, "centering", (*MODEL_SHARE, None))
+            if self.missing == "drop":
+                raise ValueError(
+                    f"centering={self.centering!r} does not go with missing='drop', where each row has units of its own and no "
+                    "offsets suit all: use missing='sample' or centering=None"
+                )
         n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
         return Settings(
             checks.steps(self.k, "k"),
@@ -294,6 +308,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             checks.integer(self.monitor_interval, "monitor_interval"),
             checks.real(self.clip_norm, "clip_norm"),
             checks.real(self.variance_rate, "variance_rate"),
+            self.centering,
         )
 
     def _check_values(self, X):
@@ -336,11 +351,20 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
         monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
         kept = variance.start(unit, scaling, self.binarize)
-        dtype = get_backend(self.n_jobs, self.dtype).dtype
-        self.visible_, self.hidden_ = named(unit), named(get_unit(self.hidden, "hidden"))
+        backend, hidden = get_backend(self.n_jobs, self.dtype), get_unit(self.hidden, "hidden")
+        self.visible_, self.hidden_ = named(unit), named(hidden)
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
         mean = model.smoothed_mean(unit, mean, n_rows)
-        params = model.init_params(dtype, unit, len(mean), int(self.n_components), seed, number, mean)
+        params = model.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
+        if self.centering is not None:
+            if kept or unit.keeps_total:
+                raise ValueError(
+                    f"centering={self.centering!r} does not go with {unit.name} visible units, whose variances or totals belong "
+                    "to the gradient: use centering=None"
+                )
+            with backend.single_threaded():
+                params, offsets = model.center(backend, unit, hidden, params)
+            kept |= dict(zip(OFFSETS, offsets, strict=True))
         self.history_ = {name: np.empty(0) for name in MONITORS}
         self.n_features_in_ = len(mean)
         self._draws = 0
@@ -348,16 +372,14 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self._keep(State(params, velocity, None, 0, 0, kept))
         if self.verbose:
             scaled = "as given" if scaling.scale is None else "scaled to [0, 1]" if scaling.clip else "standardised"
-            progress(
-                f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {get_unit(self.hidden).name}, data {scaled}"
-            )
+            progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaled}")
 
     def _keep(self, state):
         """Take a training state into the fitted attributes."""
         self.components_ = np.ascontiguousarray(state.params.W.T)
         self.intercept_visible_, self.intercept_hidden_ = state.params.b, state.params.c
         self.n_iter_ = state.epoch
-        self._velocity, self._chains, self._step, self._kept = state.velocity, state.chains, state.step, state.kept
+        self._velocity, self._chains, self._step, self._kept = state.velocity, state.chains, state.step, dict(state.kept)
         self.scaling_ = variance.scaled(self.scaling_, state.kept)
 
     def _state(self):
@@ -400,6 +422,10 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         state = self._state()
         if state.chains is not None and len(state.chains) != settings.n_chains:
             state = state._replace(chains=None)
+        if settings.centering is not None and OFFSETS[0] not in state.kept:  # an earlier fit was not centred
+            with backend.single_threaded():
+                offsets = model.center(backend, visible, layer.hidden, state.params)[1]
+            state = state._replace(kept=state.kept | dict(zip(OFFSETS, offsets, strict=True)))
         last = state.epoch + settings.n_iter
         if self.verbose:
             rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn import cd, missing, model, rng, variance
-from fastdbn.backends import Hyper, Params, Problem, Side
+from fastdbn.backends import Centering, Hyper, Params, Problem, Side
 from fastdbn.monitors import Watch
 from fastdbn.optim import at_epoch, steps_at_epoch
 from fastdbn.unit import Unit
@@ -20,6 +20,14 @@ CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 ROWS_PER_CALL = 3200
 """Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
+
+
+OFFSETS = "offset_v", "offset_h"
+"""Names in `State.kept` of the offsets of a centred gradient."""
+SLIDE = 0.01
+"""Rate at which offsets follow the means of minibatches (Melchior, Fischer, Wiskott 2016, section 4)."""
+MODEL_SHARE = {"data": 0.0, "enhanced": 0.5}
+"""The chains' part in the means that offsets follow; a half makes it the enhanced gradient (Cho, Raiko, Ilin 2011)."""
 
 
 class DivergenceError(ArithmeticError):
@@ -41,6 +49,7 @@ class Settings(NamedTuple):
     monitor_interval: int = 5
     clip_norm: float = 10.0
     variance_rate: float = 0.1
+    centering: str | None = None
 
 
 class Layer(NamedTuple):
@@ -123,6 +132,7 @@ def make_problem(backend, layer, state, settings):
         settings.persistent,
         _gaps(backend, layer, params, rows),
         _variance(backend, layer, state, settings),
+        _centering(backend, state, settings),
     )
     if settings.persistent and layer.visible.keeps_total:  # chains take the totals of some rows, evenly spread, for good
         own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
@@ -162,6 +172,13 @@ def _check_normaliser(layer, W, when, error):
             f"spectral norm of the weights between those without bounds is below 1; it is {norm:.3g} {when} of layer "
             f"{layer.number + 1}: use a smaller learning_rate, more weight_decay, or units that are bounded on one side"
         )
+
+
+def _centering(backend, state, settings):
+    """The `Centering` of a fit, or None."""
+    if settings.centering is None:
+        return None
+    return Centering(*(backend.array(state.kept[name]) for name in OFFSETS), SLIDE, MODEL_SHARE[settings.centering])
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
@@ -222,6 +239,8 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
         kept = dict(state.kept)
         if problem.variance is not None:
             kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
+        if problem.centering is not None:
+            kept |= dict(zip(OFFSETS, map(backend.to_host, problem.centering[:2]), strict=True))
         now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)

@@ -88,6 +88,18 @@ def update(W, velocity, gradient, rate, momentum, decay):
     return W + velocity, velocity
 
 
+def centered_update(params, velocity, gradients, offsets, rate, momentum, decay):
+    """One SGD step of the machine of -energy (v - mu)' W (h - la) + (v - mu)' b~ + (h - la)' c~, given and returned as plain.
+
+    gradients are those of W, b~ and c~: differences of the means of (v - mu)(h - la)', v - mu and h - la.
+    """
+    (W, b, c), (mu, la) = params, offsets
+    b, c = b + W @ la, c + W.T @ mu
+    moved = [update(x, v, g, rate, momentum, d) for x, v, g, d in zip((W, b, c), velocity, gradients, (decay, 0, 0), strict=True)]
+    (W, b, c), velocity = zip(*moved, strict=True)
+    return (W, b - W @ la, c - W.T @ mu), velocity
+
+
 def softmax_loss(z, target, weight):
     """(weighted sum of cross-entropies, derivative by z)."""
     p = softmax(z)

@@ -115,6 +115,7 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
     assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
+    parts += tuple(rbm._kept.values())
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 
@@ -186,6 +187,18 @@ def test_fused_equals_composed_for_other_units(units, chains, monkeypatch, split
     options = {"visible": visible, "hidden": hidden, "batch_size": 64, "learning_rate": 0.01, "n_components": 530}
     for X in data[visible]:
         check_fused(monkeypatch, X, **options, **CHAINS[chains])
+
+
+@pytest.mark.parametrize("centering", ["data", "enhanced"])
+@pytest.mark.parametrize("held", ["float32", "dense ones", "real", "lists"])
+def test_fused_equals_composed_where_centred(held, centering, monkeypatch, tmp_path, split_everything):
+    """Both ways of adding statistics up, and one of each, in layers of several strips; rows and columns left over."""
+    make, kind = HELD[held]
+    options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "weight_decay": 1e-3, "centering": centering}
+    for chains, more in (("CD-3", {"n_components": 530}), ("PCD-1", {"n_components": 70, "dtype": "float64"})):
+        check_fused(monkeypatch, make(tmp_path), (1, 2, 3), kind=kind, **options, **more, **CHAINS[chains])
+    for hidden in (1, 63, 64):
+        check_fused(monkeypatch, make(tmp_path)[:, :5], (1, 3), n_components=hidden, **options)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (65, 63), (130, 10)], ids=str)

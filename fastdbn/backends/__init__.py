@@ -44,6 +44,18 @@ class Hyper(NamedTuple):
     weight_decay: float
 
 
+class Centering(NamedTuple):
+    """How the gradient is centred: offsets v (nv,) and h (nh,), the backend's arrays.
+
+    Before the step they move by `slide` towards the means of the minibatch, those of the chains with weight model_share.
+    """
+
+    v: Any
+    h: Any
+    slide: float
+    model_share: float
+
+
 class Weights(NamedTuple):
     """A layer under back-propagation: W (n_in, n_out), bias (n_out,), and what the update rule keeps for each of their numbers.
 
@@ -97,6 +109,7 @@ class Problem(NamedTuple):
     persistent: bool
     gaps: Any = None
     variance: Any = None
+    centering: Centering | None = None
 
 
 class Backend(Protocol):
@@ -206,9 +219,23 @@ class Backend(Protocol):
         """out = plus_scale (v'h, sum v, sum h) of one side - minus_scale those of the other, rows of h already weighted."""
 
     def update(
-        self, params: Params, velocity: Params, plus: Side, minus: Side, plus_scale: float, minus_scale: float, hyper: Hyper
+        self,
+        params: Params,
+        velocity: Params,
+        plus: Side,
+        minus: Side,
+        plus_scale: float,
+        minus_scale: float,
+        hyper: Hyper,
+        centering: Centering | None = None,
+        mean_weight: float = 1.0,
     ) -> None:
-        """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity."""
+        """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity.
+
+        Centred, once the offsets have moved, with d the gradient of b and c: the gradient of W is less v d_c' + d_b h', and b
+        and c then move by -velocity_W h and -velocity_W' v beside their own velocity, so that they stay those of a plain
+        machine (Melchior, Fischer, Wiskott 2016). mean_weight is that of the rows.
+        """
 
     def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
         """The step alone: velocity = momentum velocity + rate (gradient - decay W); params += velocity. The gradient is spent."""

@@ -4,7 +4,19 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn import rng
-from fastdbn.backends import Params, blas, cpu_binary, cpu_data, cpu_kernels, cpu_network, cpu_room, cpu_steps, cpu_update, pool
+from fastdbn.backends import (
+    Params,
+    blas,
+    cpu_binary,
+    cpu_center,
+    cpu_data,
+    cpu_kernels,
+    cpu_network,
+    cpu_room,
+    cpu_steps,
+    cpu_update,
+    pool,
+)
 from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
 from fastdbn.backends.simd import WORD
 from fastdbn.unit import Unit
@@ -204,21 +216,28 @@ class CPU:
         for x in out:
             x[...] = 0
         spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
-        self._update(spare, out, plus, minus, plus_scale, minus_scale, 0.0, 0.0)
+        self._update(spare, out, plus, minus, (plus_scale, minus_scale), 0.0, 0.0)
 
-    def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper):
-        rate = hyper.learning_rate
-        self._update(
-            params, velocity, plus, minus, rate * plus_scale, rate * minus_scale, hyper.momentum, rate * hyper.weight_decay
-        )
+    def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper, centering=None, mean_weight=1.0):
+        rate, slide = hyper.learning_rate, (False, 0.0, 0.0, 0.0)
+        if centering is not None:
+            moved = centering.slide if mean_weight > 0 else 0.0
+            shares = (1 - centering.model_share) * plus_scale, centering.model_share * minus_scale
+            slide = True, moved, *(moved * share / (mean_weight or 1.0) for share in shares)
+        scales = rate * plus_scale, rate * minus_scale
+        self._update(params, velocity, plus, minus, scales, hyper.momentum, rate * hyper.weight_decay, centering, slide)
 
-    def _update(self, params, out, plus, minus, plus_scale, minus_scale, *numbers):
+    def _update(self, params, out, plus, minus, scales, momentum, decay, centering=None, slide=(False, 0.0, 0.0, 0.0)):
         real, (nv, nh) = self.dtype.type, out.W.shape
-        scales, numbers = (real(plus_scale), real(minus_scale)), [real(x) for x in numbers]
+        scales, momentum, decay = tuple(real(x) for x in scales), real(momentum), real(decay)
+        slide = cpu_center.Slide(slide[0], *(real(x) for x in slide[1:]))
+        centre = cpu_center.make_centre(nv, nh, self.dtype, centering and centering[:2])
         work, sides = 2 * out.W.size * (len(plus.v) + len(minus.v)), (plus, minus)
         rows, columns = cpu_binary.count_parts(nv), cpu_binary.count_parts(nh)
-        self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, *numbers)
-        self._run(cpu_update.update, columns, work, params, out, *sides, scales, *numbers)
+        self._run(cpu_update.begin, 1, work, *sides, scales, centre, slide)
+        self._run(cpu_update.multiply, rows, work, self._blas, params, out, *sides, scales, momentum, decay, slide.on)
+        self._run(cpu_update.update, columns, work, params, out, *sides, scales, momentum, decay, centre, slide)
+        self._run(cpu_update.finish, 1, work, params, out, momentum, centre, slide.on)
 
     def cgf(self, unit, bias, field, out, beta=None, states=None):
         out[:] = 0
@@ -275,6 +294,7 @@ class CPU:
         if not (cpu_steps.is_fused(problem.visible) and cpu_steps.is_fused(problem.hidden)):
             return False
         keys = {name: rng.stream(purpose, problem.layer) for name, purpose in _STREAMS.items()}
+        centering = problem.centering
         run = cpu_steps.Run(
             order,
             batch_size,
@@ -287,6 +307,8 @@ class CPU:
             learning_rate=float(hyper.learning_rate),
             momentum=float(hyper.momentum),
             weight_decay=float(hyper.weight_decay),
+            slide=float(centering.slide) if centering else 0.0,
+            model_share=float(centering.model_share) if centering else 0.0,
         )
         if self._room is None or self._room[0] is not problem.params.W:
             self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
@@ -299,6 +321,7 @@ class CPU:
             problem.data,
             problem.params,
             problem.velocity,
+            (centering.v, centering.h) if centering else (np.empty(0, self.dtype),) * 2,
             problem.chain_rows,
             self._room[1],
             run,

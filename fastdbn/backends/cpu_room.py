@@ -6,6 +6,7 @@ import numpy as np
 
 from fastdbn.backends import Params
 from fastdbn.backends.cpu_binary import APART, States, count_segments, count_words
+from fastdbn.backends.cpu_center import make_centre
 from fastdbn.backends.cpu_update import Lists
 from fastdbn.backends.simd import GROUPS, LINE, STRIP, WORD
 
@@ -14,7 +15,8 @@ class Room(NamedTuple):
     """Buffers of a problem, rows of weights and means padded to whole words of columns.
 
     params and velocity are the `Params` in work; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
-    and then the chains'; means_v (chains, nv); lists as cpu_update has them; packed (threads, rows strip); sums (2, nv).
+    and then the chains'; means_v (chains, nv); lists as cpu_update has them; packed (threads, rows strip); sums (2, nv); centre
+    as cpu_center has it, its h padded.
     """
 
     params: Any
@@ -27,6 +29,7 @@ class Room(NamedTuple):
     lists: Any
     packed: Any
     sums: Any
+    centre: Any
 
 
 def aligned(shape, dtype):
@@ -72,4 +75,5 @@ def make_room(problem, n_threads):
         Lists(np.zeros((nv, batch + chains + APART), np.uint16), np.zeros((nv, 2), np.int32)),
         aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
         aligned((2, nv), dtype),
+        make_centre(nv, wide_h, dtype, room=aligned),
     )

@@ -27,6 +27,7 @@ from fastdbn.backends.cpu_binary import (
     reads_floats,
     unpack_row,
 )
+from fastdbn.backends.cpu_center import Slide, set_steps
 from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
 from fastdbn.backends.cpu_kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, multiply_rows, sum_visible, worth_listing
@@ -40,6 +41,7 @@ from fastdbn.unit import Unit
 class Run(NamedTuple):
     """One call's minibatches: their rows one after another, the batch size, and what is the same for all of them.
 
+    slide, the rate at which offsets move, is 0 where the gradient is not centred; model_share is the chains' part in them.
     seed is a Key of which only the two halves count; data, hidden and visible are the layer's stream numbers at Gibbs step
     0, to which the step is added; step counts minibatches since the start of the fit.
     """
@@ -57,6 +59,8 @@ class Run(NamedTuple):
     learning_rate: float
     momentum: float
     weight_decay: float
+    slide: float
+    model_share: float
 
 
 class Team(NamedTuple):
@@ -87,8 +91,8 @@ def _copy(source, target):
 
 
 @inlinable
-def _exchange(team, params, velocity, room, back):
-    """Copy parameters and velocity into the room, or back."""
+def _exchange(team, params, velocity, offsets, room, back):
+    """Copy parameters, velocity and offsets (none where they are not used) into the room, or back."""
     for outside, inside in ((params, room.params), (velocity, room.velocity)):
         source, target = (inside, outside) if back else (outside, inside)
         r0, r1 = _share(team, outside.W.shape[0])
@@ -96,6 +100,10 @@ def _exchange(team, params, velocity, room, back):
         if team.thread == 0:
             _copy(source.b, target.b)
             _copy(source.c, target.c)
+    if team.thread == 0:
+        for outside, inside in ((offsets[0], room.centre.v), (offsets[1], room.centre.h)):
+            source, target = (inside, outside) if back else (outside, inside)
+            _copy(source, target)
 
 
 def is_fused(unit):
@@ -215,10 +223,11 @@ def _conditional(unit):
 
 
 @inlinable
-def _visible_sums(v, listed, count, side, out):
-    """out = how often each visible unit of a side is 1, or the sums of its states."""
+def _visible_sums(v, listed, count, side, out, i0, i1):
+    """out = how often each of the visible units i0 to i1 of a side is 1, or the sums of its states."""
+    count, out = count[i0:i1], out[i0:i1]
     if not listed:
-        sum_visible(v, None, out)
+        sum_visible(v[:, i0:i1], None, out)
     elif side == 0:
         for i in range(len(out)):
             out[i] = count[i, 1]
@@ -228,21 +237,27 @@ def _visible_sums(v, listed, count, side, out):
 
 
 @inlinable
-def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay):
+def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide):
     """The step of all parameters by both sides' statistics; `ones` of each side, as _conditional returns them."""
     nv, nh = room.v0.floats.shape[1], room.h.floats.shape[1]
     listed_p, listed_m = worth_listing(ones[0], n, nv), worth_listing(ones[1], chains, nv)
-    lists, v0, vk = room.lists, room.v0, room.vk
+    lists, v0, vk, centre = room.lists, room.v0, room.vk, room.centre
     r0, r1 = _share(team, n)
     if packed_data and not listed_p:
         prepare(BLAS, v0, nv, r0, r1)
     r0, r1 = _share(team, chains)
     if packed_v and not listed_m:
         prepare(BLAS, vk, nv, r0, r1)
-    if listed_p or listed_m:
-        q0, q1 = _share(team, count_words(nv))
+    q0, q1 = _share(team, count_words(nv))
+    if listed_p or listed_m or slide.on:
         list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, n, lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
+    i0, i1 = q0 * WORD, min(q1 * WORD, nv)
+    _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0], i0, i1)
+    _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, room.sums[1], i0, i1)
+    set_steps(room.sums[0, i0:i1], room.sums[1, i0:i1], scales, slide, centre.step_v[i0:i1], centre.v[i0:i1])
+    if slide.on:
+        turn = wait(team.gate, team.size, turn)
     hp, hm = room.means_h[:n], room.means_h[n : n + chains]
     if not (listed_p and listed_m):
         p0, p1 = _share(team, count_parts(nv))
@@ -261,6 +276,7 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
                 scales,
                 momentum,
                 decay,
+                slide.on,
                 edge(p, nv),
                 edge(p + 1, nv),
             )
@@ -270,11 +286,27 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
     for p in range(p0, p1):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         end = j1 if p + 1 < parts else count_words(nh) * WORD
-        move_columns(room.params, room.velocity, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
-    if team.thread == 0:
-        _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0])
-        _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, room.sums[1])
-        move_visible(room.params, room.velocity, room.sums[0], room.sums[1], scales, momentum)
+        move_columns(
+            room.params,
+            room.velocity,
+            hp,
+            listed_p,
+            hm,
+            listed_m,
+            lists,
+            packed,
+            scales,
+            momentum,
+            decay,
+            centre,
+            slide,
+            j0,
+            j1,
+            end,
+        )
+    if slide.on:
+        turn = wait(team.gate, team.size, turn)
+    move_visible(room.params, room.velocity, momentum, centre, slide.on, i0, i1)
     return wait(team.gate, team.size, turn)
 
 
@@ -296,13 +328,13 @@ def cd_steps(visible, hidden):
     given_hidden, given_visible = _conditional(visible), _conditional(hidden)
     packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
-    def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, chain_rows, room, run):
+    def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, offsets, chain_rows, room, run):
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
         nv, nh = params.W.shape
         W, b, c, real = room.params.W, room.params.b, room.params.c, room.params.W.dtype.type
         momentum, decay = real(run.momentum), real(run.learning_rate * run.weight_decay)
         step = run.step
-        _exchange(team, params, velocity, room, False)
+        _exchange(team, params, velocity, offsets, room, False)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 pack_row(room.h.floats[r], room.h.words[r])
@@ -330,12 +362,18 @@ def cd_steps(visible, hidden):
                         team, turn, blas, group_v, room.h, nh, packed_h, W, True, b, nv, mean, True, room.vk, who, key
                     )
             scales = real(run.learning_rate / n), real(run.learning_rate / chains)
+            slide = Slide(
+                run.slide > 0,
+                real(run.slide),
+                real(run.slide * (1 - run.model_share) * (1.0 / n)),
+                real(run.slide * run.model_share * (1.0 / chains)),
+            )
             ones = ones_0, ones_k
-            turn = _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay)
+            turn = _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide)
             step += 1
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 unpack_row(room.h.words[r], room.h.floats[r])
-        _exchange(team, params, velocity, room, True)
+        _exchange(team, params, velocity, offsets, room, True)
 
     return kernel(steps)

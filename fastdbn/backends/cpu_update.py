@@ -12,8 +12,9 @@ from numba import carray
 
 from fastdbn.backends.blas import gemm
 from fastdbn.backends.cpu_binary import APART, MULTIPLY, count_ones, count_words, edge, lowest_bit, pack_row
+from fastdbn.backends.cpu_center import copy_strip, set_steps
 from fastdbn.backends.jit import inlinable, kernel
-from fastdbn.backends.simd import STRIP, WORD, move_strip, prefetch_strip, stack_like
+from fastdbn.backends.simd import STRIP, WORD, center_strip, move_strip, prefetch_strip, stack_like
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see cpu_binary.py for BLAS."""
@@ -82,10 +83,19 @@ def _move(w, d, decay):
 
 
 @inlinable
-def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, decay):
-    """The step of a strip of columns by the sums of the listed rows."""
+def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, decay, centre, centred):
+    """The step of a strip of columns by the sums of the listed rows, and by what centring takes."""
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     old_w, old_d = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM), carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
+    steps, offsets = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM), carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
+    taken = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
+    for x in (old_w, old_d, taken):
+        for e in range(len(x)):
+            x[e] = 0
+    if centred:
+        copy_strip(centre.step_h, j, columns, steps)
+        copy_strip(centre.h, j, columns, offsets)
+        rows = centre.rows[j // width]
     for i in range(nv):
         first, at = i * per_unit, i * stride + j
         last = first + lists.count[i, 0]
@@ -93,13 +103,20 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, dec
             prefetch_strip(params.W, at + AHEAD * stride)
             prefetch_strip(out.W, at + AHEAD * stride)
             move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            if centred:
+                rows[i] = center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
         else:
             w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
             for e in range(len(w)):
                 old_w[e], old_d[e] = w[e], d[e]
             move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
+            if centred:
+                rows[i] = center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
             for e in range(len(w)):
                 w[e], d[e] = old_w[e], old_d[e]
+    if centred:
+        for e in range(columns):
+            params.c[j + e] -= taken[e]
 
 
 @inlinable
@@ -113,24 +130,25 @@ def _sum_columns(h, j0, sums):
 
 
 @inlinable
-def _move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1):
-    """The step of the hidden biases j0 to j1."""
+def _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1):
+    """The step of the hidden biases j0 to j1, and their offsets' moves."""
     plus, minus = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
         end = min(j + WORD, j1)
-        c, d = params.c[j:end], out.c[j:end]
+        c, d, steps = params.c[j:end], out.c[j:end], centre.step_h[j:end]
         p, m = plus[: len(c)], minus[: len(c)]
         _sum_columns(hp, j, p)
         _sum_columns(hm, j, m)
+        set_steps(p, m, scales, slide, steps, centre.h[j:end])
         for e in range(len(c)):
-            d[e] = momentum * d[e] + (plus_scale * p[e] - minus_scale * m[e])
+            d[e] = momentum * d[e] + steps[e]
             c[e] += d[e]
 
 
 @inlinable
-def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1):
+def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, centred, i0, i1):
     """Rows i0 to i1 of W: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, of the sides that are not
-    listed; if neither is, params move by it."""
+    listed; if neither is, and the step is not centred, params move by it."""
     plus_scale, minus_scale = scales
     one, kept = out.W.dtype.type(1), momentum
     if not listed_p:
@@ -138,21 +156,23 @@ def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, sca
         kept = one
     if not listed_m:
         gemm(blas, True, False, -minus_scale, vm[:, i0:i1], hm[:, :nh], kept, out.W[i0:i1, :nh])
-    if not (listed_p or listed_m):
+    if not (listed_p or listed_m or centred):
         for i in range(i0, i1):
             _move(params.W[i, :nh], out.W[i, :nh], decay)
 
 
 @inlinable
-def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
+def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end):
     """Columns j0 to j1: the sums of the sides that are listed, and the step; after `multiply_rows` of all rows.
 
     packed : room for a strip of the hidden means of both sides
     scales : (plus_scale, minus_scale)
+    centre, slide : where the step is centred, the visible units' steps are set already
     end : j1, or where whole words end beyond the last column, if the arrays have that room
     """
     plus_scale, minus_scale = scales
-    if listed_p or listed_m:
+    _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1)
+    if listed_p or listed_m or slide.on:
         one = out.W.dtype.type(1)
         kept = momentum if listed_p and listed_m else one
         factor = -one if plus_scale == 0 else -(minus_scale / plus_scale)
@@ -163,8 +183,7 @@ def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales,
                 _pack_strip(hp, one, 0, j, columns, width, packed)
             if listed_m:
                 _pack_strip(hm, factor, hp.shape[0], j, columns, width, packed)
-            _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay)
-    _move_hidden(params, out, hp, hm, plus_scale, minus_scale, momentum, j0, j1)
+            _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay, centre, slide.on)
 
 
 @inlinable
@@ -183,16 +202,36 @@ def sum_visible(v, weight, out):
 
 
 @inlinable
-def move_visible(params, out, plus, minus, scales, momentum):
-    """The step of the visible biases by the sums of both sides, (nv,) each."""
-    b, d, (plus_scale, minus_scale) = params.b, out.b, scales
+def move_visible(params, out, momentum, centre, centred, i0, i1):
+    """The step of the visible biases i0 to i1; where it is centred after `move_columns` of all columns."""
+    b, d, steps = params.b[i0:i1], out.b[i0:i1], centre.step_v[i0:i1]
     for i in range(len(b)):
-        d[i] = momentum * d[i] + (plus_scale * plus[i] - minus_scale * minus[i])
+        d[i] = momentum * d[i] + steps[i]
         b[i] += d[i]
+    if centred:
+        for s in range(len(centre.rows)):
+            taken = centre.rows[s, i0:i1]
+            for i in range(len(b)):
+                b[i] -= taken[i]
 
 
 @kernel
-def multiply(first, last, blas, params, out, plus, minus, scales, momentum, decay):
+def begin(first, last, plus, minus, scales, centre, slide):
+    """The visible units' steps and the moves of their offsets, before `multiply` and `update`."""
+    sums_p, sums_m = np.empty_like(centre.step_v), np.empty_like(centre.step_v)
+    sum_visible(plus.v, plus.weight, sums_p)
+    sum_visible(minus.v, minus.weight, sums_m)
+    set_steps(sums_p, sums_m, scales, slide, centre.step_v, centre.v)
+
+
+@kernel
+def finish(first, last, params, out, momentum, centre, centred):
+    """The visible biases, after `update`."""
+    move_visible(params, out, momentum, centre, centred, 0, len(params.b))
+
+
+@kernel
+def multiply(first, last, blas, params, out, plus, minus, scales, momentum, decay, centred):
     """`multiply_rows` of parts of the rows of W, where a side is not worth listing."""
     nv, nh = out.W.shape
     listed_p = worth_listing(count_ones(plus.v), plus.v.shape[0], nv)
@@ -200,15 +239,16 @@ def multiply(first, last, blas, params, out, plus, minus, scales, momentum, deca
     for p in range(first, last):
         i0, i1 = edge(p, nv), edge(p + 1, nv)
         multiply_rows(
-            blas, params, out, plus.v, plus.h, listed_p, minus.v, minus.h, listed_m, nh, scales, momentum, decay, i0, i1
+            blas, params, out, plus.v, plus.h, listed_p, minus.v, minus.h, listed_m, nh, scales, momentum, decay, centred, i0, i1
         )
 
 
 @kernel
-def update(first, last, params, out, plus, minus, scales, momentum, decay):
+def update(first, last, params, out, plus, minus, scales, momentum, decay, centre, slide):
     """out = momentum out + plus_scale (plus) - minus_scale (minus), then params move by it, less decay; by parts of columns.
 
-    After `multiply`. In an update out is the velocity, the scales include the learning rate, and decay is rate times decay.
+    After `begin` and `multiply`; `finish` does the visible biases. In an update out is the velocity, the scales include the
+    learning rate, and decay is rate times decay.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
     n, m = plus.v.shape[0], minus.v.shape[0]
@@ -224,9 +264,6 @@ def update(first, last, params, out, plus, minus, scales, momentum, decay):
         list_units(words_p, n if listed_p else 0, words_m, m if listed_m else 0, n, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
-        move_columns(params, out, plus.h, listed_p, minus.h, listed_m, lists, packed, scales, momentum, decay, j0, j1, j1)
-    if first == 0:
-        sums_p, sums_m = np.empty(nv, real), np.empty(nv, real)
-        sum_visible(plus.v, plus.weight, sums_p)
-        sum_visible(minus.v, minus.weight, sums_m)
-        move_visible(params, out, sums_p, sums_m, scales, momentum)
+        move_columns(
+            params, out, plus.h, listed_p, minus.h, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, j1
+        )

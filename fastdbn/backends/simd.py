@@ -198,6 +198,48 @@ def move_strip(typing, H, base, stride, index, first, last, d, at_d, W, at_w, ke
     return types.void(H, i, i, index, i, i, d, i, W, i, real, real, real), generate
 
 
+@intrinsic
+def center_strip(typing, d, at_d, W, at_w, mu, step_v, step_h, offset_h, totals):
+    """Less mu step_h + step_v offset_h in a strip of a row of the velocity d and of the weights W.
+
+    step_h, offset_h and totals are of the strip's width: totals += mu d, and d . offset_h is returned. The two products are
+    taken one after the other: of a sum of two the compiler may fuse either with the addition, which rounds differently.
+    """
+
+    def generate(context, builder, signature, args):
+        d_, at_d_, W_, at_w_, mu_, step_v_, *strips = args
+        width = _width(d.dtype)
+        lanes = LINE // width
+        vector = _vector(context, d.dtype, lanes)
+        mu_, step_v_ = _same(builder, mu_, vector), _same(builder, step_v_, vector)
+        product = ir.Constant(vector, [0.0] * lanes)
+        for n in range(STRIP // LINE):
+            off = ir.Constant(_I64, n * lanes)
+            place_d = _address(context, builder, d, d_, builder.add(at_d_, off))
+            place_w = _address(context, builder, W, W_, builder.add(at_w_, off))
+            steps, offsets, sums = (_address(context, builder, totals, x, off) for x in strips)
+            step, offset = _load(builder, steps, vector, width), _load(builder, offsets, vector, width)
+            for place in (place_w, place_d):
+                new = builder.fsub(_load(builder, place, vector, width), builder.fmul(mu_, step))
+                new = builder.fsub(new, builder.fmul(step_v_, offset))
+                _store(builder, new, place, width)
+            _store(builder, builder.fadd(_load(builder, sums, vector, width), builder.fmul(mu_, new)), sums, width)
+            product = builder.fadd(product, builder.fmul(new, offset))
+        return _total(builder, product, lanes)
+
+    i, real = types.intp, d.dtype
+    return real(d, i, W, i, real, real, step_h, offset_h, totals), generate
+
+
+def _total(builder, vector, lanes):
+    """The sum of a vector's numbers, halves added to halves."""
+    while lanes > 1:
+        lanes //= 2
+        halves = (ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes))) for first in (0, lanes))
+        vector = builder.fadd(*(builder.shuffle_vector(vector, vector, half) for half in halves))
+    return builder.extract_element(vector, ir.Constant(_I32, 0))
+
+
 def _same(builder, number, vector):
     """A vector of one number."""
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(_I32, 0))
