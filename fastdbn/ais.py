@@ -96,13 +96,12 @@ def inverse_temperatures(schedule="sm2008", n_steps=None):
     return betas
 
 
-class _Annealing:
-    """The chains of one estimate and the buffers that they need."""
+class Chains:
+    """Gibbs chains of an RBM at inverse temperatures between a base and the model, and the buffers that they need."""
 
-    def __init__(self, model, base, betas, n_chains, seed):
+    def __init__(self, model, base, n_chains, seed):
         self.machine, self.seed = machine_of(model), seed
         self.backend = b = get_backend(model.n_jobs, model.dtype)
-        self.betas = betas.astype(b.dtype).astype(np.float64)  # as the kernels see them
         self.params, self.base = Params(*(b.constant(x) for x in self.machine.params)), base
         nv, nh = self.machine.params.W.shape
         self.bias = self.machine.params.b.astype(np.float64)
@@ -121,9 +120,16 @@ class _Annealing:
         return total
 
     def start_at_base(self):
-        self.mean = self.backend.zeros(len(self.v), len(self.base))
+        self.mean = self.backend.zeros(len(self.v), len(self.base))  # its field
         bias, key = self.backend.constant(self.base), rng.key(self.seed, 0, rng.stream(rng.ANNEAL, 2))
         self.backend.activate(self.machine.visible, bias, self.mean, self.v, self.who, key)
+
+    def start(self, model, X):
+        """At rows of data, or at the base where there are none."""
+        if X is None:
+            self.start_at_base()
+        else:
+            self.start_at(_rows_of(model, X, len(self.v), self.seed))
 
     def start_at(self, states):
         self.v = self.backend.states(self.machine.visible, *states.shape, states)
@@ -137,22 +143,28 @@ class _Annealing:
             factor, bias_v = self._constant(beta), b.constant(self.bias + self.base * ((1 - beta) / beta))
         hidden, visible = (rng.key(self.seed, step, rng.stream(rng.ANNEAL, layer, gibbs)) for layer in (3, 4))
         b.activate(self.machine.hidden, bias_h, self.field, self.h, self.who, hidden, factor)
-        b.conditional(
-            self.machine.visible, self.h, self.params.W, bias_v, self.mean, self.v, self.who, visible, True, factor
-        )
+        draws = self.mean, self.v, self.who, visible
+        b.conditional(self.machine.visible, self.h, self.params.W, bias_v, *draws, transpose=True, beta=factor)
 
     def _constant(self, beta):
         return self.backend.constant(np.full(len(self.v), beta))
 
-    def burn_in(self, n_steps):
-        """Gibbs steps of the model."""
-        for t in range(n_steps):
+    def gibbs(self, first, last):
+        """Steps first to last of the model's own chains."""
+        for t in range(first, last):
             self.backend.field(self.v, self.params.W, self.field)
             self._down(t, 1.0, 1)
 
-    def run(self, reverse):
-        """The log weights of chains from the present states, up or down the inverse temperatures."""
-        b, hidden, betas, n = self.backend, self.machine.hidden, self.betas, len(self.v)
+    def anneal(self, betas, reverse):
+        """The log weights of chains from the present states, up or down the inverse temperatures.
+
+        Raises
+        ------
+        ValueError
+            if they leave the finite numbers.
+        """
+        b, hidden, n = self.backend, self.machine.hidden, len(self.v)
+        betas = betas.astype(b.dtype).astype(np.float64)  # as the kernels see them
         total, upper, lower, along = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
         last = len(betas) - 1
         for i in range(last, 0, -1) if reverse else range(1, last + 1):
@@ -163,6 +175,11 @@ class _Annealing:
             total += upper - lower + (betas[i] - betas[i - 1]) * along
             if i != (1 if reverse else last):
                 self._down(i, betas[i - 1 if reverse else i], 0)
+        if not np.isfinite(total).all():
+            raise ValueError(
+                f"model: its AIS chains left the finite numbers; {self.machine.visible.name}-{hidden.name} machines have no Z "
+                "where their weights are large, or raise n_steps"
+            )
         return total
 
 
@@ -244,18 +261,18 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
     networks".
     """
     betas = inverse_temperatures(schedule, n_steps)
-    chains = _Annealing(model, base_biases(model, X), betas, checks.integer(n_chains, "n_chains"), rng.seed_of(random_state))
+    chains = Chains(model, base_biases(model, X), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state))
     with chains.backend.single_threaded():
         chains.start_at_base()
-        return _estimate(chains.log_z_of_base(), chains.run(reverse=False), 1, True, 0)
+        return _estimate(chains.log_z_of_base(), chains.anneal(betas, reverse=False), 1, True, 0)
 
 
 def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", burn_in=None, random_state=None):
     """log Z by chains that run from the model back to the base.
 
-    A bound from above, in expectation, where the chains start at exact draws from the model: `is_bound` says so. Else they start
-    at training rows (or at draws from the base) and some Gibbs steps, and the result is a diagnostic: if it lies far above that of
-    `ais`, neither is to be trusted; if it lies near, both may still have missed the same region.
+    A bound from above, in expectation, where the chains start at exact draws from the model: `is_bound` says so. Else they
+    start at training rows (or at draws from the base) and some Gibbs steps, and the result is a diagnostic: if it lies far from
+    that of `ais`, neither is to be trusted; if it lies near, both may still have missed the same region.
 
     Parameters
     ----------
@@ -279,16 +296,14 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
     sides = zip(machine[:2], machine.params.W.shape, strict=True)
     exact = burn_in is None and min(count_bits(*side) for side in sides) <= EXACT_BITS
     steps = 0 if exact else BURN_IN if burn_in is None else checks.integer(burn_in, "burn_in")
-    chains = _Annealing(model, base_biases(model, X), betas, n, seed)
+    chains = Chains(model, base_biases(model, X), n, seed)
     with chains.backend.single_threaded():
         if exact:
             chains.start_at(Enumeration(machine, model.n_jobs).draw(n, seed))
-        elif X is None:
-            chains.start_at_base()
         else:
-            chains.start_at(_rows_of(model, X, n, seed))
-        chains.burn_in(steps)
-        return _estimate(chains.log_z_of_base(), chains.run(reverse=True), -1, exact, steps)
+            chains.start(model, X)
+        chains.gibbs(0, steps)
+        return _estimate(chains.log_z_of_base(), chains.anneal(betas, reverse=True), -1, exact, steps)
 
 
 def _rows_of(model, X, n, seed):

@@ -362,22 +362,24 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         first = self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
-            out[rows] = self._bound(backend, v, backend.array(rng.content_keys(X[rows])), n_samples)
+            who = backend.array(rng.content_keys(X[rows]))
+            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
         return out
 
-    def _bound(self, backend, v, who, n_samples):
-        """The bound's bracket, averaged over draws, for one block of visible states."""
-        total = np.zeros(len(who))
+    def _brackets(self, backend, v, who, n_samples, seed):
+        """The bound's bracket for each of some draws from q of a block of visible states, (B,) float64 each.
+
+        log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
+        """
         for s in range(n_samples):
             states = [v]
             for rbm in self.layers_[:-1]:
                 params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
                 mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
-                key = rng.key(self.layers_[0].seed_, s, rng.stream(rng.SCORE, rbm.layer_))
+                key = rng.key(seed, s, rng.stream(rng.SCORE, rbm.layer_))
                 backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
                 states.append(h)
-            total += self._log_weight(backend, states)
-        return total / n_samples
+            yield self._log_weight(backend, states)
 
     def _log_weight(self, backend, states):
         """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""

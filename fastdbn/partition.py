@@ -46,24 +46,26 @@ def machine_of(model):
     return Machine(get_unit(model.visible_), get_unit(model.hidden_), params)
 
 
+def _values(unit, n):
+    """The values of a unit, or of a softmax group, a row each; None where they are not finitely many."""
+    if unit.support == "one-of":
+        return np.eye(unit.group_size(n))
+    if unit.support == "integer" and unit.high < np.inf:
+        return np.arange(unit.low, unit.high + 1)[:, None]
+    return np.array(unit.support)[:, None] if isinstance(unit.support, tuple) else None
+
+
 def count_bits(unit, n):
     """log2 of the number of states of n units; infinite where they cannot be enumerated."""
-    if isinstance(unit.support, tuple):
-        return float(n)
-    if unit.support == "one-of":
-        return n // unit.group_size(n) * np.log2(unit.group_size(n))
-    return np.inf
+    values = _values(unit, n)
+    return np.inf if values is None else float(n // values.shape[1] * np.log2(len(values)))
 
 
 def states_of(unit, n, first, last):
-    """States number first to last of n units: a row each, two-valued units or softmax groups by their digits."""
-    number = np.arange(first, last)[:, None]
-    if unit.support == "one-of":
-        size = unit.group_size(n)
-        digits = number // size ** np.arange(n // size) % size
-        return (digits[:, :, None] == np.arange(size)).reshape(len(number), n).astype(np.float64)
-    low, high = unit.support
-    return np.where(number >> np.arange(n) & 1, high, low)
+    """States number first to last of n units, a row each, float64: the digits of a number name the values."""
+    values = _values(unit, n)
+    digits = np.arange(first, last)[:, None] // len(values) ** np.arange(n // values.shape[1]) % len(values)
+    return values[digits].reshape(last - first, n)
 
 
 class Enumeration:
@@ -130,7 +132,8 @@ class Enumeration:
         v, who = b.states(self.other, *shape), b.array(np.arange(n, dtype=np.uint32))
         key = rng.key(seed, 0, rng.stream(rng.ANNEAL, 1))
         with b.single_threaded():
-            b.conditional(self.other, b.states(self.unit, *x.shape, x), self.params.W, self.params.c, b.zeros(*shape), v, who, key)
+            h = b.states(self.unit, *x.shape, x)
+            b.conditional(self.other, h, self.params.W, self.params.c, b.zeros(*shape), v, who, key)
         return b.to_host(v)
 
 
