@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmarks.works import DECAY, MOMENTUM, WORKS, data
-from fastdbn import cd, rng
+from fastdbn import RBM, cd, evaluate, rng
 from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
 from fastdbn.optim import RULES, STATES, step_hyper
 from fastdbn.train import Layer, Settings, State, make_problem
@@ -181,6 +181,28 @@ def test_cd_steps(benchmark, bench, work):
     one = products(up, *[down, up] * work.k, *[(work.nv, work.batch, work.nh)] * 2)
     median = benchmark.stats.stats.median
     benchmark.extra_info |= {"samples/s": n / median, "of limit": one * n / work.batch / median}
+
+
+@pytest.mark.parametrize("run", [evaluate.ais, evaluate.reverse_ais], ids=["forward", "reverse"])
+@pytest.mark.parametrize("density", [0.14, 0.5])
+def test_ais(benchmark, bench, run, density):
+    """100 chains; a step is the products of one Gibbs step. samples/s are chains times inverse temperatures."""
+    steps, X = 20, (bench.draw.random((ROWS, NV)) < density).astype(np.float32)
+    rbm, options = RBM(NH, n_iter=0, n_jobs=1, random_state=0).fit(X), {"n_steps": steps, "random_state": 0}
+    if run is evaluate.reverse_ais:
+        options["burn_in"] = 1
+    timed(benchmark, run, rbm, B, **options)
+    median = benchmark.stats.stats.median
+    limit = steps * products((B, NV, NH), (B, NH, NV))
+    benchmark.extra_info |= {"samples/s": B * steps / median, "of limit": limit / median}
+
+
+@pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])
+def test_cgf_shifted(benchmark, bench, unit):
+    """Every unit of 100 rows flipped, for the exact pseudo-likelihood."""
+    b, p = bench.backend, bench.params
+    timed(benchmark, b.cgf_shifted, unit, p.c, bench.zeros(B, NH), p.W, bench.zeros(B, NV), np.empty((B, NV)))
+    report(benchmark)
 
 
 @pytest.mark.parametrize("unit", [BERNOULLI, GAUSSIAN], ids=["bernoulli", "gaussian"])

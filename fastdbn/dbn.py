@@ -384,23 +384,28 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         first = self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
-            out[rows] = self._bound(backend, v, backend.array(rng.content_keys(X[rows])), n_samples)
+            who = backend.array(rng.content_keys(X[rows]))
+            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
         return out
 
-    def _bound(self, backend, v, who, n_samples):
-        """The bound's bracket, averaged over draws, for one block of visible states."""
-        return sum(self._log_weight(backend, self._drawn_up(backend, v, who, s)) for s in range(n_samples)) / n_samples
-
-    def _drawn_up(self, backend, v, who, number):
+    def _drawn_up(self, backend, v, who, number, seed):
         """States of all layers under the top, from visible ones up, draw number `number`."""
         states = [v]
         for rbm in self.layers_[:-1]:
             params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
             mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
-            key = rng.key(self.layers_[0].seed_, number, rng.stream(rng.SCORE, rbm.layer_))
+            key = rng.key(seed, number, rng.stream(rng.SCORE, rbm.layer_))
             backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
             states.append(h)
         return states
+
+    def _brackets(self, backend, v, who, n_samples, seed):
+        """The bound's bracket for each of some draws from q of a block of visible states, (B,) float64 each.
+
+        log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
+        """
+        for number in range(n_samples):
+            yield self._log_weight(backend, self._drawn_up(backend, v, who, number, seed))
 
     def _log_weight(self, backend, states):
         """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""

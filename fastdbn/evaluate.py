@@ -3,14 +3,51 @@
 docs/evaluation.md says what each number means, and which are bounds and in which direction.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import pseudo, rng
+from fastdbn import checks, pseudo, rng
+from fastdbn.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
 from fastdbn.inference import checked
+from fastdbn.mixing import Mixing, autocorrelation, integrated_time, mixing
+from fastdbn.partition import Enumeration, machine_of
 from fastdbn.units import get_unit
 
-__all__ = ["free_energy_gap", "pseudo_log_likelihood"]
+__all__ = [
+    "Bound",
+    "Estimate",
+    "Mixing",
+    "ais",
+    "autocorrelation",
+    "dbn_bound",
+    "exact_samples",
+    "free_energy_gap",
+    "gap",
+    "integrated_time",
+    "inverse_temperatures",
+    "log_likelihood",
+    "log_z",
+    "mixing",
+    "pseudo_log_likelihood",
+    "reverse_ais",
+]
+
+
+class Bound(NamedTuple):
+    """Lower bounds on log p(x) under a DBN, in expectation over the draws.
+
+    Attributes
+    ----------
+    bound : (n,) float64 array
+        the variational bound, E_q log(p(x, h) / q(h | x)).
+    tightened : (n,) float64 array
+        log of the mean of p(x, h) / q(h | x) over the draws: it rises to log p(x) with their number.
+    """
+
+    bound: Any
+    tightened: Any
 
 
 def _states(model, X):
@@ -36,6 +73,137 @@ def _states(model, X):
                     f"{values[1]:g}: binarise X first, X > 0.5 or rng.random(X.shape) < X, and say which beside the result"
                 )
     return X
+
+
+def _log_jacobian(model):
+    """log |d inside / d x| of the scaling, where the visible units have densities."""
+    continuous = get_unit(model.visible_).support in ("real", "half-line") and model.scaling_.scale is not None
+    return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
+
+
+def _exact(model):
+    return float(np.logaddexp.reduce(Enumeration(machine_of(model), model.n_jobs).block_logs()))
+
+
+def log_z(model):
+    """log Z of a small RBM, exactly: all states of its smaller side are enumerated, the other side is summed out.
+
+    The side that is enumerated has two-valued, softmax or binomial units and up to 2^25 states; the other may be of any kind, so
+    that Gaussian visible units with few hidden ones are exact too. Computed in float64.
+
+    Parameters
+    ----------
+    model : RBM
+        fitted.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        for larger machines; the message has their sizes.
+    """
+    return _exact(model)
+
+
+def exact_samples(model, n_samples, random_state=None):
+    """Independent draws from p(v) of a small RBM, for which `log_z` is exact.
+
+    Parameters
+    ----------
+    model : RBM
+        fitted.
+    n_samples : int
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    (n_samples, n_features) float64 array
+        On the scale of the fit data.
+    """
+    n, seed = checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
+    return model.scaling_.invert(Enumeration(machine_of(model), model.n_jobs).draw(n, seed))
+
+
+def log_likelihood(model, X, log_z=None):
+    """log p(x) of each row under an RBM, in nats.
+
+    Parameters
+    ----------
+    model : RBM
+        fitted.
+    X : (n, n_features) array or CSR matrix
+        Of values that the visible units take: for two-valued units say beside the result how X was binarised, for that changes it
+        by tens of nats.
+    log_z : float or None, default None
+        From `ais`, say; None is `log_z(model)`, for small machines.
+
+    Returns
+    -------
+    (n,) float64 array
+        For units on the real line log densities of X as given: where the model scales its data, the logarithms of the scales are
+        added.
+
+    Raises
+    ------
+    ValueError
+        for values between those of two-valued units.
+    """
+    X = _states(model, X)
+    z = _exact(model) if log_z is None else checks.real(log_z, "log_z", -np.inf)
+    return _log_jacobian(model) - model._free_energy(X, model._threshold()) - z
+
+
+def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
+    """The variational lower bound on log p(x) of each row under a DBN, and its importance-weighted tightening.
+
+    log p(x) >= E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ] - log Z_top
+
+    with q the upward conditionals and the top RBM's hidden units summed out. The tightening is never below the bound, by Jensen.
+    Both are bounds in expectation over the draws, and only as good as log Z: an error there moves all rows alike.
+
+    Parameters
+    ----------
+    dbn : DBN
+        fitted.
+    X : (n, n_features) array or CSR matrix
+        As for `log_likelihood`.
+    log_z_top : float or None, default None
+        log Z of ``dbn.layers_[-1]``, from `ais`, say; None is `log_z`, for small ones.
+    n_samples : int, default 100
+        Draws for each row, keyed by its values.
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    Bound
+
+    Raises
+    ------
+    ValueError
+        for values between those of two-valued units.
+
+    References
+    ----------
+    Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets"; Salakhutdinov and Murray 2008, "On the
+    quantitative analysis of deep belief networks"; Burda, Grosse, Salakhutdinov 2016, "Importance weighted autoencoders".
+    """
+    check_is_fitted(dbn)
+    if not hasattr(dbn, "layers_"):
+        raise ValueError(f"dbn={type(dbn).__name__}: give a fitted DBN; for an RBM use log_likelihood")
+    first, top = dbn.layers_[0], dbn.layers_[-1]
+    X, n, seed = _states(first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
+    z = _exact(top) if log_z_top is None else checks.real(log_z_top, "log_z_top", -np.inf)
+    z -= _log_jacobian(first)
+    mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
+    for backend, rows, v in first._blocks(X, first._threshold()):
+        who = backend.array(rng.content_keys(X[rows]))
+        for bracket in dbn._brackets(backend, v, who, n, seed):
+            mean[rows] += bracket / n
+            logs[rows] = np.logaddexp(logs[rows], bracket)
+    return Bound(mean - z, logs - np.log(n) - z)
 
 
 def pseudo_log_likelihood(model, X, exact=True, random_state=None):

@@ -314,7 +314,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         for backend, rows, v in first._blocks(X, first._threshold()):
             who, each = backend.array(rng.content_keys(X[rows])), []
             for s in range(n_samples):
-                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s)[-1])
+                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s, self.layers_[0].seed_)[-1])
                 each.append(scores - logsumexp(scores, axis=1, keepdims=True))
             out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
         return out
@@ -334,7 +334,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         X, first = checked(self, X, reset=False), self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
-            out[rows] = self._bound(backend, v, backend.array(rng.content_keys(X[rows])), n_samples)
+            who = backend.array(rng.content_keys(X[rows]))
+            out[rows] = sum(self._brackets(backend, v, who, n_samples, self.layers_[0].seed_)) / n_samples
         return out
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, label=None):

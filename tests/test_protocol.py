@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+import fastdbn.ais
 import fastdbn.generative
 import fastdbn.inference
+import fastdbn.partition
 import fastdbn.rbm
 import fastdbn.supervised
 import fastdbn.wake_sleep
-from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn, evaluate
 from fastdbn.backends.cpu import CPU
 
 HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss"}
@@ -102,3 +104,25 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     for module in (fastdbn.inference, fastdbn.rbm, fastdbn.supervised, dbn, fastdbn.wake_sleep, fastdbn.generative):
         monkeypatch.setattr(module, "get_backend", SealedCPU)
     assert everything(MODELS[name], X, y) == expected
+
+
+def evaluations(X):
+    """What `fastdbn.evaluate` says of fitted models, as bytes."""
+    dbn = DBN((6, 5), n_iter=2, random_state=0).fit(X)
+    soft = RBM(4, visible="softmax:4", n_iter=1, random_state=0).fit(np.tile(np.eye(4), (3, 2)))
+    rbm, some = dbn.layers_[0], {"n_chains": 5, "n_steps": 9, "random_state": 0}
+    results = [evaluate.ais(rbm, X=X, **some).log_weights, evaluate.reverse_ais(rbm, **some).log_weights]
+    results += [evaluate.reverse_ais(rbm, X=X, burn_in=3, **some).log_weights, evaluate.mixing(rbm, **some).values]
+    results += [evaluate.log_likelihood(rbm, X), evaluate.exact_samples(rbm, 4, 0), *evaluate.dbn_bound(dbn, X, random_state=0)]
+    for model, rows in ((rbm, X), (soft, np.tile(np.eye(4), (1, 2)))):
+        results += [evaluate.pseudo_log_likelihood(model, rows, exact, random_state=0) for exact in (True, False)]
+    return [np.ascontiguousarray(x).tobytes() for x in results]
+
+
+def test_evaluations_ask_nothing_of_buffers(monkeypatch):
+    """Likelihoods, annealing and mixing through sealed buffers, bit for bit."""
+    X = (np.random.default_rng(0).random((40, 8)) < 0.4).astype(np.float32)
+    expected = evaluations(X)
+    for module in (fastdbn.inference, fastdbn.rbm, dbn, fastdbn.ais, fastdbn.partition):
+        monkeypatch.setattr(module, "get_backend", SealedCPU)
+    assert evaluations(X) == expected
