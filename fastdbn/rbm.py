@@ -24,8 +24,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     n_components : int, default 256
         Hidden units.
     visible : str, Unit or list, default "auto"
-        Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy_relu", "softmax:K" (groups of K columns),
-        "binomial:N" (values 0 to N), "replicated_softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
+        Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy-relu", "softmax:K" (groups of K columns),
+        "binomial:N" (values 0 to N), "replicated-softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
         A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli where the fit data lie in [0, 1], else
         Gaussian on standardised columns.
     hidden : str or Unit, default "bernoulli"

@@ -119,8 +119,9 @@ def _intact(name):
 def _steps(dtypes, units, kinds):
     """(label, name in the record, function) of each step of the work."""
     for dtype in dtypes:
-        work = [(f"RBM of {v} and {h} units", _use_rbm, (dtype, v, h, kinds)) for v, h in itertools.product(units, units)]
-        work += [(f"networks of {unit} units", _use_networks, (dtype, unit, kinds[0])) for unit in units]
+        above = [unit for unit in units if not (UNITS[unit].keeps_total or UNITS[unit].parameters)]  # those that can be hidden
+        work = [(f"RBM of {v} and {h} units", _use_rbm, (dtype, v, h, kinds)) for v, h in itertools.product(units, above)]
+        work += [(f"networks of {unit} units", _use_networks, (dtype, unit, kinds[0])) for unit in above]
         if dtype in kinds and "bernoulli" in units:
             work.append(("BernoulliRBM", _use_bernoulli_rbm, (dtype,)))
         for what, use, arguments in work:
@@ -128,12 +129,12 @@ def _steps(dtypes, units, kinds):
 
 
 def _data(unit, kind, real=False, rows=ROWS, width=WIDTH):
-    """Data for a unit type: one of K where that is wanted, else zeros and ones, or real numbers in [0, 1]."""
+    """Data for a unit type: one of K or counts where that is wanted, else zeros and ones, or real numbers in [0, 1]."""
     draw = rng.host_generator(0, 0, rng.stream(rng.INIT))
     if unit == "softmax":
         return np.eye(width)[draw.integers(0, width, rows)].astype(kind)
     X = draw.random((rows, width))
-    return (X if real else X < 0.5).astype(kind)
+    return (X if real and not UNITS[unit].keeps_total else X < 0.5).astype(kind)
 
 
 def _forms(unit, kind):

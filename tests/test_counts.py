@@ -13,7 +13,7 @@ from fastdbn.backends import Params, Source, get_backend
 from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
-UNIT, BERNOULLI = get_unit("replicated_softmax"), get_unit("bernoulli")
+UNIT, BERNOULLI = get_unit("replicated-softmax"), get_unit("bernoulli")
 
 
 def documents(words, total):
@@ -37,7 +37,7 @@ def corpus(n=200, words=12, seed=0, longest=30):
 
 
 def small(**more):
-    options = {"visible": "replicated_softmax", "n_iter": 3, "batch_size": 20, "random_state": 0}
+    options = {"visible": "replicated-softmax", "n_iter": 3, "batch_size": 20, "random_state": 0}
     return RBM(4, **(options | more))
 
 
@@ -204,8 +204,8 @@ def test_data_are_checked():
     X[5, 7] = -2
     with pytest.raises(ValueError, match="column 7 has min -2"):
         small().fit(X)
-    with pytest.raises(ValueError, match="hidden='replicated_softmax'"):
-        small(hidden="replicated_softmax").fit(corpus())
+    with pytest.raises(ValueError, match="hidden='replicated-softmax'"):
+        small(hidden="replicated-softmax").fit(corpus())
     with pytest.raises(ValueError, match="binarize"):
         small(binarize=0.5).fit(corpus())
 
@@ -213,9 +213,9 @@ def test_data_are_checked():
 def test_networks():
     """Stacks and classifiers begin at counts."""
     X, y = corpus(), np.arange(200) % 2
-    dbn = DBN((5, 3), visible="replicated_softmax", n_iter=3, random_state=0).fit(X)
+    dbn = DBN((5, 3), visible="replicated-softmax", n_iter=3, random_state=0).fit(X)
     assert set(dbn.sample(9, 3).sum(axis=1)) <= set(X.sum(axis=1))
     assert np.isfinite(dbn.score_samples(X)).all()
     assert np.allclose(dbn.reconstruct(X).sum(axis=1), X.sum(axis=1), rtol=1e-5)
-    model = DBNClassifier((6,), visible="replicated_softmax", pretrain_iter=5, max_iter=20, random_state=0)
+    model = DBNClassifier((6,), visible="replicated-softmax", pretrain_iter=5, max_iter=20, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.9

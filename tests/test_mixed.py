@@ -13,7 +13,7 @@ from fastdbn.backends import Params, get_backend
 from fastdbn.units import get_unit, visible_unit
 
 SEVERAL = [("bernoulli", slice(7, 12)), ("gaussian", slice(0, 3)), ("softmax", slice(3, 7)), ("binomial:3", slice(12, None))]
-COUNTS = [("replicated_softmax", slice(0, 4)), ("bernoulli", slice(4, 6))]
+COUNTS = [("replicated-softmax", slice(0, 4)), ("bernoulli", slice(4, 6))]
 
 
 def table(n=120, seed=0):
@@ -65,7 +65,7 @@ def test_numbers_of_the_noise_do_not_meet():
     for several, n in ((SEVERAL, 14), ([("bernoulli", slice(i, i + 1)) for i in range(9)], 9)):
         numbers = np.concatenate([part.number + np.arange(part.stop - part.start) for part in visible_unit(several, n).parts(n)])
         assert len(set(numbers)) == n
-    several = [("replicated_softmax", slice(0, 3)), ("bernoulli", slice(3, 4)), ("replicated_softmax", slice(4, 6))]
+    several = [("replicated-softmax", slice(0, 3)), ("bernoulli", slice(3, 4)), ("replicated-softmax", slice(4, 6))]
     a, b, c = visible_unit(several, 6).parts(6)
     assert b.number + 1 < a.number
     assert c.number - a.number >= 1 << 24
@@ -148,6 +148,7 @@ def test_scaling_is_by_parts():
         ([("bernoulli", 3)], "no range of columns"),
         (["bernoulli"], "no part of a mixed layer"),
         ([("relux", slice(0, 14))], "no unit type"),
+        ([("gaussian-variance", slice(0, 14))], "learn their log_variance"),
         ([], "columns 0 to 13 are missing"),
     ],
 )

@@ -8,7 +8,7 @@ from fastdbn.model import unbounded_norm
 from fastdbn.train import DivergenceError
 from fastdbn.units import UNITS, get_unit, visible_unit
 
-UNBOUNDED = ["gaussian", "rectified", "noisy_relu"]
+UNBOUNDED = ["gaussian", "gaussian-variance", "rectified", "noisy-relu"]
 
 
 @pytest.mark.parametrize("hidden", [name for name, unit in UNITS.items() if not unit.keeps_total])
@@ -41,7 +41,7 @@ def test_gaussian_pairs_lose_their_normaliser_at_norm_one():
 
 
 @pytest.mark.parametrize(
-    ("visible", "hidden"), [("gaussian", "gaussian"), ("gaussian", "rectified"), ("rectified", "noisy_relu")]
+    ("visible", "hidden"), [("gaussian", "gaussian"), ("gaussian", "rectified"), ("rectified", "noisy-relu")]
 )
 def test_training_stops(visible, hidden):
     """Data of more spread than a machine can hold drive the norm up: the fit stops with the last epoch's parameters."""

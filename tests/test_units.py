@@ -151,7 +151,7 @@ def test_noisy_relu_draws_are_as_defined():
     from scipy.stats import norm
 
     n, s = 40_000, np.array([-1.0, 0.0, 3.0])
-    mean, x = run_activate(ALL["noisy_relu"], s, n=n)
+    mean, x = run_activate(ALL["noisy-relu"], s, n=n)
     sigma = np.sqrt(naive.sigmoid(s))
     expected = s * norm.cdf(s / sigma) + sigma * norm.pdf(s / sigma)
     assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n)).all()

@@ -105,7 +105,8 @@ def test_usage(capsys):
 def test_steps_are_all_there():
     """Every pair of units in every precision, and every form of data, has its place."""
     steps = [label for label, _, _ in module._steps(module.DTYPES, tuple(UNITS), module.DATA)]
-    assert len(steps) == len(set(steps)) == len(module.DTYPES) * (len(UNITS) ** 2 + len(UNITS) + 1)
+    above = len(UNITS) - len({"replicated-softmax", "gaussian-variance"})  # what can only be visible
+    assert len(steps) == len(set(steps)) == len(module.DTYPES) * (len(UNITS) * above + above + 1)
     for unit in UNITS:
         for kind in module.DATA:
             forms = list(module._forms(unit, kind))

@@ -27,6 +27,11 @@ class Mixed(NamedTuple):
         return "mixed"
 
     @property
+    def parameters(self):
+        """None: units that learn parameters of their own are no parts."""
+        return ()
+
+    @property
     def learning_rate(self):
         """The smallest of the parts'."""
         return min(part.unit.learning_rate for part in self.columns)
@@ -80,7 +85,10 @@ def mixed(parts, n, get_unit):
     for entry in parts:
         if not isinstance(entry, tuple) or len(entry) != 2:
             raise ValueError(f"visible: {entry!r} is no part of a mixed layer: give (unit, slice of columns)")
-        spans.append((*_span(entry[1], n), get_unit(entry[0], "visible")))
+        unit = get_unit(entry[0], "visible")
+        if unit.parameters:
+            raise ValueError(f"visible: {unit.name!r} units learn their {', '.join(unit.parameters)} as a whole layer alone")
+        spans.append((*_span(entry[1], n), unit))
     columns, reached = [], 0
     for i, (start, stop, unit) in enumerate(sorted(spans, key=lambda span: span[0])):
         if start != reached:

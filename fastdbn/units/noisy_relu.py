@@ -37,7 +37,7 @@ def link(mean):
 
 
 noisy_relu = Unit(
-    *("noisy_relu", mean, draw, cgf, base, slope, link),
+    *("noisy-relu", mean, draw, cgf, base, slope, link),
     noise="normal",
     support="half-line",
     low=0.0,

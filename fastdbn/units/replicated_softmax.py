@@ -51,7 +51,7 @@ def base(x):
 
 
 replicated_softmax = Unit(
-    *("replicated_softmax", mean, draw, cgf, base, slope, link),
+    *("replicated-softmax", mean, draw, cgf, base, slope, link),
     noise="own",
     group=0,
     support="counts",
