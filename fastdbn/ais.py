@@ -207,9 +207,10 @@ def base_biases(model, X=None):
     if X is None:
         return model.intercept_visible_.astype(np.float64)
     mean = _visible_mean(model, checked(model, X, reset=False))
-    if np.isfinite(unit.low + unit.high):
-        middle = 1 / unit.group_size(len(mean)) if unit.support == "one-of" else (unit.low + unit.high) / 2
-        mean = (1 - SMOOTHING) * mean + SMOOTHING * middle
+    for part, start, stop, _ in unit.parts(len(mean)):
+        if np.isfinite(part.low + part.high):
+            middle = 1 / part.group_size(stop - start) if part.support == "one-of" else (part.low + part.high) / 2
+            mean[start:stop] = (1 - SMOOTHING) * mean[start:stop] + SMOOTHING * middle
     return unit.link(mean)
 
 
@@ -308,13 +309,15 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
 
 def _rows_of(model, X, n, seed):
     """Visible states of n rows drawn from data; values between the two of a unit are probabilities, and drawn."""
-    draw, unit = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_of(model).visible
+    draw, visible = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_of(model).visible
     X = checked(model, X, reset=False)
     rows = draw.integers(0, X.shape[0], n)
     v = np.concatenate([backend.to_host(v) for backend, _, v in model._blocks(X[rows], model._threshold())])
-    if isinstance(unit.support, tuple):
-        low, high = unit.support
-        v = np.where(draw.random(v.shape) < (v - low) / (high - low), high, low)
+    for unit, start, stop, _ in visible.parts(v.shape[1]):
+        if isinstance(unit.support, tuple):
+            low, high = unit.support
+            share = (v[:, start:stop] - low) / (high - low)
+            v[:, start:stop] = np.where(draw.random(share.shape) < share, high, low)
     return v
 
 

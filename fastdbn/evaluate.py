@@ -60,24 +60,25 @@ def _states(model, X):
     """
     check_is_fitted(model)
     X = checked(model, X, reset=False)
-    unit = get_unit(model.visible_)
-    values = (0.0, 1.0) if unit.support == "one-of" else unit.support
-    if isinstance(values, tuple) and model._threshold() is None:
+    for unit, start, stop, _ in get_unit(model.visible_).parts(X.shape[1]):
+        values = (0.0, 1.0) if unit.support == "one-of" else unit.support
+        if not isinstance(values, tuple) or model._threshold() is not None:
+            continue
         for backend, rows, v in model._blocks(X):
-            block = backend.to_host(v)
+            block = backend.to_host(v)[:, start:stop]
             bad = np.argwhere((block != values[0]) & (block != values[1]))
             if len(bad):
                 i, j = bad[0]
                 raise ValueError(
-                    f"X has {block[i, j]:g} in row {rows.start + i}, column {j}, and {unit.name} units are {values[0]:g} or "
-                    f"{values[1]:g}: binarise X first, X > 0.5 or rng.random(X.shape) < X, and say which beside the result"
+                    f"X has {block[i, j]:g} in row {rows.start + i}, column {start + j}, and {unit.name} units are {values[0]:g} "
+                    f"or {values[1]:g}: binarise X first, X > 0.5 or rng.random(X.shape) < X, and say which beside the result"
                 )
     return X
 
 
 def _log_jacobian(model):
     """log |d inside / d x| of the scaling, where the visible units have densities."""
-    continuous = get_unit(model.visible_).support in ("real", "half-line") and model.scaling_.scale is not None
+    continuous = get_unit(model.visible_).support in ("real", "half-line", "mixed") and model.scaling_.scale is not None
     return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
 
 

@@ -37,11 +37,16 @@ def machine_of(model):
     Raises
     ------
     ValueError
-        for another estimator; the message says what to give.
+        for another estimator, or for visible units that count; the message says what to give.
     """
     if not isinstance(model, Inference):
         raise ValueError(f"model={type(model).__name__}: give a fitted RBM; of a DBN that is layers_[-1], its top")
     check_is_fitted(model)
+    if get_unit(model.visible_).keeps_total:
+        raise ValueError(
+            "model: visible units that count have no one Z, but one for every total of a row: compare free energies of rows of "
+            "the same total"
+        )
     params = Params(np.ascontiguousarray(model.components_.T), model.intercept_visible_, model.intercept_hidden_)
     return Machine(get_unit(model.visible_), get_unit(model.hidden_), params)
 

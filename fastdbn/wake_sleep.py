@@ -56,6 +56,10 @@ class WakeSleep:
         Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets", appendix B.
         """
         check_is_fitted(self)
+        if get_unit(self.layers_[0].visible_).keeps_total:
+            raise ValueError(
+                "up_down has no fantasies of units that count, for nothing gives their totals: take another visible unit"
+            )
         schedule = self._schedule(n_iter, learning_rate, n_gibbs, weight_decay, batch_size)
         X = checked(self, X, reset=False)
         self.layers_[0]._check_values(X)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse, special, stats
 
-from fastdbn import DBN, RBM, DBNClassifier, cd, load, model, rng
+from fastdbn import DBN, RBM, DBNClassifier, cd, evaluate, load, model, rng
 from fastdbn.backends import Params, Source, get_backend
 from fastdbn.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
@@ -210,6 +210,16 @@ def test_data_are_checked():
         small(binarize=0.5).fit(corpus())
 
 
+def test_there_is_no_one_z():
+    """What asks for log Z is refused."""
+    rbm = small().fit(corpus())
+    for use in (evaluate.log_z, evaluate.ais, evaluate.reverse_ais):
+        with pytest.raises(ValueError, match="one for every total"):
+            use(rbm)
+    with pytest.raises(ValueError, match="totals belong to the gradient"):
+        small(centering="data").fit(corpus())
+
+
 def test_networks():
     """Stacks and classifiers begin at counts."""
     X, y = corpus(), np.arange(200) % 2
@@ -217,5 +227,7 @@ def test_networks():
     assert set(dbn.sample(9, 3).sum(axis=1)) <= set(X.sum(axis=1))
     assert np.isfinite(dbn.score_samples(X)).all()
     assert np.allclose(dbn.reconstruct(X).sum(axis=1), X.sum(axis=1), rtol=1e-5)
+    with pytest.raises(ValueError, match="fantasies of units that count"):
+        dbn.up_down(X)
     model = DBNClassifier((6,), visible="replicated-softmax", pretrain_iter=5, max_iter=20, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.9

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from fastdbn import DBN, RBM, DBNClassifier, load, model, rng
+from fastdbn import DBN, RBM, DBNClassifier, evaluate, load, model, rng
 from fastdbn.backends import Params, get_backend
 from fastdbn.units import get_unit, visible_unit
 
@@ -110,6 +110,25 @@ def test_learns():
 
     before, after = (log_likelihood(rbm.set_params(n_iter=n).fit(X)) for n in (0, 40))
     assert after > before + 2
+
+
+def test_likelihoods():
+    """Z by enumeration of the hidden states; annealing comes as near as it says; densities are on the scale of the data."""
+    X = table()
+    rbm = small(dtype="float64", n_iter=20).fit(X)
+    backend, H, out = get_backend(1, "float64"), naive.bits(3), np.empty(8)
+    backend.cgf(rbm.visible_, rbm.intercept_visible_, H @ rbm.components_, out)
+    log_z = np.logaddexp.reduce(H @ rbm.intercept_hidden_ + out)
+    assert np.isclose(evaluate.log_z(rbm), log_z)
+    found = evaluate.ais(rbm, n_chains=50, n_steps=300, X=X, random_state=0)
+    assert abs(found.log_z - log_z) < 5 * found.std_error + 1e-6
+    back = evaluate.reverse_ais(rbm, n_chains=50, n_steps=300, X=X, random_state=0)
+    assert abs(back.log_z - log_z) < 5 * back.std_error + 1e-6
+    expected = rbm.score_samples(X) - log_z - np.log(X[:, :3].std(axis=0)).sum()
+    assert np.allclose(evaluate.log_likelihood(rbm, X), expected)
+    X[4, 8] = 0.5
+    with pytest.raises(ValueError, match=r"X has 0\.5 in row 4, column 8, and bernoulli units"):
+        evaluate.log_likelihood(rbm, X)
 
 
 def test_scaling_is_by_parts():
