@@ -62,12 +62,16 @@ def over_seeds(errors):
 
 
 def backprop(run):
-    """784-500-500-2000-10: pretraining, then cross-entropy by back-propagation."""
+    """784-500-500-2000-10: pretraining, then cross-entropy by back-propagation, with the estimator's own dropout of 0.2.
+
+    On validation rows, 50,000 to train on, one seed: Adam at 1e-3 1.24 % without dropout and 1.1 to 1.2 % with it; without it
+    at 3e-3 1.28, at 3e-4 1.37, SGD at 0.1 1.43 %.
+    """
     X, y, test, test_y = data(run)
     errors = []
     for seed in range(run.seeds):
         dbn = pretrain(run, X, seed)
-        errors.append(fine_tune(run, f"network-seed{seed}", X, y, test, test_y, seed, 40, pretrain=dbn))
+        errors.append(fine_tune(run, f"network-seed{seed}", X, y, test, test_y, seed, 20, pretrain=dbn, dropout=0.2))
     return {"test error, %": over_seeds(errors)}
 
 
