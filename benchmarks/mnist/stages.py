@@ -3,6 +3,8 @@
 import json
 import time
 
+import numpy as np
+
 from fastdbn import load
 
 
@@ -62,7 +64,8 @@ class Stages:
         def keep(estimator, layer, epoch, metrics):
             if parameter == "max_iter" and layer != "fine-tuning":  # a classifier pretrains first
                 return
-            entry = {"epoch": epoch, **metrics, "seconds": time.perf_counter() - clock[0]}
+            entry = {"epoch": epoch, **{key: value for key, value in metrics.items() if np.isfinite(value)}}
+            entry["seconds"] = time.perf_counter() - clock[0]
             if watch is not None:
                 entry |= watch(estimator, epoch)
             estimator.save(path)
