@@ -12,11 +12,24 @@ from typing import NamedTuple
 
 from benchmarks import store
 from benchmarks.machine import describe
-from benchmarks.mnist import classify, images
+from benchmarks.mnist import classify, images, likelihood, speed
 from benchmarks.mnist.stages import Stages
 from benchmarks.mnist.table import print_table
 
-EXPERIMENTS = {f.__name__.replace("_", "-"): f for f in (classify.backprop, classify.lowlabel, classify.dropout)}
+EXPERIMENTS = {
+    run.__name__.replace("_", "-"): run
+    for run in (
+        likelihood.exact16,
+        likelihood.rbm500,
+        classify.backprop,
+        classify.lowlabel,
+        speed.speed,
+        likelihood.rbm500_stochastic,
+        likelihood.dbn2,
+        classify.dropout,
+    )
+}
+"""In the order of the table."""
 
 
 class Run(NamedTuple):

@@ -75,7 +75,7 @@ def measured(rbm, X, held, binary_train):
 def rbm500(run):
     """784-500, thresholded, AIS and its reverse."""
     X, held = binarised(run, "thresholded")
-    epochs = 200
+    epochs = 100
     rbm = RBM(500, **PCD, centering="data", learning_rate=falling(0.05, epochs), random_state=0, n_jobs=run.threads)
     rbm = run.stages.train("rbm500", rbm, epochs, X, watch=_watch(X, held, 10))
     return measured(rbm, X, held, X) | {"seconds": run.stages.seconds("rbm500")}
