@@ -30,7 +30,7 @@ def log_probability(x, s, name):
 @pytest.mark.parametrize("name", UNITS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_loss_of_units(name, dtype):
-    """The loss is -log p(target | output) of the unit, its derivative mean - target; weighted, and written over the output too."""
+    """The loss is -log p(target | output) of the unit, its derivative mean - target; it may be written over the output."""
     draw, backend = np.random.default_rng(0), get_backend(1, dtype)
     s, weight = draw.normal(size=(5, 6)).astype(dtype), draw.random(5).astype(dtype)
     x = np.eye(3)[draw.integers(0, 3, (5, 2))].reshape(5, 6).astype(dtype)
