@@ -14,7 +14,7 @@ from fastdbn import checks
 from fastdbn.inference import checked
 from fastdbn.network import glorot
 from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
-from fastdbn.units import get_unit
+from fastdbn.units import get_unit, visible_unit
 
 
 class DBNAutoencoder(Supervised):
@@ -150,6 +150,10 @@ class DBNAutoencoder(Supervised):
             n_in = size
 
     def _targets(self, y, n, again):
+        if not (isinstance(self.visible, str) and self.visible == "auto"):
+            unit = visible_unit(self.visible, self.n_features_in_)
+            if unit.keeps_total:
+                raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
         return None, self.n_features_in_
 
     def _class_factors(self, target):

@@ -12,16 +12,23 @@ from fastdbn import DBN, DBNAutoencoder
 from fastdbn.backends import Source, get_backend
 from fastdbn.network import Network, Plan
 from fastdbn.optim import step_hyper
-from fastdbn.units import get_unit
+from fastdbn.units import get_unit, visible_unit
 from fastdbn.units.softmax import softmax as groups
 
-UNITS = {"bernoulli": get_unit("bernoulli"), "gaussian": get_unit("gaussian"), "softmax": groups(3)}
+UNITS = {
+    "bernoulli": get_unit("bernoulli"),
+    "gaussian": get_unit("gaussian"),
+    "softmax": groups(3),
+    "mixed": visible_unit([("gaussian", slice(3, 6)), ("softmax", slice(0, 3))], 6),
+}
 
 
 def log_probability(x, s, name):
     """The sum of log p(x | s) of a layer, from each unit's own formula."""
     if name == "bernoulli":
         return np.sum(x * np.log(sigmoid(s)) + (1 - x) * np.log(1 - sigmoid(s)))
+    if name == "mixed":
+        return log_probability(x[:, :3], s[:, :3], "softmax") + log_probability(x[:, 3:], s[:, 3:], "gaussian")
     if name == "gaussian":
         return -0.5 * np.sum((x - s) ** 2 + np.log(2 * np.pi))
     return np.sum(x * np.log(softmax(s.reshape(len(s), -1, 3)).reshape(s.shape)))
@@ -34,13 +41,14 @@ def test_loss_of_units(name, dtype):
     draw, backend = np.random.default_rng(0), get_backend(1, dtype)
     s, weight = draw.normal(size=(5, 6)).astype(dtype), draw.random(5).astype(dtype)
     x = np.eye(3)[draw.integers(0, 3, (5, 2))].reshape(5, 6).astype(dtype)
-    mean = {"bernoulli": sigmoid(s), "gaussian": s, "softmax": softmax(s.reshape(5, 2, 3)).reshape(5, 6)}[name]
+    mean = {"bernoulli": sigmoid(s), "gaussian": s, "softmax": softmax(s.reshape(5, 2, 3)).reshape(5, 6)}
+    mean["mixed"] = np.c_[mean["softmax"][:, :3], s[:, 3:]]
     expected = -sum(w * log_probability(x[i : i + 1], s[i : i + 1], name) for i, w in enumerate(weight))
     tolerance = 1e-5 if dtype == "float32" else 1e-12
     for delta in (np.empty_like(s), s.copy()):
         output = delta if np.array_equal(delta, s) else s
         assert abs(backend.loss(UNITS[name], output, x, weight, 0.3, delta) - expected) < tolerance * 50
-        assert np.allclose(delta, 0.3 * weight[:, None] * (mean - x), atol=tolerance)
+        assert np.allclose(delta, 0.3 * weight[:, None] * (mean[name] - x), atol=tolerance)
 
 
 @pytest.mark.parametrize("visible", UNITS)
