@@ -13,6 +13,7 @@ _HOMES = {
     "DBN": "dbn",
     "DBNClassifier": "finetune",
     "DBNRegressor": "finetune",
+    "DBNAutoencoder": "autoencoder",
     "GenerativeDBNClassifier": "generative",
     "DBNOutlierDetector": "outliers",
     "DivergenceError": "train",

@@ -18,8 +18,9 @@ from fastdbn.inference import checked
 from fastdbn.monitors import MONITORS
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
-from fastdbn.units import get_unit
+from fastdbn.units import get_unit, visible_unit
 from fastdbn.updown import JointVisible, Schedule, Untied, train
+from fastdbn.wake_sleep import refuse_counts
 
 
 class GenerativeDBNClassifier(ClassifierMixin, DBN):
@@ -150,6 +151,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         if again:
             self._numbers(y, X.shape[0])
             return self.up_down(X, y, **self._up_down_parameters())
+        self._check_unit(X)
         numbers, self.classes_ = checks.classes(y, X.shape[0])
         return self._pretrain(X, numbers, False, None)._up_down(X, self._one_hot(numbers), schedule)
 
@@ -168,6 +170,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
             raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
         X = checked(self, X, reset=not again)
         if not again:
+            self._check_unit(X)
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_!r}: leave them out")
@@ -189,6 +192,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
 
     def _up_down_parameters(self):
         return {"n_iter": self.up_down_iter, "learning_rate": self.up_down_learning_rate, "n_gibbs": self.n_gibbs}
+
+    def _check_unit(self, X):
+        if not (isinstance(self.visible, str) and self.visible == "auto"):
+            refuse_counts(visible_unit(self.visible, X.shape[1]))
 
     def _numbers(self, y, n):
         return checks.classes(y, n, self.classes_)[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fastdbn import modelfile, variance
+from fastdbn.autoencoder import DBNAutoencoder
 from fastdbn.backends import Params
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import Scaling
@@ -16,13 +17,14 @@ from fastdbn.monitors import MONITORS
 from fastdbn.optim import at_epoch
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
+from fastdbn.supervised import Supervised
 from fastdbn.unit import Unit
 from fastdbn.units import Mixed, get_unit, named, softmax, visible_unit
 from fastdbn.wake_sleep import METRICS as UP_DOWN
 
 CLASSES = {
     cls.__name__: cls
-    for cls in (RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor)
+    for cls in (RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor, DBNAutoencoder)
 }
 
 
@@ -259,7 +261,7 @@ def save(estimator, path):
         }
         if hasattr(estimator, "classes_"):
             classes = _encode_labels(estimator.classes_)
-        else:
+        elif hasattr(estimator, "target_mean_"):
             tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
             state["flat"] = estimator._flat
     names = getattr(estimator, "feature_names_in_", None)
@@ -309,7 +311,7 @@ def _build(record, tensors):
     layers = [_get_rbm(layer, tensors, f"layers.{i}.") for i, layer in enumerate(record["layers"])]
     _check_neighbours([rbm.components_.T for rbm in layers])
     state = record["state"]
-    if cls in (DBNClassifier, DBNRegressor):
+    if issubclass(cls, Supervised):
         _build_network(estimator, record, tensors, layers)
     elif issubclass(cls, DBN):
         _build_stack(estimator, state, layers)
@@ -371,7 +373,8 @@ def _build_network(estimator, record, tensors, layers):
     estimator.intercepts_ = [_tensor(tensors, f"network.{i}.c", (W.shape[1],)) for i, W in enumerate(estimator.coefs_)]
     _check_neighbours(estimator.coefs_)
     pretrained = [rbm.components_.shape[::-1] for rbm in layers]
-    if layers and pretrained != [W.shape for W in estimator.coefs_[:-1]]:
+    hidden = estimator.coefs_[: depth // 2 if isinstance(estimator, DBNAutoencoder) else depth - 1]
+    if layers and pretrained != [W.shape for W in hidden]:
         raise ValueError(f"a network whose hidden layers are not those that were pretrained, {pretrained}")
     estimator.visible_ = _unit_from(state["visible"])
     estimator.n_iter_, estimator._step = _count(state["n_iter"]), _count(state["step"])
@@ -382,7 +385,7 @@ def _build_network(estimator, record, tensors, layers):
         estimator.classes_ = _decode_labels(record["classes"])
         if len(estimator.classes_) != n_out:
             raise ValueError(f"{len(estimator.classes_)} classes for {n_out} outputs")
-    else:
+    elif not isinstance(estimator, DBNAutoencoder):
         estimator.target_mean_ = _tensor(tensors, "target.mean", (n_out,))
         estimator.target_scale_ = _positive(tensors, "target.scale", n_out)
         estimator._flat = bool(state["flat"])

@@ -21,9 +21,12 @@ OUTPUT = "gaussian"
 
 
 class Plan(NamedTuple):
-    """What back-propagation needs to know, checked; dropout has one rate for each weight layer's inputs."""
+    """What back-propagation needs to know, checked; dropout has one rate for each weight layer's inputs.
 
-    loss: str
+    loss is a kind that the backend's `loss` knows.
+    """
+
+    loss: Any
     solver: str
     learning_rate: Any
     momentum: Any
@@ -77,6 +80,7 @@ class Network:
         b, n, p = self.backend, len(rows), self.plan.dropout
         a = b.part(self.inputs, 0, n)
         b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
+        target = a if target is None else target
         means, inputs = [], []
         for layer, weights in enumerate(self.weights):
             if p[layer]:
@@ -108,7 +112,8 @@ class Network:
         ----------
         data : the backend's data
         order : (n,) uint32 host array of row numbers
-        target : host array of class numbers (rows,) or of values (rows, n_outputs), for all rows of the data
+        target : host array of class numbers (rows,) or of values (rows, n_outputs), for all rows of the data; None: the inputs
+            themselves, as they are before dropout
         weights : (rows,) host array, mean about 1
 
         Returns
@@ -119,9 +124,12 @@ class Network:
         b, plan, total = self.backend, self.plan, 0.0
         rate = at_epoch(plan.learning_rate, epoch, "learning_rate_init")
         momentum = at_epoch(plan.momentum, epoch, "momentum")
-        target, weights, order = b.array(target[order]), b.array(weights[order]), b.array(order)
+        target = None if target is None else b.array(target[order])
+        weights, order = b.array(weights[order]), b.array(order)
         for start in range(0, len(order), plan.batch_size):
-            rows, y, weight = (b.part(x, start, start + plan.batch_size) for x in (order, target, weights))
+            edges = start, start + plan.batch_size
+            y = None if target is None else b.part(target, *edges)
+            rows, weight = b.part(order, *edges), b.part(weights, *edges)
             hyper = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step + 1, momentum)
             total += self.minibatch(data, rows, y, weight, epoch, hyper)
         return total / len(order)

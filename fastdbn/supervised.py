@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, rng
 from fastdbn.backends import get_backend
-from fastdbn.data import BLOCK
+from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
 from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
@@ -112,9 +112,14 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """Whether a fit goes on from an earlier one."""
         return bool(self.warm_start and hasattr(self, "coefs_"))
 
+    def _sizes(self):
+        """Units of all hidden layers."""
+        return checks.layer_sizes(self.hidden_layer_sizes)
+
     def _check(self, epochs):
         """All parameters, before anything is computed; returns the network's sizes and the plan."""
-        sizes = checks.layer_sizes(self.hidden_layer_sizes)
+        sizes = self._sizes()
+        n_pretrained = len(checks.layer_sizes(self.hidden_layer_sizes))
         batch = self.batch_size[0] if isinstance(self.batch_size, tuple) else self.batch_size
         if isinstance(self.dropout, tuple):
             rates = checks.per_layer(self.dropout, "dropout", len(sizes) + 1)
@@ -123,7 +128,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         checks.choice(self.solver, "solver", ("sgd", "adam"))
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", len(sizes)):
+        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", n_pretrained):
             checks.integer(epochs_, "pretrain_iter", 0)
         checks.real(self.tol, "tol")
         if self.early_stopping and not checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0) > 0:
@@ -162,7 +167,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if again:
             self._check_same(sizes, n_outputs, X)
         else:
-            self._begin(X, sizes, n_outputs, weights, dbn, epochs)
+            self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs)
         self._back_propagate(X, target, weights, plan, epochs)
         return self
 
@@ -194,7 +199,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return copy.deepcopy(dbn)
 
     def _begin(self, X, sizes, n_outputs, weights, dbn, epochs):
-        """Initial weights: pretrained, given, or drawn."""
+        """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
         given = self._pretrained(sizes, X)
         pretrain = given is not None or (self.pretrain and epochs is None)
         self.seed_ = rng.seed_of(self.random_state)
@@ -219,13 +224,21 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 self.coefs_.append(W.astype(self.dtype))
                 self.intercepts_.append(np.zeros(size, self.dtype))
                 n_in = size
-        W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
-        self.coefs_.append(W.astype(self.dtype))
-        self.intercepts_.append(np.zeros(n_outputs, self.dtype))
+        self._begin_outputs(sizes, n_outputs)
         self.n_iter_, self._step = 0, 0
         self.history_ = {"loss": []}
         if self.early_stopping:
             self.history_["validation_score"] = []
+
+    def _begin_outputs(self, sizes, n_outputs):
+        """Initial weights of the layers that are not pretrained."""
+        W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
+        self.coefs_.append(W.astype(self.dtype))
+        self.intercepts_.append(np.zeros(n_outputs, self.dtype))
+
+    def _output_unit(self):
+        """The unit whose means the network's outputs are."""
+        return get_unit(OUTPUT)
 
     def _units(self, n_layers):
         return [get_unit(unit, "hidden") for unit in checks.per_layer(self.hidden, "hidden", n_layers)]
@@ -242,12 +255,13 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         stopping = self.early_stopping and epochs is None
         if stopping:
             rows, held_out = self._split(rows, target)
-            held_X, held_y = X[held_out], target[held_out]
+            held_X, held_y = X[held_out], None if target is None else target[held_out]
         backend = get_backend(self.n_jobs, self.dtype)
         source = backend.load(data.source(X, self.scaling_, self.binarize))
         units = self._units(len(self.coefs_) - 1)
-        plan = plan._replace(batch_size=min(plan.batch_size, len(rows)))
         visible = get_unit(self.visible_)
+        loss = self._output_unit() if plan.loss == "unit" else plan.loss
+        plan = plan._replace(loss=loss, batch_size=min(plan.batch_size, len(rows)))
         best, stale, kept = -np.inf, 0, None
         first, last = self.n_iter_, self.n_iter_ + (self.max_iter if epochs is None else epochs)
         with backend.single_threaded():
@@ -290,7 +304,7 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         n_held = max(1, round(self.validation_fraction * len(rows)))
         if len(rows) - n_held < 1:
             raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} leaves no row to train on")
-        strata = target if target.ndim == 1 and self._loss == "softmax" else None
+        strata = target if self._loss == "softmax" else None
         if strata is not None:
             counts = np.bincount(strata)
             if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
@@ -301,22 +315,26 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     # ---- use
 
-    def _forward(self, X, n_layers=None):
-        """Means of hidden layer number n_layers (from 1), or the linear outputs; in blocks of rows."""
+    def _forward(self, X, n_layers=None, first=0):
+        """Means of hidden layer number n_layers (from 1), or of the outputs; in blocks of rows.
+
+        X are data, or means of hidden layer number `first`, from which the rest of the network goes on.
+        """
         depth = len(self.coefs_) if n_layers is None else n_layers
         backend, n = get_backend(self.n_jobs, self.dtype), X.shape[0]
-        source = backend.load(data.source(X, self.scaling_, self._threshold()))
-        units = [*self._units(len(self.coefs_) - 1), get_unit(OUTPUT)][:depth]
-        W, c = ([backend.constant(x) for x in xs[:depth]] for xs in (self.coefs_, self.intercepts_))
-        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[: depth - 1]]
-        inputs = backend.states(get_unit(self.visible_), min(BLOCK, n), X.shape[1])
+        scaling, threshold = (Scaling(), None) if first else (self.scaling_, self._threshold())
+        source = backend.load(data.source(X, scaling, threshold))
+        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1), self._output_unit()][first : depth + 1]
+        W, c = ([backend.constant(x) for x in xs[first:depth]] for xs in (self.coefs_, self.intercepts_))
+        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[first : depth - 1]]
+        inputs = backend.states(units[0], min(BLOCK, n), X.shape[1])
         key, out = rng.key(self.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(self.intercepts_[depth - 1])), self.dtype)
         with backend.single_threaded():
             for start in range(0, n, BLOCK):
                 stop = min(start + BLOCK, n)
                 a, to = backend.rows(source, start, stop, key, inputs), out[start:stop]
                 made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
-                for unit, w, bias, mean in zip(units, W, c, made, strict=True):
+                for unit, w, bias, mean in zip(units[1:], W, c, made, strict=True):
                     backend.conditional(unit, a, w, bias, mean)
                     a = mean
                 backend.fetch(a, to)

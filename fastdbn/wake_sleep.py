@@ -18,6 +18,14 @@ def thirds(n_iter):
     return lambda epoch: (3, 6, 10)[min(3 * epoch // max(n_iter, 1), 2)]
 
 
+def refuse_counts(unit):
+    """A ValueError for visible units whose totals a network cannot make."""
+    if unit.keeps_total:
+        raise ValueError(
+            f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals: take another unit"
+        )
+
+
 class WakeSleep:
     """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
 
@@ -56,10 +64,7 @@ class WakeSleep:
         Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets", appendix B.
         """
         check_is_fitted(self)
-        if get_unit(self.layers_[0].visible_).keeps_total:
-            raise ValueError(
-                "up_down has no fantasies of units that count, for nothing gives their totals: take another visible unit"
-            )
+        refuse_counts(get_unit(self.layers_[0].visible_))
         schedule = self._schedule(n_iter, learning_rate, n_gibbs, weight_decay, batch_size)
         X = checked(self, X, reset=False)
         self.layers_[0]._check_values(X)

@@ -50,7 +50,7 @@ def test_a_copy_is_whole(name, tmp_path):
     assert results(copy) == results(model)
     assert {key for key in vars(model) if not key.startswith("_")} == {key for key in vars(copy) if not key.startswith("_")}
     for key in ("n_iter_", "history_", "seed_", "visible_"):
-        assert getattr(copy, key, None) == getattr(model, key, None)
+        np.testing.assert_equal(getattr(copy, key, None), getattr(model, key, None))
     copy.save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 

@@ -10,7 +10,7 @@ import fastdbn.partition
 import fastdbn.rbm
 import fastdbn.supervised
 import fastdbn.wake_sleep
-from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn, evaluate
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn, evaluate
 from fastdbn.backends.cpu import CPU
 
 HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss"}
@@ -69,6 +69,7 @@ MODELS = {
     "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
     "labels": GenerativeDBNClassifier((6,), n_iter=2, up_down_iter=0, random_state=0),
     "up-down": GenerativeDBNClassifier((6, 5, 4), n_iter=2, up_down_iter=2, random_state=0),
+    "autoencoder": DBNAutoencoder((6, 4), pretrain_iter=2, max_iter=3, early_stopping=True, random_state=0),
     "classifier": DBNClassifier((6, 5), pretrain_iter=2, max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
     "regressor": DBNRegressor((6,), pretrain_iter=2, max_iter=3, solver="sgd", random_state=0),
 }

@@ -11,7 +11,16 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+)
 
 ESTIMATORS = [
     RBM(8, n_iter=2, random_state=0),
@@ -20,6 +29,7 @@ ESTIMATORS = [
     DBNOutlierDetector((8,), n_iter=2, random_state=0),
     GenerativeDBNClassifier((16,), n_iter=100, up_down_iter=0, batch_size=10, random_state=0),
     DBNClassifier((16,), pretrain_iter=2, max_iter=60, batch_size=10, learning_rate_init=0.01, dropout=0.0, random_state=0),
+    DBNAutoencoder((8, 4), pretrain_iter=2, max_iter=10, batch_size=10, random_state=0),
     DBNRegressor((16,), pretrain_iter=2, max_iter=60, batch_size=10, learning_rate_init=0.01, random_state=0),
 ]
 STOCHASTIC = {

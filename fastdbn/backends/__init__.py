@@ -264,7 +264,7 @@ class Backend(Protocol):
     def loss(self, kind: Any, output: Any, target: Any, weight: Any, scale: float, delta: Any) -> float:
         """The weighted sum of the loss of linear outputs; delta = scale times its derivative; it may be the output itself.
 
-        Kinds: "softmax", of class numbers; "squared"; or a Unit, the loss of which is -log p(target | s = output).
+        Kinds: "softmax", of class numbers; "squared"; or a unit, the loss of which is -log p(target | s = output).
         """
 
     def descend(

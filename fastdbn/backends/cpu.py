@@ -269,10 +269,12 @@ class CPU:
         self._run(cpu_network.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind, output, target, weight, scale, delta):
-        if isinstance(kind, Unit):
-            kernel, sums = cpu_network.unit_loss(kind), np.empty(len(output))
-            work, group = 8 * _PASS * output.size, kind.group_size(output.shape[1])
-            self._run(kernel, len(sums), work, group, output, target, weight, self.dtype.type(scale), delta, sums)
+        if not isinstance(kind, str):
+            sums = np.zeros(len(output))
+            for part, *columns in kind.parts(output.shape[1]):
+                n = columns[1] - columns[0]
+                arguments = part.group_size(n), tuple(columns), output, target, weight, self.dtype.type(scale), delta, sums
+                self._run(cpu_network.unit_loss(part), len(sums), 8 * _PASS * len(sums) * n, *arguments)
             return float(sums.sum())
         kernel = {"softmax": cpu_network.softmax_loss, "squared": cpu_network.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)

@@ -187,23 +187,26 @@ def squared_loss(z, target, weight, scale, delta):
 
 @functools.cache
 def unit_loss(unit):
-    """Rows' sums of weight * -log p(target | s = z) of a unit; delta, which may be z, = scale weight (mean(z) - target)."""
+    """Of columns that hold units of a type: rows' sums of weight * -log p(target | s = z) are added to `sums`, and delta, which
+    may be z, = scale weight (mean(z) - target)."""
     prepare_unit(unit)
     mean, cgf, base = unit.mean, unit.cgf, unit.base
 
-    def units(first, last, group, z, target, weight, scale, delta, sums):
+    def units(first, last, group, columns, z, target, weight, scale, delta, sums):
+        j0, j1 = columns[0], columns[1]
         for i in range(first, last):
-            s, x, d, total = z[i], target[i], delta[i], 0.0
+            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
             for j in range(len(s)):
                 total += np.float64(cgf(s[j]) + base(x[j]) - s[j] * x[j])
             w = scale * weight[i]
             for j in range(len(s)):
                 d[j] = w * (mean(s[j]) - x[j])
-            sums[i] = np.float64(weight[i]) * total
+            sums[i] += np.float64(weight[i]) * total
 
-    def groups(first, last, group, z, target, weight, scale, delta, sums):
+    def groups(first, last, group, columns, z, target, weight, scale, delta, sums):
+        j0, j1 = columns[0], columns[1]
         for i in range(first, last):
-            s, x, d, total = z[i], target[i], delta[i], 0.0
+            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
             for g in range(0, len(s), group):
                 total += np.float64(cgf(s[g : g + group]) + base(x[g : g + group]))
             for j in range(len(s)):
@@ -213,7 +216,7 @@ def unit_loss(unit):
                 mean(s[g : g + group], d[g : g + group])
             for j in range(len(s)):
                 d[j] = w * (d[j] - x[j])
-            sums[i] = np.float64(weight[i]) * total
+            sums[i] += np.float64(weight[i]) * total
 
     return kernel(units if unit.group == 1 else groups)
 

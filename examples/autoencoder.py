@@ -1,0 +1,15 @@
+"""Code digits by eight numbers and decode them, beside PCA with as many components."""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from fastdbn import DBNAutoencoder
+
+X = load_digits().data / 16
+train, test = X[:1300], X[1300:]
+pca = PCA(8).fit(train)
+error = np.sum((pca.inverse_transform(pca.transform(test)) - test) ** 2, axis=1).mean()
+print(f"squared error of a test digit: {error:.2f}, PCA")
+model = DBNAutoencoder((128, 8), hidden=("bernoulli", "gaussian"), learning_rate=(0.05, 0.001), random_state=0).fit(train)
+print(f"squared error of a test digit: {-model.score(test):.2f}, autoencoder")
