@@ -22,7 +22,7 @@ def refuse_counts(unit):
     """A ValueError for visible units whose totals a network cannot make."""
     if unit.keeps_total:
         raise ValueError(
-            f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals: take another unit"
+            f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals"
         )
 
 
