@@ -12,7 +12,7 @@ from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import momentum_ramp, steps_at_epoch
 from fastdbn.report import progress
-from fastdbn.train import MODEL_SHARE, OFFSETS, Layer, Settings, State, hold_out, train
+from fastdbn.train import MODEL_SHARE, OFFSETS, Layer, Settings, State, hold_out, train, weights_of_known
 from fastdbn.units import get_unit, named
 
 
@@ -318,7 +318,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _begin(self, X, weights):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
         seed = rng.seed_of(self.random_state)
-        weights = self._without_held_out(seed, X.shape[0], weights)
+        weights = weights_of_known(seed, X.shape[0], self.validation_fraction, weights)
         threshold = None if self.binarize == "sample" else self.binarize
         columns = data.columns(X, weights, threshold, self.missing is not None)
         if not np.all(columns.observed):
@@ -338,14 +338,6 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             else:
                 mean = data.share_above(X, threshold, scaling, weights, columns.observed)
         self._begin_layer(unit, scaling, mean, X.shape[0], seed, 0)
-
-    def _without_held_out(self, seed, n, weights):
-        """Weights of the rows that initial parameters and scaling may know: 0 for those held out."""
-        if not self.validation_fraction:
-            return weights
-        weights = np.ones(n) if weights is None else weights.copy()
-        weights[hold_out(seed, n, self.validation_fraction)[1]] = 0.0
-        return weights
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""

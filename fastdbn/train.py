@@ -109,6 +109,15 @@ def hold_out(seed, n, fraction):
     return np.sort(drawn[held:]), np.sort(drawn[:held])
 
 
+def weights_of_known(seed, n, fraction, weights):
+    """Weights of the rows that initial parameters and scaling may know: 0 for those held out; None where all count as one."""
+    if not fraction:
+        return weights
+    weights = np.ones(n) if weights is None else weights.copy()
+    weights[hold_out(seed, n, fraction)[1]] = 0.0
+    return weights
+
+
 def make_problem(backend, layer, state, settings):
     """The `Problem` of a layer, its buffers allocated once for all epochs."""
     nv, nh = state.params.W.shape
