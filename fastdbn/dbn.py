@@ -17,6 +17,7 @@ from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.inference import checked
 from fastdbn.rbm import RBM
+from fastdbn.train import weights_of_known
 from fastdbn.units import get_unit
 from fastdbn.wake_sleep import WakeSleep
 
@@ -217,7 +218,8 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         for i, rbm in enumerate(self.layers_ if again else layers):
             if not again:
                 if i:
-                    mean = data.columns(below, rbm._without_held_out(layers[0].seed_, X.shape[0], weights)).mean
+                    known = weights_of_known(layers[0].seed_, X.shape[0], rbm.validation_fraction, weights)
+                    mean = data.columns(below, known).mean
                     rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
                 self.layers_.append(rbm)
             self._train_layer(rbm, below, weights, epochs, rbm.binarize if i == 0 else drawn)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import RBM, rng, train
+from fastdbn import RBM, monitors, rng
 from fastdbn.backends import Source, cpu, cpu_steps, get_backend
 from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, SPARSE
 from fastdbn.units import get_unit
@@ -216,7 +216,7 @@ def peak(work):
 @pytest.mark.parametrize("real", [False, True])
 def test_wide_csr_trains_without_a_dense_copy(real, monkeypatch):
     """Memory is in proportion to the weights, the buffers of a minibatch and the entries; not even bits are kept of zeros."""
-    monkeypatch.setattr(train, "WATCHED", 10)  # rows whose reconstruction is measured are dense, a fixed number of them
+    monkeypatch.setattr(monitors, "WATCHED", 10)  # rows whose reconstruction is measured are dense, a fixed number of them
     n, width, hidden, batch, entries = 20_000, 20_000, 8, 20, 20
     draw = np.random.default_rng(0)
     step = width // entries
