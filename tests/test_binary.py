@@ -8,6 +8,7 @@ import pytest
 from fastdbn import rng
 from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_kernels, get_backend
 from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu_center import Slide, make_centre
 from fastdbn.backends.cpu_room import aligned
 from fastdbn.backends.cpu_update import Lists, list_units, move_columns, multiply_rows, worth_listing
 from fastdbn.backends.jit import kernel
@@ -60,12 +61,18 @@ def make_lists(plus, n_plus, minus, n_minus, first, lists, q0, q1):
 
 @kernel
 def multiply_part(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1):
-    multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1)
+    multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, False, i0, i1)
 
 
 @kernel
-def move_part(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end):
-    move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, j0, j1, end)
+def move_part(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end):
+    move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end)
+
+
+def not_centred(nv, nh, dtype):
+    """What an update that is not centred is given for the offsets."""
+    zero = np.dtype(dtype).type(0)
+    return make_centre(nv, nh, np.dtype(dtype)), Slide(False, zero, zero, zero)
 
 
 def states(rows, units, density, dtype, seed=0):
@@ -354,13 +361,13 @@ def test_step(nh, listed, dtype):
             params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
             means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
             sides, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
-            numbers = (real(plus), real(minus)), real(0.9), real(0.01)
+            numbers, around = ((real(plus), real(minus)), real(0.9), real(0.01)), not_centred(nv, nh, dtype)
             for p in reversed(range(cpu_binary.count_parts(nv))):
                 multiply_part(route, params, out, *sides, nh, *numbers, edge(p, nv), edge(p + 1, nv))
             for p in reversed(range(parts)):
                 j0, j1 = edge(p, nh), edge(p + 1, nh)
                 means_of = means, listed_p, chains_means, listed_m
-                move_part(params, out, *means_of, lists, room, *numbers, j0, j1, stop if p == parts - 1 else j1)
+                move_part(params, out, *means_of, lists, room, *numbers, *around, j0, j1, stop if p == parts - 1 else j1)
             for x, target in ((out.W, new_d), (params.W, W + new_d)):
                 assert close(x[:nv, :nh], target, dtype)
                 assert untouched(x, nv, nh, stop)
@@ -384,7 +391,7 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
         out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
         fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), (real(0.1), real(0.2)), real(0.5), real(1e-3)
         for j0, j1 in itertools.pairwise(edges):
-            move_part(params, out, hp, True, hm, True, *fixed, j0, j1, j1)
+            move_part(params, out, hp, True, hm, True, *fixed, *not_centred(nv, nh, dtype), j0, j1, j1)
         results.add(b"".join(x.tobytes() for x in (*params, *out)))
     assert len(results) == 1
 
