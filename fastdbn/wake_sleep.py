@@ -21,9 +21,7 @@ def thirds(n_iter):
 def refuse_counts(unit):
     """A ValueError for visible units whose totals a network cannot make."""
     if unit.keeps_total:
-        raise ValueError(
-            f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals"
-        )
+        raise ValueError(f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals")
 
 
 class WakeSleep:
