@@ -332,6 +332,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
 
     def predict(self, X):
         """The most probable class of each row, (n,), as the labels were given."""
+        check_is_fitted(self)
         return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
 
     def score_samples(self, X, n_samples=10):
