@@ -54,6 +54,8 @@ def _measure(work, threads, rounds):
     if threads > 1:
         runs[ONE] = prepare("fastdbn", work, X, y, 1)
     times = {name: [] for name in runs}
+    for run, _ in runs.values():  # fastdbn's second fit goes on from the first, and loads what kernels that takes
+        run()
     for _ in range(rounds):
         for name, (run, rows) in runs.items():
             times[name].append(seconds(run) / rows * 1e6)
