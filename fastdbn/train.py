@@ -245,7 +245,7 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
         }
         _check_normaliser(layer, backend.to_host(problem.params.W), f"after epoch {epoch + 1}", DivergenceError)
         chains = backend.to_host(problem.states) if settings.persistent else None
-        kept = dict(state.kept)
+        kept = {name: x for name, x in state.kept.items() if name not in OFFSETS}
         if problem.variance is not None:
             kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
         if problem.centering is not None:
