@@ -232,5 +232,9 @@ def test_watching_is_cheap(monkeypatch):
 
 
 def test_layers_of_a_network_are_watched():
-    model = DBN((6, 5), n_iter=2, random_state=0).fit(data())
+    """By names in `rbm_params`, with other values for each layer."""
+    further = {"validation_fraction": (0.2, 0.0), "early_stopping": ("free_energy_gap", None)}
+    model = DBN((6, 5), n_iter=2, rbm_params=further, random_state=0).fit(data())
+    gaps = [rbm.history_["free_energy_gap"] for rbm in model.layers_]
+    assert np.isfinite(gaps[0]).all() and np.isnan(gaps[1]).all()
     assert all(np.isfinite(rbm.history_["hidden_activity"]).all() for rbm in model.layers_)

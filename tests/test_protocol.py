@@ -13,7 +13,7 @@ import fastdbn.wake_sleep
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, dbn, evaluate
 from fastdbn.backends.cpu import CPU
 
-HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss"}
+HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss", "square_sums"}
 """Operations that give host values."""
 
 
@@ -65,6 +65,7 @@ MODELS = {
     "watched": RBM(6, validation_fraction=0.2, early_stopping="pseudo_likelihood", monitor_interval=1, n_iter=3, random_state=0),
     "missing, dropped": RBM(6, missing="drop", validation_fraction=0.2, n_iter=2, random_state=0),
     "missing, sampled": RBM(6, missing="sample", persistent=True, n_iter=2, random_state=0),
+    "learned variance": RBM(6, visible="gaussian-variance", persistent=True, n_iter=2, random_state=0),
     "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
     "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
     "labels": GenerativeDBNClassifier((6,), n_iter=2, up_down_iter=0, random_state=0),
