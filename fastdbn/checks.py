@@ -100,6 +100,18 @@ def classes(y, n, known=None):
     return numbers.astype(np.int64), known
 
 
+def inverse_temperatures(value, name):
+    """Inverse temperatures that fall from 1, a tuple of at least two: of an integer so many, evenly from 1 to 0."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return tuple(np.linspace(1.0, 0.0, integer(value, name, 2)).tolist())
+    betas = np.asarray(value, np.float64) if isinstance(value, (list, tuple, np.ndarray)) else np.empty(0)
+    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 1 or not (np.diff(betas) < 0).all() or betas[-1] < 0:
+        raise ValueError(
+            f"{name}={value!r}: give an integer of at least 2, or inverse temperatures that fall from 1 to no less than 0"
+        )
+    return tuple(betas.tolist())
+
+
 def layer_sizes(value, name="hidden_layer_sizes"):
     """A tuple of positive integers from an int or a non-empty sequence."""
     sizes = (

@@ -9,6 +9,7 @@ from fastdbn import modelfile, variance
 from fastdbn.autoencoder import DBNAutoencoder
 from fastdbn.backends import Params
 from fastdbn.bernoulli_rbm import BernoulliRBM
+from fastdbn.chains import FAST
 from fastdbn.data import Scaling
 from fastdbn.dbn import DBN
 from fastdbn.finetune import DBNClassifier, DBNRegressor
@@ -175,6 +176,7 @@ def _get_rbm(record, tensors, prefix):
     rbm._velocity = Params(*(_tensor(tensors, f"{prefix}velocity.{n}", s) for n, s in zip("Wbc", shapes, strict=True)))
     rbm._chains = _tensor(tensors, prefix + "chains", (None, nh)) if prefix + "chains" in tensors else None
     of_options = dict.fromkeys((*variance.NAMES, variance.BASE, "offset_v"), (nv,)) | {"offset_h": (nh,)}
+    of_options |= {"activity": (nh,), "learning_rate": (1,)} | dict(zip(FAST, shapes, strict=True))
     names = {name: f"{prefix}kept.{name}" for name in of_options}
     rbm._kept = {name: _tensor(tensors, at, of_options[name]) for name, at in names.items() if at in tensors}
     if prefix + "generative" in tensors:

@@ -41,6 +41,8 @@ MONITORS = {
     "hidden_activity": Monitor(None),
     "dead_units": Monitor("stays", 0.01),
     "saturated_units": Monitor("stays", 0.01),
+    "learning_rate": Monitor(None),
+    "swap_rate": Monitor(None),
     "seconds": Monitor(None),
 }
 """All measures, one number an epoch each; NaN where one is not measured."""

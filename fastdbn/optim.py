@@ -63,6 +63,12 @@ def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, bet
     return StepHyper(*(np.dtype(dtype).type(x) for x in numbers_))
 
 
+RATIO = 1e-3
+"""What |dW| / |W| should be (Hinton 2010, section 7)."""
+LOWEST, HIGHEST = 1e-6, 1.0
+"""The range of a learning rate that is steered."""
+
+
 def at_epoch(schedule, epoch, name):
     """The value of a schedule at an epoch counted from 0.
 
@@ -98,6 +104,14 @@ def steps_at_epoch(schedule, epoch, name):
     if value < 1:
         raise ValueError(f"{name} is {value} at epoch {epoch}: it must be at least 1")
     return value
+
+
+def steer(rate, ratio):
+    """A learning rate moved so that |dW| / |W|, which was `ratio`, nears `RATIO`: by the root of what is lacking, 1.5 at most."""
+    if not (np.isfinite(ratio) and ratio > 0):
+        return rate
+    factor = min(max((RATIO / ratio) ** 0.5, 1 / 1.5), 1.5)
+    return min(max(rate * factor, LOWEST), HIGHEST)
 
 
 def momentum_ramp(epoch):

@@ -5,14 +5,14 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import assert_all_finite
 
-from fastdbn import checks, data, missing, model, monitors, rng, variance
+from fastdbn import checks, data, missing, model, monitors, options, rng, variance
 from fastdbn.backends import Params, Source, get_backend
 from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
-from fastdbn.optim import momentum_ramp, steps_at_epoch
+from fastdbn.optim import steps_at_epoch
 from fastdbn.report import progress
-from fastdbn.train import MODEL_SHARE, OFFSETS, Layer, Settings, State, hold_out, train, weights_of_known
+from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
 from fastdbn.units import get_unit, named
 
 
@@ -40,8 +40,10 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Let the chains go on from minibatch to minibatch (PCD, Tieleman 2008).
     n_chains : int or None, default None
         Persistent chains; None is the batch size.
-    learning_rate : float, callable, list or None, default None
-        Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. None is
+    learning_rate : float, callable, list, "auto" or None, default None
+        Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. "auto"
+        begins at what None is, and is steered every few thousand rows so that |dW| / |W| nears 1e-3 (Hinton 2010, section 7);
+        the history has the ``learning_rate`` of each epoch. None is
         the customary rate of the units, the smaller of both sides': 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for
         binomial, 0.005 for the unbounded ones.
     momentum : float, callable, list or None, default None
@@ -65,6 +67,20 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Fischer, Wiskott 2016), those of "enhanced" the middle of the means of data and chains, which makes it the enhanced
         gradient (Cho, Raiko, Ilin 2011). Learning then no longer depends on which of its values a unit calls 1, and is better
         where units are mostly on. The biases begin as those of a centred machine; as attributes they are plain ones.
+    l1 : float, callable or list, default 0.0
+        L1 penalty on the weights alone, a soft threshold after each step: those that do not pay become zero.
+    max_norm : float or None, default None
+        Bound on the norm of every hidden unit's incoming weights.
+    sparsity_target : float or None, default None
+        Mean activity that hidden units are drawn to, 0.01 to 0.1 for sparse ones (Hinton 2010, section 11): their running mean
+        over some 20 minibatches, less the target, times `sparsity_cost` joins the gradient of their input.
+    sparsity_cost : float, default 0.1
+    fast_learning_rate : float or None, default None
+        Rate of fast weights, at whose sum with the weights persistent chains run (Tieleman and Hinton 2009).
+    temperatures : int, sequence of float or None, default None
+        Parallel tempering of persistent chains: so many inverse temperatures, evenly from 1 to 0, or the inverse temperatures
+        themselves, falling from 1. Each of `n_chains` chains runs at all of them; the gradient takes those at 1. The history's
+        ``swap_rate`` should stay above 0.2.
     validation_fraction : float, default 0.0
         Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
     early_stopping : str or None, default None
@@ -159,6 +175,12 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         n_iter=20,
         binarize=None,
         centering=None,
+        l1=0.0,
+        max_norm=None,
+        sparsity_target=None,
+        sparsity_cost=0.1,
+        fast_learning_rate=None,
+        temperatures=None,
         validation_fraction=0.0,
         early_stopping=None,
         n_iter_no_change=10,
@@ -189,6 +211,12 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.n_iter = n_iter
         self.binarize = binarize
         self.centering = centering
+        self.l1 = l1
+        self.max_norm = max_norm
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.fast_learning_rate = fast_learning_rate
+        self.temperatures = temperatures
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
@@ -274,42 +302,7 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _settings(self):
         """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""
-        if self.learning_rate is not None:
-            checks.schedule(self.learning_rate, "learning_rate")
-        momentum = momentum_ramp if self.momentum is None else checks.schedule(self.momentum, "momentum")
-        batch_size = checks.integer(self.batch_size, "batch_size")
-        if self.binarize is not None and self.binarize != "sample":
-            checks.real(self.binarize, "binarize", -np.inf)
-        checks.integer(self.n_components, "n_components")
-        variance.check_hidden(get_unit(self.hidden, "hidden"))
-        if not (self.callback is None or callable(self.callback)):
-            raise ValueError(f"callback={self.callback!r}: give a callable or None")
-        known = not (isinstance(self.visible, list) or (isinstance(self.visible, str) and self.visible == "auto"))
-        visible = get_unit(self.visible) if known else None
-        monitors.check(self.early_stopping, self.n_iter_no_change, self.tol, self.validation_fraction, visible)
-        missing.check(self.missing, self.missing_steps, self.persistent)
-        if self.centering is not None:
-            checks.choice(self.centering, "centering", (*MODEL_SHARE, None))
-            if self.missing == "drop":
-                raise ValueError(
-                    f"centering={self.centering!r} does not go with missing='drop', where each row has units of its own and no "
-                    "offsets suit all: use missing='sample' or centering=None"
-                )
-        n_chains = batch_size if self.n_chains is None else checks.integer(self.n_chains, "n_chains")
-        return Settings(
-            checks.steps(self.k, "k"),
-            checks.flag(self.persistent, "persistent"),
-            n_chains,
-            self.learning_rate,
-            momentum,
-            checks.schedule(self.weight_decay, "weight_decay"),
-            batch_size,
-            checks.integer(self.n_iter, "n_iter", 0),
-            checks.integer(self.monitor_interval, "monitor_interval"),
-            checks.real(self.clip_norm, "clip_norm"),
-            checks.real(self.variance_rate, "variance_rate"),
-            self.centering,
-        )
+        return options.settings(self)
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
@@ -348,12 +341,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
         mean = model.smoothed_mean(unit, mean, n_rows)
         params = model.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
+        options.check_units(self, unit, kept)
         if self.centering is not None:
-            if kept or unit.keeps_total:
-                raise ValueError(
-                    f"centering={self.centering!r} does not go with {unit.name} visible units, whose variances or totals belong "
-                    "to the gradient: use centering=None"
-                )
             with backend.single_threaded():
                 params, offsets = model.center(backend, unit, hidden, params)
             kept |= dict(zip(OFFSETS, offsets, strict=True))
@@ -381,10 +370,9 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _train(self, X, weights, epochs, estimator=None, binarize="own"):
         """Run epochs over X; `estimator` is the one that callbacks see, a DBN for its layers."""
         settings, visible, hidden = self._settings(), get_unit(self.visible_), get_unit(self.hidden_)
-        customary = min(visible.learning_rate, hidden.learning_rate)
         settings = settings._replace(
             n_iter=settings.n_iter if epochs is None else epochs,
-            learning_rate=customary if settings.learning_rate is None else settings.learning_rate,
+            learning_rate=customary_rate(visible, hidden) if settings.learning_rate is None else settings.learning_rate,
         )
         rows = held_out = stopping = None
         if self.validation_fraction:
@@ -412,12 +400,8 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             absence,
         )
         state = self._state()
-        if state.chains is not None and len(state.chains) != settings.n_chains:
+        if state.chains is not None and len(state.chains) != settings.n_chains * len(settings.betas or (1,)):
             state = state._replace(chains=None)
-        if settings.centering is not None and OFFSETS[0] not in state.kept:  # an earlier fit was not centred
-            with backend.single_threaded():
-                offsets = model.center(backend, visible, layer.hidden, state.params)[1]
-            state = state._replace(kept=state.kept | dict(zip(OFFSETS, offsets, strict=True)))
         last = state.epoch + settings.n_iter
         if self.verbose:
             rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)

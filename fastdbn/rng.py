@@ -27,7 +27,7 @@ _UNIT_24, _UNIT_53 = np.float32(2.0**-24), 2.0**-53
 _TWO_29 = np.float64(2.0**29)
 _FOUR = np.float32(4.0)
 
-HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE, ANNEAL = range(9)
+HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE, ANNEAL, SWAP = range(10)
 """The purposes of noise."""
 
 

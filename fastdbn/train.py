@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn import cd, missing, model, rng, variance
-from fastdbn.backends import Centering, Hyper, Params, Problem, Side
+from fastdbn import cd, chains, missing, model, rng, variance
+from fastdbn.backends import Centering, Hyper, Params, Problem, Side, Sparsity
 from fastdbn.monitors import Watch
-from fastdbn.optim import at_epoch, steps_at_epoch
+from fastdbn.optim import at_epoch, steer, steps_at_epoch
 from fastdbn.unit import Unit
 
 CALL_WORK = 2e10
@@ -24,10 +24,15 @@ ROWS_PER_CALL = 3200
 
 OFFSETS = "offset_v", "offset_h"
 """Names in `State.kept` of the offsets of a centred gradient."""
+ACTIVITY, RATE = "activity", "learning_rate"
+"""Names in `State.kept` of the hidden units' running activity and of a learning rate that is steered."""
 SLIDE = 0.01
 """Rate at which offsets follow the means of minibatches (Melchior, Fischer, Wiskott 2016, section 4)."""
 MODEL_SHARE = {"data": 0.0, "enhanced": 0.5}
 """The chains' part in the means that offsets follow; a half makes it the enhanced gradient (Cho, Raiko, Ilin 2011)."""
+
+STEERED = 100
+"""Minibatches after which a learning rate that is steered moves, at most."""
 
 
 class DivergenceError(ArithmeticError):
@@ -36,7 +41,10 @@ class DivergenceError(ArithmeticError):
 
 
 class Settings(NamedTuple):
-    """The numbers of a fit, checked; k, learning_rate, momentum and weight_decay may be schedules."""
+    """The numbers of a fit, checked; k, learning_rate (or "auto"), momentum, weight_decay and l1 may be schedules.
+
+    sparsity is (target, cost), betas the inverse temperatures of n_chains chains each.
+    """
 
     k: Any
     persistent: bool
@@ -50,6 +58,11 @@ class Settings(NamedTuple):
     clip_norm: float = 10.0
     variance_rate: float = 0.1
     centering: str | None = None
+    l1: Any = 0.0
+    max_norm: float = 0.0
+    sparsity: tuple[float, float] | None = None
+    fast_learning_rate: float | None = None
+    betas: tuple[float, ...] | None = None
 
 
 class Layer(NamedTuple):
@@ -81,6 +94,11 @@ class State(NamedTuple):
     epoch: int
     step: int
     kept: Mapping[str, np.ndarray] = MappingProxyType({})
+
+
+def customary_rate(visible, hidden):
+    """The learning rate of a pair of unit types where none is given."""
+    return min(visible.learning_rate, hidden.learning_rate)
 
 
 def host(backend, params):
@@ -122,7 +140,7 @@ def make_problem(backend, layer, state, settings):
     """The `Problem` of a layer, its buffers allocated once for all epochs."""
     nv, nh = state.params.W.shape
     rows = min(settings.batch_size, layer.n_rows)
-    chains = settings.n_chains if settings.persistent else rows
+    n_chains = settings.n_chains * len(settings.betas or (1,)) if settings.persistent else rows
     params = Params(*(backend.array(x) for x in state.params))
     problem = Problem(
         layer.visible,
@@ -133,15 +151,19 @@ def make_problem(backend, layer, state, settings):
         params,
         Params(*(backend.array(x) for x in state.velocity)),
         Side(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
-        Side(backend.states(layer.visible, chains, nv), backend.zeros(chains, nh), None),
-        backend.states(layer.hidden, chains, nh, state.chains),
-        backend.zeros(chains, nv),
-        backend.array(np.arange(chains, dtype=np.uint32)),
+        Side(backend.states(layer.visible, n_chains, nv), backend.zeros(n_chains, nh), None),
+        backend.states(layer.hidden, n_chains, nh, state.chains),
+        backend.zeros(n_chains, nv),
+        backend.array(np.arange(n_chains, dtype=np.uint32)),
         steps_at_epoch(settings.k, state.epoch, "k"),
         settings.persistent,
         _gaps(backend, layer, params, rows),
         _variance(backend, layer, state, settings),
-        _centering(backend, state, settings),
+        _centering(backend, layer, state, settings),
+        _sparsity(backend, state, settings),
+        chains.make_fast(backend, params, state.kept, settings.fast_learning_rate),
+        chains.make_tempering(backend, settings.betas, layer.visible, layer.hidden, (nv, nh), settings.n_chains),
+        backend.zeros(nh) if settings.max_norm else None,
     )
     if settings.persistent and layer.visible.keeps_total:  # chains take the totals of some rows, evenly spread, for good
         own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
@@ -183,11 +205,39 @@ def _check_normaliser(layer, W, when, error):
         )
 
 
-def _centering(backend, state, settings):
-    """The `Centering` of a fit, or None."""
+def _centering(backend, layer, state, settings):
+    """The `Centering` of a fit, or None; where an earlier fit was not centred offsets begin at the means that biases give."""
     if settings.centering is None:
         return None
-    return Centering(*(backend.array(state.kept[name]) for name in OFFSETS), SLIDE, MODEL_SHARE[settings.centering])
+    offsets = [state.kept.get(name) for name in OFFSETS]
+    if offsets[0] is None:
+        offsets = model.center(backend, layer.visible, layer.hidden, state.params)[1]
+    return Centering(*map(backend.array, offsets), SLIDE, MODEL_SHARE[settings.centering])
+
+
+def _sparsity(backend, state, settings):
+    """The `Sparsity` of a fit, or None; activity is taken to be what it should be at first."""
+    if settings.sparsity is None:
+        return None
+    target, cost = settings.sparsity
+    nh = len(state.params.c)
+    return Sparsity(backend.array(state.kept.get(ACTIVITY, np.full(nh, target))), target, cost)
+
+
+def _kept(backend, problem, kept, rate):
+    """What options keep, for `State.kept`, beside what was kept before; rate is the learning rate where it is steered."""
+    kept = {name: x for name, x in kept.items() if name not in (*OFFSETS, ACTIVITY, RATE, *chains.FAST)}
+    if rate is not None:
+        kept[RATE] = np.array([rate])
+    if problem.variance is not None:
+        kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
+    if problem.centering is not None:
+        kept |= zip(OFFSETS, map(backend.to_host, problem.centering[:2]), strict=True)
+    if problem.sparsity is not None:
+        kept[ACTIVITY] = backend.to_host(problem.sparsity.activity)
+    if problem.fast is not None:
+        kept |= zip(chains.FAST, map(backend.to_host, problem.fast.weights), strict=True)
+    return kept
 
 
 def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], None]):
@@ -216,22 +266,31 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
     watch = Watch(backend, layer, (nv, nh), settings.monitor_interval)
     size = settings.batch_size
     step = state.step
+    steered = isinstance(settings.learning_rate, str)
+    rate = float(state.kept[RATE][0]) if steered and RATE in state.kept else customary_rate(layer.visible, layer.hidden)
     for epoch in range(state.epoch, state.epoch + settings.n_iter):
         started = time.perf_counter()
         order = order_of_epoch(layer.seed, layer.number, epoch, layer.n_rows)
         order = order if layer.rows is None else layer.rows[order]
         hyper = Hyper(
-            at_epoch(settings.learning_rate, epoch, "learning_rate"),
+            rate if steered else at_epoch(settings.learning_rate, epoch, "learning_rate"),
             at_epoch(settings.momentum, epoch, "momentum"),
             at_epoch(settings.weight_decay, epoch, "weight_decay"),
+            at_epoch(settings.l1, epoch, "l1"),
+            settings.max_norm,
         )
         problem = problem._replace(k=steps_at_epoch(settings.k, epoch, "k"))
         per_call = size * max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * problem.k))))
+        per_call = min(per_call, STEERED * size) if steered else per_call
         for start in range(0, layer.n_rows, per_call):
             part = order[start : start + per_call]
             weights = None if layer.weights is None else layer.weights[part]
             cd.steps(backend, problem, backend.array(part), weights, size, step, epoch, hyper)
             step += -(-len(part) // size)
+            if steered:
+                # weights are taken to have grown to an input of about one: small ones, as at first, would never grow
+                rate = steer(rate, backend.norm(problem.velocity.W) / max(backend.norm(problem.params.W), nh**0.5))
+                hyper = hyper._replace(learning_rate=rate)
         length = backend.norm(problem.params.W)
         if not np.isfinite(length + backend.norm(problem.params.b) + backend.norm(problem.params.c)):
             raise DivergenceError(
@@ -241,16 +300,14 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
         metrics = {
             **watch.measure(problem.params, epoch, problem.variance),
             "update_ratio": backend.norm(problem.velocity.W) / max(length, 1e-30),
+            "learning_rate": hyper.learning_rate,
+            "swap_rate": chains.swap_rate(problem.tempering),
             "seconds": time.perf_counter() - started,
         }
         _check_normaliser(layer, backend.to_host(problem.params.W), f"after epoch {epoch + 1}", DivergenceError)
-        chains = backend.to_host(problem.states) if settings.persistent else None
-        kept = {name: x for name, x in state.kept.items() if name not in OFFSETS}
-        if problem.variance is not None:
-            kept |= {name: x.copy() for name, x in zip(variance.NAMES, problem.variance[:2], strict=True)}
-        if problem.centering is not None:
-            kept |= dict(zip(OFFSETS, map(backend.to_host, problem.centering[:2]), strict=True))
-        now = State(host(backend, problem.params), host(backend, problem.velocity), chains, epoch + 1, step, kept)
+        states = backend.to_host(problem.states) if settings.persistent else None
+        kept = _kept(backend, problem, state.kept, rate if steered else None)
+        now = State(host(backend, problem.params), host(backend, problem.velocity), states, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)
         except StopIteration:

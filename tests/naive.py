@@ -88,6 +88,16 @@ def update(W, velocity, gradient, rate, momentum, decay):
     return W + velocity, velocity
 
 
+def shrink(W, amount):
+    """The soft threshold, weight by weight."""
+    return np.array([[np.sign(w) * max(abs(w) - amount, 0.0) for w in row] for row in W])
+
+
+def limit_columns(W, longest):
+    """Columns longer than `longest`, cut to it."""
+    return W * np.minimum(1.0, longest / np.linalg.norm(W, axis=0))
+
+
 def centered_update(params, velocity, gradients, offsets, rate, momentum, decay):
     """One SGD step of the machine of -energy (v - mu)' W (h - la) + (v - mu)' b~ + (h - la)' c~, given and returned as plain.
 

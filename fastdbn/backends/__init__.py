@@ -37,11 +37,14 @@ class Side(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What an SGD step needs: learning rate, momentum and weight decay (L2, on W alone, inside the learning rate)."""
+    """What an SGD step needs: learning rate, momentum, and what W alone is under: weight decay (L2) and l1, both inside the
+    learning rate, and the bound max_norm of its columns, or 0."""
 
     learning_rate: float
     momentum: float
     weight_decay: float
+    l1: float = 0.0
+    max_norm: float = 0.0
 
 
 class Centering(NamedTuple):
@@ -54,6 +57,14 @@ class Centering(NamedTuple):
     h: Any
     slide: float
     model_share: float
+
+
+class Sparsity(NamedTuple):
+    """What holds hidden units sparse: their running mean activity (nh,), its target, and what a difference costs."""
+
+    activity: Any
+    target: float
+    cost: float
 
 
 class Weights(NamedTuple):
@@ -90,7 +101,7 @@ class Problem(NamedTuple):
     plus and minus hold room for both sides; states (the larger of batch and chains, nh) the chain's hidden states, which
     persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. gaps is what is missing in the
     data (missing.py), variance what is learned of the visible units' (variance.py), or None. seed, layer and the minibatch's
-    number make the keys of all noise.
+    number make the keys of all noise. room (nh,) is for bounding columns of W.
     """
 
     visible: Unit
@@ -110,6 +121,10 @@ class Problem(NamedTuple):
     gaps: Any = None
     variance: Any = None
     centering: Centering | None = None
+    sparsity: Sparsity | None = None
+    fast: Any = None
+    tempering: Any = None
+    room: Any = None
 
 
 class Backend(Protocol):
@@ -205,6 +220,19 @@ class Backend(Protocol):
 
     def scatter(self, x: Any, rows: Any, out: Any) -> None:
         """The given rows of out, each named once, = x."""
+
+    def copy(self, x: Any, out: Any) -> None:
+        """out = x, a buffer of the same shape."""
+
+    def sparsify(self, h: Any, weight: Any, activity: Any, target: float, cost: float) -> None:
+        """Let hidden means h (B, nh) pull their gradient to a target activity.
+
+        The running mean (nh,) of the rows, by their weights (B,) or None, moves by a 20th into activity; then
+        cost (target - activity) joins each row of h (Hinton 2010, section 11).
+        """
+
+    def shrink(self, W: Any, amount: float) -> None:
+        """Move each weight by so much towards zero, and no further: the soft threshold of an L1 penalty."""
 
     def scale_rows(self, x: Any, weight: Any) -> None:
         """Multiply each row of x, or each number of a vector, by its weight."""

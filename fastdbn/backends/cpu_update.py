@@ -267,3 +267,14 @@ def update(first, last, params, out, plus, minus, scales, momentum, decay, centr
         move_columns(
             params, out, plus.h, listed_p, minus.h, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, j1
         )
+
+
+@kernel
+def shrink(first, last, W, amount):
+    """Rows of W moved towards zero by an amount, and no further."""
+    zero = W.dtype.type(0)
+    for i in range(first, last):
+        for j in range(W.shape[1]):
+            w = W[i, j]
+            left = abs(w) - amount
+            W[i, j] = zero if left < 0 else np.copysign(left, w)
