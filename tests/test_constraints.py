@@ -57,9 +57,9 @@ def test_fits_under_constraints(digits):
     assert share[0] == 0
     assert min(share[1:]) > 0.1
     assert share[1] != share[2]
-    norms = np.linalg.norm(RBM(20, max_norm=0.5, **options).fit(X).components_, axis=1)
-    assert norms.max() < 0.5 * (1 + 1e-5)
-    assert (norms > 0.49).any()
+    norms = np.linalg.norm(RBM(20, max_norm=0.1, **options).fit(X).components_, axis=1)
+    assert norms.max() < 0.1 * (1 + 1e-5)
+    assert (norms > 0.098).any()
 
 
 def test_sparsity_step():
