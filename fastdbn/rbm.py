@@ -273,32 +273,25 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         DivergenceError
             if training leaves the finite numbers; the parameters of the last good epoch are kept.
         """
-        self._settings()
-        again = self.warm_start and hasattr(self, "components_")
-        X = checked(
-            self, X, reset=not again, may_lack=self.missing is not None, finite=again
-        )  # `_begin` sees to it in its own pass
-        weights = checks.sample_weights(sample_weight, X.shape[0])
-        if again:
-            self._check_values(X)
-        else:
-            self._begin(X, weights)
-        return self._train(X, weights, None)
+        return self._fit(X, sample_weight, self.warm_start and hasattr(self, "components_"), None)
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """One pass over X from where training stands; the first call fixes unit types, scaling and biases.
 
         Parameters and errors are those of `fit`.
         """
+        return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
+
+    def _fit(self, X, sample_weight, again, epochs):
+        """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
         self._settings()
-        first = not hasattr(self, "components_")
-        X = checked(self, X, reset=first, may_lack=self.missing is not None, finite=not first)
+        X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        if first:
-            self._begin(X, weights)
-        else:
+        if again:
             self._check_values(X)
-        return self._train(X, weights, 1)
+        else:
+            self._begin(X, weights)
+        return self._train(X, weights, epochs)
 
     def _settings(self):
         """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""

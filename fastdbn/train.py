@@ -20,8 +20,6 @@ CALL_WORK = 2e10
 """Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
 ROWS_PER_CALL = 3200
 """Rows of minibatches in one compiled call at least, for what a call costs by itself is as much as a hundred rows."""
-
-
 OFFSETS = "offset_v", "offset_h"
 """Names in `State.kept` of the offsets of a centred gradient."""
 ACTIVITY, RATE = "activity", "learning_rate"
@@ -30,7 +28,6 @@ SLIDE = 0.01
 """Rate at which offsets follow the means of minibatches (Melchior, Fischer, Wiskott 2016, section 4)."""
 MODEL_SHARE = {"data": 0.0, "enhanced": 0.5}
 """The chains' part in the means that offsets follow; a half makes it the enhanced gradient (Cho, Raiko, Ilin 2011)."""
-
 STEERED = 100
 """Minibatches after which a learning rate that is steered moves, at most."""
 
@@ -167,7 +164,7 @@ def make_problem(backend, layer, state, settings):
     )
     if settings.persistent and layer.visible.keeps_total:  # chains take the totals of some rows, evenly spread, for good
         own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
-        spread = own[np.linspace(0, len(own) - 1, chains).astype(int)]
+        spread = own[np.linspace(0, len(own) - 1, n_chains).astype(int)]
         key = rng.key(layer.seed, 0, rng.stream(rng.DATA, layer.number))
         backend.take(layer.data, backend.array(spread), key, problem.minus.v)
     if settings.persistent and state.chains is None:
@@ -304,10 +301,11 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
             "swap_rate": chains.swap_rate(problem.tempering),
             "seconds": time.perf_counter() - started,
         }
-        _check_normaliser(layer, backend.to_host(problem.params.W), f"after epoch {epoch + 1}", DivergenceError)
+        params = host(backend, problem.params)
+        _check_normaliser(layer, params.W, f"after epoch {epoch + 1}", DivergenceError)
         states = backend.to_host(problem.states) if settings.persistent else None
         kept = _kept(backend, problem, state.kept, rate if steered else None)
-        now = State(host(backend, problem.params), host(backend, problem.velocity), states, epoch + 1, step, kept)
+        now = State(params, host(backend, problem.velocity), states, epoch + 1, step, kept)
         try:
             on_epoch(now, metrics)
         except StopIteration:
