@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastdbn import checks
 from fastdbn.inference import checked
 from fastdbn.network import glorot
-from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
+from fastdbn.supervised import PARAMETERS, Supervised
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -26,16 +26,12 @@ class DBNAutoencoder(Supervised):
 
 """
         + PARAMETERS.format(
+            sizes="(256, 32)",
             epochs=60,
             alpha="0.0",
             dropout="0.0",
             more="",
             attributes="",
-        ).replace(
-            "one rate for the inputs of every layer but the first, or a tuple that begins with the rate of\n"
-            "        the visible units, one for each weight layer.",
-            "one rate for the inputs of every layer but the first, or a tuple that begins with the rate of\n"
-            "        the visible units, one for each weight layer of encoder and decoder.",
         )
         + """
     Examples
@@ -87,7 +83,7 @@ class DBNAutoencoder(Supervised):
         callback=None,
         warm_start=False,
     ):
-        set_parameters(self, locals())
+        self._set(locals())
 
     @property
     def _n_features_out(self):

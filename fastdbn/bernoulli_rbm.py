@@ -2,16 +2,16 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn import checks, rng
 from fastdbn.data import Scaling, block_rows
+from fastdbn.estimator import Estimator
 from fastdbn.rbm import RBM
 from fastdbn.units import bernoulli
 
 
-class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BernoulliRBM(Estimator):
     """Bernoulli Restricted Boltzmann Machine, a drop-in for `sklearn.neural_network.BernoulliRBM`.
 
     Trained by persistent contrastive divergence with one chain for each row of a batch. The precision follows the input, and
@@ -66,17 +66,10 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         random_state=None,
         n_jobs=None,
     ):
-        self.n_components = n_components
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.verbose = verbose
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+        self._set(locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -206,10 +199,3 @@ class BernoulliRBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             loss = rbm._free_energy(part, None) - rbm._free_energy(flipped, None)
             out[start : start + len(who)] = -width * np.logaddexp(0, loss)
         return out
-
-    def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
-        from fastdbn.io import save
-
-        check_is_fitted(self)
-        save(self, path)

@@ -8,13 +8,13 @@ where the last factor is the top RBM and the others are the downward conditional
 import copy
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import get_backend
 from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
+from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
 from fastdbn.rbm import RBM
 from fastdbn.train import weights_of_known
@@ -38,7 +38,7 @@ def up(layers, X):
     return out
 
 
-class DBN(Clamped, WakeSleep, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DBN(Clamped, WakeSleep, Estimator):
     """Deep Belief Network, pretrained layer by layer.
 
     Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
@@ -107,33 +107,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         callback=None,
         warm_start=False,
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.visible = visible
-        self.hidden = hidden
-        self.scale = scale
-        self.k = k
-        self.persistent = persistent
-        self.n_chains = n_chains
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.binarize = binarize
-        self.propagate = propagate
-        self.rbm_params = rbm_params
-        self.n_jobs = n_jobs
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callback = callback
-        self.warm_start = warm_start
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
+        self._set(locals())
 
     @property
     def _n_features_out(self):
@@ -428,13 +402,6 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         room = backend.zeros(len(h), len(params.c))
         model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, h, room, energy)
         return energy
-
-    def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
-        from fastdbn.io import save
-
-        check_is_fitted(self)
-        save(self, path)
 
 
 FURTHER = tuple(name for name in RBM().get_params() if name not in DBN().get_params() and name != "n_components")

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
 from fastdbn.inference import checked
-from fastdbn.supervised import PARAMETERS, Supervised, set_parameters
+from fastdbn.supervised import PARAMETERS, Supervised
 
 
 class DBNClassifier(ClassifierMixin, Supervised):
@@ -18,6 +18,7 @@ class DBNClassifier(ClassifierMixin, Supervised):
 
 """
         + PARAMETERS.format(
+            sizes="(256, 256)",
             epochs=60,
             alpha="1e-4",
             dropout="0.2",
@@ -79,7 +80,7 @@ class DBNClassifier(ClassifierMixin, Supervised):
         callback=None,
         warm_start=False,
     ):
-        set_parameters(self, locals())
+        self._set(locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.
@@ -171,6 +172,7 @@ class DBNRegressor(RegressorMixin, Supervised):
 
 """
         + PARAMETERS.format(
+            sizes="(256, 256)",
             epochs=100,
             alpha="1e-4",
             dropout="0.0",
@@ -232,7 +234,7 @@ class DBNRegressor(RegressorMixin, Supervised):
         callback=None,
         warm_start=False,
     ):
-        set_parameters(self, locals())
+        self._set(locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.

@@ -96,32 +96,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         callback=None,
         warm_start=False,
     ):
-        super().__init__(
-            hidden_layer_sizes,
-            visible=visible,
-            hidden=hidden,
-            scale=scale,
-            k=k,
-            persistent=persistent,
-            n_chains=n_chains,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            n_iter=n_iter,
-            binarize=binarize,
-            propagate=propagate,
-            rbm_params=rbm_params,
-            n_jobs=n_jobs,
-            dtype=dtype,
-            random_state=random_state,
-            verbose=verbose,
-            callback=callback,
-            warm_start=warm_start,
-        )
-        self.up_down_iter = up_down_iter
-        self.up_down_learning_rate = up_down_learning_rate
-        self.n_gibbs = n_gibbs
+        self._set(locals())
 
     # ---- training
 
@@ -321,7 +296,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         for backend, rows, v in first._blocks(X, first._threshold()):
             who, each = backend.array(rng.content_keys(X[rows])), []
             for s in range(n_samples):
-                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s, self.layers_[0].seed_)[-1])
+                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s, first.seed_)[-1])
                 each.append(scores - logsumexp(scores, axis=1, keepdims=True))
             out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
         return out
@@ -343,7 +318,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
             who = backend.array(rng.content_keys(X[rows]))
-            out[rows] = sum(self._brackets(backend, v, who, n_samples, self.layers_[0].seed_)) / n_samples
+            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
         return out
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, label=None):

@@ -305,10 +305,3 @@ class Inference:
             backend.activate(visible, params.b, mean, v, who, key)
             mean = self._chain(backend, v, who, n_steps, seed, number)
         return backend.to_host(v), backend.to_host(mean)
-
-    def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
-        from fastdbn.io import save
-
-        check_is_fitted(self)
-        save(self, path)

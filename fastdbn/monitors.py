@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn import checks, missing, model, rng, variance
+from fastdbn import checks, missing, model, pseudo, rng, variance
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
 """Rows that are watched: fewer where they are so wide that they hold more numbers."""
@@ -48,11 +48,6 @@ MONITORS = {
 """All measures, one number an epoch each; NaN where one is not measured."""
 
 
-def is_two_valued(unit):
-    """Whether a unit's states are two numbers, which the pseudo-likelihood needs."""
-    return isinstance(unit.support, tuple)
-
-
 def check_stopping(name, unit, validation_fraction):
     """Refuse early stopping by what is no monitor, or is not measured in this fit; None is a unit that is not known yet."""
     if name is None:
@@ -62,7 +57,7 @@ def check_stopping(name, unit, validation_fraction):
         raise ValueError(f"early_stopping={name!r}: give None or one of {', '.join(map(repr, allowed))}")
     if (name.startswith("validation_") or name == "free_energy_gap") and not validation_fraction > 0:
         raise ValueError(f"early_stopping={name!r} needs rows held out: give validation_fraction, such as 0.1")
-    if name.endswith("pseudo_likelihood") and unit is not None and not is_two_valued(unit):
+    if name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
         raise ValueError(
             f"early_stopping={name!r} needs visible units of two values, and these are {unit.name}: "
             "use 'validation_reconstruction_error' or 'free_energy_gap'"
@@ -182,25 +177,13 @@ class _Rows:
         return out
 
     def pseudo_likelihood(self, params):
-        """The mean over rows of nv log p(v_i | v without i), i drawn once for each row (Besag 1975; Hyvarinen 2006).
-
-        A value between the two is the probability of the upper one, and the conditional an expectation. Missing units do not
-        count.
-        """
-        b, unit = self.backend, self.layer.visible
-        v, place, (low, high) = b.to_host(self.v), np.arange(len(self.v)), unit.support
-        total = count = 0.0
+        """The mean of the stochastic pseudo-likelihood over rows and some units of each; missing ones do not count."""
+        units, place, total, count = (self.layer.visible, self.layer.hidden), np.arange(len(self.rows)), 0.0, 0.0
         for chosen in self.flipped:
-            kept, energies = v[place, chosen].copy(), []
-            for value in unit.support:
-                v[place, chosen] = value
-                energies.append(self.free_energy(params, b.states(unit, *v.shape, v)))
-            v[place, chosen] = kept
-            share, down = (kept - low) / (high - low), energies[1] - energies[0]
             known = self.known[place, chosen]
-            total -= known @ (share * np.logaddexp(0, down) + (1 - share) * np.logaddexp(0, -down))
+            total += known @ pseudo.stochastic(self.backend, *units, params, self.v, chosen)
             count += known.sum()
-        return float(v.shape[1] * total / max(count, 1.0))
+        return float(total / max(count, 1.0))
 
 
 class Watch:
@@ -221,7 +204,7 @@ class Watch:
         self.samples = {"": _Rows(backend, layer, rows, shape)}
         if layer.held_out is not None:
             self.samples["validation_"] = _Rows(backend, layer, layer.held_out, shape)
-        self.often = is_two_valued(layer.visible)
+        self.often = pseudo.is_two_valued(layer.visible)
 
     def measure(self, params, epoch, learned=None):
         """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself.

@@ -69,30 +69,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         callback=None,
         warm_start=False,
     ):
-        super().__init__(
-            hidden_layer_sizes,
-            visible=visible,
-            hidden=hidden,
-            scale=scale,
-            k=k,
-            persistent=persistent,
-            n_chains=n_chains,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            n_iter=n_iter,
-            binarize=binarize,
-            propagate=propagate,
-            rbm_params=rbm_params,
-            n_jobs=n_jobs,
-            dtype=dtype,
-            random_state=random_state,
-            verbose=verbose,
-            callback=callback,
-            warm_start=warm_start,
-        )
-        self.contamination = contamination
+        self._set(locals())
 
     def _fit(self, X, sample_weight, again, epochs):
         """Train as a DBN does, then set the threshold by the scores of the same rows."""

@@ -13,6 +13,11 @@ import numpy as np
 from fastdbn import model
 
 
+def is_two_valued(unit):
+    """Whether a unit's states are two numbers."""
+    return isinstance(unit.support, tuple)
+
+
 def count_states(unit, n):
     """How many states a unit, or a group, of a visible layer of n has.
 
@@ -21,7 +26,7 @@ def count_states(unit, n):
     ValueError
         if they are not few and finite.
     """
-    if isinstance(unit.support, tuple):
+    if is_two_valued(unit):
         return 2
     if unit.support == "one-of":
         return unit.group_size(n)
@@ -31,18 +36,28 @@ def count_states(unit, n):
     )
 
 
-def _move(unit, v, rows, chosen, by):
-    """v in place, with the chosen unit of each row at its other value, or the one of the chosen group moved on by so many."""
-    if unit.support != "one-of":
-        v[rows, chosen] = sum(unit.support) - v[rows, chosen]
-        return
-    size = unit.group_size(v.shape[1])
-    groups = v.reshape(len(v), -1, size)
-    groups[rows, chosen] = np.roll(groups[rows, chosen], by, axis=1)
+def _shares(unit, v, rows, chosen):
+    """(states, B): the probability of each state of the chosen unit, or group, of each row; 0 or 1 but for means."""
+    if unit.support == "one-of":
+        return v.reshape(len(v), -1, unit.group_size(v.shape[1]))[rows, chosen].T
+    low, high = unit.support
+    share = (v[rows, chosen] - low) / (high - low)
+    return np.stack([1 - share, share])
+
+
+def _put(unit, v, rows, chosen, state):
+    """v in place, with the chosen unit, or group, of each row in its state of that number."""
+    if unit.support == "one-of":
+        size = unit.group_size(v.shape[1])
+        v.reshape(len(v), -1, size)[rows, chosen] = np.eye(size)[state]
+    else:
+        v[rows, chosen] = unit.support[state]
 
 
 def stochastic(backend, visible, hidden, params, v, chosen):
     """log p(v_i | v_-i) of one unit, or group, i of each row, times their number.
+
+    Where v_i is a mean of its states, it is their expectation.
 
     Parameters
     ----------
@@ -58,16 +73,13 @@ def stochastic(backend, visible, hidden, params, v, chosen):
     (B,) float64 array
     """
     host, nv, rows = backend.to_host(v), len(params.b), np.arange(len(v))
-    room, energy = backend.zeros(len(v), len(params.c)), np.empty(len(v))
-    model.free_energy(backend, visible, hidden, params, v, room, energy)
-    total, other = np.zeros(len(v)), np.empty(len(v))
-    states = count_states(visible, nv)
-    for by in range(1, states):
-        moved = host.copy()
-        _move(visible, moved, rows, chosen, by)
-        model.free_energy(backend, visible, hidden, params, backend.states(visible, *moved.shape, moved), room, other)
-        total = np.logaddexp(total, energy - other)
-    return -total * count_units(visible, nv)
+    room, states = backend.zeros(len(v), len(params.c)), count_states(visible, nv)
+    shares, energies = _shares(visible, host, rows, chosen).astype(np.float64), np.empty((states, len(v)))
+    for state in range(states):
+        _put(visible, host, rows, chosen, state)
+        moved = backend.states(visible, *host.shape, host)
+        model.free_energy(backend, visible, hidden, params, moved, room, energies[state])
+    return -count_units(visible, nv) * ((shares * energies).sum(axis=0) + np.logaddexp.reduce(-energies))
 
 
 def count_units(unit, n):

@@ -2,12 +2,12 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import assert_all_finite
 
 from fastdbn import checks, data, missing, model, monitors, options, rng, variance
 from fastdbn.backends import Params, Source, get_backend
 from fastdbn.clamp import Clamped
+from fastdbn.estimator import Estimator
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
@@ -16,7 +16,7 @@ from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train
 from fastdbn.units import get_unit, named
 
 
-class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RBM(Inference, Clamped, Estimator):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
     Parameters
@@ -195,47 +195,11 @@ class RBM(Inference, Clamped, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         callback=None,
         warm_start=False,
     ):
-        self.n_components = n_components
-        self.visible = visible
-        self.hidden = hidden
-        self.scale = scale
-        self.k = k
-        self.persistent = persistent
-        self.n_chains = n_chains
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.variance_rate = variance_rate
-        self.batch_size = batch_size
-        self.n_iter = n_iter
-        self.binarize = binarize
-        self.centering = centering
-        self.l1 = l1
-        self.max_norm = max_norm
-        self.sparsity_target = sparsity_target
-        self.sparsity_cost = sparsity_cost
-        self.fast_learning_rate = fast_learning_rate
-        self.temperatures = temperatures
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.monitor_interval = monitor_interval
-        self.missing = missing
-        self.missing_steps = missing_steps
-        self.n_jobs = n_jobs
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callback = callback
-        self.warm_start = warm_start
+        self._set(locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.missing is not None
-        tags.transformer_tags.preserves_dtype = []
         return tags
 
     @property

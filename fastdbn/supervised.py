@@ -6,7 +6,6 @@
 import copy
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +14,7 @@ from fastdbn import checks, data, rng
 from fastdbn.backends import get_backend
 from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
+from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
@@ -27,7 +27,7 @@ _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "
 
 PARAMETERS = """    Parameters
     ----------
-    hidden_layer_sizes : int or tuple of int, default (256, 256)
+    hidden_layer_sizes : int or tuple of int, default {sizes}
         Hidden units of each layer, from below.
     visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, binarize, propagate, \
 rbm_params
@@ -76,21 +76,8 @@ rbm_params
 {attributes}"""
 
 
-def set_parameters(estimator, values):
-    """Store constructor arguments as attributes, as scikit-learn wants it."""
-    for name, value in values.items():
-        if name not in ("self", "__class__"):
-            setattr(estimator, name, value)
-
-
-class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Supervised(Estimator):
     """What classifier and regressor share; they say what targets, loss and score are."""
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     @property
     def _n_features_out(self):
@@ -372,10 +359,3 @@ class Supervised(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if self.dbn_ is None:
             raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
         return self.dbn_.sample(n_samples, n_steps, random_state, mean)
-
-    def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
-        from fastdbn.io import save
-
-        check_is_fitted(self)
-        save(self, path)
