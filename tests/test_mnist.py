@@ -48,7 +48,6 @@ def test_a_stage_goes_on_where_it_stopped(binary, tmp_path):
     again = stages.train("rbm", rbm(), 4, X, watch=lambda model, epoch: {"twice": 2 * epoch})
     assert np.array_equal(again.components_, whole.components_)
     assert [entry["twice"] for entry in stages.curve("rbm")] == [2, 4, 6, 8]
-    assert stages.seconds("rbm") > 0
     done = stages.train("rbm", rbm(), 4, X)
     assert np.array_equal(done.components_, whole.components_)
     assert np.array_equal(stages.beside("whole").fitted("rbm").components_, whole.components_)
@@ -64,6 +63,12 @@ def test_lines_without_their_model_are_dropped(binary, tmp_path):
         file.write(json.dumps({"epoch": 3, "seconds": 1.0}) + "\n")
     stages.train("net", None, 3, binary(20, 5), np.arange(20) % 2, None, "max_iter")
     assert [entry["epoch"] for entry in stages.curve("net")] == [1, 2, 3]
+
+
+def test_seconds_are_those_of_the_curve(tmp_path):
+    (tmp_path / "rbm.jsonl").write_text('{"epoch": 1, "seconds": 1.5}\n{"epoch": 2, "seconds": 2.0}\n')
+    assert Stages(tmp_path).seconds("rbm") == 3.5
+    assert Stages(tmp_path).seconds("other") == 0
 
 
 def test_missing_images_are_named(tmp_path):
