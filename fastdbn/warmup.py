@@ -1,7 +1,7 @@
 """Compile the kernels that the estimators use into the disk cache, so that no later process waits for them.
 
-Kernels compile for the types of what they are given. So everything is done once, on data of a few rows, for all units,
-precisions and kinds of data, through the estimators alone: whatever they need gets compiled.
+Kernels compile for the types of what they are given. So everything is done once, on data of a few rows, for all units
+that are asked for, precisions and kinds of data, through the estimators alone: whatever they need gets compiled.
 """
 
 import functools
@@ -166,6 +166,10 @@ def _use_rbm(dtype, visible, hidden, kinds):
         X = _data(visible, kind, real and kind.startswith("float"), rows, width)
         weights = np.ones(rows) if weighted else None
         RBM(width, **(common | {"persistent": persistent, "n_jobs": n_jobs, "batch_size": rows})).fit(X, sample_weight=weights)
+    if not (UNITS[visible].keeps_total or UNITS[visible].parameters):
+        for weighted in (False, True):
+            fit(_data(visible, kind), weighted, centering="data")
+        fit(_data(visible, kind), persistent=True, temperatures=2, fast_learning_rate=0.01, l1=0.01, max_norm=1.0)
     for X in _forms(visible, kind):
         rbm = fit(X)
         for use in (rbm.transform, rbm.score_samples, rbm.reconstruct, rbm.gibbs):
