@@ -197,8 +197,10 @@ def test_fused_equals_composed_where_centred(held, centering, monkeypatch, tmp_p
     options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "weight_decay": 1e-3, "centering": centering}
     for chains, more in (("CD-3", {"n_components": 530}), ("PCD-1", {"n_components": 70, "dtype": "float64"})):
         check_fused(monkeypatch, make(tmp_path), (1, 2, 3), kind=kind, **options, **more, **CHAINS[chains])
+    few = make(tmp_path)[:, :5]
+    few = few if sparse.issparse(few) else np.ascontiguousarray(few)  # a view with steps has a kernel of its own
     for hidden in (1, 63, 64):
-        check_fused(monkeypatch, make(tmp_path)[:, :5], (1, 3), n_components=hidden, **options)
+        check_fused(monkeypatch, few, (1, 3), n_components=hidden, **options)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (65, 63), (130, 10)], ids=str)
