@@ -6,6 +6,8 @@ network models p(x, y). Summing out the top's hidden units leaves, exactly,
     p(y | h)  proportional to  exp(l_y + sum_j cgf(t_j + (h P)_j + L_yj))
 """
 
+import copy
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
@@ -99,6 +101,32 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         self._set(locals())
 
     # ---- training
+
+    @classmethod
+    def stack(cls, layers):
+        """A fitted network of RBMs and, on top of them, a fitted GenerativeDBNClassifier of one layer.
+
+        Parameters
+        ----------
+        layers : sequence of fitted estimators
+            From below; copies are taken.
+
+        Returns
+        -------
+        GenerativeDBNClassifier
+
+        Raises
+        ------
+        ValueError
+            if the last has no labels or more layers than one, or if neighbours differ in size or unit type.
+        """
+        *lower, top = layers if layers else [None]
+        if not isinstance(top, GenerativeDBNClassifier) or len(getattr(top, "layers_", ())) != 1:
+            raise ValueError(f"layers ends with {top!r}: give a fitted GenerativeDBNClassifier of one layer as the top")
+        network = super().stack([*lower, top.layers_[0]])
+        for name in ("classes_", "label_components_", "label_intercept_", "_label_velocity"):
+            setattr(network, name, copy.deepcopy(getattr(top, name)))
+        return network
 
     def fit(self, X, y):
         """Pretrain the layers under the top, the top with labels, then all by up-down.

@@ -6,7 +6,7 @@ from exact import LabelledMachine, Machine
 from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
-from fastdbn import GenerativeDBNClassifier, load
+from fastdbn import RBM, GenerativeDBNClassifier, load
 
 
 def classifier(top, first=None):
@@ -102,3 +102,23 @@ def test_partial_fit_and_errors(binary):
         GenerativeDBNClassifier((5,), n_iter=1, up_down_iter=0).fit(X, y).impute(X)
     holed = np.where(binary(60, 6, seed=1) > 0, np.nan, X)
     assert np.isfinite(model.impute(holed, n_steps=4, random_state=0)).all()
+
+
+def test_stack_is_a_network_with_its_top(binary, tmp_path):
+    """RBMs and a generative top of one layer: the whole's posterior is the top's at the means of the layers below."""
+    X, y = binary(60, 6), np.array(["a", "b", "c"] * 20)
+    lower = RBM(5, n_iter=2, random_state=0).fit(X)
+    top = GenerativeDBNClassifier((4,), n_iter=2, up_down_iter=1, random_state=1).fit(lower.transform(X), y)
+    network = GenerativeDBNClassifier.stack([lower, top])
+    assert np.array_equal(network.predict_proba(X), top.predict_proba(lower.transform(X)))
+    network.save(tmp_path / "m")
+    assert np.array_equal(load(tmp_path / "m").predict_proba(X), network.predict_proba(X))
+    before = top.label_components_.copy()
+    network.set_params(warm_start=True, up_down_iter=2).fit(X, y)
+    assert network.up_down_iter_ == 2 and network.sample(2, 3, label="b").shape == (2, 6)
+    assert np.array_equal(top.label_components_, before)
+    for wrong in ([lower], [lower, network], [], [lower, GenerativeDBNClassifier((4,))]):
+        with pytest.raises(ValueError, match="GenerativeDBNClassifier of one layer"):
+            GenerativeDBNClassifier.stack(wrong)
+    with pytest.raises(ValueError, match="do not fit together"):
+        GenerativeDBNClassifier.stack([lower, lower, top])

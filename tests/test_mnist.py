@@ -1,7 +1,7 @@
 """The MNIST experiments: that stages go on where they stopped, and reduced forms of the runs where the images are at hand."""
 
 import json
-from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -41,8 +41,8 @@ def test_a_stage_goes_on_where_it_stopped(binary, tmp_path):
     def rbm():
         return RBM(4, persistent=True, learning_rate=[0.1, 0.05, 0.02, 0.01], batch_size=10, random_state=0)
 
-    whole = Stages(tmp_path / "whole").train("rbm", rbm(), 4, X, watch=lambda model, epoch: {"twice": 2 * epoch})
-    stages = Stages(tmp_path / "parts")
+    whole = Stages(tmp_path, "whole").train("rbm", rbm(), 4, X, watch=lambda model, epoch: {"twice": 2 * epoch})
+    stages = Stages(tmp_path, "parts")
     with pytest.raises(Stopped):
         stages.train("rbm", rbm(), 4, X, watch=crash)
     again = stages.train("rbm", rbm(), 4, X, watch=lambda model, epoch: {"twice": 2 * epoch})
@@ -57,18 +57,19 @@ def test_a_stage_goes_on_where_it_stopped(binary, tmp_path):
 
 def test_lines_without_their_model_are_dropped(binary, tmp_path):
     """A crash between model and curve leaves no epoch twice in the curve."""
-    stages = Stages(tmp_path)
+    stages = Stages(tmp_path, "some")
     stages.train("net", DBNClassifier((3,), max_iter=1, random_state=0), 2, binary(20, 5), np.arange(20) % 2, None, "max_iter")
-    with (tmp_path / "net.jsonl").open("a") as file:
+    with (tmp_path / "some" / "net.jsonl").open("a") as file:
         file.write(json.dumps({"epoch": 3, "seconds": 1.0}) + "\n")
     stages.train("net", None, 3, binary(20, 5), np.arange(20) % 2, None, "max_iter")
     assert [entry["epoch"] for entry in stages.curve("net")] == [1, 2, 3]
 
 
 def test_seconds_are_those_of_the_curve(tmp_path):
-    (tmp_path / "rbm.jsonl").write_text('{"epoch": 1, "seconds": 1.5}\n{"epoch": 2, "seconds": 2.0}\n')
-    assert Stages(tmp_path).seconds("rbm") == 3.5
-    assert Stages(tmp_path).seconds("other") == 0
+    stages = Stages(tmp_path, "some")
+    (tmp_path / "some" / "rbm.jsonl").write_text('{"epoch": 1, "seconds": 1.5}\n{"epoch": 2, "seconds": 2.0}\n')
+    assert stages.seconds("rbm") == 3.5
+    assert stages.seconds("other") == 0
 
 
 def test_missing_images_are_named(tmp_path):
@@ -89,12 +90,28 @@ def test_images_are_the_published_ones(mnist):
 
 def test_backprop_in_a_reduced_form(mnist, tmp_path):
     """2,000 images, small layers, few epochs: the whole run, its curve, and an error that chance does not reach."""
-    run = Run(few(mnist, 2000, 1000), Stages(tmp_path), None, 1, False)
+    run = Run(few(mnist, 2000, 1000), Stages(tmp_path, "some"), None, 1, False)
     X, y, test, test_y = classify.data(run)
     dbn = classify.pretrain(run, X, 0, (64, 64), 5)
     error = classify.fine_tune(run, "net", X, y, test, test_y, 0, 10, (64, 64), 0.01, pretrain=dbn)
     assert error < 15
-    assert len(run.stages.curve("net")) == 10 and Path(tmp_path / "layer2-64-seed0.safetensors").exists()
+    assert len(run.stages.curve("net")) == 10 and (tmp_path / "pretraining" / "layer2-64-seed0.safetensors").exists()
+
+
+def test_updown_in_a_reduced_form(mnist, tmp_path, monkeypatch):
+    """2,000 images: a run that stopped in its up-down ends with the figures of one that did not; up-down gains on greedy."""
+    monkeypatch.setattr(classify, "SIZES", (48, 48, 96))
+    monkeypatch.setattr(classify, "PRETRAIN", 40)
+    monkeypatch.setattr(classify, "UP_DOWN", classify.UP_DOWN | {"epochs": 9})
+    whole = classify.updown(Run(few(mnist, 2000, 1000), Stages(tmp_path / "whole", "updown"), None, 1, False))
+    stopped = Stages(tmp_path / "parts", "updown")
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(classify, "wrong", Mock(side_effect=[20.0, 20.0, 20.0, Stopped()]))
+        classify.updown(Run(few(mnist, 2000, 1000), stopped, None, 1, False))
+    again = classify.updown(Run(few(mnist, 2000, 1000), stopped, None, 1, False))
+    assert again == whole
+    assert len(stopped.curve("network-seed0")) == 9
+    assert whole["test error, %"]["mean"] < whole["test error before up-down, %"]["mean"] < 30
 
 
 def test_labels_are_balanced(mnist):

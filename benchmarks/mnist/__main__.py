@@ -26,6 +26,7 @@ EXPERIMENTS = {
         speed.speed,
         likelihood.rbm500_stochastic,
         likelihood.dbn2,
+        classify.updown,
         classify.dropout,
     )
 }
@@ -57,7 +58,7 @@ def main():
         print_table(store.read(args.out)["results"])
         return
     started = time.perf_counter()
-    stages = Stages(Path(args.folder) / (args.name + ("-validate" if args.validate else "")))
+    stages = Stages(Path(args.folder), args.name, "-validate" if args.validate else "")
     results = EXPERIMENTS[args.name](Run(images.load(args.data), stages, args.threads, args.seeds, args.validate))
     for what, value in results.items():
         print(f"{args.name}: {what}: {value}")

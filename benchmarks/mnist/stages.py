@@ -7,28 +7,36 @@ import numpy as np
 
 from fastdbn import load
 
+LAYERS = {"max_iter": "fine-tuning", "up_down_iter": "up-down"}
+"""What a callback is told of epochs that are not an RBM's."""
+
 
 class Stages:
     """The stages of one experiment, their models and curves in a folder.
 
     Parameters
     ----------
-    folder : Path
+    root : Path
+        folder of all experiments.
+    experiment : str
+    kind : str
+        what is added to the names of experiments whose data are others.
     """
 
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, root, experiment, kind=""):
+        self.root, self.experiment, self.kind = root, experiment, kind
+        self.folder = root / (experiment + kind)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def beside(self, experiment):
-        """The stages of another experiment."""
-        return Stages(self.folder.parent / experiment)
+        """The stages of another experiment on the same data."""
+        return Stages(self.root, experiment, self.kind)
 
     def fitted(self, name):
         """The model of a stage that was trained before."""
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
-            raise FileNotFoundError(f"no {path}: run the experiment {self.folder.name} first")
+            raise FileNotFoundError(f"no {path}: run the experiment {self.experiment} first")
         return load(path)
 
     def curve(self, name):
@@ -49,20 +57,23 @@ class Stages:
         model : estimator
             not fitted; used where the folder has none.
         n_iter : int
-            epochs altogether, of the parameter of that name.
+            epochs altogether.
+        parameter : {"n_iter", "max_iter", "up_down_iter"}
+            of the estimator, that says how many epochs a call of `fit` runs.
         watch : callable or None
             (model, epoch) -> dict of figures for the curve; its time is not counted.
         """
         path, rows = self.folder / f"{name}.safetensors", self.folder / f"{name}.jsonl"
         fitted = load(path) if path.exists() else None
-        done = fitted.n_iter_ if fitted is not None else 0
+        up_down = parameter == "up_down_iter"
+        done = 0 if fitted is None else fitted.up_down_iter_ if up_down else fitted.n_iter_
         if done >= n_iter:
             return fitted
         self._drop_after(rows, done)
         clock = [time.perf_counter()]
 
         def keep(estimator, layer, epoch, metrics):
-            if parameter == "max_iter" and layer != "fine-tuning":  # a classifier pretrains first
+            if layer != LAYERS.get(parameter, layer):  # a network pretrains first
                 return
             entry = {"epoch": epoch, **{key: value for key, value in metrics.items() if np.isfinite(value)}}
             entry["seconds"] = time.perf_counter() - clock[0]
