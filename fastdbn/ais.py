@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn import checks, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn.backends import Params
 from fastdbn.inference import checked
 from fastdbn.partition import Enumeration, count_bits, machine_of
+from fastdbn.placement import backend_for
 
 PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 """Steps up to inverse temperatures, of Salakhutdinov and Murray 2008: 14,500 of them."""
@@ -101,7 +102,7 @@ class Chains:
 
     def __init__(self, model, base, n_chains, seed):
         self.machine, self.seed = machine_of(model), seed
-        self.backend = b = get_backend(model.n_jobs, model.dtype)
+        self.backend = b = backend_for(model)
         self.params, self.base = Params(*(b.constant(x) for x in self.machine.params)), base
         nv, nh = self.machine.params.W.shape
         self.bias = self.machine.params.b.astype(np.float64)

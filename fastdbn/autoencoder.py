@@ -77,6 +77,7 @@ class DBNAutoencoder(Supervised):
         n_iter_no_change=10,
         tol=1e-4,
         n_jobs=None,
+        device="cpu",
         dtype="float32",
         random_state=None,
         verbose=0,

@@ -30,6 +30,8 @@ class BernoulliRBM(Estimator):
     random_state : None, int, RandomState or Generator, default None
     n_jobs : int or None, default None
         Threads; None takes the processors at hand. Not a parameter of scikit-learn's.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes, as for `RBM`; nor is this one.
 
     Attributes
     ----------
@@ -65,6 +67,7 @@ class BernoulliRBM(Estimator):
         verbose=0,
         random_state=None,
         n_jobs=None,
+        device="cpu",
     ):
         self._set(locals())
 
@@ -93,6 +96,7 @@ class BernoulliRBM(Estimator):
             batch_size=self.batch_size,
             n_iter=self.n_iter,
             n_jobs=self.n_jobs,
+            device=self.device,
             dtype=str(dtype),
             random_state=self.random_state,
             verbose=self.verbose,
@@ -104,7 +108,7 @@ class BernoulliRBM(Estimator):
         self._rbm.components_ = self.components_
         self._rbm.intercept_hidden_ = self.intercept_hidden_
         self._rbm.intercept_visible_ = self.intercept_visible_
-        self._rbm.n_jobs = self.n_jobs
+        self._rbm.n_jobs, self._rbm.device = self.n_jobs, self.device
         return self._rbm
 
     def _publish(self):

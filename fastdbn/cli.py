@@ -86,6 +86,9 @@ def build_parser():
     train.add_argument("--epochs", type=_positive, metavar="N", help="epochs of fine-tuning")
     train.add_argument("--pretrain-epochs", type=_positive, metavar="N", help="epochs of each layer's pretraining")
     train.add_argument("--test-size", type=_share, default=0.2, metavar="SHARE", help="share of rows held out to test [0.2]")
+    train.add_argument(
+        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress")
 
     predict = add("predict", run_predict, "Predict the rows of a table, as CSV.", "CSV file [stdout]")
@@ -257,7 +260,7 @@ def run_train(args):
     options = {"hidden_layer_sizes": args.layers, "max_iter": args.epochs, "pretrain_iter": args.pretrain_epochs}
     options = {name: value for name, value in options.items() if value is not None}
     estimator = DBNClassifier if task == "classify" else DBNRegressor
-    model = estimator(scale=scale, random_state=args.seed, verbose=0 if args.quiet else 1, **options)
+    model = estimator(scale=scale, random_state=args.seed, device=args.device, verbose=0 if args.quiet else 1, **options)
     progress(f"training {estimator.__name__} on {len(X_train)} rows, testing on {len(X_test)}")
     model.fit(X_train, y_train)
     if names is not None:

@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, rng
-from fastdbn.backends import get_backend
 from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
+from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.rbm import RBM
 from fastdbn.train import weights_of_known
 from fastdbn.units import get_unit
@@ -23,7 +23,7 @@ from fastdbn.wake_sleep import WakeSleep
 
 PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
 """Parameters of which a tuple gives one value for each layer."""
-SHARED = ("n_jobs", "dtype", "verbose", "callback")
+SHARED = ("n_jobs", "dtype", "device", "verbose", "callback")
 
 
 def up(layers, X):
@@ -49,7 +49,7 @@ class DBN(Clamped, WakeSleep, Estimator):
     hidden_layer_sizes : int or tuple of int, default (256, 256)
         Hidden units of each layer, from below.
     visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, n_iter, binarize, \
-n_jobs, dtype, random_state, verbose, callback, warm_start
+n_jobs, dtype, device, random_state, verbose, callback, warm_start
         As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
     propagate : {"mean", "sample"}, default "mean"
         What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
@@ -101,6 +101,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         propagate="mean",
         rbm_params=None,
         n_jobs=None,
+        device="cpu",
         dtype="float32",
         random_state=None,
         verbose=0,
@@ -173,6 +174,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
         """One pass over X for each layer, bottom up, from where training stands."""
         return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
 
+    @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         layers = self._new_layers()
         X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
@@ -312,7 +314,7 @@ n_jobs, dtype, random_state, verbose, callback, warm_start
 
     def _descend(self, states, means, seed, number, mean):
         """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend = backend_for(self)
         n, first = len(states), self.layers_[0]
         who = backend.array(np.arange(n, dtype=np.uint32))
         for rbm in reversed(self.layers_[:-1]):

@@ -1,7 +1,9 @@
-"""What all estimators share: parameters as attributes, scikit-learn's tags, and saving."""
+"""What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
 
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+
+from fastdbn.backends import get_backend
 
 
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -18,6 +20,35 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    def to_device(self, device="cuda"):
+        """Let this estimator and its layers compute on a device from now on.
+
+        Parameters
+        ----------
+        device : {"cuda", "auto", "cpu"}, default "cuda"
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for an unknown device.
+        DeviceError
+            if there is no such device here; the estimator is left as it was.
+        """
+        get_backend(device=device)
+        for part in (self, *getattr(self, "layers_", ())):
+            part.device = device
+        if getattr(self, "dbn_", None) is not None:
+            self.dbn_.to_device(device)
+        return self
+
+    def to_host(self):
+        """Let this estimator and its layers compute on the CPU from now on; returns self."""
+        return self.to_device("cpu")
 
     def save(self, path):
         """Write the model to a safetensors file, read back by `fastdbn.load`."""

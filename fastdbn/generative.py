@@ -14,10 +14,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.inference import checked
 from fastdbn.monitors import MONITORS
+from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
 from fastdbn.units import get_unit, visible_unit
@@ -34,7 +35,7 @@ class GenerativeDBNClassifier(ClassifierMixin, DBN):
     Parameters
     ----------
     hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
-n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, callback
+n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
         As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` are for the layers under it, by
         tuples.
     up_down_iter : int, default 20
@@ -92,6 +93,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         up_down_learning_rate=0.005,
         n_gibbs=None,
         n_jobs=None,
+        device="cpu",
         dtype="float32",
         random_state=None,
         verbose=0,
@@ -128,6 +130,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
             setattr(network, name, copy.deepcopy(getattr(top, name)))
         return network
 
+    @all_or_nothing
     def fit(self, X, y):
         """Pretrain the layers under the top, the top with labels, then all by up-down.
 
@@ -158,6 +161,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         numbers, self.classes_ = checks.classes(y, X.shape[0])
         return self._pretrain(X, numbers, False, None)._up_down(X, self._one_hot(numbers), schedule)
 
+    @all_or_nothing
     def partial_fit(self, X, y, classes=None):
         """One pass over X for each layer, bottom up, from where training stands; one of up-down once that has begun.
 
@@ -182,6 +186,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
             return self.up_down(X, y, **self._up_down_parameters() | {"n_iter": 1})
         return self._pretrain(X, numbers, again, 1)
 
+    @all_or_nothing
     def up_down(self, X, y, n_iter=20, *, learning_rate=0.005, n_gibbs=None, weight_decay=0.0, batch_size=None):
         """Train all weights of the fitted network together by the up-down algorithm, the top with the labels y.
 
@@ -248,7 +253,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
             settings.batch_size,
             settings.n_iter if epochs is None else epochs,
         )
-        last, backend = rbm.n_iter_ + schedule.n_iter, get_backend(self.n_jobs, self.dtype)
+        last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(self)
         v, labels_v = rbm._velocity, self._label_velocity
         velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
         state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
@@ -371,7 +376,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
-        backend, top = get_backend(self.n_jobs, self.dtype), self.layers_[-1]
+        backend, top = backend_for(self), self.layers_[-1]
         labels = None
         if label is not None:
             labels = backend.array(self._one_hot(self._numbers(np.broadcast_to(np.asarray(label), (n,)), n)))

@@ -5,8 +5,9 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn import checks, data, missing, model, rng
-from fastdbn.backends import Params, Source, get_backend
+from fastdbn.backends import Params, Source
 from fastdbn.data import BLOCK, block_rows
+from fastdbn.placement import backend_for
 from fastdbn.units import get_unit
 
 MANY = 512
@@ -43,7 +44,7 @@ class Inference:
             if where is not None:
                 yield from self._filled_blocks(X, where, threshold)
                 return
-        backend, unit = get_backend(self.n_jobs, self.dtype), get_unit(self.visible_)
+        backend, unit = backend_for(self), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
         size *= AT_ONCE if backend.in_place(source) and not write else 1
@@ -60,7 +61,7 @@ class Inference:
 
     def _filled_blocks(self, X, where, threshold):
         """`_blocks` of rows with missing values, which are zero in X."""
-        backend, units = get_backend(self.n_jobs, self.dtype), (get_unit(self.visible_), get_unit(self.hidden_))
+        backend, units = backend_for(self), (get_unit(self.visible_), get_unit(self.hidden_))
         loaded = [backend.load(source) for source in (data.source(X, self.scaling_, threshold), Source(where))]
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
         rooms = backend.states(units[0], min(size, n), X.shape[1]), backend.zeros(min(size, n), X.shape[1])
@@ -186,7 +187,7 @@ class Inference:
     def _down(self, H):
         """Visible means given hidden states, on the scale of the user's data."""
         out = np.empty((len(H), self.n_features_in_), self.dtype)
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend = backend_for(self)
         params = self._params(backend, down=True)
         with backend.single_threaded():
             for start in range(0, len(H), BLOCK):
@@ -296,7 +297,7 @@ class Inference:
 
     def _sample(self, n, n_steps, seed, number, totals=None):
         """(states, means) on the scale of the visible units."""
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend = backend_for(self)
         params, visible = self._params(backend), get_unit(self.visible_)
         v, mean = self._start(backend, n, seed, number, totals), backend.zeros(n, len(params.b))
         who = backend.array(np.arange(n, dtype=np.uint32))

@@ -166,8 +166,14 @@ def _put_rbm(rbm, tensors, prefix):
     }
 
 
+def _decode_params(record):
+    """Constructor arguments. A model from a GPU computes on one where there is one."""
+    params = {name: _decode(value) for name, value in record["params"].items()}
+    return params | {"device": "auto"} if params.get("device") == "cuda" else params
+
+
 def _get_rbm(record, tensors, prefix):
-    rbm = RBM(**{name: _decode(value) for name, value in record["params"].items()})
+    rbm = RBM(**_decode_params(record))
     rbm.components_ = _tensor(tensors, prefix + "components", (None, None))
     nh, nv = rbm.components_.shape
     rbm.intercept_hidden_ = _tensor(tensors, prefix + "intercept_hidden", (nh,))
@@ -309,7 +315,7 @@ def load(path):
 
 def _build(record, tensors):
     cls = CLASSES[record["class"]]
-    estimator = cls(**{name: _decode(value) for name, value in record["params"].items()})
+    estimator = cls(**_decode_params(record))
     layers = [_get_rbm(layer, tensors, f"layers.{i}.") for i, layer in enumerate(record["layers"])]
     _check_neighbours([rbm.components_.T for rbm in layers])
     state = record["state"]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastdbn.scalar import sqrt
+
 
 class StepHyper(NamedTuple):
     """learning_rate, weight_decay (L2: decay times the parameter joins the gradient), and the rule's own numbers.
@@ -38,7 +40,7 @@ def adam(p, g, m, v, hyper):
     g = g + hyper.weight_decay * p
     m = hyper.first * m + (hyper.unit - hyper.first) * g
     v = hyper.second * v + (hyper.unit - hyper.second) * g * g
-    root = np.sqrt(v * hyper.correct_second) + hyper.epsilon
+    root = sqrt(v * hyper.correct_second) + hyper.epsilon
     return p - hyper.learning_rate * m * hyper.correct_first / root, m, v
 
 

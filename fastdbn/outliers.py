@@ -7,6 +7,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn.dbn import DBN
+from fastdbn.placement import all_or_nothing
 
 
 class DBNOutlierDetector(OutlierMixin, DBN):
@@ -15,7 +16,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     Parameters
     ----------
     hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
-n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, callback, warm_start
+n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback, warm_start
         As for `DBN`.
     contamination : "auto" or float in (0, 0.5], default "auto"
         The share of the rows fitted that are outliers. "auto" puts the threshold at Tukey's lower fence of their scores, the
@@ -63,6 +64,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
         rbm_params=None,
         contamination="auto",
         n_jobs=None,
+        device="cpu",
         dtype="float32",
         random_state=None,
         verbose=0,
@@ -71,6 +73,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, random_state, verbose, c
     ):
         self._set(locals())
 
+    @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         """Train as a DBN does, then set the threshold by the scores of the same rows."""
         share, automatic = self.contamination, isinstance(self.contamination, str) and self.contamination == "auto"

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import model, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn import backends, model, rng
+from fastdbn.backends import Params
 from fastdbn.data import block_rows
 from fastdbn.inference import Inference
 from fastdbn.unit import Unit
@@ -97,7 +97,7 @@ class Enumeration:
             )
             raise ValueError(f"the model has {found}: log Z is exact up to 2^{BITS} states on one side; use fastdbn.evaluate.ais")
         self.by_hidden = sides[1] <= sides[0]
-        self.backend = get_backend(n_jobs, "float64")
+        self.backend = backends.get_backend(n_jobs, "float64")
         self.unit, self.other = machine[:2][:: -1 if self.by_hidden else 1]
         params = Params(np.ascontiguousarray(W.T), c, b) if self.by_hidden else machine.params
         self.params = Params(*(self.backend.constant(x.astype(np.float64)) for x in params))

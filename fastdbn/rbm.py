@@ -5,12 +5,13 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
 from fastdbn import checks, data, missing, model, monitors, options, rng, variance
-from fastdbn.backends import Params, Source, get_backend
+from fastdbn.backends import Params, Source
 from fastdbn.clamp import Clamped
 from fastdbn.estimator import Estimator
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
+from fastdbn.placement import all_or_nothing, announce, backend_for
 from fastdbn.report import progress
 from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
 from fastdbn.units import get_unit, named
@@ -104,6 +105,10 @@ class RBM(Inference, Clamped, Estimator):
         Gibbs steps of the missing values in each minibatch, for "sample".
     n_jobs : int or None, default None
         Threads; None takes the processors at hand. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes: "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    precision : {"float32", "tf32", "bf16"}, default "float32"
+        What the GPU's products round their factors to; parameters and sums stay float32. For large layers.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
@@ -189,6 +194,8 @@ class RBM(Inference, Clamped, Estimator):
         missing=None,
         missing_steps=1,
         n_jobs=None,
+        device="cpu",
+        precision="float32",
         dtype="float32",
         random_state=None,
         verbose=0,
@@ -246,6 +253,7 @@ class RBM(Inference, Clamped, Estimator):
         """
         return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
 
+    @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
         self._settings()
@@ -259,6 +267,7 @@ class RBM(Inference, Clamped, Estimator):
 
     def _settings(self):
         """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""
+        backend_for(self)  # which refuses a device that is not here
         return options.settings(self)
 
     def _check_values(self, X):
@@ -293,7 +302,7 @@ class RBM(Inference, Clamped, Estimator):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
         monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
         kept = variance.start(unit, scaling, self.binarize)
-        backend, hidden = get_backend(self.n_jobs, self.dtype), get_unit(self.hidden, "hidden")
+        backend, hidden = backend_for(self), get_unit(self.hidden, "hidden")
         self.visible_, self.hidden_ = named(unit), named(hidden)
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
         mean = model.smoothed_mean(unit, mean, n_rows)
@@ -337,7 +346,7 @@ class RBM(Inference, Clamped, Estimator):
             weights = None if weights is None else weights / weights[rows].mean()
         if self.early_stopping is not None and epochs is None:
             stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend = backend_for(self)
         threshold, absence = self.binarize if binarize == "own" else binarize, None
         if self.missing is not None:
             X, lost = missing.split(X)
@@ -360,6 +369,8 @@ class RBM(Inference, Clamped, Estimator):
         if state.chains is not None and len(state.chains) != settings.n_chains * len(settings.betas or (1,)):
             state = state._replace(chains=None)
         last = state.epoch + settings.n_iter
+        if self.layer_ == 0:
+            announce(self, backend)
         if self.verbose:
             rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
             threads = backend.threads(*state.params.W.shape, rows, steps_at_epoch(settings.k, state.epoch, "k"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn.scalar import HALF, ONE, TWO, cos_quarter, log, sin_quarter
+from fastdbn.scalar import HALF, ONE, TWO, cos_quarter, floor, log, sin_quarter, sqrt
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = (tuple(np.uint64(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
@@ -150,8 +150,8 @@ def uniform_at(out, unit, row, key):
 
 def normal_pair(u, w):
     """Two standard normals from two uniforms in [0, 1) (Box and Muller 1958)."""
-    radius = np.sqrt(-TWO * log(ONE - u))  # 1 - u is in (0, 1], so the logarithm is finite
-    quarter = np.floor(w * _FOUR + HALF)
+    radius = sqrt(-TWO * log(ONE - u))  # 1 - u is in (0, 1], so the logarithm is finite
+    quarter = floor(w * _FOUR + HALF)
     s, c = sin_quarter(w * _FOUR - quarter), cos_quarter(w * _FOUR - quarter)
     turn = np.int32(quarter) & 3
     odd = (turn & 1) != 0

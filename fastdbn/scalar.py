@@ -66,11 +66,21 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _DILOG = (-1 / 3600, 1 / 211680, -1 / 10886400, 1 / 526901760, -691 / 16999766784000)
 
 
+def floor(x):
+    """The largest whole number that is not above x."""
+    return np.floor(x)
+
+
+def sqrt(x):
+    """The square root, correctly rounded."""
+    return np.sqrt(x)
+
+
 def exp_32(x):
     """e^x in float32: x = n ln 2 + r, Taylor in r, times 2^n by its exponent bits; inputs are clamped to +-87."""
     x = np.float32(-87.0) if x < np.float32(-87.0) else x
     x = np.float32(87.0) if x > np.float32(87.0) else x
-    n = np.floor(x * _LOG2E_32 + HALF)
+    n = floor(x * _LOG2E_32 + HALF)
     r = x - n * _LN2_HI_32 - n * _LN2_LO_32
     p = _E32[7]
     p = p * r + _E32[6]
@@ -86,7 +96,7 @@ def exp_64(x):
     """e^x in float64, as `exp_32` with more terms; inputs are clamped to +-708."""
     x = -708.0 if x < -708.0 else x
     x = 708.0 if x > 708.0 else x
-    n = np.floor(x * _LOG2E_64 + 0.5)
+    n = floor(x * _LOG2E_64 + 0.5)
     r = x - n * _LN2_HI_64 - n * _LN2_LO_64
     p = _E64[13]
     for i in range(12, 2, -1):
@@ -309,7 +319,7 @@ def tail_quantile(t, e):
     """
     hazard = excess(t) + t
     curvature = HALF + HALF * hazard * (hazard - t)
-    x = (e + e) / (hazard + np.sqrt(hazard * hazard + TWO * curvature * e))
+    x = (e + e) / (hazard + sqrt(hazard * hazard + TWO * curvature * e))
     for _ in range(2):
         m = excess(t + x)
         slope = m + t + x
@@ -362,7 +372,7 @@ PRECISIONS = {
 """Functions with one text for each precision; `fastdbn.backends.jit` chooses by the argument's type when it compiles."""
 
 SHARED = (
-    *(_log_series_32, _log_series_64, sigmoid, tanh, softplus, softmax, logsumexp),
+    *(floor, sqrt, _log_series_32, _log_series_64, sigmoid, tanh, softplus, softmax, logsumexp),
     *(tail_quantile, log_factorial, softplus_integral),
 )
 """Functions with one text for both precisions."""

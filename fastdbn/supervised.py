@@ -11,13 +11,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, rng
-from fastdbn.backends import get_backend
 from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
+from fastdbn.placement import all_or_nothing, announce, backend_for
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit, named
@@ -58,7 +58,7 @@ rbm_params
     validation_fraction : float, default 0.1
     n_iter_no_change : int, default 10
     tol : float, default 1e-4
-{more}    n_jobs, dtype, random_state, verbose, callback, warm_start
+{more}    n_jobs, dtype, device, random_state, verbose, callback, warm_start
         As for `RBM`. A callback's ``layer`` is the layer's number while pretraining, then ``"fine-tuning"``.
 
     Attributes
@@ -143,6 +143,7 @@ class Supervised(Estimator):
             return None
         return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
 
+    @all_or_nothing
     def _fit(self, X, y, sample_weight, again, epochs):
         """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit."""
         sizes, plan = self._check(epochs)
@@ -243,7 +244,9 @@ class Supervised(Estimator):
         if stopping:
             rows, held_out = self._split(rows, target)
             held_X, held_y = X[held_out], None if target is None else target[held_out]
-        backend = get_backend(self.n_jobs, self.dtype)
+        backend = backend_for(self)
+        if self.dbn_ is None:
+            announce(self, backend)
         source = backend.load(data.source(X, self.scaling_, self.binarize))
         units = self._units(len(self.coefs_) - 1)
         visible = get_unit(self.visible_)
@@ -308,7 +311,7 @@ class Supervised(Estimator):
         X are data, or means of hidden layer number `first`, from which the rest of the network goes on.
         """
         depth = len(self.coefs_) if n_layers is None else n_layers
-        backend, n = get_backend(self.n_jobs, self.dtype), X.shape[0]
+        backend, n = backend_for(self), X.shape[0]
         scaling, threshold = (Scaling(), None) if first else (self.scaling_, self._threshold())
         source = backend.load(data.source(X, scaling, threshold))
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1), self._output_unit()][first : depth + 1]

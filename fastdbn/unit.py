@@ -39,7 +39,7 @@ class Unit(NamedTuple):
     name : str
     mean : (s) -> mean, or (s, out) for groups
     draw : (s, mean, noise) -> state, or (mean, noise, out) for groups, where noise is one number; of units that make their own
-        noise (mean, total, first, row, key, out), first the number of the group's noise
+        noise (mean, total, first, row, key, room, out), first the number of the group's noise, room some multiple of 4 numbers
     cgf : (s) -> log normaliser
     base : (x) -> base measure's energy of a state
     slope : (mean) -> d mean / d s, or (mean, delta, out) for groups: out = delta times the Jacobian; for back-propagation

@@ -269,19 +269,20 @@ def train(backend, units, state, data, n_rows, labels, schedule, seed, layer, on
         names = "learning_rate", "momentum", "weight_decay"
         hyper = Hyper(*(at_epoch(getattr(schedule, name), epoch, name) for name in names))
         directed = step_hyper(backend.dtype, "sgd", hyper.learning_rate, hyper.weight_decay, 1, 0.0)
-        k, losses = steps_at_epoch(schedule.k, epoch, "k"), np.zeros(2)
+        k, losses = steps_at_epoch(schedule.k, epoch, "k"), [0.0, 0.0]
         targets = None if labels is None else backend.array(labels[order])
         order = backend.array(order)
         for start in range(0, n_rows, rows):
             part = None if targets is None else backend.part(targets, start, start + rows)
-            losses += net.minibatch(data, backend.part(order, start, start + rows), part, k, epoch, hyper, directed)
+            more = net.minibatch(data, backend.part(order, start, start + rows), part, k, epoch, hyper, directed)
+            losses = [total + loss for total, loss in zip(losses, more, strict=True)]
         total, ratio = net.norms()
         if not np.isfinite(total):
             raise DivergenceError(
                 f"up-down diverged in epoch {epoch + 1}: parameters are no longer finite. Use a smaller learning_rate (it was "
                 f"{hyper.learning_rate:g}; try {hyper.learning_rate / 10:g})"
             )
-        wake, sleep = losses / n_rows
+        wake, sleep = (total / n_rows for total in losses)
         metrics = {"wake_loss": float(wake), "sleep_loss": float(sleep), "update_ratio": ratio}
         metrics["seconds"] = time.perf_counter() - started
         try:

@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import sys
 
-PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "safetensors", "threadpoolctl")
+PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "safetensors", "threadpoolctl", "numba-cuda")
 
 
 def show_versions():

@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data
-from fastdbn.backends import Params, get_backend
+from fastdbn.backends import Params
 from fastdbn.inference import checked
+from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.report import progress
 from fastdbn.units import get_unit
 from fastdbn.updown import Directed, Schedule, Untied, train
@@ -27,6 +28,7 @@ def refuse_counts(unit):
 class WakeSleep:
     """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
 
+    @all_or_nothing
     def up_down(self, X, n_iter=20, *, learning_rate=1e-3, n_gibbs=None, weight_decay=0.0, batch_size=None):
         """Train all weights of the fitted network together by the up-down algorithm, generative and recognition weights untied.
 
@@ -98,7 +100,7 @@ class WakeSleep:
         steps = getattr(self, "_up_down_step", self.layers_[-1]._step)
         state = Untied(recognition, generative, top, zeros, done, steps)
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
-        backend, last = get_backend(self.n_jobs, self.dtype), done + schedule.n_iter
+        backend, last = backend_for(self), done + schedule.n_iter
         source = backend.load(data.source(X, first.scaling_, first.binarize), often=True)
 
         def on_epoch(state, metrics):

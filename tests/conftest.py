@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,46 @@ def product_route(request, monkeypatch):
 def split_everything(monkeypatch):
     """Let the pool share out even the smallest region."""
     monkeypatch.setattr(pool, "WORK_PER_THREAD", 1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the tests of CUDA run on this machine's GPU")
+
+
+def _shared_array(lock):
+    """Shared memory of CUDA's simulator, one array for each line of a kernel. Its own may give two threads two of them."""
+
+    def array(self, shape, dtype):
+        caller = sys._getframe(1)
+        with lock:
+            return self._allocations.setdefault((caller.f_code, caller.f_lineno), np.empty(shape, dtype))
+
+    return array
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    """Every device that estimators compute on; CUDA in its simulator or, by --device cuda, on a GPU."""
+    if request.param == "cuda":
+        request.getfixturevalue("cuda_device")
+    return request.param
+
+
+@pytest.fixture
+def cuda_device(request, monkeypatch):
+    """Leave a test out where there is neither CUDA's simulator nor, by --device cuda, a GPU."""
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
+        if request.config.getoption("--device") != "cuda":
+            pytest.skip("CUDA is tested with NUMBA_ENABLE_CUDASIM=1 in its simulator, or with --device cuda on a GPU")
+        yield
+        return
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    monkeypatch.setattr(FakeCUDAShared, "array", _shared_array(threading.Lock()))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # a block's threads are Python's, and wait for each other often
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

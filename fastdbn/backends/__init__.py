@@ -12,6 +12,9 @@ Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Ev
 is given. Noise is named by a `Key` and the rows' numbers (fastdbn/rng.py).
 """
 
+import functools
+import importlib.util
+import os
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -319,20 +322,58 @@ class Backend(Protocol):
         """Scale down each column of W whose norm is above `longest` (max-norm); room has one number for each column."""
 
 
-def get_backend(n_jobs=None, dtype="float32"):
-    """The backend that computes: the CPU.
+DEVICES = ("cpu", "cuda", "auto")
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+class DeviceError(OSError):
+    """The device that was asked for, or the software for it, is not here."""
+
+
+@functools.cache
+def lacking_cuda():
+    """What CUDA lacks here, and the remedy; None where nothing does. In CUDA's simulator nothing does."""
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+        return None
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "numba-cuda is not installed: pip install 'fastdbn[cuda]'"
+    from numba import cuda
+
+    if not cuda.is_available():
+        return "no GPU is found: check that `nvidia-smi` lists one, and that its driver is recent enough for this CUDA"
+    return None
+
+
+def get_backend(n_jobs=None, dtype="float32", device="cpu", precision="float32"):
+    """The backend that computes.
 
     Parameters
     ----------
     n_jobs : int or None
-        threads; None takes the processors at hand, -1 too.
+        threads of the CPU; None takes the processors at hand, -1 too.
     dtype : "float32" or "float64"
+    device : "cpu", "cuda" or "auto"
+        "auto" takes the GPU where there is one.
+    precision : "float32", "tf32" or "bf16"
+        what the GPU's products of float32 numbers round their factors to.
 
     Raises
     ------
     ValueError
         if a value is out of range.
+    DeviceError
+        if device is "cuda" and the GPU or its software is lacking.
     """
-    from fastdbn.backends.cpu import CPU
+    for name, value, allowed in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}")
+    lack = None if device == "cpu" else lacking_cuda()
+    if device == "cuda" and lack:
+        raise DeviceError(f"device='cuda': {lack}; or use device='cpu' or 'auto'")
+    if device == "cpu" or lack:
+        from fastdbn.backends.cpu import CPU
 
-    return CPU(n_jobs, dtype)
+        return CPU(n_jobs, dtype)
+    from fastdbn.backends.cuda import CUDA
+
+    return CUDA(n_jobs, dtype, precision)

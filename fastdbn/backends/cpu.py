@@ -28,7 +28,7 @@ _DENSE = 32
 """CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
 _PACKED = 1 << 24
 """Numbers that are packed at a time; data that are not binary are given up after the first of these that shows it."""
-_SLOW = 20
+SLOW = 20
 """Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
@@ -198,7 +198,7 @@ class CPU:
 
     def sparsify(self, h, weight, activity, target, cost):
         mean = h.mean(axis=0) if weight is None else np.average(h, axis=0, weights=weight)
-        activity += (mean - activity) / _SLOW
+        activity += (mean - activity) / SLOW
         h += cost * (target - activity)
 
     def shrink(self, W, amount):

@@ -28,6 +28,9 @@ ROWS, TALL, BLOCKS = 512, 2048, 8
 """Rows of a block of a layer; its columns are a part of them (cpu_binary.py), or all where there are many such rows. Of more
 rows than that fill so many blocks, blocks are taller: BLAS packs the weights for each."""
 
+_CHUNK = 64
+"""Numbers of noise that units which make their own get room for."""
+
 
 @inlinable
 def _count_across(rows, n, whole):
@@ -180,7 +183,7 @@ def activate_block(unit):
                     draw(m[g : g + group], x[g], x[g : g + group])
 
     def counted(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
-        b = bias[j0:j1]
+        b, noise = bias[j0:j1], np.empty(_CHUNK, mean.dtype)
         for i in range(r0, r1):
             m, factor = mean[i, j0:j1], _of_row(beta, i)
             for j in range(len(m)):
@@ -190,7 +193,7 @@ def activate_block(unit):
                 x = states[i, j0:j1]
                 total = _total(x)
                 if key is not None:
-                    draw(m, total, j0 + shift, rows[i], key, x)
+                    draw(m, total, j0 + shift, rows[i], key, noise, x)
                 for j in range(len(m)):
                     m[j] *= total
 

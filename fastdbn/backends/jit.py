@@ -31,8 +31,8 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmat
 # error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
 # multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
 
-_COMPILED = ("scalar.py", "rng.py", "unit.py", "optim.py", "units/*.py", "backends/*.py")
-"""The sources that kernels are compiled from."""
+_COMPILED = ("scalar.py", "rng.py", "unit.py", "optim.py", "units/*.py", "backends/[!c]*.py", "backends/cpu*.py")
+"""The sources that CPU kernels are compiled from."""
 
 _INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
 _SCALAR = _INNER | {"forceinline": True}

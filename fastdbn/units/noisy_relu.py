@@ -7,7 +7,7 @@ near s = 0. As visible units they get the base measure of `rectified`, which is 
 
 import numpy as np
 
-from fastdbn.scalar import HALF, ONE, ZERO, exp, sigmoid, softplus, softplus_integral
+from fastdbn.scalar import HALF, ONE, ZERO, exp, sigmoid, softplus, softplus_integral, sqrt
 from fastdbn.unit import Unit
 
 
@@ -16,7 +16,7 @@ def mean(s):
 
 
 def draw(s, mean, noise):
-    x = s + noise * np.sqrt(sigmoid(s))
+    x = s + noise * sqrt(sigmoid(s))
     return x if x > ZERO else x - x  # zero, but what is not a number stays so
 
 

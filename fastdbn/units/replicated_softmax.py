@@ -17,23 +17,21 @@ from fastdbn.scalar import ONE, log, log_factorial
 from fastdbn.unit import Unit
 from fastdbn.units.softmax import cgf, link, mean, slope
 
-_CHUNK = 64
 
-
-def draw(mean, total, first, row, key, out):
-    noise, n = np.empty(_CHUNK, mean.dtype), np.int64(total + 0.5)
+def draw(mean, total, first, row, key, noise, out):
+    chunk, n = len(noise), np.int64(total + 0.5)
     length, mass = 0.0, 0.0
-    for start in range(0, n + 1, _CHUNK):
+    for start in range(0, n + 1, chunk):
         rng.uniforms(noise, first + start, row, key)
-        for e in range(min(_CHUNK, n + 1 - start)):
+        for e in range(min(chunk, n + 1 - start)):
             length -= np.float64(log(ONE - noise[e]))
     for k in range(len(mean)):
         mass += np.float64(mean[k])
         out[k] = 0
     k, at, reached = 0, 0.0, np.float64(mean[0])
-    for start in range(0, n, _CHUNK):
+    for start in range(0, n, chunk):
         rng.uniforms(noise, first + start, row, key)
-        for e in range(min(_CHUNK, n - start)):
+        for e in range(min(chunk, n - start)):
             at -= np.float64(log(ONE - noise[e])) / length * mass
             while at >= reached and k + 1 < len(mean):
                 k += 1

@@ -1,0 +1,129 @@
+"""Every CUDA kernel compiles for a GPU, without one: for that numba-cuda and NVVM are enough (`pip install "numba-cuda[cu13]"`).
+
+The simulator runs kernels as Python, and so sees nothing of types. Left out where either is lacking.
+"""
+
+import importlib.util
+import os
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastdbn import optim, rng
+from fastdbn.units import UNITS, get_unit
+
+CAPABILITY = (8, 0)
+REALS = [np.float32, np.float64]
+EVERY = {**UNITS, "binomial:5": get_unit("binomial:5")}
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """(kernel, argument types) -> PTX."""
+    if importlib.util.find_spec("numba_cuda") is None or os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+        pytest.skip("needs numba-cuda, and not the simulator")
+    from numba import cuda
+    from numba.cuda import dispatcher
+    from numba.cuda.cudadrv import nvvm
+
+    if not nvvm.is_available():
+        pytest.skip("needs NVVM")
+    # what Numba asks the GPU for while it compiles functions that kernels call
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=CAPABILITY))
+    return lambda kernel, signature: cuda.compile(kernel.py_func, signature, cc=CAPABILITY, device=False, abi="numba")[0]
+
+
+def named(real):
+    """Numba's types by short names: r a number, v a vector, m a matrix, f one turned, rows, key, i, out and out2 in float64."""
+    from numba import typeof, types
+
+    r = types.float32 if real is np.float32 else types.float64
+    return SimpleNamespace(
+        r=r,
+        v=r[::1],
+        m=r[:, ::1],
+        f=r[::1, :],
+        i=types.int64,
+        rows=types.uint32[::1],
+        words=types.uint64[:, ::1],
+        classes=types.int64[::1],
+        flag=types.boolean,
+        flags=types.boolean[:, ::1],
+        key=typeof(rng.key(1, 2, 3)),
+        hyper=typeof(optim.step_hyper(real, "adam", 0.1, 0.1, 1)),
+        out=types.float64[::1],
+        out2=types.float64[:, ::1],
+    )
+
+
+def simple(real):
+    """Kernels that know no unit, with their arguments."""
+    from fastdbn.backends import cuda_kernels as k
+    from fastdbn.backends import cuda_sums as s
+    from fastdbn.backends import cuda_tiles as t
+
+    a = named(real)
+    r, v, m, i = a.r, a.v, a.m, a.i
+    yield from [(k.fill, (v, r)), (k.scale_rows, (m, v)), (k.scale_columns, (m, v)), (k.place, (m, m, i))]
+    yield from [(k.hold(False), (m, m, a.flags)), (k.hold(True), (m, m, m)), (k.scatter, (m, a.rows, m))]
+    yield from [(k.take_bits, (a.words, a.rows, m)), (k.take_values, (m, a.rows, m)), (k.step, (v, v, v, r, r, r))]
+    yield from [(k.take_samples(real), (m, a.rows, a.key, m)), (k.mask(real), (m, r, a.rows, a.key, m))]
+    yield from [(k.move(rule), (v, v, v, v, a.hyper)) for rule in optim.RULES]
+    yield from [(k.softmax_loss, (m, a.classes, v, r, m, a.out)), (s.squared_loss, (m, m, v, r, m, a.out))]
+    yield from [(s.add_up, (a.out, a.out, i)), (s.dot, (m, m, a.out)), (s.square_sums, (v, a.out))]
+    yield from [(s.column_squares(True), (m, v, a.out)), (s.limit_columns, (m, r))]
+    yield from [(t.product(real), (r, m, a.flag, other, a.flag, r, m)) for other in (m, a.f)]
+
+
+def of_unit(real, unit):
+    """The kernels of a unit type, with their arguments."""
+    from fastdbn.backends import cuda_kernels as k
+    from fastdbn.backends import cuda_sums as s
+
+    a = named(real)
+    v, m, i = a.v, a.m, a.i
+    for drawn in (False, True):
+        yield k.activate(unit, real, drawn, True), (i, i, i, i, v, m, m, a.rows, a.key, v)
+    yield s.unit_loss(unit), (i, i, i, m, m, v, a.r, m, a.out)
+    yield k.slopes(unit), (i, m, m)
+    yield s.base(unit), (i, i, i, m, a.out)
+    yield s.cgf(unit, True, False, unit.keeps_total), (i, i, i, m, v, v, m, m, m, m, a.out2)
+    yield s.cgf(unit, False, True, False), (i, i, i, m, v, v, m, m, m, m, a.out2)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_simple_kernels(real, compiled):
+    """All of them compile, the whole of each into one function."""
+    for kernel, signature in simple(real):
+        assert ".entry" in compiled(kernel, signature)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("name", EVERY)
+def test_kernels_of_units(name, real, compiled):
+    """All units compile, and what means and draws of float32 need has no float64, which most cards lack units for."""
+    for kernel, signature in of_unit(real, EVERY[name]):
+        assert ".entry" in compiled(kernel, signature)
+    if real is np.float32 and EVERY[name].support not in ("counts", "integer"):
+        kernel, signature = next(of_unit(real, EVERY[name]))
+        assert not re.search(r"\.f64\s", compiled(kernel, signature))
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("persistent", [False, True])
+def test_minibatches(real, persistent, compiled):
+    """The kernel of many minibatches, of every kind of data: it waits for the whole grid."""
+    from numba import typeof
+
+    from fastdbn.backends import cuda_tiles
+
+    a, one = named(real), np.uint32(1)
+    run = typeof(cuda_tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
+    for kind in range(3):
+        kernel = cuda_tiles.steps(UNITS["gaussian"], UNITS["bernoulli"], real, kind, persistent)
+        data = a.words if kind == cuda_tiles.BITS else a.m
+        params = (a.m, a.v, a.v) * 2
+        ptx = compiled(kernel, (data, a.rows, *params, *(a.m,) * 6, a.rows, run))
+        assert "cudaCGSynchronize" in ptx

@@ -1,0 +1,187 @@
+"""The behaviour of the estimators on every device, and the choice of a device.
+
+The class runs on the CPU, and with `NUMBA_ENABLE_CUDASIM=1` in CUDA's simulator, or with `--device cuda` on a GPU.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import fastdbn
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, backends, cli, placement
+from fastdbn.backends import DeviceError
+
+COMMON = {"n_iter": 2, "batch_size": 8, "random_state": 0}
+SUPERVISED = {"pretrain_iter": 1, "max_iter": 2, "batch_size": 8, "random_state": 0}
+MODELS = {
+    "cd": RBM(5, **COMMON),
+    "pcd": RBM(5, k=2, persistent=True, n_chains=3, binarize="sample", **COMMON),
+    "real": RBM(5, visible="gaussian", scale="standard", hidden="bernoulli", **COMMON),
+    "groups": RBM(4, visible="softmax:2", hidden="softmax", **COMMON),
+    "dbn": DBN((5, 4), propagate="sample", **COMMON),
+    "classifier": DBNClassifier((5,), max_norm=1.0, **SUPERVISED),
+    "regressor": DBNRegressor((5,), solver="sgd", dropout=0.3, **SUPERVISED),
+    "generative": GenerativeDBNClassifier((5, 4), up_down_iter=1, **COMMON),
+}
+few = pytest.mark.parametrize("name", MODELS)
+
+
+@pytest.fixture
+def rows():
+    """(X, y): pairs of which exactly one is on, so that all visible units suit them."""
+    first = np.random.default_rng(0).integers(0, 2, (16, 3)).astype(np.float32)
+    return np.stack([first, 1 - first], axis=2).reshape(16, 6), first[:, 0].astype(int)
+
+
+def parameters(model):
+    """All fitted weights and biases in a row."""
+    parts = model.layers_ if hasattr(model, "layers_") else [model]
+    arrays = [x for part in parts for x in (getattr(part, name, None) for name in ("components_", "intercept_visible_"))]
+    arrays += getattr(model, "coefs_", [])
+    return np.concatenate([x.ravel() for x in arrays if x is not None])
+
+
+class TestEstimators:
+    """What an estimator does is the same on every device, but for rounding and the few draws that it turns."""
+
+    @few
+    def test_fit_and_use(self, name, device, rows):
+        """Fitted parameters and everything computed from them agree with the CPU's."""
+        X, y = rows
+        results = []
+        for where in (device, "cpu"):
+            model = clone(MODELS[name]).set_params(device=where).fit(X, y)
+            results.append([parameters(model), model.transform(X)])
+            for method in ("free_energy", "reconstruct", "predict", "predict_proba"):
+                if hasattr(model, method):
+                    results[-1].append(getattr(model, method)(X))
+        for a, b in zip(*results, strict=True):
+            assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+    def test_chains(self, device, rows):
+        """Samples, Gibbs steps, scores and evaluations of one seed are the same chains."""
+        X, _ = rows
+        model = clone(MODELS["cd"]).fit(X)
+        found = []
+        for where in (device, "cpu"):
+            model.to_device(where)
+            found.append([model.gibbs(X, 2, random_state=1), model.sample(3, 3, random_state=1), model.score_samples(X)])
+        for a, b in zip(*found, strict=True):
+            assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+    def test_same_seed_same_bits(self, device, rows):
+        """Two fits with one seed give the same bytes."""
+        first, second = (clone(MODELS["cd"]).set_params(device=device).fit(rows[0]) for _ in range(2))
+        assert parameters(first).tobytes() == parameters(second).tobytes()
+
+    def test_goes_on(self, device, rows):
+        """A fit of two epochs is a fit of one and another on another device, but for rounding."""
+        X, _ = rows
+        whole = clone(MODELS["cd"]).fit(X)
+        parts = clone(MODELS["cd"]).set_params(n_iter=1, device=device).fit(X).to_host().partial_fit(X)
+        assert np.allclose(parameters(whole), parameters(parts), rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("missing", ["drop", "sample"])
+    def test_missing_values(self, device, missing, rows):
+        """Rows with gaps, weights of rows, and a held-out share."""
+        X = rows[0].copy()
+        X[2, 3] = np.nan
+        model = RBM(4, missing=missing, validation_fraction=0.2, device=device, **COMMON)
+        results = [parameters(clone(model).set_params(device=d).fit(X, sample_weight=np.arange(1, 17))) for d in (device, "cpu")]
+        assert np.allclose(*results, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("name", ["cd", "dbn", "classifier"])
+    def test_saved_here_loaded_there(self, name, device, rows, tmp_path):
+        """A model file is the same whatever the device was; a model of a GPU is used with or without one."""
+        X, y = rows
+        model = clone(MODELS[name]).set_params(device=device).fit(X, y)
+        model.save(tmp_path / "model.safetensors")
+        loaded = fastdbn.load(tmp_path / "model.safetensors")
+        assert loaded.device == ("cpu" if device == "cpu" else "auto")
+        assert np.allclose(loaded.to_host().transform(X), model.transform(X), rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("name", ["cd", "dbn", "classifier"])
+    def test_no_memory(self, name, device, rows, monkeypatch):
+        """Without memory the error passes, and the model is what it was, unfitted or fitted."""
+        X, y = rows
+        model = clone(MODELS[name]).set_params(device=device, warm_start=True)
+        backend = type(placement.backend_for(model))
+
+        def full(self, *shape):
+            raise MemoryError("no room")
+
+        for fitted in (False, True):
+            if fitted:
+                model.fit(X, y)
+            before = copy.deepcopy(vars(model))
+            with monkeypatch.context() as patch:
+                patch.setattr(backend, "zeros", full)
+                with pytest.raises(MemoryError, match="no room"):
+                    model.fit(X, y)
+            assert sorted(vars(model)) == sorted(before)
+            if fitted:
+                assert parameters(model).tobytes() == parameters(_restored(model, before)).tobytes()
+
+
+def _restored(model, attributes):
+    other = clone(model)
+    vars(other).update(attributes)
+    return other
+
+
+class TestChoice:
+    """Which device computes, and what is said where there is none."""
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_no_such_device(self, name, rows, monkeypatch):
+        """ "cuda" raises before anything is done, with what is lacking; "auto" falls back; other words are refused."""
+        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        with pytest.raises(DeviceError, match="a part is lacking"):
+            clone(MODELS[name]).set_params(device="cuda").fit(*rows)
+        with pytest.raises(ValueError, match="device='tpu'"):
+            clone(MODELS[name]).set_params(device="tpu").fit(*rows)
+
+    def test_auto_falls_back_and_says_so(self, rows, monkeypatch, capsys):
+        """Once, at verbose, with what is lacking."""
+        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        DBN((4, 3), device="auto", verbose=1, **COMMON).fit(rows[0])
+        said = capsys.readouterr().err
+        assert said.count("a part is lacking") == 1
+        DBN((4, 3), device="auto", **COMMON).fit(rows[0])
+        assert "lacking" not in capsys.readouterr().err
+
+    def test_moving_fails_whole(self, rows, monkeypatch):
+        """A model that cannot be moved stays where it is."""
+        model = clone(MODELS["dbn"]).fit(rows[0])
+        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        with pytest.raises(DeviceError, match="a part is lacking"):
+            model.to_device()
+        assert {model.device, *(rbm.device for rbm in model.layers_)} == {"cpu"}
+
+    @pytest.mark.parametrize("extra", [False, True])
+    def test_what_is_lacking(self, extra, monkeypatch):
+        """Without the extra its installation is named, with it the GPU."""
+        monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+        monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: object() if extra else None)
+        cuda = pytest.importorskip("numba.cuda")
+        monkeypatch.setattr(cuda, "is_available", lambda: False, raising=False)
+        lack = backends.lacking_cuda.__wrapped__()
+        assert ("GPU" in lack) == extra
+        assert ("fastdbn[cuda]" in lack) != extra
+
+    def test_precision(self):
+        """A network takes it by rbm_params; it is one of three."""
+        assert placement.precision_of(RBM(precision="tf32")) == "tf32"
+        assert placement.precision_of(DBN(rbm_params={"precision": ("bf16", "tf32")})) == "bf16"
+        assert placement.precision_of(DBNClassifier()) == "float32"
+        with pytest.raises(ValueError, match="precision='half'"):
+            RBM(precision="half").fit(np.zeros((3, 2)))
+
+    def test_command_line(self, monkeypatch, capsys, tmp_path):
+        """--device reaches the estimator; what is lacking is an error of one line."""
+        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        out = str(tmp_path / "m.safetensors")
+        assert cli.main(["train", "--device", "cuda", "--out", out]) == 1
+        assert "a part is lacking" in capsys.readouterr().err
