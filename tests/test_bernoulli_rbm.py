@@ -13,9 +13,10 @@ def small(**options):
 
 
 def test_parameters_are_scikit_learns():
-    """The same parameters with the same defaults, and n_jobs."""
+    """The same parameters with the same defaults, and n_jobs and device."""
     ours, theirs = BernoulliRBM().get_params(), sk.BernoulliRBM().get_params()
     assert ours.pop("n_jobs") is None
+    assert ours.pop("device") == "cpu"
     assert ours == theirs
 
 
