@@ -260,13 +260,13 @@ def _images(tiny):
         return X[:1500], y[:1500], X[1500:], y[1500:]
 
 
-def main():
-    """Run, print, write."""
+def main(arguments=None):
+    """Run, print, write; arguments are those of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, to prove the command in CUDA's simulator")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", help="JSON file; benchmarks/results/cuda.json by default")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if lacking_cuda():
         parser.error(lacking_cuda())
     from numba import cuda
@@ -280,7 +280,7 @@ def main():
     out = args.out or store.FOLDER / ("cuda-tiny.json" if args.tiny else "cuda.json")
     rounds, began, devices = 1 if args.tiny else args.rounds, time.perf_counter(), Devices(_torch_has_gpu())
     machine = describe(None) | {
-        "gpu": "simulator" if SIMULATED else cuda.get_current_device().name.decode(),
+        "gpu": "simulator" if SIMULATED else cuda.get_current_device().name,
         "numba-cuda": version("numba-cuda"),
         "cuBLAS": library() is not None,
     }

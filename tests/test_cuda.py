@@ -350,6 +350,24 @@ def test_losses_wait(monkeypatch):
     assert totals == [sum(i * i for i in range(8)) * 2.0] * 2
 
 
+def test_threads():
+    """Fits in several Python threads give what each gives alone."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from fastdbn import RBM
+    from fastdbn.backends.cuda_jit import SIMULATED
+
+    if SIMULATED:
+        pytest.skip("the simulator runs one kernel at a time")
+    X = np.random.default_rng(0).integers(0, 2, (64, 9)).astype(np.float32)
+
+    def fit(seed):
+        return RBM(7, n_iter=3, batch_size=8, device="cuda", random_state=seed).fit(X).components_.tobytes()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(fit, range(8))) == [fit(seed) for seed in range(8)]
+
+
 def test_no_room():
     """An allocation that does not fit names the sizes and the remedy."""
     from fastdbn.backends.cuda import CUDA

@@ -10,7 +10,20 @@ import pytest
 from sklearn.base import clone
 
 import fastdbn
-from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, backends, cli, placement
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+    backends,
+    cli,
+    evaluate,
+    placement,
+)
 from fastdbn.backends import DeviceError
 
 COMMON = {"n_iter": 2, "batch_size": 8, "random_state": 0}
@@ -24,6 +37,14 @@ MODELS = {
     "classifier": DBNClassifier((5,), max_norm=1.0, **SUPERVISED),
     "regressor": DBNRegressor((5,), solver="sgd", dropout=0.3, **SUPERVISED),
     "generative": GenerativeDBNClassifier((5, 4), up_down_iter=1, **COMMON),
+    "autoencoder": DBNAutoencoder((4, 2), **SUPERVISED),
+    "outliers": DBNOutlierDetector((4,), **COMMON),
+    "drop-in": BernoulliRBM(4, n_iter=2, batch_size=8, random_state=0),
+    "options": RBM(4, centering="enhanced", l1=1e-3, max_norm=0.1, sparsity_target=0.2, learning_rate="auto", **COMMON),
+    "tempered": RBM(4, persistent=True, n_chains=2, temperatures=2, fast_learning_rate=0.01, **COMMON),
+    "variance": RBM(4, visible="gaussian-variance", **COMMON),
+    "counts": RBM(4, visible="replicated-softmax", **COMMON),
+    "mixed": RBM(4, visible=[("bernoulli", slice(0, 2)), ("gaussian", slice(2, 4)), ("softmax", slice(4, 6))], **COMMON),
 }
 few = pytest.mark.parametrize("name", MODELS)
 
@@ -54,7 +75,7 @@ class TestEstimators:
         for where in (device, "cpu"):
             model = clone(MODELS[name]).set_params(device=where).fit(X, y)
             results.append([parameters(model), model.transform(X)])
-            for method in ("free_energy", "reconstruct", "predict", "predict_proba"):
+            for method in ("free_energy", "reconstruct", "predict", "predict_proba", "decision_function"):
                 if hasattr(model, method):
                     results[-1].append(getattr(model, method)(X))
         for a, b in zip(*results, strict=True):
@@ -68,6 +89,22 @@ class TestEstimators:
         for where in (device, "cpu"):
             model.to_device(where)
             found.append([model.gibbs(X, 2, random_state=1), model.sample(3, 3, random_state=1), model.score_samples(X)])
+        for a, b in zip(*found, strict=True):
+            assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+    def test_evaluations(self, device, rows):
+        """Annealing, exact and pseudo-likelihoods, bounds, mixing, imputed values and up-down agree with the CPU's."""
+        X, _ = rows
+        network, few = clone(MODELS["dbn"]).fit(X), {"n_chains": 3, "n_steps": 4, "random_state": 0}
+        found = []
+        for where in (device, "cpu"):
+            model = copy.deepcopy(network).to_device(where)
+            rbm = model.layers_[0]
+            found.append([evaluate.ais(rbm, X=X, **few).log_weights, evaluate.reverse_ais(rbm, **few).log_weights])
+            found[-1] += [evaluate.log_likelihood(rbm, X), evaluate.mixing(rbm, **few).values]
+            found[-1] += evaluate.dbn_bound(model, X, 0.0, n_samples=2, random_state=0)
+            found[-1] += [evaluate.pseudo_log_likelihood(rbm, X, exact, random_state=0) for exact in (True, False)]
+            found[-1] += [rbm.impute(X, np.arange(6) > 3, 2, random_state=0), parameters(model.up_down(X, 1))]
         for a, b in zip(*found, strict=True):
             assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
 
