@@ -9,9 +9,15 @@ import numpy as np
 from benchmarks.mnist import images
 from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier
 
-SIZES, BATCH, PRETRAIN = (500, 500, 2000), 100, 50
-UP_DOWN = {"epochs": 100, "rate of the top": 0.2, "rate": 0.02, "gibbs": (1, 3, 5)}
-"""Rates fall to 0; Gibbs steps of the top grow in the thirds of the run (Hinton, Osindero, Teh 2006 took 3, 6, 10)."""
+SIZES, BATCH, PRETRAIN, TOP = (500, 500, 2000), 100, 50, 30
+UP_DOWN = {"epochs": 60, "rate of the top": 0.5, "rate": 0.3, "gibbs": (1, 1, 3)}
+"""Rates fall to 0; Gibbs steps of the top grow in the thirds of the run (Hinton, Osindero, Teh 2006 took 3, 6, 10).
+
+On validation rows, 50,000 to train on: the top alone 2.1 to 2.2 % (rate 0.2: 3.9, rate 1: none), 12 epochs more of up-down
+2.03 at rate 0.3, 2.14 at 0.1.
+"""
+WARM_UP = [0.1] * 3
+"""Rates of the top's first epochs, without which it saturates at higher ones."""
 
 
 def pretrain(run, X, seed, sizes=SIZES, epochs=PRETRAIN, **options):
@@ -83,20 +89,22 @@ def backprop(run):
 
 
 def lowlabel(run):
-    """1,000 and 100 labels, 784-1024-10: pretrained on all images against random weights, mean over draws of the labels."""
+    """1,000 and 100 labels, 784-1024-10: pretrained on all images against random weights, mean over draws of the labels.
+
+    On validation rows, pretrained: dropout of inputs 0.2 and hidden units 0.5 93.8 and 81.8 %; of hidden ones alone 93.4 and
+    81.4; rate 3e-4 92.7 and 79.4, 3e-3 93.6 and 81.3; weight decay 1e-3 91.8 and 81.0.
+    """
     X, y, test, test_y = data(run)
     dbn = pretrain(run, X, 0, (1024,))
     results = {}
     for labels, epochs in ((1000, 100), (100, 200)):
-        for kind, start, options in (
-            ("pretrained", dbn, {"dropout": 0.5, "rate": 1e-3}),
-            ("random", False, {"dropout": 0.5, "rate": 1e-3}),
-        ):
+        for kind, start in (("pretrained", dbn), ("random", False)):
             accuracies = []
             for seed in range(run.seeds):
                 rows = balanced(y, labels, seed)
                 name = f"{labels}-{kind}-seed{seed}"
-                error = fine_tune(run, name, X[rows], y[rows], test, test_y, seed, epochs, (1024,), pretrain=start, **options)
+                rows_of = X[rows], y[rows], test, test_y
+                error = fine_tune(run, name, *rows_of, seed, epochs, (1024,), pretrain=start, dropout=(0.2, 0.5))
                 accuracies.append(100 - error)
             results[f"{labels} labels, {kind}, accuracy %"] = over_seeds(accuracies)
         pretrained, random = (results[f"{labels} labels, {kind}, accuracy %"]["mean"] for kind in ("pretrained", "random"))
@@ -121,10 +129,11 @@ def updown(run):
     for seed in range(run.seeds):
         below = pretrain(run, X, seed, SIZES[:-1])
         common = {"batch_size": BATCH, "random_state": seed, "n_jobs": run.threads}
+        rates = WARM_UP + falling(UP_DOWN["rate of the top"], TOP - len(WARM_UP))
         # with nothing under the top, up-down is CD of an RBM with labels
-        options = {"n_iter": 0, "n_gibbs": 1, "up_down_learning_rate": falling(UP_DOWN["rate of the top"], PRETRAIN)}
+        options = {"n_iter": 0, "n_gibbs": 1, "up_down_learning_rate": rates}
         top = GenerativeDBNClassifier(SIZES[-1:], visible="bernoulli", scale="none", **common, **options)
-        top = run.stages.train(f"top-seed{seed}", top, PRETRAIN, below.transform(X), y, parameter="up_down_iter")
+        top = run.stages.train(f"top-seed{seed}", top, TOP, below.transform(X), y, parameter="up_down_iter")
         network = GenerativeDBNClassifier.stack([*below.layers_, top])
         greedy.append(wrong(network, test, test_y))
         gibbs = [UP_DOWN["gibbs"][3 * epoch // epochs] for epoch in range(epochs)]
