@@ -247,8 +247,9 @@ def test_memory_map_packs_to_bits(tmp_path):
 
 
 def test_one_kernel_for_all_data():
-    """Whatever holds the data, whole minibatches are compiled once for a precision."""
+    """Whatever holds the data, whole minibatches are compiled once."""
     bernoulli = get_unit("bernoulli")
+    cpu_steps.cd_steps.cache_clear()  # a kernel that no other test has called
     real = np.random.default_rng(0).random((40, 9))
     for X in (real, real.round()):
         for kind in ("float32", "float64", "uint8", "int64", "bool"):
@@ -256,4 +257,4 @@ def test_one_kernel_for_all_data():
             frozen.flags.writeable = False
             for data in (X.astype(kind), frozen, sparse.csr_matrix(X.astype(kind))):
                 RBM(5, n_iter=1, visible="bernoulli", binarize="sample" if X is real else None).fit(data)
-    assert len(cpu_steps.cd_steps(bernoulli, bernoulli).signatures) <= 2
+    assert len(cpu_steps.cd_steps(bernoulli, bernoulli).signatures) == 1
