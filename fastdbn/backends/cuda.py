@@ -32,6 +32,25 @@ def _flat(x):
     return x.reshape(x.size)
 
 
+@contextlib.contextmanager
+def _sizes_named(shape, dtype):
+    """A MemoryError with sizes and remedy where the GPU has no room for an array; other errors pass.
+
+    The driver's error for it has another class from version to version of numba-cuda, and one name in its text.
+    """
+    try:
+        yield
+    except Exception as error:
+        if "OUT_OF_MEMORY" not in str(error).upper() and not isinstance(error, MemoryError):
+            raise
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        free, total = cuda.current_context().get_memory_info()
+        raise MemoryError(
+            f"the GPU has no room for an array of {shape} ({size / 1e6:,.1f} MB): {free / 1e6:,.1f} of {total / 1e6:,.1f} MB "
+            "are free. Use a smaller batch_size, fewer n_chains or smaller layers, or device='cpu'"
+        ) from error
+
+
 class CUDA:
     """Operations on arrays of the current GPU; see `fastdbn.backends.Backend` for what each does.
 
@@ -63,17 +82,9 @@ class CUDA:
 
     def empty(self, *shape, dtype=None):
         """A buffer of any content."""
-        try:
-            return cuda.device_array(shape, self.dtype if dtype is None else dtype, stream=self.stream)
-        except Exception as error:
-            if "OUT_OF_MEMORY" not in str(error).upper() and not isinstance(error, MemoryError):
-                raise
-            size = int(np.prod(shape, dtype=np.int64)) * np.dtype(self.dtype if dtype is None else dtype).itemsize
-            free, total = cuda.current_context().get_memory_info()
-            raise MemoryError(
-                f"the GPU has no room for an array of {shape} ({size / 1e6:,.1f} MB): {free / 1e6:,.1f} of {total / 1e6:,.1f} MB "
-                "are free. Use a smaller batch_size, fewer n_chains or smaller layers, or device='cpu'"
-            ) from error
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        with _sizes_named(shape, dtype):
+            return cuda.device_array(shape, dtype, stream=self.stream)
 
     def _room(self, name, *shape, dtype=None):
         """Room that is used again by the next operation of the same name and shape."""
@@ -92,11 +103,8 @@ class CUDA:
         return Rows(values, out) if values.dtype == np.uint32 else out
 
     def _copied(self, values):
-        try:
+        with _sizes_named(values.shape, values.dtype):
             return cuda.to_device(values, stream=self.stream)
-        except Exception:
-            self.empty(*values.shape, dtype=values.dtype)  # says so where memory is lacking
-            raise
 
     def constant(self, values):
         values = np.asarray(values, self.dtype)
