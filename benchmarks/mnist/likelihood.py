@@ -1,7 +1,7 @@
 """The rows of the table that are log-likelihoods in nats per image, exact or by annealed importance sampling.
 
 RBMs train by PCD-1 with as many chains as rows of a minibatch and centred gradients (Melchior, Fischer, Wiskott 2016): batch
-100, no weight decay, no momentum. AIS runs 100 chains over the 14,500 temperatures of Salakhutdinov and Murray 2008.
+100, no weight decay, no momentum. AIS runs 100 chains over the 14,500 temperatures of Salakhutdinov and Murray 2008, or more.
 """
 
 import numpy as np
@@ -15,6 +15,8 @@ DRAWS = 3
 """Binarisations of the pixels that the second layer of a DBN learns from."""
 QUICK = 1000
 """Temperatures of the AIS that watches training."""
+LONG = 145_000
+"""Temperatures where chains find it hard to keep up: ten times the published ones, spread alike."""
 
 
 def binarised(run, how):
@@ -59,10 +61,10 @@ def _watch(X, held, every):
     return watch
 
 
-def measured(rbm, X, held, binary_train):
+def measured(rbm, X, held, binary_train, n_steps=None):
     """AIS both ways of one RBM, and the mean log-likelihood of test and training rows."""
-    forward = evaluate.ais(rbm, schedule="sm2008", X=X, random_state=0)
-    reverse = evaluate.reverse_ais(rbm, schedule="sm2008", X=X, random_state=0)
+    forward = evaluate.ais(rbm, n_steps=n_steps, X=X, random_state=0)
+    reverse = evaluate.reverse_ais(rbm, n_steps=n_steps, X=X, random_state=0)
     return {
         "log Z": forward.log_z,
         "log Z, standard error": forward.std_error,
@@ -75,18 +77,18 @@ def measured(rbm, X, held, binary_train):
 
 
 def rbm500(run):
-    """784-500, thresholded, AIS and its reverse."""
+    """784-500, thresholded, AIS and its reverse: on the published schedule 5 of 100 chains would count, so `LONG` is taken."""
     X, held = binarised(run, "thresholded")
     epochs = 100
     rbm = RBM(500, **PCD, centering="data", learning_rate=falling(0.05, epochs), random_state=0, n_jobs=run.threads)
     rbm = run.stages.train("rbm500", rbm, epochs, X, watch=_watch(X, held, 10))
-    return measured(rbm, X, held, X) | {"seconds": run.stages.seconds("rbm500")}
+    return measured(rbm, X, held, X, LONG) | {"seconds": run.stages.seconds("rbm500")}
 
 
 def rbm500_stochastic(run):
     """784-500 on pixels drawn anew in every epoch, tested on pixels drawn once.
 
-    On validation rows, 50,000 to train on: PCD-1 222 epochs of 300 -96 nats, PCD-5 80 epochs -87.5, PCD-10 150 epochs -86.1.
+    Tried on validation rows: PCD-1, PCD-5 and PCD-10.
     """
     X, held = binarised(run, "stochastic")
     epochs = 200
