@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.mnist import images
 from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier
 
-SIZES, BATCH, PRETRAIN, TOP, DROPOUT = (500, 500, 2000), 100, 50, 30, 100
+SIZES, BATCH, PRETRAIN, TOP, DROPOUT = (500, 500, 2000), 100, 50, 30, 50
 UP_DOWN = {"epochs": 60, "rate of the top": 0.5, "rate": 0.3, "gibbs": (1, 1, 3)}
 """Rates fall to 0; Gibbs steps of the top grow in the thirds of the run (Hinton, Osindero, Teh 2006 took 3, 6, 10).
 
