@@ -16,17 +16,33 @@ AT_ONCE = 4
 """Blocks that are handled at once where data are read as they lie: the fewer calls, the less often weights are packed."""
 
 
+READ = tuple(np.dtype(kind) for kind in (np.float32, np.float64, np.uint8, np.bool_, np.int64))
+"""Types of data that the backend reads as they are."""
+
+
+def _is_ready(estimator, X):
+    """Whether `validate_data` would give X back as it is; it takes as long to see this as a small network for one row."""
+    if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in READ or hasattr(estimator, "feature_names_in_"):
+        return False
+    if not len(X) or X.shape[1] != getattr(estimator, "n_features_in_", None):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
+
+
 def checked(estimator, X, reset, may_lack=False, finite=True):
     """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared.
 
     may_lack lets NaN in dense arrays pass, as values that are missing; finite=False leaves the check to the caller.
     """
+    if not reset and _is_ready(estimator, X):
+        return X
     return validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
-        dtype=[np.float32, np.float64, np.uint8, np.bool_, np.int64],
+        dtype=list(READ),
         ensure_all_finite="allow-nan" if finite and may_lack and not sparse.issparse(X) else finite,
     )
 
