@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.mnist import images
 from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier
 
-SIZES, BATCH, PRETRAIN, TOP, DROPOUT = (500, 500, 2000), 100, 50, 30, 50
+SIZES, BATCH, PRETRAIN, TOP, DROPOUT = (500, 500, 2000), 100, 50, 30, 30
 UP_DOWN = {"epochs": 60, "rate of the top": 0.5, "rate": 0.3, "gibbs": (1, 1, 3)}
 """Rates fall to 0; Gibbs steps of the top grow in the thirds of the run (Hinton, Osindero, Teh 2006 took 3, 6, 10).
 
@@ -146,11 +146,14 @@ def updown(run):
 
 
 def dropout(run):
-    """784-500-500-2000-10: pretraining, then dropout 0.2 of the inputs and 0.5 of the hidden units, and max-norm 4; not tuned."""
+    """784-500-500-2000-10: pretraining, then dropout 0.1 of the inputs and 0.2 of the hidden units, and max-norm 4.
+
+    Not those of Srivastava et al. 2014, 0.2 and 0.5, which take many more epochs: after 50 the error was still falling.
+    """
     X, y, test, test_y = data(run)
     errors = []
     for seed in range(run.seeds):
         dbn = pretrain(run, X, seed)
-        rates = {"dropout": (0.2, 0.5, 0.5, 0.5), "max_norm": 4.0}
+        rates = {"dropout": (0.1, 0.2, 0.2, 0.2), "max_norm": 4.0}
         errors.append(fine_tune(run, f"dropout-seed{seed}", X, y, test, test_y, seed, DROPOUT, pretrain=dbn, **rates))
     return {"test error, %": over_seeds(errors)}
