@@ -1,6 +1,6 @@
 """The CUDA backend against the CPU's: every operation at odd and tiny sizes, in both precisions, in the simulator or on a GPU.
 
-Run with `NUMBA_ENABLE_CUDASIM=1 pytest tests/test_cuda.py`, or with `pytest --device cuda` where there is a GPU.
+Run with `NUMBA_ENABLE_CUDASIM=1 pytest tests/test_cuda*.py`, or with `pytest --device cuda` where there is a GPU.
 """
 
 import numpy as np
@@ -372,8 +372,23 @@ def test_no_room():
     """An allocation that does not fit names the sizes and the remedy."""
     from fastdbn.backends.cuda import CUDA
 
-    with pytest.raises(MemoryError, match="batch_size"):
+    with pytest.raises(MemoryError, match=r"\(16777216, 16777216\) \(1,125,899,906\.8 MB\).*batch_size"):
         CUDA(1).zeros(2**24, 2**24)
+
+
+def test_no_room_to_begin_with(monkeypatch):
+    """Nor for the context: who holds the memory is named, however the driver says it; other errors pass."""
+    from fastdbn.backends import cuda as backend
+
+    for text, error in (("cuDevicePrimaryCtxRetain results in CUDA_ERROR_OUT_OF_MEMORY", MemoryError), ("CUDA_ERROR_UNKNOWN", OSError)):
+
+        def fail(text=text):
+            raise OSError(text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend.cuda, "stream", fail)
+            with pytest.raises(error, match="CUDA_VISIBLE_DEVICES" if error is MemoryError else "UNKNOWN"):
+                backend.CUDA(1)
 
 
 def test_layout():
