@@ -3,8 +3,8 @@
 First the two ceilings: the rate of the card's matrix products through cuBLAS and of copies in its memory. Then each work, by
 fastdbn on the GPU, by PyTorch eager and with CUDA graphs on the same card, and by fastdbn on this machine's CPU: medians over
 rounds between events of the GPU, after a round to warm up; long runs once. At last what rounding does to the likelihood of
-MNIST. `--tiny` runs every part at sizes for CUDA's simulator (NUMBA_ENABLE_CUDASIM=1), whose figures mean nothing; PyTorch is left
-out where it has no GPU.
+MNIST. `--tiny` runs every part at sizes for CUDA's simulator (NUMBA_ENABLE_CUDASIM=1), whose figures mean nothing; PyTorch is
+left out where it has no GPU.
 """
 
 import argparse
@@ -185,7 +185,16 @@ def command(X, y, layers, epochs):
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder, "data.npz"), X=X, y=y)
         for name, device in (("fastdbn", "cuda"), ("fastdbn, CPU", "cpu")):
-            line = [sys.executable, "-m", "fastdbn.cli", "train", Path(folder, "data.npz"), "--out", Path(folder, "model"), "--force"]
+            line = [
+                sys.executable,
+                "-m",
+                "fastdbn.cli",
+                "train",
+                Path(folder, "data.npz"),
+                "--out",
+                Path(folder, "model"),
+                "--force",
+            ]
             options = {"layers": ",".join(map(str, layers)), "epochs": epochs, "pretrain-epochs": epochs, "device": device}
             line += [word for option, value in options.items() for word in (f"--{option}", value)]
             start = time.perf_counter()

@@ -36,8 +36,8 @@ class GenerativeDBNClassifier(ClassifierMixin, DBN):
     ----------
     hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
 n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
-        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the layers
-        under it, by tuples.
+        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the
+        layers under it, by tuples.
     up_down_iter : int, default 20
         Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
     up_down_learning_rate : float, callable of the epoch or list, default 0.005

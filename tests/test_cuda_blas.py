@@ -74,9 +74,15 @@ def test_product(dtype, size, turned, order, wide, beta, stand_in):
     assert np.allclose(C, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("dtype", "precision", "compute"), [
-    ("float32", "float32", "32F"), ("float32", "tf32", "32F_FAST_TF32"), ("float32", "bf16", "32F_FAST_16BF"), ("float64", "bf16", "64F"),
-])
+@pytest.mark.parametrize(
+    ("dtype", "precision", "compute"),
+    [
+        ("float32", "float32", "32F"),
+        ("float32", "tf32", "32F_FAST_TF32"),
+        ("float32", "bf16", "32F_FAST_16BF"),
+        ("float64", "bf16", "64F"),
+    ],
+)
 def test_precision(dtype, precision, compute, stand_in):
     """How numbers are multiplied, by the names and numbers of cublas_api.h; float64 is never rounded."""
     numbers = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}

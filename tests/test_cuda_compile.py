@@ -128,6 +128,24 @@ def minibatches(compiled, visible, hidden, real, kind, persistent):
     return compiled(kernel, (data, a.rows, *(a.m, a.v, a.v) * 2, *(a.m,) * 6, a.rows, run))
 
 
+def annealing(compiled, visible, hidden, real):
+    """PTX of the kernel of annealing."""
+    from numba import typeof
+
+    from fastdbn.backends import cuda_tiles
+
+    a, one = named(real), np.uint32(1)
+    keys = typeof(cuda_tiles.Anneal(one, one, one, one))
+    signature = (a.m, a.v, a.out, a.out, a.v, *(a.m,) * 4, a.rows, a.rows, *(a.out,) * 3, a.v, a.v, a.out2, keys)
+    return compiled(cuda_tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_annealing(real, compiled):
+    """In either precision."""
+    assert ".entry" in annealing(compiled, "gaussian", "bernoulli", real)
+
+
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("kind", range(3))
@@ -138,6 +156,7 @@ def test_minibatches(real, persistent, kind, compiled):
 
 @pytest.mark.parametrize("visible", SINGLE)
 @pytest.mark.parametrize("hidden", SINGLE)
-def test_minibatches_of_pairs(visible, hidden, compiled):
-    """The same for every pair of units that it takes."""
+def test_pairs(visible, hidden, compiled):
+    """The same for every pair of units that it takes, and annealing of each."""
     assert ".entry" in minibatches(compiled, visible, hidden, np.float32, 1, False)
+    assert "cudaCGSynchronize" in annealing(compiled, visible, hidden, np.float32)

@@ -24,7 +24,7 @@ def gpu(dtype):
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_share_of_equal_draws(name):
-    """Given equal fields, one step of sampling differs in less than one draw of 10,000; real values count as equal within 1e-5."""
+    """Given equal fields, one step of sampling differs in less than one draw of 10,000; real ones are equal within 1e-5."""
     b, simulated = gpu("float32")
     columns, unit = 8, get_unit(name)
     n = (DRAWS[name] if simulated else ON_A_GPU) // columns

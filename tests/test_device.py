@@ -57,7 +57,11 @@ UNITS = [  # visible units, hidden ones, and what makes values of the visible on
     ("gaussian", "rectified", lambda X: X - 0.5),
     ("bernoulli", "noisy-relu", lambda X: X),
     ("replicated-softmax", "softmax:3", lambda X: X * np.arange(1, 7)),
-    ([("spin", slice(0, 2)), ("gaussian", slice(2, 4)), ("replicated-softmax", slice(4, 6))], "softmax", lambda X: np.c_[2 * X[:, :2] - 1, X[:, 2:]]),
+    (
+        [("spin", slice(0, 2)), ("gaussian", slice(2, 4)), ("replicated-softmax", slice(4, 6))],
+        "softmax",
+        lambda X: np.c_[2 * X[:, :2] - 1, X[:, 2:]],
+    ),
 ]
 
 
@@ -242,12 +246,15 @@ class TestChoice:
         if name in ("classifier", "autoencoder"):  # back-propagation
             assert loads[-1] == ("tf32", False)
 
-    @pytest.mark.parametrize("model", [
-        RBM(4, precision="bf16", **COMMON),
-        DBN((4, 3), rbm_params={"precision": ("float32", "bf16")}, **COMMON),
-        GenerativeDBNClassifier((4,), rbm_params={"precision": "bf16"}, up_down_iter=0, **COMMON),
-        DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1),
-    ])
+    @pytest.mark.parametrize(
+        "model",
+        [
+            RBM(4, precision="bf16", **COMMON),
+            DBN((4, 3), rbm_params={"precision": ("float32", "bf16")}, **COMMON),
+            GenerativeDBNClassifier((4,), rbm_params={"precision": "bf16"}, up_down_iter=0, **COMMON),
+            DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1),
+        ],
+    )
     def test_precision_without_effect(self, model, rows):
         """A fit on the CPU warns of a precision that it cannot take, and names the remedy; the result is that of float32."""
         with pytest.warns(UserWarning, match="precision='bf16' has no effect.*device='cpu'.*use device='cuda'"):

@@ -16,7 +16,7 @@ X, LABELS = np.stack([FIRST, 1 - FIRST], axis=2).reshape(16, 6), FIRST[:, 0].ast
 
 def deeds(name):
     """What a model of MODELS does that trains it: names, with what is given after X."""
-    found = {"fit": (LABELS,), "partial_fit": (LABELS, [0, 1]) if name == "generative" else (LABELS,)}
+    found = {"fit": (LABELS,), "partial_fit": (LABELS, [0, 1]) if name in ("classifier", "generative") else (LABELS,)}
     if name in ("dbn", "outliers", "generative"):
         found["up_down"] = (LABELS,) if name == "generative" else ()
     return found

@@ -23,6 +23,15 @@ PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
 
 
+ANNEALED = 1000
+"""Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
+
+
+def _single(*units):
+    """Whether layers are of one type of units that are none of a group, which the kernels of many steps take."""
+    return all(isinstance(unit, Unit) and unit.group == 1 for unit in units)
+
+
 @functools.cache
 def processors():
     """Multiprocessors of the GPU: so many blocks run at once for certain."""
@@ -277,7 +286,7 @@ class CUDA:
         nv, nh = problem.params.W.shape
         rows = max(problem.plus.v.shape[0], problem.minus.v.shape[0])
         units = problem.visible, problem.hidden
-        simple = all(isinstance(unit, Unit) and unit.group == 1 for unit in units) and problem.centering is None
+        simple = _single(*units) and problem.centering is None
         if not simple or isinstance(problem.data, Streamed) or rows * nv * nh > PERSISTENT:
             return False
         key = rng.key(problem.seed, 0, 0)
@@ -292,6 +301,36 @@ class CUDA:
             *(problem.states, problem.work, problem.chain_rows.device, run),
         )
         return True
+
+    def anneal(self, chains, number, upper, lower, down):
+        visible, hidden, (W, _, _) = chains.machine
+        n, (nv, nh) = len(chains.v), W.shape
+        if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
+            return None
+        key, (_, _, c) = rng.key(chains.seed, 0, 0), chains.params
+        keys = cuda_tiles.Anneal(key.k0, key.k1, *(rng.stream(rng.ANNEAL, layer) for layer in (3, 4)))
+        bias, base = (self._copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
+        parts = self._copied(np.zeros((n, THREADS)))
+        blocks = min(processors(), max(n, *(cuda_tiles.count_tiles(n, units) for units in (nv, nh))))
+        rooms = self.empty(nv), self.empty(n)
+        for start in range(0, len(number), ANNEALED):
+            steps = (self._copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
+            cuda_tiles.anneal(visible, hidden, self.real)[blocks, THREADS, self.stream](
+                *(
+                    chains.params.W,
+                    c,
+                    bias,
+                    base,
+                    chains.toward,
+                    chains.v,
+                    chains.h,
+                    chains.mean,
+                    chains.field,
+                    chains.who.device,
+                ),
+                *(*steps, *rooms, parts, keys),
+            )
+        return self.to_host(parts).sum(axis=1)
 
     def threads(self, nv, nh, rows, k):
         return 1

@@ -16,8 +16,8 @@ def of_array(shape, dtype, place="the GPU"):
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     free, total = cuda.current_context().get_memory_info()
     return (
-        f"{place} has no room for an array of {shape} ({size / 1e6:,.1f} MB): {free / 1e6:,.1f} of {total / 1e6:,.1f} MB are free "
-        "on the GPU. Use a smaller batch_size, fewer n_chains or smaller layers, or device='cpu'"
+        f"{place} has no room for an array of {shape} ({size / 1e6:,.1f} MB): {free / 1e6:,.1f} of {total / 1e6:,.1f} MB are "
+        "free on the GPU. Use a smaller batch_size, fewer n_chains or smaller layers, or device='cpu'"
     )
 
 
