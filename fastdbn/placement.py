@@ -40,7 +40,7 @@ def warn_of_precision(estimator, backend):
     if asked not in ("float32", getattr(backend, "precision", "float32")):
         warnings.warn(
             f"precision={asked!r} has no effect with device={estimator.device!r} and dtype={estimator.dtype!r} here: products "
-            "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype='float32' or precision='float32'",
+            "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",
             stacklevel=2,
         )
 

@@ -10,7 +10,7 @@ from fastdbn.units import get_unit
 
 pytestmark = pytest.mark.usefixtures("cuda_device")
 
-DRAWS = {"bernoulli": 24_000, "spin": 4_000, "binomial:3": 4_000, "softmax:4": 4_000, "gaussian": 4_000, "noisy-relu": 4_000}
+DRAWS = {"bernoulli": 60_000, "spin": 4_000, "binomial:3": 4_000, "softmax:4": 4_000, "gaussian": 4_000, "noisy-relu": 4_000}
 ON_A_GPU = 2_000_000
 """The same where they take no time."""
 
@@ -67,12 +67,12 @@ def trained(backend, seed):
 
 def test_a_hundred_minibatches():
     """Parameters after 100 minibatches are draws of one distribution on both: the means over runs of other seeds agree within
-    five standard errors, computed from the CPU's spread.
+    4.5 standard errors, computed from the CPU's spread.
     """
     b, simulated = gpu("float32")
-    runs = 6 if simulated else 200
+    runs = 4 if simulated else 200
     found = np.array([trained(b, seed) for seed in range(runs)])
     expected = np.array([trained(CPU(1, "float32"), 1000 + seed) for seed in range(500)])
     error = expected.std(axis=0, ddof=1) * np.sqrt(1 / len(found) + 1 / len(expected))
     assert expected[:, 0].mean() > -2.3  # it has learnt: knowing nothing is 4 log 2 = 2.77 nats
-    assert (np.abs(found.mean(axis=0) - expected.mean(axis=0)) < 5 * error).all()
+    assert (np.abs(found.mean(axis=0) - expected.mean(axis=0)) < 4.5 * error).all()

@@ -30,32 +30,30 @@ def stream(monkeypatch):
 
 
 def data(kind, folder):
-    """(17, 6) rows: bits, real numbers, and either in a file mapped to memory."""
+    """(9, 4) rows, bits or real numbers, in a file mapped to memory."""
     draw = np.random.default_rng(1)
-    X = draw.integers(0, 2, (17, 6)).astype(np.uint8) if "bits" in kind else draw.random((17, 6)).astype(np.float32)
-    if "file" not in kind:
-        return X
-    np.save(folder / "X.npy", X)
+    np.save(folder / "X.npy", draw.integers(0, 2, (9, 4)).astype(np.uint8) if kind == "bits" else draw.random((9, 4)))
     return np.load(folder / "X.npy", mmap_mode="r")
 
 
-@pytest.mark.parametrize("kind", ["bits", "real", "bits in a file", "real in a file"])
+@pytest.mark.parametrize("kind", ["bits", "real"])
 def test_streamed_fit(kind, stream, tmp_path, monkeypatch):
-    """A fit on streamed data, arrays or memory maps, gives the bits of one on data that lie on the device."""
+    """A fit on a memory map or an array that is streamed gives the bits of one on data that lie on the device."""
     from fastdbn.backends import cuda
 
     monkeypatch.setattr(cuda, "PERSISTENT", 0)  # both compose the operations
     X = data(kind, tmp_path)
-    model = RBM(5, n_iter=2, batch_size=4, device="cuda", random_state=0)
-    resident = model.fit(X).components_.copy()
+    model = RBM(3, n_iter=2, batch_size=4, device="cuda", random_state=0)
+    resident = model.fit(X).components_
     turns = stream()
     assert np.array_equal(model.fit(X).components_, resident)
-    assert turns[:10] == [1, 0] * 5  # the two buffers take turns over the 5 minibatches of each epoch
+    assert turns[:6] == [1, 0] * 3  # the two buffers take turns over the minibatches
+    assert np.array_equal(model.fit(np.array(X)).components_, resident)
 
 
-def test_streamed_back_propagation(stream):
+def test_streamed_back_propagation(stream, tmp_path):
     """So does fine-tuning, and predictions from streamed rows."""
-    X = data("real", None)
+    X = data("real", tmp_path)
     model = DBNClassifier((4,), pretrain=False, max_iter=2, batch_size=8, device="cuda", random_state=0)
     resident = model.fit(X, X[:, 0] > 0.5).predict_proba(X)
     turns = stream()
