@@ -157,11 +157,14 @@ class TestEstimators:
 
     @pytest.mark.parametrize(("visible", "hidden", "hold"), UNITS)
     def test_units(self, visible, hidden, hold, device, rows):
-        """Every type of unit, visible or hidden, trains and gives energies and samples as on the CPU."""
+        """Every type of unit, visible or hidden, trains and gives energies and samples as on the CPU.
+
+        There rows with weights compose the operations, or whole minibatches would be compiled for every pair.
+        """
         X, results = hold(rows[0]), []
         for where in (device, "cpu"):
             model = RBM(3, visible=visible, hidden=hidden, scale="none", n_iter=1, batch_size=8, random_state=0, device=where)
-            model.fit(X)
+            model.fit(X, sample_weight=np.ones(16) if where == "cpu" else None)
             results.append([parameters(model), model.transform(X), model.free_energy(X), model.sample(3, 2, random_state=1)])
         for a, b in zip(*results, strict=True):
             assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
@@ -257,7 +260,7 @@ class TestChoice:
     )
     def test_precision_without_effect(self, model, rows):
         """A fit on the CPU warns of a precision that it cannot take, and names the remedy; the result is that of float32."""
-        with pytest.warns(UserWarning, match="precision='bf16' has no effect.*device='cpu'.*use device='cuda'"):
+        with pytest.warns(UserWarning, match="precision='bf16' has no effect.*device='cpu'.*Use device='cuda'"):
             fitted = clone(model).fit(*rows)
         plain = clone(model).set_params(**{"precision": "float32"} if isinstance(model, RBM) else {"rbm_params": None})
         with warnings.catch_warnings():
