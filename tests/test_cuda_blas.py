@@ -1,7 +1,9 @@
 """What cuBLAS is told of a product, by a stand-in that does on host memory what its manual says of cublasGemmEx."""
 
 import ctypes
+import re
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 from fastdbn.backends import cuda_blas
 
 KINDS = [np.float32, np.float64]
+COMPUTE = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}
+"""Ways to multiply, by their names in cublas_api.h."""
 
 
 class Array:
@@ -85,10 +89,25 @@ def test_product(dtype, size, turned, order, wide, beta, stand_in):
 )
 def test_precision(dtype, precision, compute, stand_in):
     """How numbers are multiplied, by the names and numbers of cublas_api.h; float64 is never rounded."""
-    numbers = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}
     x = np.ones((2, 2), dtype)
     cuda_blas.multiply(0, precision, 1.0, Array(x), False, Array(x), False, 0.0, Array(x.copy()))
-    assert stand_in[1] == [numbers[compute]]
+    assert stand_in[1] == [COMPUTE[compute]]
+
+
+def test_library():
+    """The extra's library is found without a GPU, has what is called, and in its header the numbers that we give it."""
+    library = cuda_blas.library()
+    if library is None:
+        pytest.skip("needs cuBLAS")
+    for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasGemmEx"):
+        assert getattr(library, name)
+    header = Path(library._name).parents[1] / "include" / "cublas_api.h"
+    if not header.exists():
+        pytest.skip("needs cuBLAS's header")
+    text = header.read_text()
+    for name, number in COMPUTE.items():
+        assert re.search(rf"\bCUBLAS_COMPUTE_{name}\s*=\s*{number}\b", text)
+    assert re.search(rf"\bCUBLAS_STATUS_ALLOC_FAILED\s*=\s*{cuda_blas.NO_DEVICE_MEMORY}\b", text)
 
 
 def test_faults(stand_in, monkeypatch):

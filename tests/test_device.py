@@ -272,4 +272,7 @@ class TestChoice:
         monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
         out = str(tmp_path / "m.safetensors")
         assert cli.main(["train", "--device", "cuda", "--out", out]) == 1
-        assert "a part is lacking" in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert said.err == "fastdbn: error: device='cuda': a part is lacking; or use device='cpu' or 'auto'\n"
+        assert not said.out
+        assert not list(tmp_path.iterdir())
