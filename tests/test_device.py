@@ -255,7 +255,7 @@ class TestChoice:
             RBM(4, precision="bf16", **COMMON),
             DBN((4, 3), rbm_params={"precision": ("float32", "bf16")}, **COMMON),
             GenerativeDBNClassifier((4,), rbm_params={"precision": "bf16"}, up_down_iter=0, **COMMON),
-            DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1),
+            DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1, random_state=0),
         ],
     )
     def test_precision_without_effect(self, model, rows):
