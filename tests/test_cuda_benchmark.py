@@ -8,6 +8,7 @@ import pytest
 from benchmarks import cuda
 
 
+@pytest.mark.filterwarnings("ignore:precision=")  # the simulator rounds nothing
 @pytest.mark.usefixtures("cuda_device")
 def test_tiny(tmp_path, capsys):
     """Every part runs, and its figures are printed and written."""
