@@ -159,8 +159,8 @@ class Chains:
     def anneal(self, betas, reverse):
         """The log weights of chains from the present states, up or down the inverse temperatures.
 
-        A backend may have `anneal`, with the arguments of `_anneal` after these chains, which runs all steps in compiled calls and
-        gives the same by test, or None where it would not gain.
+        A backend may have `anneal`, with the arguments of `_anneal` after these chains, which runs all steps in compiled calls
+        and gives the same by test, or None where it would not gain.
 
         Raises
         ------
