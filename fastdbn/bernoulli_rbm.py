@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastdbn import checks, rng
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
+from fastdbn.placement import all_or_nothing
 from fastdbn.rbm import RBM
 from fastdbn.units import bernoulli
 
@@ -134,6 +135,7 @@ class BernoulliRBM(Estimator):
             self._publish()
         return self
 
+    @all_or_nothing
     def fit(self, X, y=None):
         """Fit the model to X.
 
@@ -150,6 +152,7 @@ class BernoulliRBM(Estimator):
         self._begin(X)
         return self._train(X, checks.integer(self.n_iter, "n_iter", 0))
 
+    @all_or_nothing
     def partial_fit(self, X, y=None):
         """One pass over X from where training stands; parameters as for `fit`."""
         first = not hasattr(self, "components_")

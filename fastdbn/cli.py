@@ -246,8 +246,11 @@ def run_train(args):
     from sklearn.metrics import r2_score
     from sklearn.model_selection import train_test_split
 
-    X, y, names, task, scale = _training_data(args) if args.data else _digits()
     from fastdbn import DBNClassifier, DBNRegressor
+    from fastdbn.backends import get_backend
+
+    get_backend(device=args.device)  # which refuses one that is not here, before any work
+    X, y, names, task, scale = _training_data(args) if args.data else _digits()
 
     counts = np.unique(y, return_counts=True)[1] if task == "classify" else None
     if len(X) < 2:

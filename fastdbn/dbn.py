@@ -57,6 +57,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         a hidden unit, 8 in float64.
     rbm_params : dict or None, default None
         Further parameters of `RBM`, by name, that have no place of their own here; a tuple gives one value for each layer.
+        What goes through several layers at once takes the most exact ``precision`` of theirs.
 
     Attributes
     ----------

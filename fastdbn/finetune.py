@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
 from fastdbn.inference import checked
+from fastdbn.placement import all_or_nothing
 from fastdbn.supervised import PARAMETERS, Supervised
 
 
@@ -105,6 +106,7 @@ class DBNClassifier(ClassifierMixin, Supervised):
         """
         return self._fit(X, y, sample_weight, self._continues(), None)
 
+    @all_or_nothing
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass of back-propagation over X and y, on the network of an earlier fit or, without one, on random weights.
 

@@ -18,7 +18,7 @@ from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.inference import checked
 from fastdbn.monitors import MONITORS
-from fastdbn.placement import all_or_nothing, backend_for
+from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
 from fastdbn.units import get_unit, visible_unit
@@ -36,8 +36,8 @@ class GenerativeDBNClassifier(ClassifierMixin, DBN):
     ----------
     hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
 n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
-        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` are for the layers under it, by
-        tuples.
+        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the
+        layers under it, by tuples.
     up_down_iter : int, default 20
         Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
     up_down_learning_rate : float, callable of the epoch or list, default 0.005
@@ -216,7 +216,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         top, plain = layers[-1], RBM()
         for name in ("persistent", *FURTHER):
             value = getattr(top, name)
-            if value != getattr(plain, name):
+            if name != "precision" and value != getattr(plain, name):
                 raise ValueError(
                     f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a tuple whose last value is "
                     f"{getattr(plain, name)!r}"
@@ -253,7 +253,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             settings.batch_size,
             settings.n_iter if epochs is None else epochs,
         )
-        last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(self)
+        last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(rbm)
+        warn_of_precision(rbm, backend)
         v, labels_v = rbm._velocity, self._label_velocity
         velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
         state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)

@@ -1,18 +1,24 @@
 """Where an estimator computes: its backend, its way to a GPU and back, and what is left when the GPU's memory does not do."""
 
-import contextlib
-import copy
 import functools
+import warnings
+
+from sklearn.base import BaseEstimator
 
 from fastdbn import backends
 from fastdbn.report import progress
 
 
 def precision_of(estimator):
-    """The precision of products: an RBM's own parameter, or a network's by `rbm_params`; of a tuple the first layer's."""
+    """The precision of products: an RBM's own parameter, or a network's by `rbm_params`.
+
+    Of a tuple, one for each layer, what several layers share takes the most exact: back-propagation, up-down, sampling.
+    """
     further = getattr(estimator, "rbm_params", None) or {}
     precision = getattr(estimator, "precision", further.get("precision", "float32"))
-    return precision[0] if isinstance(precision, tuple) and precision else precision
+    if isinstance(precision, tuple) and not hasattr(estimator, "precision"):
+        return next((exact for exact in backends.PRECISIONS if exact in precision), precision)
+    return precision
 
 
 def backend_for(estimator):
@@ -28,32 +34,45 @@ def announce(estimator, backend):
         progress(f"device={device!r}: {backend.name} computes" + (f", for {lack}" if lack else ""))
 
 
-def _remembered(estimator):
-    """Attributes as they are; fitted layers are copied one level down, for training gives their attributes new values."""
-    return {
-        name: [copy.copy(part) for part in value] if name == "layers_" else copy.copy(value) if name == "dbn_" else value
-        for name, value in vars(estimator).items()
-    }
+def warn_of_precision(estimator, backend):
+    """A UserWarning where nothing rounds products as the estimator's `precision` says."""
+    asked = precision_of(estimator)
+    if asked not in ("float32", getattr(backend, "precision", "float32")):
+        warnings.warn(
+            f"precision={asked!r} has no effect with device={estimator.device!r} and dtype={estimator.dtype!r} here: products "
+            "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",
+            stacklevel=2,
+        )
 
 
-@contextlib.contextmanager
-def unchanged_without_memory(estimator):
-    """Leave an estimator as it was where there is no memory for what it was to do."""
-    before = _remembered(estimator)
-    try:
-        yield
-    except MemoryError:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+def _parts(estimator):
+    """An estimator and all that it holds: a network's layers, a classifier's network."""
+    yield estimator
+    for value in vars(estimator).values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, BaseEstimator):
+                yield from _parts(part)
+
+
+def _kept(value):
+    """A value that training does not change: histories are lists that it appends to, arrays it replaces."""
+    if isinstance(value, dict):
+        return {key: _kept(x) for key, x in value.items()}
+    return [_kept(x) for x in value] if isinstance(value, list) else value
 
 
 def all_or_nothing(method):
-    """A method that trains, which leaves the estimator as it was where memory is lacking."""
+    """A method that trains, which leaves the estimator, and all that it holds, as it was where memory is lacking."""
 
     @functools.wraps(method)
     def run(self, *arguments, **options):
-        with unchanged_without_memory(self):
+        before = [(part, _kept(vars(part))) for part in _parts(self)]
+        try:
             return method(self, *arguments, **options)
+        except MemoryError:
+            for part, attributes in before:
+                vars(part).clear()
+                vars(part).update(attributes)
+            raise
 
     return run

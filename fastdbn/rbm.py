@@ -11,7 +11,7 @@ from fastdbn.estimator import Estimator
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
-from fastdbn.placement import all_or_nothing, announce, backend_for
+from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
 from fastdbn.units import get_unit, named
@@ -108,7 +108,8 @@ class RBM(Inference, Clamped, Estimator):
     device : {"cpu", "cuda", "auto"}, default "cpu"
         What computes: "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
     precision : {"float32", "tf32", "bf16"}, default "float32"
-        What the GPU's products round their factors to; parameters and sums stay float32. For large layers.
+        What products on a GPU round their factors to; parameters and sums stay float32. For large layers: products of small ones
+        are computed in full. So are all on the CPU, and those of float64 numbers, of which a fit warns.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
@@ -371,6 +372,7 @@ class RBM(Inference, Clamped, Estimator):
         last = state.epoch + settings.n_iter
         if self.layer_ == 0:
             announce(self, backend)
+        warn_of_precision(self, backend)
         if self.verbose:
             rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
             threads = backend.threads(*state.params.W.shape, rows, steps_at_epoch(settings.k, state.epoch, "k"))

@@ -17,7 +17,7 @@ from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
-from fastdbn.placement import all_or_nothing, announce, backend_for
+from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit, named
@@ -247,6 +247,7 @@ class Supervised(Estimator):
         backend = backend_for(self)
         if self.dbn_ is None:
             announce(self, backend)
+            warn_of_precision(self, backend)
         source = backend.load(data.source(X, self.scaling_, self.binarize))
         units = self._units(len(self.coefs_) - 1)
         visible = get_unit(self.visible_)

@@ -1,6 +1,6 @@
 """The CUDA backend against the CPU's: every operation at odd and tiny sizes, in both precisions, in the simulator or on a GPU.
 
-Run with `NUMBA_ENABLE_CUDASIM=1 pytest tests/test_cuda.py`, or with `pytest --device cuda` where there is a GPU.
+Run with `NUMBA_ENABLE_CUDASIM=1 pytest tests/test_cuda*.py`, or with `pytest --device cuda` where there is a GPU.
 """
 
 import numpy as np
@@ -334,6 +334,32 @@ def draw_order(n):
     return np.random.default_rng(5).permutation(n).astype(np.uint32)
 
 
+@pytest.mark.parametrize(("dtype", "visible"), [("float32", "bernoulli"), ("float64", "gaussian")])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_annealing_in_one_kernel(dtype, visible, reverse, monkeypatch):
+    """The kernel of many steps of annealing gives what the operations and the CPU give, over several launches."""
+    from fastdbn import RBM
+    from fastdbn.ais import Chains, inverse_temperatures
+    from fastdbn.backends import cuda
+
+    X = np.random.default_rng(0).integers(0, 2, (20, 7)).astype(dtype)
+    model, results, fused = RBM(5, visible=visible, n_iter=2, dtype=dtype, random_state=0).fit(X), [], []
+    anneal = cuda.CUDA.anneal
+    monkeypatch.setattr(cuda.CUDA, "anneal", lambda *given: fused.append(anneal(*given)) or fused[-1])
+    monkeypatch.setattr(cuda, "ANNEALED", 4)
+    for device, bound in (("cuda", cuda.PERSISTENT), ("cuda", 0), ("cpu", 0)):
+        monkeypatch.setattr(cuda, "PERSISTENT", bound)
+        chains = Chains(model.to_device(device), np.linspace(-1, 1, 7), 5, seed=3)
+        chains.start_at_base()
+        results.append(chains.anneal(inverse_temperatures("linear", 6), reverse))
+        results.append(chains.backend.to_host(chains.v))
+    assert fused[0] is not None
+    assert fused[1] is None
+    for a, composed, e in zip(results[:2], results[2:4], results[4:], strict=True):
+        assert close(a, composed, dtype)
+        assert close(a, e, dtype)
+
+
 def test_losses_wait(monkeypatch):
     """Losses are added up on the device and read once, and when its room for them is spent."""
     from fastdbn.backends import cuda_losses
@@ -372,8 +398,26 @@ def test_no_room():
     """An allocation that does not fit names the sizes and the remedy."""
     from fastdbn.backends.cuda import CUDA
 
-    with pytest.raises(MemoryError, match="batch_size"):
+    with pytest.raises(MemoryError, match=r"\(16777216, 16777216\) \(1,125,899,906\.8 MB\).*batch_size"):
         CUDA(1).zeros(2**24, 2**24)
+
+
+def test_no_room_to_begin_with(monkeypatch):
+    """Nor for the context: who holds the memory is named, however the driver says it; other errors pass."""
+    from fastdbn.backends import cuda as backend
+
+    for text, error in (
+        ("cuDevicePrimaryCtxRetain results in CUDA_ERROR_OUT_OF_MEMORY", MemoryError),
+        ("CUDA_ERROR_UNKNOWN", OSError),
+    ):
+
+        def fail(text=text):
+            raise OSError(text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend.cuda, "stream", fail)
+            with pytest.raises(error, match="CUDA_VISIBLE_DEVICES" if error is MemoryError else "UNKNOWN"):
+                backend.CUDA(1)
 
 
 def test_layout():

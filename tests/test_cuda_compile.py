@@ -19,6 +19,9 @@ REALS = [np.float32, np.float64]
 EVERY = {**UNITS, "binomial:5": get_unit("binomial:5")}
 
 
+SINGLE = [name for name, unit in EVERY.items() if unit.group == 1]
+
+
 @pytest.fixture
 def compiled(monkeypatch):
     """(kernel, argument types) -> PTX."""
@@ -112,19 +115,48 @@ def test_kernels_of_units(name, real, compiled):
         assert not re.search(r"\.f64\s", compiled(kernel, signature))
 
 
-@pytest.mark.parametrize("real", REALS)
-@pytest.mark.parametrize("persistent", [False, True])
-def test_minibatches(real, persistent, compiled):
-    """The kernel of many minibatches, of every kind of data: it waits for the whole grid."""
+def minibatches(compiled, visible, hidden, real, kind, persistent):
+    """PTX of the kernel of many minibatches."""
     from numba import typeof
 
     from fastdbn.backends import cuda_tiles
 
     a, one = named(real), np.uint32(1)
     run = typeof(cuda_tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
-    for kind in range(3):
-        kernel = cuda_tiles.steps(UNITS["gaussian"], UNITS["bernoulli"], real, kind, persistent)
-        data = a.words if kind == cuda_tiles.BITS else a.m
-        params = (a.m, a.v, a.v) * 2
-        ptx = compiled(kernel, (data, a.rows, *params, *(a.m,) * 6, a.rows, run))
-        assert "cudaCGSynchronize" in ptx
+    kernel = cuda_tiles.steps(EVERY[visible], EVERY[hidden], real, kind, persistent)
+    data = a.words if kind == cuda_tiles.BITS else a.m
+    return compiled(kernel, (data, a.rows, *(a.m, a.v, a.v) * 2, *(a.m,) * 6, a.rows, run))
+
+
+def annealing(compiled, visible, hidden, real):
+    """PTX of the kernel of annealing."""
+    from numba import typeof
+
+    from fastdbn.backends import cuda_tiles
+
+    a, one = named(real), np.uint32(1)
+    keys = typeof(cuda_tiles.Anneal(one, one, one, one))
+    signature = (a.m, a.v, a.out, a.out, a.v, *(a.m,) * 4, a.rows, a.rows, *(a.out,) * 3, a.v, a.v, a.out2, keys)
+    return compiled(cuda_tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_annealing(real, compiled):
+    """In either precision."""
+    assert ".entry" in annealing(compiled, "gaussian", "bernoulli", real)
+
+
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("kind", range(3))
+def test_minibatches(real, persistent, kind, compiled):
+    """The kernel of many minibatches, of every kind of data: it waits for the whole grid."""
+    assert "cudaCGSynchronize" in minibatches(compiled, "gaussian", "bernoulli", real, kind, persistent)
+
+
+@pytest.mark.parametrize("visible", SINGLE)
+@pytest.mark.parametrize("hidden", SINGLE)
+def test_pairs(visible, hidden, compiled):
+    """The same for every pair of units that it takes, and annealing of each."""
+    assert ".entry" in minibatches(compiled, visible, hidden, np.float32, 1, False)
+    assert "cudaCGSynchronize" in annealing(compiled, visible, hidden, np.float32)

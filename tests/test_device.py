@@ -4,9 +4,11 @@ The class runs on the CPU, and with `NUMBA_ENABLE_CUDASIM=1` in CUDA's simulator
 """
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
+from room import contents, no_room
 from sklearn.base import clone
 
 import fastdbn
@@ -25,6 +27,7 @@ from fastdbn import (
     placement,
 )
 from fastdbn.backends import DeviceError
+from fastdbn.backends.cpu import CPU
 
 COMMON = {"n_iter": 2, "batch_size": 8, "random_state": 0}
 SUPERVISED = {"pretrain_iter": 1, "max_iter": 2, "batch_size": 8, "random_state": 0}
@@ -47,6 +50,19 @@ MODELS = {
     "mixed": RBM(4, visible=[("bernoulli", slice(0, 2)), ("gaussian", slice(2, 4)), ("softmax", slice(4, 6))], **COMMON),
 }
 few = pytest.mark.parametrize("name", MODELS)
+UNITS = [  # visible units, hidden ones, and what makes values of the visible ones of zeros and ones
+    ("binomial:3", "binomial:2", lambda X: np.cumsum(X, axis=1) % 4),
+    ("spin", "spin", lambda X: 2 * X - 1),
+    ("rectified", "bernoulli", lambda X: X * np.arange(1, 7)),
+    ("gaussian", "rectified", lambda X: X - 0.5),
+    ("bernoulli", "noisy-relu", lambda X: X),
+    ("replicated-softmax", "softmax:3", lambda X: X * np.arange(1, 7)),
+    (
+        [("spin", slice(0, 2)), ("gaussian", slice(2, 4)), ("replicated-softmax", slice(4, 6))],
+        "softmax",
+        lambda X: np.c_[2 * X[:, :2] - 1, X[:, 2:]],
+    ),
+]
 
 
 @pytest.fixture
@@ -139,33 +155,28 @@ class TestEstimators:
         assert loaded.device == ("cpu" if device == "cpu" else "auto")
         assert np.allclose(loaded.to_host().transform(X), model.transform(X), rtol=1e-5, atol=1e-5)
 
-    @pytest.mark.parametrize("name", ["cd", "dbn", "classifier"])
-    def test_no_memory(self, name, device, rows, monkeypatch):
-        """Without memory the error passes, and the model is what it was, unfitted or fitted."""
-        X, y = rows
-        model = clone(MODELS[name]).set_params(device=device, warm_start=True)
+    @pytest.mark.parametrize(("visible", "hidden", "hold"), UNITS)
+    def test_units(self, visible, hidden, hold, device, rows):
+        """Every type of unit, visible or hidden, trains and gives energies and samples as on the CPU.
+
+        There rows with weights compose the operations, or whole minibatches would be compiled for every pair.
+        """
+        X, results = hold(rows[0]), []
+        for where in (device, "cpu"):
+            model = RBM(3, visible=visible, hidden=hidden, scale="none", n_iter=1, batch_size=8, random_state=0, device=where)
+            model.fit(X, sample_weight=np.ones(16) if where == "cpu" else None)
+            results.append([parameters(model), model.transform(X), model.free_energy(X), model.sample(3, 2, random_state=1)])
+        for a, b in zip(*results, strict=True):
+            assert np.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+    def test_no_memory(self, device, rows, monkeypatch):
+        """Where a fit of this device finds no memory the error passes and the model is what it was."""
+        model = clone(MODELS["cd"]).set_params(device=device, warm_start=True).fit(rows[0])
         backend = type(placement.backend_for(model))
-
-        def full(self, *shape):
-            raise MemoryError("no room")
-
-        for fitted in (False, True):
-            if fitted:
-                model.fit(X, y)
-            before = copy.deepcopy(vars(model))
-            with monkeypatch.context() as patch:
-                patch.setattr(backend, "zeros", full)
-                with pytest.raises(MemoryError, match="no room"):
-                    model.fit(X, y)
-            assert sorted(vars(model)) == sorted(before)
-            if fitted:
-                assert parameters(model).tobytes() == parameters(_restored(model, before)).tobytes()
-
-
-def _restored(model, attributes):
-    other = clone(model)
-    vars(other).update(attributes)
-    return other
+        before = contents(model)
+        with no_room(monkeypatch, backend, 3), pytest.raises(MemoryError, match="no room"):
+            model.fit(rows[0])
+        assert contents(model) == before
 
 
 class TestChoice:
@@ -208,17 +219,60 @@ class TestChoice:
         assert ("GPU" in lack) == extra
         assert ("fastdbn[cuda]" in lack) != extra
 
-    def test_precision(self):
-        """A network takes it by rbm_params; it is one of three."""
-        assert placement.precision_of(RBM(precision="tf32")) == "tf32"
-        assert placement.precision_of(DBN(rbm_params={"precision": ("bf16", "tf32")})) == "bf16"
-        assert placement.precision_of(DBNClassifier()) == "float32"
-        with pytest.raises(ValueError, match="precision='half'"):
-            RBM(precision="half").fit(np.zeros((3, 2)))
+    @pytest.mark.parametrize("value", ["half", None, ("tf32",)])
+    def test_no_such_precision(self, value, rows):
+        """It is one of three, whatever the device, and of a network in every layer."""
+        with pytest.raises(ValueError, match="precision="):
+            RBM(precision=value).fit(rows[0])
+        with pytest.raises(ValueError, match="precision="):
+            DBN((4, 3), rbm_params={"precision": ("tf32", value)}).fit(rows[0])
+
+    @pytest.mark.parametrize("name", ["dbn", "generative", "classifier", "autoencoder"])
+    def test_precision_of_layers(self, name, rows, monkeypatch):
+        """Of a tuple each layer trains with its own; what goes through several takes the most exact."""
+        loads = []
+
+        class Recorder(CPU):
+            def __init__(self, n_jobs, dtype, device, precision):
+                super().__init__(n_jobs, dtype)
+                self.precision = precision
+
+            def load(self, source, often=False):
+                loads.append((self.precision, often))
+                return super().load(source, often)
+
+        monkeypatch.setattr(backends, "get_backend", Recorder)
+        model = clone(MODELS[name]).set_params(hidden_layer_sizes=(4, 3), rbm_params={"precision": ("bf16", "tf32")})
+        model.fit(*rows)
+        up_down = ["tf32"] if name == "generative" else []
+        assert [precision for precision, often in loads if often] == ["bf16", "tf32", *up_down]
+        if name in ("classifier", "autoencoder"):  # back-propagation
+            assert loads[-1] == ("tf32", False)
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            RBM(4, precision="bf16", **COMMON),
+            DBN((4, 3), rbm_params={"precision": ("float32", "bf16")}, **COMMON),
+            GenerativeDBNClassifier((4,), rbm_params={"precision": "bf16"}, up_down_iter=0, **COMMON),
+            DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1, random_state=0),
+        ],
+    )
+    def test_precision_without_effect(self, model, rows):
+        """A fit on the CPU warns of a precision that it cannot take, and names the remedy; the result is that of float32."""
+        with pytest.warns(UserWarning, match="precision='bf16' has no effect.*device='cpu'.*Use device='cuda'"):
+            fitted = clone(model).fit(*rows)
+        plain = clone(model).set_params(**{"precision": "float32"} if isinstance(model, RBM) else {"rbm_params": None})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert parameters(plain.fit(*rows)).tobytes() == parameters(fitted).tobytes()
 
     def test_command_line(self, monkeypatch, capsys, tmp_path):
         """--device reaches the estimator; what is lacking is an error of one line."""
         monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
         out = str(tmp_path / "m.safetensors")
         assert cli.main(["train", "--device", "cuda", "--out", out]) == 1
-        assert "a part is lacking" in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert said.err == "fastdbn: error: device='cuda': a part is lacking; or use device='cpu' or 'auto'\n"
+        assert not said.out
+        assert not list(tmp_path.iterdir())

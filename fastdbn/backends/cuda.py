@@ -16,10 +16,20 @@ from fastdbn.backends.cpu import CPU, SLOW
 from fastdbn.backends.cuda_data import Resident, Rows, Streamed
 from fastdbn.backends.cuda_jit import REALS, SIMULATED, THREADS, blocks_for
 from fastdbn.backends.cuda_losses import Loss, Losses
+from fastdbn.backends.cuda_memory import BEGIN, needed, of_array
 from fastdbn.unit import Unit
 
 PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
+
+
+ANNEALED = 1000
+"""Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
+
+
+def _single(*units):
+    """Whether layers are of one type of units that are none of a group, which the kernels of many steps take."""
+    return all(isinstance(unit, Unit) and unit.group == 1 for unit in units)
 
 
 @functools.cache
@@ -28,27 +38,13 @@ def processors():
     return 1 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT
 
 
+def _has_cublas():
+    """Whether products are cuBLAS's: in the simulator, and without the library, they are those of cuda_tiles.py."""
+    return not SIMULATED and cuda_blas.library() is not None
+
+
 def _flat(x):
     return x.reshape(x.size)
-
-
-@contextlib.contextmanager
-def _sizes_named(shape, dtype):
-    """A MemoryError with sizes and remedy where the GPU has no room for an array; other errors pass.
-
-    The driver's error for it has another class from version to version of numba-cuda, and one name in its text.
-    """
-    try:
-        yield
-    except Exception as error:
-        if "OUT_OF_MEMORY" not in str(error).upper() and not isinstance(error, MemoryError):
-            raise
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        free, total = cuda.current_context().get_memory_info()
-        raise MemoryError(
-            f"the GPU has no room for an array of {shape} ({size / 1e6:,.1f} MB): {free / 1e6:,.1f} of {total / 1e6:,.1f} MB "
-            "are free. Use a smaller batch_size, fewer n_chains or smaller layers, or device='cpu'"
-        ) from error
 
 
 class CUDA:
@@ -60,7 +56,8 @@ class CUDA:
         threads of the host, which prepare data.
     dtype : "float32" or "float64"
     precision : "float32", "tf32" or "bf16"
-        what products round their factors to, in float32; sums are in float32, and parameters stay as they are.
+        what products round their factors to, if they are cuBLAS's and in float32; sums are in float32, and parameters stay as
+        they are.
     """
 
     name = "cuda"
@@ -68,10 +65,12 @@ class CUDA:
     single_threaded = staticmethod(contextlib.nullcontext)
 
     def __init__(self, n_jobs=None, dtype="float32", precision="float32"):
-        self.host, self.precision = CPU(n_jobs, dtype), precision
+        self.host = CPU(n_jobs, dtype)
         self.dtype = self.host.dtype
+        self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
         self.real = REALS[self.dtype]
-        self.stream = cuda.stream()
+        with needed(BEGIN):  # by the context, where this process has none yet
+            self.stream = cuda.stream()
         self._rooms = {}
 
     # ---- memory
@@ -83,8 +82,13 @@ class CUDA:
     def empty(self, *shape, dtype=None):
         """A buffer of any content."""
         dtype = np.dtype(self.dtype if dtype is None else dtype)
-        with _sizes_named(shape, dtype):
+        with needed(of_array, shape, dtype):
             return cuda.device_array(shape, dtype, stream=self.stream)
+
+    def pinned(self, *shape):
+        """Memory of the host that copies may go on from while the host goes on too."""
+        with needed(of_array, shape, self.dtype, "the host's pinned memory"):
+            return cuda.pinned_array(shape, self.dtype)
 
     def _room(self, name, *shape, dtype=None):
         """Room that is used again by the next operation of the same name and shape."""
@@ -103,7 +107,7 @@ class CUDA:
         return Rows(values, out) if values.dtype == np.uint32 else out
 
     def _copied(self, values):
-        with _sizes_named(values.shape, values.dtype):
+        with needed(of_array, values.shape, values.dtype):
             return cuda.to_device(values, stream=self.stream)
 
     def constant(self, values):
@@ -172,11 +176,11 @@ class CUDA:
 
     def _product(self, alpha, A, turn_A, B, turn_B, beta, C, precision=None):
         """C = alpha op(A) op(B) + beta C."""
-        if SIMULATED or cuda_blas.library() is None:
+        if _has_cublas():
+            cuda_blas.multiply(int(self.stream), precision or self.precision, alpha, A, turn_A, B, turn_B, beta, C)
+        else:
             real, tiles = self.real, cuda_tiles.count_tiles(*C.shape)
             self._launch_blocks(cuda_tiles.product(real), tiles, real(alpha), A, turn_A, B, turn_B, real(beta), C)
-        else:
-            cuda_blas.multiply(int(self.stream), precision or self.precision, alpha, A, turn_A, B, turn_B, beta, C)
 
     def _plain_product(self, *arguments):
         """The same in full precision."""
@@ -282,7 +286,7 @@ class CUDA:
         nv, nh = problem.params.W.shape
         rows = max(problem.plus.v.shape[0], problem.minus.v.shape[0])
         units = problem.visible, problem.hidden
-        simple = all(isinstance(unit, Unit) and unit.group == 1 for unit in units) and problem.centering is None
+        simple = _single(*units) and problem.centering is None
         if not simple or isinstance(problem.data, Streamed) or rows * nv * nh > PERSISTENT:
             return False
         key = rng.key(problem.seed, 0, 0)
@@ -297,6 +301,36 @@ class CUDA:
             *(problem.states, problem.work, problem.chain_rows.device, run),
         )
         return True
+
+    def anneal(self, chains, number, upper, lower, down):
+        visible, hidden, (W, _, _) = chains.machine
+        n, (nv, nh) = len(chains.v), W.shape
+        if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
+            return None
+        key, (_, _, c) = rng.key(chains.seed, 0, 0), chains.params
+        keys = cuda_tiles.Anneal(key.k0, key.k1, *(rng.stream(rng.ANNEAL, layer) for layer in (3, 4)))
+        bias, base = (self._copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
+        parts = self._copied(np.zeros((n, THREADS)))
+        blocks = min(processors(), max(n, *(cuda_tiles.count_tiles(n, units) for units in (nv, nh))))
+        rooms = self.empty(nv), self.empty(n)
+        for start in range(0, len(number), ANNEALED):
+            steps = (self._copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
+            cuda_tiles.anneal(visible, hidden, self.real)[blocks, THREADS, self.stream](
+                *(
+                    chains.params.W,
+                    c,
+                    bias,
+                    base,
+                    chains.toward,
+                    chains.v,
+                    chains.h,
+                    chains.mean,
+                    chains.field,
+                    chains.who.device,
+                ),
+                *(*steps, *rooms, parts, keys),
+            )
+        return self.to_host(parts).sum(axis=1)
 
     def threads(self, nv, nh, rows, k):
         return 1

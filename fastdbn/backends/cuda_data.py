@@ -62,10 +62,10 @@ class Streamed:
         """out = the given rows."""
         self.turn, compute = 1 - self.turn, self.backend.stream
         copied, read = self.copied[self.turn], self.read[self.turn]
-        if self.buffers[self.turn] is None or len(self.buffers[self.turn][1]) < len(rows):
-            self.buffers[self.turn] = cuda.pinned_array(out.shape, out.dtype), self.backend.empty(*out.shape)
-        room, staged = (buffer[: len(rows)] for buffer in self.buffers[self.turn])
         copied.synchronize()  # the copy before the last: the pinned buffer is free
+        if self.buffers[self.turn] is None or len(self.buffers[self.turn][1]) < len(rows):
+            self.buffers[self.turn] = self.backend.pinned(*out.shape), self.backend.empty(*out.shape)
+        room, staged = (buffer[: len(rows)] for buffer in self.buffers[self.turn])
         self.backend.host.take(self.data, rows.host, key, room)
         read.wait(self.stream)
         staged.copy_to_device(room, stream=self.stream)

@@ -1,9 +1,9 @@
-"""Products of our own by tiles in shared memory, and the kernel of many minibatches that is made of them.
+"""Products of our own by tiles in shared memory, and the kernels of many minibatches and of annealing that are made of them.
 
 Small layers are bound by launches: a minibatch of CD-1 is a dozen kernels, each of which takes less time than its launch. So one
-kernel runs many minibatches (`steps`): its blocks are all on the GPU at once, share out the tiles of each product, and wait for
-each other between one phase and the next (a cooperative launch). In the simulator, which has no wait across blocks, there is one
-block. Large layers take cuBLAS, or without it the kernel `product`.
+kernel runs many minibatches (`steps`), or steps of annealing (`anneal`): its blocks are all on the GPU at once, share out the
+tiles of each product, and wait for each other between one phase and the next (a cooperative launch). In the simulator, which has
+no wait across blocks, there is one block. Large layers take cuBLAS, or without it the kernel `product`.
 
 A thread computes 2 x 2 numbers of a tile. Sums run over the inputs in order, whatever the tiles are.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numba import cuda
 
 from fastdbn import rng
+from fastdbn.backends.cpu_kernels import prepare_unit
 from fastdbn.backends.cuda_jit import SIDE, THREADS, device, kernel
 from fastdbn.backends.cuda_kernels import QUAD, activate_quad, bit, draw_quad
 
@@ -108,27 +109,33 @@ BITS, VALUES, SAMPLES = range(3)
 """Kinds of data: packed words; numbers; numbers that are probabilities."""
 
 
-@functools.cache
-def _layer(unit, drawn):
-    """Device function: means, and draws where `drawn`, of a layer given the states x of the other, tile by tile."""
-    quad_of = activate_quad(unit, drawn, False)
+@device
+def _put_tile(C, x, W, turned, i, j, a, b):
+    """The tile of C = x W, or x W', that begins at (i, j)."""
+    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+    s, t, u, w = _tile(x, False, W, turned, i, j, a, b)
+    _put(C, i + ty, j + tx, s, 0)
+    _put(C, i + ty, j + tx + SIDE, t, 0)
+    _put(C, i + ty + SIDE, j + tx, u, 0)
+    _put(C, i + ty + SIDE, j + tx + SIDE, w, 0)
 
-    def run(x, W, turned, bias, mean, states, rows, key, a, b, noise):
-        ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+
+@functools.cache
+def _layer(unit, drawn, tempered=False):
+    """Device function: means, and draws where `drawn`, of a layer given the states x of the other, tile by tile."""
+    quad_of = activate_quad(unit, drawn, tempered)
+
+    def run(x, W, turned, bias, mean, states, rows, key, beta, a, b, noise):
         n_rows, n = mean.shape[0], mean.shape[1]
         across = (n + TILE - 1) // TILE
         for e in range(cuda.blockIdx.x, (n_rows + TILE - 1) // TILE * across, cuda.gridDim.x):
             i, j = e // across * TILE, e % across * TILE
-            s, t, u, w = _tile(x, False, W, turned, i, j, a, b)
-            _put(mean, i + ty, j + tx, s, 0)
-            _put(mean, i + ty, j + tx + SIDE, t, 0)
-            _put(mean, i + ty + SIDE, j + tx, u, 0)
-            _put(mean, i + ty + SIDE, j + tx + SIDE, w, 0)
+            _put_tile(mean, x, W, turned, i, j, a, b)
             cuda.syncthreads()
             for f in range(cuda.threadIdx.x, TILE * (TILE // QUAD), THREADS):
                 r, at = i + f // (TILE // QUAD), j + f % (TILE // QUAD) * QUAD
                 if r < n_rows and at < n:
-                    quad_of(bias, mean, states, rows, key, bias, noise, r, at, n, at)
+                    quad_of(bias, mean, states, rows, key, beta, noise, r, at, n, at)
 
     return device(run)
 
@@ -207,24 +214,81 @@ def steps(visible, hidden, real, kind, persistent):
             chain, mean = states[: len(who)], work[: len(who)]
             chain_v, chain_h = minus_v[: len(who)], minus_h[: len(who)]
             if persistent:
-                means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), left, right, noise)
+                means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
             else:
-                draw_hidden(v, W, False, c, h, chain, rows, rng.Key(p.k0, p.k1, step, p.hidden), left, right, noise)
+                draw_hidden(v, W, False, c, h, chain, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
             grid.sync()
             for t in range(p.k):
                 key = rng.Key(p.k0, p.k1, step, np.uint32(p.visible + t))
-                draw_visible(chain, W, True, b, mean, chain_v, who, key, left, right, noise)
+                draw_visible(chain, W, True, b, mean, chain_v, who, key, c, left, right, noise)
                 grid.sync()
                 key = rng.Key(p.k0, p.k1, step, np.uint32(p.hidden + t + 1))
                 if persistent or t + 1 < p.k:
-                    draw_hidden(chain_v, W, False, c, chain_h, chain, who, key, left, right, noise)
+                    draw_hidden(chain_v, W, False, c, chain_h, chain, who, key, c, left, right, noise)
                 else:
-                    means(chain_v, W, False, c, chain_h, chain_h, who, key, left, right, noise)
+                    means(chain_v, W, False, c, chain_h, chain_h, who, key, c, left, right, noise)
                 grid.sync()
             plus_scale, minus_scale = real(1) / real(len(rows)), real(1) / real(len(who))
             _update(W, dW, v, h, chain_v, chain_h, plus_scale, minus_scale, p, left, right)
             _move_bias(b, db, v, chain_v, plus_scale, minus_scale, p)
             _move_bias(c, dc, h, chain_h, plus_scale, minus_scale, p)
+            grid.sync()
+
+    return kernel(run)
+
+
+class Anneal(NamedTuple):
+    """What makes the keys of a run of annealing."""
+
+    k0: np.uint32
+    k1: np.uint32
+    hidden: np.uint32
+    visible: np.uint32
+
+
+@functools.cache
+def anneal(visible, hidden, real):
+    """Steps of annealed importance sampling, as ais.py says them: chains v move, and their log weights are added up in parts.
+
+    Step t is number[t], with inverse temperatures upper and lower[t] of its weight, and down[t] of the draws, 0 for none. bias
+    and base are the visible biases of model and base; now (nv,), beta (B,) and field, mean are room; parts (B, THREADS).
+    """
+    prepare_unit(hidden)
+    cgf, draw_hidden, draw_visible = hidden.cgf, activate_quad(hidden, True, True), _layer(visible, True, True)
+
+    def run(W, c, bias, base, toward, v, h, mean, field, who, number, upper, lower, down, now, beta, parts, p):
+        left = cuda.shared.array(_ROOM, real)
+        right = cuda.shared.array(_ROOM, real)
+        noise = cuda.local.array(4, real)
+        grid, me = cuda.cg.this_grid(), cuda.threadIdx.x
+        n, nv, nh = v.shape[0], v.shape[1], field.shape[1]
+        across = (nh + TILE - 1) // TILE
+        for t in range(len(number)):
+            for e in range(cuda.blockIdx.x, (n + TILE - 1) // TILE * across, cuda.gridDim.x):
+                _put_tile(field, v, W, False, e // across * TILE, e % across * TILE, left, right)
+            for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+                beta[i] = down[t]
+            if down[t] > 0:
+                for j in range(cuda.grid(1), nv, cuda.gridsize(1)):
+                    now[j] = bias[j] + base[j] * ((1.0 - down[t]) / down[t])
+            grid.sync()
+            key = rng.Key(p.k0, p.k1, number[t], p.hidden)
+            for r in range(cuda.blockIdx.x, n, cuda.gridDim.x):
+                part = 0.0
+                for i in range(me, nv, THREADS):
+                    part += np.float64(v[r, i]) * np.float64(toward[i])
+                part *= upper[t] - lower[t]
+                for j in range(QUAD * me, nh, QUAD * THREADS):
+                    for i in range(j, min(j + QUAD, nh)):
+                        s = field[r, i] + c[i]
+                        part += np.float64(cgf(s * real(upper[t]))) - np.float64(cgf(s * real(lower[t])))
+                    if down[t] > 0:
+                        draw_hidden(c, field, h, who, key, beta, noise, r, j, nh, j)
+                parts[r, me] += part
+            if down[t] > 0:
+                grid.sync()
+                key = rng.Key(p.k0, p.k1, number[t], p.visible)
+                draw_visible(h, W, True, now, mean, v, who, key, beta, left, right, noise)
             grid.sync()
 
     return kernel(run)

@@ -1,0 +1,37 @@
+"""A lack of memory on demand, and all that an estimator holds, to compare: shared by tests of what is left where memory lacks."""
+
+import contextlib
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+
+@contextlib.contextmanager
+def no_room(monkeypatch, backend, after):
+    """There is no memory for buffers once so many were made; gives a list of one number, how many were."""
+    count = [0]
+
+    def limited(make):
+        def run(*arguments, **options):
+            count[0] += 1
+            if count[0] > after:
+                raise MemoryError("no room")
+            return make(*arguments, **options)
+
+        return run
+
+    with monkeypatch.context() as patch:
+        for name in ("array", "zeros", "states"):
+            patch.setattr(backend, name, limited(getattr(backend, name)))
+        yield count
+
+
+def contents(x):
+    """All that an estimator holds, as values that can be compared."""
+    if isinstance(x, np.ndarray):
+        return x.dtype.str, x.shape, x.tobytes()
+    if isinstance(x, dict):
+        return {key: contents(value) for key, value in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [contents(value) for value in x]
+    return contents(vars(x)) if isinstance(x, BaseEstimator) else x

@@ -1,0 +1,43 @@
+"""Where memory is lacking a model is left as it was, whatever it was doing, and whenever."""
+
+import copy
+
+import numpy as np
+import pytest
+from room import contents, no_room
+from sklearn.base import clone
+from test_device import MODELS
+
+from fastdbn.backends.cpu import CPU
+
+FIRST = np.random.default_rng(0).integers(0, 2, (16, 3)).astype(np.float32)
+X, LABELS = np.stack([FIRST, 1 - FIRST], axis=2).reshape(16, 6), FIRST[:, 0].astype(int)
+
+
+def deeds(name):
+    """What a model of MODELS does that trains it: names, with what is given after X."""
+    found = {"fit": (LABELS,), "partial_fit": (LABELS, [0, 1]) if name in ("classifier", "generative") else (LABELS,)}
+    if name in ("dbn", "outliers", "generative"):
+        found["up_down"] = (LABELS,) if name == "generative" else ()
+    return found
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize(("name", "deed"), [(name, deed) for name in MODELS for deed in deeds(name)])
+def test_left_as_it_was(name, deed, fitted, monkeypatch):
+    """Every estimator, where there is no room for the first buffer, for one half-way, and for the last."""
+    if deed == "up_down" and not fitted:
+        pytest.skip("is for fitted networks")
+    model, given = clone(MODELS[name]), (X, *deeds(name)[deed])
+    if "warm_start" in model.get_params():
+        model.set_params(warm_start=True)
+    if fitted:
+        model.fit(X, LABELS)
+    with no_room(monkeypatch, CPU, np.inf) as count:
+        getattr(copy.deepcopy(model), deed)(*given)
+    before, layers = contents(model), [id(rbm) for rbm in getattr(model, "layers_", ())]
+    for after in sorted({0, count[0] // 2, count[0] - 1}):
+        with no_room(monkeypatch, CPU, after), pytest.raises(MemoryError, match="no room"):
+            getattr(model, deed)(*given)
+        assert contents(model) == before
+        assert [id(rbm) for rbm in getattr(model, "layers_", ())] == layers
