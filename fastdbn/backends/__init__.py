@@ -138,7 +138,11 @@ class Backend(Protocol):
         cd_steps(problem, order, batch_size, step, epoch, hyper) -> bool
 
     which runs whole minibatches, those of the rows in `order`, in one compiled call and returns True, or returns False
-    where it would not gain; cd.py then composes the operations. By test both give the same.
+    where it would not gain; cd.py then composes the operations. By test both give the same. So it may have
+
+        anneal(chains, number, upper, lower, down) -> log weights (B,) or None
+
+    for the steps of `ais.Chains.anneal`.
     """
 
     name: str
