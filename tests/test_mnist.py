@@ -93,7 +93,7 @@ def test_backprop_in_a_reduced_form(mnist, tmp_path):
     run = Run(few(mnist, 2000, 1000), Stages(tmp_path, "some"), None, 1, False)
     X, y, test, test_y = classify.data(run)
     dbn = classify.pretrain(run, X, 0, (64, 64), 5)
-    error = classify.fine_tune(run, "net", X, y, test, test_y, 0, 10, (64, 64), 0.01, pretrain=dbn)
+    error = classify.fine_tune(run, "net", X, y, test, test_y, 0, 10, sizes=(64, 64), rate=0.01, pretrain=dbn)
     assert error < 15
     assert len(run.stages.curve("net")) == 10 and (tmp_path / "pretraining" / "layer2-64-seed0.safetensors").exists()
 

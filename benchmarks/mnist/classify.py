@@ -40,11 +40,11 @@ def wrong(model, X, y):
     return 100 * float(np.mean(model.predict(X) != y))
 
 
-def fine_tune(run, name, X, y, test, test_y, seed, epochs, every=1, rate=1e-3, **options):
+def fine_tune(run, name, X, y, test, test_y, seed, epochs, every=1, sizes=SIZES, rate=1e-3, **options):
     """Percent of errors on `test` after back-propagation; its curve has the error after every so many epochs."""
     # a callable is called with the network fitted so far; predicting after each epoch costs little
     model = DBNClassifier(
-        SIZES,
+        sizes,
         **{"visible": "bernoulli", "scale": "none", "solver": "adam", "alpha": 0.0, "dropout": 0.0, "batch_size": BATCH}
         | options,
         learning_rate_init=falling(rate, epochs),
