@@ -93,8 +93,8 @@ LOW_LABEL = {"pretrained": (0.3, 0.6, 0.6, 0.6), "random": (0.2, 0.5, 0.5, 0.5)}
 def lowlabel(run):
     """1,000 and 100 labels, 784-500-500-2000-10: pretrained on all images against random weights, mean over draws of the labels.
 
-    Tried on validation rows: 784-1024-10, pretrained and random; dropout of the inputs 0.2 to 0.4 and of hidden units 0.5 to 0.7, for
-    random weights 0 and 0.2 too.
+    Tried on validation rows: 784-1024-10, pretrained and random; dropout of the inputs 0.2 to 0.4 and of hidden units 0.5 to
+    0.7, for random weights 0 and 0.2 too.
     """
     X, y, test, test_y = data(run)
     dbn = pretrain(run, X, 0)
