@@ -17,7 +17,7 @@ GOALS = (-100.0, -90.0)
 BATCH = 100
 GRID = {"rate": (0.05, 0.1), "epochs": (10, 20)}
 """The rate falls in a line to 0 over the epochs, after which a contender is given up."""
-BEST = {"fastdbn": {"rate": 0.05, "epochs": 10}, "PyTorch": {"rate": 0.05, "epochs": 10}}
+BEST = {"fastdbn": {"rate": 0.1, "epochs": 10}, "PyTorch": {"rate": 0.05, "epochs": 10}}
 """What --validate found soonest to -90 nats."""
 
 
