@@ -1,10 +1,13 @@
 """The data, parameters and weights that an RBM accepts, and what it says of those that it refuses."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from scipy import sparse
 from small import binary, bits, small
 
+from fastdbn import RBM, inference
 from fastdbn.units import softmax
 
 # ---- data
@@ -243,3 +246,20 @@ def test_bad_arguments_of_sampling(method, name, value):
     X = binary()
     with pytest.raises(ValueError, match=f"{name}={value!r}"):
         getattr(small(n_iter=0).fit(X), method)(*([X] if method == "gibbs" else []), **{name: value})
+
+
+def test_valid_data_are_not_validated_again(monkeypatch):
+    """A single row takes no longer than it must; whatever is not plainly valid goes through scikit-learn's checks."""
+    X = np.random.default_rng(0).random((6, 4)).astype(np.float32)
+    model, lacking = RBM(3, n_iter=1, random_state=0).fit(X), X.copy()
+    lacking[2, 1] = np.nan
+    with monkeypatch.context() as patch:
+        patch.setattr(inference, "validate_data", Mock(side_effect=AssertionError("validated")))
+        for data in (X, X[:1], X[::2], np.asfortranarray(X), X.astype(np.float64), X > 0.5):
+            assert model.transform(data).shape == (len(data), 3)
+        for data in (X.tolist(), X[:0], X[0], X[:, :3], lacking, X.astype(np.float16), sparse.csr_matrix(X)):
+            with pytest.raises(AssertionError, match="validated"):
+                model.transform(data)
+        model.feature_names_in_ = np.array(list("abcd"), object)
+        with pytest.raises(AssertionError, match="validated"):
+            model.transform(X)
