@@ -37,6 +37,26 @@ def table(one, two):
     return lines
 
 
+def on_mnist():
+    """What was reached on MNIST, in words."""
+    results = store.read(store.FOLDER / "mnist.json")["results"]
+
+    def figure(name, what):
+        value = results[name]["figures"][what]
+        return value["mean"] if isinstance(value, dict) else value
+
+    plain, dropped = (figure(name, "test error, %") for name in ("backprop", "dropout"))
+    kinds = [(labels, kind) for kind in ("pretrained", "random") for labels in (1000, 100)]
+    right = [figure("lowlabel", f"{labels} labels, {kind}, accuracy %") for labels, kind in kinds]
+    return (
+        f"On MNIST: {plain:.2f} % errors after pretraining and back-propagation, {dropped:.2f} % with dropout and max-norm "
+        f"(784-500-500-2000-10); {right[0]:.1f} and {right[1]:.1f} % right with 1,000 and 100 labels, where random weights give "
+        f"{right[2]:.1f} and {right[3]:.1f} %; {figure('rbm500-stochastic', 'test nats'):.1f} nats for an RBM of 500 hidden units "
+        "on stochastically binarised pixels; -90 nats on thresholded ones "
+        f"{figure('speed', '-90 nats, times sooner than PyTorch'):.1f} times sooner than PyTorch."
+    )
+
+
 def section():
     """The text between the marks."""
     one, two = (store.read(store.FOLDER / f"throughput{end}.json") for end in ("", "-2-threads"))
@@ -49,7 +69,8 @@ def section():
         f"{'with' if machine['extension'] else 'without'} the extension, {peers}. Microseconds per sample; the limit is the time "
         "of the dense matrix products alone through NumPy; ratios are of samples per second."
     )
-    return "\n".join([BEGIN, *textwrap.wrap(first, 127), "", *table(one, two), END])
+    words = [textwrap.wrap(text, 127, break_on_hyphens=False) for text in (first, on_mnist())]
+    return "\n".join([BEGIN, *words[0], "", *table(one, two), "", *words[1], END])
 
 
 def main():

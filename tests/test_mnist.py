@@ -6,10 +6,10 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from benchmarks.mnist import classify, images, table
+from benchmarks.mnist import classify, images, likelihood, table
 from benchmarks.mnist.__main__ import Run
 from benchmarks.mnist.stages import Stages
-from fastdbn import RBM, DBNClassifier
+from fastdbn import DBN, RBM, DBNClassifier, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,12 @@ def test_table_marks_what_is_missed(capsys):
     machine = {"cpu": "cpu", "processors": 1, "vectors": "none", "python": "3", "versions": {}, "extension": True, "threads": 1}
     table.print_table({"backprop": {"figures": figures, "machine": machine | {"blas": ["b"]}}})
     assert "| backprop | test error, % | 1.30 ± 0.10 (1.20, 1.40) | <= 1.25 ✗ |" in capsys.readouterr().out
+
+
+def test_a_tied_layer_has_the_bound_of_the_layer_below(binary):
+    """Begun at the transposed weights the bound is the likelihood of the first layer, for each row and whatever is drawn."""
+    X = binary(40, 6)
+    first = RBM(4, visible="bernoulli", n_iter=20, learning_rate=0.5, batch_size=5, random_state=0).fit(X)
+    second = likelihood.tied(RBM(6, visible="bernoulli", random_state=1), first, first.transform(X))
+    found = evaluate.dbn_bound(DBN.stack([first, second]), X, evaluate.log_z(second), n_samples=2, random_state=0)
+    np.testing.assert_allclose(found.bound, -first.free_energy(X) - evaluate.log_z(first), atol=1e-4)

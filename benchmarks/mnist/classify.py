@@ -106,7 +106,7 @@ def lowlabel(run):
                 rows = balanced(y, labels, seed)
                 name = f"{labels}-{kind}-seed{seed}"
                 rows_of = X[rows], y[rows], test, test_y
-                error = fine_tune(run, name, *rows_of, seed, epochs, 20, pretrain=start, dropout=LOW_LABEL[kind])
+                error = fine_tune(run, name, *rows_of, seed, epochs, every=20, pretrain=start, dropout=LOW_LABEL[kind])
                 accuracies.append(100 - error)
             results[f"{labels} labels, {kind}, accuracy %"] = over_seeds(accuracies)
         pretrained, random = (results[f"{labels} labels, {kind}, accuracy %"]["mean"] for kind in ("pretrained", "random"))

@@ -21,8 +21,6 @@ from fastdbn.unit import Unit
 
 PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
-
-
 ANNEALED = 1000
 """Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
 
