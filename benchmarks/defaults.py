@@ -68,8 +68,8 @@ def pneumonia28(folder):
 def spoken(folder):
     """Spoken digits as log spectra: 40 bands of 20 stretches of time each."""
     z = np.load(Path(folder) / "fsdd" / "fsdd.npz")
-    parts = itertools.pairwise(z["offset"])
-    X = np.array([_bands(z["signal"][start:stop] / 32768.0) for start, stop in parts])
+    wave, parts = z["signal"] / 32768.0, itertools.pairwise(z["offset"])
+    X = np.array([_bands(wave[start:stop]) for start, stop in parts])
     yield from _splits(X, z["label"], 3)
 
 

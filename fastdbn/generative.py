@@ -41,7 +41,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     up_down_iter : int, default 20
         Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
     up_down_learning_rate : float, callable of the epoch or list, default 0.005
-        See `DBN.up_down`.
+    up_down_top_learning_rate : float, callable of the epoch, list or None, default None
+        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`.
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
     warm_start : bool, default False
@@ -91,6 +92,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         rbm_params=None,
         up_down_iter=20,
         up_down_learning_rate=0.005,
+        up_down_top_learning_rate=None,
         n_gibbs=None,
         n_jobs=None,
         device="cpu",
@@ -152,7 +154,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         """
         again = self.warm_start and self.__sklearn_is_fitted__()
         layers = self._new_layers()
-        schedule = self._schedule(self.up_down_iter, self.up_down_learning_rate, self.n_gibbs, 0.0, layers[0].batch_size)
+        schedule = self._schedule(**self._up_down_parameters(), weight_decay=0.0, batch_size=layers[0].batch_size)
         X = checked(self, X, reset=not again)
         if again:
             self._numbers(y, X.shape[0])
@@ -187,19 +189,26 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         return self._pretrain(X, numbers, again, 1)
 
     @all_or_nothing
-    def up_down(self, X, y, n_iter=20, *, learning_rate=0.005, n_gibbs=None, weight_decay=0.0, batch_size=None):
+    def up_down(
+        self, X, y, n_iter=20, *, learning_rate=0.005, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+    ):
         """Train all weights of the fitted network together by the up-down algorithm, the top with the labels y.
 
         All else is as for `DBN.up_down`.
         """
         check_is_fitted(self)
-        schedule = self._schedule(n_iter, learning_rate, n_gibbs, weight_decay, batch_size)
+        schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
         X = checked(self, X, reset=False)
         self.layers_[0]._check_values(X)
         return self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
 
     def _up_down_parameters(self):
-        return {"n_iter": self.up_down_iter, "learning_rate": self.up_down_learning_rate, "n_gibbs": self.n_gibbs}
+        return {
+            "n_iter": self.up_down_iter,
+            "learning_rate": self.up_down_learning_rate,
+            "top_learning_rate": self.up_down_top_learning_rate,
+            "n_gibbs": self.n_gibbs,
+        }
 
     def _check_unit(self, X):
         if not (isinstance(self.visible, str) and self.visible == "auto"):
@@ -245,8 +254,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
+        rate = unit.learning_rate if settings.learning_rate is None else settings.learning_rate
         schedule = Schedule(
-            unit.learning_rate if settings.learning_rate is None else settings.learning_rate,
+            rate,
+            rate,
             settings.momentum,
             settings.weight_decay,
             settings.k,
@@ -384,7 +395,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         seed, number = self._next_noise(random_state)
         params = Params(*(backend.constant(x) for x in self._top()))
         visible, hidden = get_unit(top.visible_), get_unit(top.hidden_)
-        joint = JointVisible(backend, visible, params, len(self.classes_), n)
+        joint = JointVisible(backend, (visible, hidden), params, len(self.classes_), n)
         v, h_mean = backend.zeros(n, len(params.b)), backend.zeros(n, len(params.c))
         h, who = backend.states(hidden, n, len(params.c)), backend.array(np.arange(n, dtype=np.uint32))
 

@@ -107,9 +107,11 @@ class LabelledMachine(Machine):
         self.V = np.array([np.r_[v, y] for v in bits(below) for y in np.eye(labels)])
 
     def transition(self):
+        """T[(v, y), (v', y')] of one Gibbs step: hidden units given both, v' given them, y' given v' alone."""
+        v, y = self.V[:, : self.below], self.V[:, self.below :]
         up = self._conditional(self.V @ self.W + self.c, self.H)
-        down = np.exp(self.H @ self.W.T @ self.V.T + self.V @ self.b)
-        return up @ (down / down.sum(axis=1, keepdims=True))
+        down = self._conditional(self.H @ self.W[: self.below].T + self.b[: self.below], v)
+        return up @ (down * (self.posterior(v) * y).sum(axis=1))
 
     def posterior(self, v):
         """p(y | v) of states v of the units that are no labels, (len(v), labels)."""

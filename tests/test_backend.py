@@ -177,6 +177,9 @@ def test_losses_and_rows(size, dtype):
     shifted, step = np.empty((B, 3)), arrays(dtype, (B, 3), seed=1)[0]
     backend.cgf_shifted(BERNOULLI, t[0], z, t[:1].repeat(3, axis=0), step, shifted)
     assert close(shifted, np.logaddexp(0, z[:, None].astype(float) + t[0] + step[:, :, None] * t[0]).sum(axis=2), dtype)
+    kept = backend.zeros(B, 3)
+    backend.cgf_shifted(BERNOULLI, t[0], z, t[:1].repeat(3, axis=0), step, kept)
+    assert np.array_equal(kept, shifted.astype(dtype))
     backend.cgf_shifted(softmax(), t[0], z, t[:1].repeat(3, axis=0), step, shifted)
     assert close(shifted, np.logaddexp.reduce(z[:, None].astype(float) + t[0] + step[:, :, None] * t[0], axis=2), dtype)
     backend.base(get_unit("gaussian"), z, out)

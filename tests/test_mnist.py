@@ -102,7 +102,8 @@ def test_updown_in_a_reduced_form(mnist, tmp_path, monkeypatch):
     """2,000 images: a run that stopped in its up-down ends with the figures of one that did not; up-down gains on greedy."""
     monkeypatch.setattr(classify, "SIZES", (48, 48, 96))
     monkeypatch.setattr(classify, "TOP", 40)
-    monkeypatch.setattr(classify, "UP_DOWN", classify.UP_DOWN | {"epochs": 9, "rate of the top": 0.3, "rate": 0.2})
+    rates = {"rate of the greedy top": 0.3, "rate of the top": 0.2, "rate": 0.2}
+    monkeypatch.setattr(classify, "UP_DOWN", classify.UP_DOWN | rates | {"epochs": 9})
     whole = classify.updown(Run(few(mnist, 2000, 1000), Stages(tmp_path / "whole", "updown"), None, 1, False))
     stopped = Stages(tmp_path / "parts", "updown")
     with monkeypatch.context() as patch, pytest.raises(Stopped):

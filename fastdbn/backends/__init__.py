@@ -282,7 +282,7 @@ class Backend(Protocol):
         """
 
     def cgf_shifted(self, unit: Unit, bias: Any, field: Any, W: Any, step: Any, out: Any) -> None:
-        """out (B, n), a host array = `cgf` at field + step[r, i] W[i], for each of n rows of weights; step (B, n) a buffer."""
+        """out (B, n), a host array or a buffer = `cgf` at field + step[r, i] W[i], for each of n rows of weights; step (B, n)."""
 
     def base(self, unit: Unit, x: Any, out: Any) -> None:
         """out (B,), a host array = the rows' sums of the base measure's energy of states; float64."""

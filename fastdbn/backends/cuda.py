@@ -146,7 +146,10 @@ class CUDA:
             kernel[blocks_for(items, 1), THREADS, self.stream](*arguments)
 
     def _read(self, kernel, out, *arguments):
-        """out, a host array, += numbers that a kernel gives, a block for each."""
+        """Numbers that a kernel gives, a block for each, are added to out, a host array, or become out, a buffer."""
+        if not isinstance(out, np.ndarray):
+            self._launch_blocks(kernel, out.size, *arguments, out)
+            return
         room = self._room("numbers", *out.shape, dtype=np.float64)
         self._launch_blocks(kernel, out.size, *arguments, room)
         out += self.to_host(room)
@@ -336,7 +339,8 @@ class CUDA:
     # ---- numbers for the host
 
     def _cgf(self, unit, bias, field, W, step, beta, states, out):
-        out[...] = 0
+        if isinstance(out, np.ndarray):  # a buffer is for units of one part
+            out[...] = 0
         for part, start, stop, _ in unit.parts(field.shape[1]):
             counted = part.keeps_total and states is not None
             kernel = cuda_sums.cgf(part, beta is not None, step is not None, counted)
