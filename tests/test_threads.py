@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor
+from fastdbn.backends.blas import single_threaded
 
 
 def parameters(model):
@@ -91,6 +92,23 @@ def test_fits_and_transforms_at_once(split_everything):
     run_threads(fit, fit, transform, transform, transform)
     assert results == [alone, alone]
     assert [library["num_threads"] for library in threadpool_info()] == limits, "the BLAS limit is given back"
+
+
+def test_single_threaded_in_any_thread():
+    """BLAS is held to one thread, and given back, by threads other than the one whose limits threadpoolctl obeys."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def limits():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    def hold():
+        with single_threaded():
+            assert limits() <= {1}  # none is found where BLAS is the system's
+        assert limits() <= {2}
+
+    with threadpool_limits(2, user_api="blas"):
+        run_threads(hold)
+        hold()
 
 
 def child(queue):

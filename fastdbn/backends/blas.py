@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import get_cython_function_address, intrinsic
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from fastdbn.backends.jit import inlinable
 
@@ -151,7 +151,9 @@ def gemm(blas, ta, tb, alpha, a, b, beta, c):
 class _SingleThread:
     """Counts who needs BLAS on one thread: the first sets it, the last gives the old setting back.
 
-    A limit per caller would not do: of two overlapping ones, the first to leave would end the other's.
+    A limit per caller would not do: of two overlapping ones, the first to leave would end the other's. OpenBLAS has one number
+    of threads for the process; threadpoolctl lets one Python thread alone change it and ignores all others without a word. That
+    must be whichever comes first here, or last.
     """
 
     def __init__(self):
@@ -167,6 +169,7 @@ class _SingleThread:
                     import scipy.linalg.cython_blas  # noqa: F401 - the library to control must be loaded
 
                     self.controller = ThreadpoolController().select(user_api="blas")
+                OpenBLASController.clear_controlling_thread(force=True)
                 self.limiter = self.controller.limit(limits=1)
             self.holders += 1
 
@@ -174,7 +177,12 @@ class _SingleThread:
         with self.lock:
             self.holders -= 1
             if self.holders == 0:
-                self.limiter.restore_original_limits()
+                self.restore()
+
+    def restore(self):
+        OpenBLASController.clear_controlling_thread(force=True)
+        self.limiter.restore_original_limits()
+        OpenBLASController.clear_controlling_thread()
 
 
 _single = _SingleThread()
@@ -183,12 +191,15 @@ _single = _SingleThread()
 def _after_fork():
     """A child starts with nobody holding the limit, whatever the parent's other threads were doing."""
     global _single
-    if _single.holders:
-        _single.limiter.restore_original_limits()
-    _single = _SingleThread()
+    held, _single = _single, _SingleThread()
+    if held.holders:
+        held.restore()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+# nobody is in the midst of a change when the process forks: a lock within threadpoolctl would stay locked in the child
+os.register_at_fork(
+    before=lambda: _single.lock.acquire(), after_in_parent=lambda: _single.lock.release(), after_in_child=_after_fork
+)
 
 
 @contextlib.contextmanager
