@@ -38,11 +38,10 @@ class GenerativeDBNClassifier(ClassifierMixin, DBN):
 n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
         As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the
         layers under it, by tuples.
-    up_down_iter : int, default 20
+    up_down_iter : int, default 60
         Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
-    up_down_learning_rate : float, callable of the epoch or list, default 0.005
-    up_down_top_learning_rate : float, callable of the epoch, list or None, default None
-        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`.
+    up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
+        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates.
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
     warm_start : bool, default False
@@ -65,8 +64,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     >>> from sklearn.datasets import load_digits
     >>> from fastdbn import GenerativeDBNClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = GenerativeDBNClassifier((64, 128), n_iter=20, up_down_iter=5, random_state=0).fit(X[:1500] / 16, y[:1500])
-    >>> bool(model.score(X[1500:] / 16, y[1500:]) > 0.85)
+    >>> model = GenerativeDBNClassifier((64, 128), up_down_iter=20, random_state=0).fit(X[:1500] / 16, y[:1500])
+    >>> bool(model.score(X[1500:] / 16, y[1500:]) > 0.8)
     True
     >>> model.sample(2, label=3).shape
     (2, 64)
@@ -90,8 +89,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         binarize=None,
         propagate="mean",
         rbm_params=None,
-        up_down_iter=20,
-        up_down_learning_rate=0.005,
+        up_down_iter=60,
+        up_down_learning_rate=None,
         up_down_top_learning_rate=None,
         n_gibbs=None,
         n_jobs=None,
@@ -190,11 +189,11 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     @all_or_nothing
     def up_down(
-        self, X, y, n_iter=20, *, learning_rate=0.005, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+        self, X, y, n_iter=20, *, learning_rate=None, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
     ):
         """Train all weights of the fitted network together by the up-down algorithm, the top with the labels y.
 
-        All else is as for `DBN.up_down`.
+        All else is as for `DBN.up_down`, but that rates are the customary ones where none are given.
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)

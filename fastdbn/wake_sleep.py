@@ -19,6 +19,19 @@ def thirds(n_iter):
     return lambda epoch: (3, 6, 10)[min(3 * epoch // max(n_iter, 1), 2)]
 
 
+TOP = 4.0
+"""How many times the customary rate of its units the top learns by: its steps have no momentum, as those of pretraining have."""
+
+
+def with_rates(schedule, units):
+    """The schedule with customary rates where it has none; units are those of all levels, from below."""
+    rate, top = schedule.learning_rate, schedule.top_learning_rate
+    if rate is None:
+        rate = min(unit.learning_rate for unit in units[:-1])
+        top = TOP * min(unit.learning_rate for unit in units[-2:]) if top is None else top
+    return schedule._replace(learning_rate=rate, top_learning_rate=rate if top is None else top)
+
+
 def refuse_counts(unit):
     """A ValueError for visible units whose totals a network cannot make."""
     if unit.keeps_total:
@@ -42,10 +55,11 @@ class WakeSleep:
         X : (n, n_features) array or CSR matrix
         n_iter : int, default 20
             Epochs.
-        learning_rate : float, callable of the epoch (from 0) or list, default 1e-3
-            Small, or what pretraining has learnt is lost.
+        learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
+            Small, or what pretraining has learnt is lost. None is the customary rate of the units.
         top_learning_rate : float, callable of the epoch, list or None, default None
-            Of the top RBM, which bears more than the layers under it: on MNIST 0.3, where theirs is 0.02. None is theirs.
+            Of the top RBM, which bears more than the layers under it: on MNIST 0.3, where theirs is 0.02. None is theirs, or
+            where theirs is None four times the customary rate of the top's units.
         n_gibbs : int, callable of the epoch, list or None, default None
             Gibbs steps of the top RBM in each minibatch. None takes 3, 6 and 10 in the thirds of the run.
         weight_decay : float, callable or list, default 0
@@ -76,10 +90,9 @@ class WakeSleep:
 
     def _schedule(self, n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size):
         n_iter = checks.integer(n_iter, "n_iter", 0)
-        rate = checks.schedule(learning_rate, "learning_rate")
+        rates = {"learning_rate": learning_rate, "top_learning_rate": top_learning_rate}
         return Schedule(
-            rate,
-            rate if top_learning_rate is None else checks.schedule(top_learning_rate, "top_learning_rate"),
+            *(None if rate is None else checks.schedule(rate, name) for name, rate in rates.items()),
             0.0,
             checks.schedule(weight_decay, "weight_decay"),
             thirds(n_iter) if n_gibbs is None else checks.steps(n_gibbs, "n_gibbs"),
@@ -106,6 +119,7 @@ class WakeSleep:
         steps = getattr(self, "_up_down_step", self.layers_[-1]._step)
         state = Untied(recognition, generative, top, zeros, done, steps)
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
+        schedule = with_rates(schedule, units)
         backend, last = backend_for(self), done + schedule.n_iter
         source = backend.load(data.source(X, first.scaling_, first.binarize), often=True)
 

@@ -132,6 +132,21 @@ def test_runs_go_on_where_they_ended(binary):
     assert not hasattr(models[0].layers_[0], "generative_components_")
 
 
+@pytest.mark.parametrize(("visible", "rates"), [("bernoulli", (0.05, 0.2)), ("gaussian", (0.005, 0.2))])
+def test_customary_rates(visible, rates, binary):
+    """None takes the rates of the units; a rate that is given alone is the top's too."""
+    X = binary(60, 7)
+
+    def after(*rates):
+        dbn = DBN((6, 5, 4), visible=visible, scale="none", n_iter=1, random_state=0).fit(X)
+        layers = dbn.up_down(X, 2, learning_rate=rates[0], top_learning_rate=rates[1]).layers_
+        return np.concatenate([rbm.components_.ravel() for rbm in layers])
+
+    assert np.array_equal(after(None, None), after(*rates))
+    assert np.array_equal(after(0.1, None), after(0.1, 0.1))
+    assert not np.array_equal(after(None, None), after(rates[0], rates[0]))
+
+
 def test_divergence_callbacks_and_bad_arguments(binary):
     """A diverging run names the rate and keeps the last good weights; StopIteration ends a run."""
     X = binary(60, 7)
