@@ -45,13 +45,13 @@ def on_mnist():
         value = results[name]["figures"][what]
         return value["mean"] if isinstance(value, dict) else value
 
-    plain, dropped = (figure(name, "test error, %") for name in ("backprop", "dropout"))
+    plain, dropped, generative = (figure(name, "test error, %") for name in ("backprop", "dropout", "updown"))
     stochastic, sooner = figure("rbm500-stochastic", "test nats"), figure("speed", "-90 nats, times sooner than PyTorch")
     kinds = [(labels, kind) for kind in ("pretrained", "random") for labels in (1000, 100)]
     right = [figure("lowlabel", f"{labels} labels, {kind}, accuracy %") for labels, kind in kinds]
     return (
         f"On MNIST: {plain:.2f} % errors after pretraining and back-propagation, {dropped:.2f} % with dropout and max-norm "
-        f"(784-500-500-2000-10); {right[0]:.1f} and {right[1]:.1f} % right with 1,000 and 100 labels, where random weights give "
+        f"(784-500-500-2000-10), {generative:.2f} % after up-down with labels on top; {right[0]:.1f} and {right[1]:.1f} % right with 1,000 and 100 labels, where random weights give "
         f"{right[2]:.1f} and {right[3]:.1f} %; {stochastic:.1f} nats for an RBM of 500 hidden units on stochastically binarised "
         f"pixels; -90 nats on thresholded ones {sooner:.1f} times sooner than PyTorch."
     )
