@@ -63,7 +63,7 @@ def mnist(folder):
 def pneumonia28(folder):
     z = np.load(Path(folder) / "pneumonia28" / "pneumonia28.npz")
     X, y, test, test_y = (z[name] for name in ("train_images", "train_labels", "test_images", "test_labels"))
-    yield from 3 * [(X.reshape(len(X), -1) / 255.0, y.ravel(), test.reshape(len(test), -1) / 255.0, test_y.ravel())]
+    yield from 10 * [(X.reshape(len(X), -1) / 255.0, y.ravel(), test.reshape(len(test), -1) / 255.0, test_y.ravel())]
 
 
 def spoken(folder):

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,8 @@ def read_table(path, no_header=False):
         if it cannot be read.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no data file at {path}: give the path of a .csv, .npy or .npz file")
     if path.suffix == ".npy":
         X = _array(path, _load(path))
         return Table(X, None), f"{X.shape[0]} rows, {X.shape[1]} columns"
@@ -92,21 +95,28 @@ def _is_number(field):
 def _read_csv(path, no_header):
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} is damaged or cut short: gzip says {error}") from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}): save it as UTF-8 CSV") from None
     delimiter = _delimiter(text)
     rows = []
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
-        if not row or (len(row) == 1 and not row[0].strip()):
-            continue
-        if rows and len(row) != len(rows[0]):
-            raise ValueError(
-                f"{path}: line {number} has {len(row)} fields, the first has {len(rows[0])}: every line needs as many"
-            )
-        rows.append([field.strip() for field in row])
+    # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if not row or (len(row) == 1 and not row[0].strip()):
+                continue
+            if rows and len(row) != len(rows[0]):
+                where, first = reader.line_num, len(rows[0])
+                raise ValueError(f"{path}: line {where} has {len(row)} fields, the first has {first}: every line needs as many")
+            rows.append([field.strip() for field in row])
+    except csv.Error as error:
+        raise ValueError(f"{path}: line {reader.line_num} is no CSV ({error}): look for a quote that is not closed") from None
     if not rows:
         raise ValueError(f"{path} is empty")
     header = not no_header and _has_header(rows)

@@ -141,6 +141,8 @@ BAD = {
     "empty field": ("a,b,t\n1,2,x\n,3,y\n", "column 'a' is empty in row 2"),
     "text": ("a,b,t\n1,2,x\nred,3,y\n", "column 'a' holds the text 'red' in row 2"),
     "ragged": ("a,b,t\n1,2,x\n1,3\n", "line 3 has 2 fields"),
+    "open quote": ('a,b,t\n1,"2,x\n1,3,y\n', "look for a quote"),
+    "long field": ('a,b,t\n1,"2,x\n' + "1,3,y\n" * 30000, "look for a quote"),
     "empty": ("", "is empty"),
     "only header": ("a,b,t\n", "a header and no rows"),
     "target missing": ("a,b,t\n1,2,\n1,3,y\n", "target is empty in row 1"),
@@ -169,7 +171,7 @@ def test_other_faults(folder, capsys):
         (["train", "named.csv", "--target", "9"], "from -5 to 4"),
         (["train", "named.csv"], "--target is missing"),
         (["train", "--target", "x"], "need DATA"),
-        (["train", "none.csv", "--target", "x"], "none.csv"),
+        (["train", "none.csv", "--target", "x"], "no data file at none.csv"),
         (["train", "named.csv", "--target", "kind", "--task", "regress"], "classify"),
         (["info", "none"], "no model file"),
         (["info", "named.csv"], "no readable safetensors"),
@@ -191,6 +193,12 @@ def test_other_faults(folder, capsys):
         assert code == 1
         assert f"{name} is no {name[-4:]} file" in err
         assert "pickle" not in err
+    whole = Path("named.csv.gz").read_bytes()
+    for name, damaged in (("short.csv.gz", whole[:100]), ("bits.csv.gz", whole[:100] + b"\xff" * 9 + whole[109:])):
+        Path(name).write_bytes(damaged)
+        code, _, err = run(capsys, "train", name, "--target", "0")
+        assert code == 1
+        assert f"{name} is damaged" in err
     assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "n")[0] == 0
     (folder / "few.csv").write_text("x0,x1\n1,2\n3,4\n")
     assert "lacks the column 'x2'" in run(capsys, "predict", "n", "few.csv")[2]
