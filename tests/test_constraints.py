@@ -80,11 +80,23 @@ def test_sparsity_step():
         np.testing.assert_allclose(sparse.components_ - plain.components_, np.outer(pull, mean_v), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("centering", [None, "data"])
-def test_sparsity_reaches_its_target(centering, digits):
-    """Mean activity comes near whatever is asked for."""
-    X, options = digits[0][:500], {"n_iter": 20, "random_state": 0, "learning_rate": 0.1, "centering": centering}
-    low, high = (RBM(30, **options, sparsity_target=t, sparsity_cost=0.3).fit(X).transform(X).mean() for t in (0.05, 0.3))
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"centering": "data"},
+        {"missing": "drop"},
+        {"missing": "sample"},
+        {"visible": "gaussian-variance", "learning_rate": 0.03, "sparsity_cost": 3.0},
+    ],
+    ids=lambda more: " ".join(map(str, more.values())),
+)
+def test_sparsity_reaches_its_target(more, digits):
+    """Mean activity comes near whatever is asked for, in every kind of minibatch."""
+    X, options = digits[0][:500].copy(), {"n_iter": 20, "random_state": 0, "learning_rate": 0.1, "sparsity_cost": 0.3} | more
+    if "missing" in more:
+        X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    low, high = (RBM(30, **options, sparsity_target=t).fit(X).transform(X).mean() for t in (0.05, 0.3))
     assert abs(low - 0.05) < 0.05
     assert abs(high - 0.3) < 0.05
 
