@@ -76,8 +76,8 @@ def names(value, name, allowed):
     return value
 
 
-def classes(y, n, known=None):
-    """(class numbers (n,) int64, sorted classes) of labels; with `known` classes others are refused.
+def classes(y, n, known=None, name="y"):
+    """(class numbers (n,) int64, sorted classes) of labels, the parameter `name`; with `known` classes others are refused.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def classes(y, n, known=None):
     numbers = np.searchsorted(known, y)
     found = known[np.minimum(numbers, len(known) - 1)] == y
     if not np.all(found):
-        raise ValueError(f"y has labels that the fit did not have: {np.unique(y[~found])!r}; known are {known!r}")
+        raise ValueError(f"{name} has labels that the fit did not have: {np.unique(y[~found])!r}; known are {known!r}")
     return numbers.astype(np.int64), known
 
 

@@ -382,7 +382,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         Raises
         ------
         ValueError
-            for a label that the fit did not have.
+            for a label that the fit did not have, or another number of labels.
         """
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
@@ -390,7 +390,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         backend, top = backend_for(self), self.layers_[-1]
         labels = None
         if label is not None:
-            labels = backend.array(self._one_hot(self._numbers(np.broadcast_to(np.asarray(label), (n,)), n)))
+            if np.shape(label) not in ((), (n,)):
+                raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
+            numbers, _ = checks.classes(np.broadcast_to(label, n), n, self.classes_, "label")
+            labels = backend.array(self._one_hot(numbers))
         seed, number = self._next_noise(random_state)
         params = Params(*(backend.constant(x) for x in self._top()))
         visible, hidden = get_unit(top.visible_), get_unit(top.hidden_)

@@ -39,6 +39,8 @@ def write(path, tensors, record):
     tensors = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
     record["sha256"] = digest(tensors, record)
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for the model {path.name}: make it first")
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:

@@ -59,8 +59,9 @@ def test_scores_and_samples_against_enumeration():
         assert (np.abs(found - law) < 5 * np.sqrt(law * (1 - law) / n)).all()
     each = np.arange(6) % 2
     assert np.array_equal(model.sample(6, 9, random_state=1, label=each), model.sample(6, 9, random_state=1, label=each))
-    with pytest.raises(ValueError, match="labels that the fit did not have"):
-        model.sample(2, label="seven")
+    for label, message in (("seven", "label has labels that the fit did not have"), ([0, 1, 2], r"label has shape \(3,\)")):
+        with pytest.raises(ValueError, match=message):
+            model.sample(2, label=label)
 
 
 def test_learns_digits_by_up_down(digits, tmp_path):
