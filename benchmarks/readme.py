@@ -51,9 +51,10 @@ def on_mnist():
     right = [figure("lowlabel", f"{labels} labels, {kind}, accuracy %") for labels, kind in kinds]
     return (
         f"On MNIST: {plain:.2f} % errors after pretraining and back-propagation, {dropped:.2f} % with dropout and max-norm "
-        f"(784-500-500-2000-10), {generative:.2f} % after up-down with labels on top; {right[0]:.1f} and {right[1]:.1f} % right with 1,000 and 100 labels, where random weights give "
-        f"{right[2]:.1f} and {right[3]:.1f} %; {stochastic:.1f} nats for an RBM of 500 hidden units on stochastically binarised "
-        f"pixels; -90 nats on thresholded ones {sooner:.1f} times sooner than PyTorch."
+        f"(784-500-500-2000-10), {generative:.2f} % after up-down with labels on top; {right[0]:.1f} and {right[1]:.1f} % right "
+        f"with 1,000 and 100 labels, where random weights give {right[2]:.1f} and {right[3]:.1f} %; {stochastic:.1f} nats for an "
+        f"RBM of 500 hidden units on stochastically binarised pixels; -90 nats on thresholded ones {sooner:.1f} times sooner "
+        "than PyTorch."
     )
 
 

@@ -104,6 +104,7 @@ class Chains:
         self.machine, self.seed = machine_of(model), seed
         self.backend = b = backend_for(model)
         self.params, self.base = Params(*(b.constant(x) for x in self.machine.params)), base
+        self.back = b.constant(np.ascontiguousarray(self.machine.params.W.T))  # in rows both ways, that states may choose them
         nv, nh = self.machine.params.W.shape
         self.bias = self.machine.params.b.astype(np.float64)
         self.toward = b.constant(self.bias - base)
@@ -137,15 +138,19 @@ class Chains:
 
     def _down(self, step, beta, gibbs):
         """Draw hidden states, then visible ones, at an inverse temperature; the field of the hidden ones is in place."""
-        b, (_, bias_v, bias_h) = self.backend, self.params
+        b, bias_v, bias_h = self.backend, self.params.b, self.params.c
         if beta == 1:
             factor = None
         else:
-            factor, bias_v = self._constant(beta), b.constant(self.bias + self.base * ((1 - beta) / beta))
+            factor, bias_v = self._constant(beta), b.constant(self.bias_at(beta))
         hidden, visible = (rng.key(self.seed, step, rng.stream(rng.ANNEAL, layer, gibbs)) for layer in (3, 4))
         b.activate(self.machine.hidden, bias_h, self.field, self.h, self.who, hidden, factor)
         draws = self.mean, self.v, self.who, visible
-        b.conditional(self.machine.visible, self.h, self.params.W, bias_v, *draws, transpose=True, beta=factor)
+        b.conditional(self.machine.visible, self.h, self.back, bias_v, *draws, beta=factor)
+
+    def bias_at(self, beta):
+        """Biases (nv,) of the visible units, or (T, nv) for beta (T, 1), over the inverse temperature; float64."""
+        return self.bias + self.base * ((1 - beta) / beta)
 
     def _constant(self, beta):
         return self.backend.constant(np.full(len(self.v), beta))

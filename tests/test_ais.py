@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM, evaluate
-from fastdbn.ais import base_biases
+from fastdbn.ais import Chains, base_biases, inverse_temperatures
+from fastdbn.backends import cpu
 
 PAIRS = [
     ("bernoulli", "bernoulli"),
@@ -129,6 +130,32 @@ def test_same_bits_at_any_number_of_threads(split_everything):
         results.append(np.concatenate(found).tobytes())
     assert results.count(results[0]) == 3
     assert evaluate.ais(rbm, n_steps=30, random_state=6).log_weights.tobytes() not in results[0]
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "sizes", "n_chains", "dtype"),
+    [
+        ("bernoulli", "bernoulli", (130, 70), 3, "float32"),
+        ("bernoulli", "bernoulli", (130, 70), 600, "float32"),
+        ("gaussian", "bernoulli", (9, 10), 7, "float64"),
+        ("softmax:4", "bernoulli", (8, 67), 40, "float32"),
+    ],
+)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_one_call_is_the_operations(visible, hidden, sizes, n_chains, dtype, reverse, monkeypatch, split_everything):
+    """All steps in compiled calls leave the log weights and the states of single operations, bit for bit."""
+    monkeypatch.setattr(cpu, "ANNEALED", 4)
+    betas, found, composed, operations = inverse_temperatures("linear", 11), [], [], Chains._anneal
+    monkeypatch.setattr(Chains, "_anneal", lambda *given: composed.append(True) or operations(*given))
+    for fused in (True, False):
+        rbm = machine(visible, hidden, 0.1, sizes=sizes, dtype=dtype, n_jobs=3)
+        chains = Chains(rbm, np.linspace(-1, 1, sizes[0]), n_chains, seed=3)
+        chains.start_at_base()
+        if not fused:
+            monkeypatch.setattr(cpu.CPU, "anneal", lambda *_: None)
+        found.append(chains.anneal(betas, reverse).tobytes() + chains.v.tobytes())
+    assert found[0] == found[1]
+    assert len(composed) == 1
 
 
 def test_a_machine_without_z():

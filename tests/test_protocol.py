@@ -29,7 +29,7 @@ def unseal(x):
 
 
 class SealedCPU:
-    """The CPU backend with every buffer sealed, and without the fused `cd_steps`."""
+    """The CPU backend with every buffer sealed, and without the fused `cd_steps` and `anneal`."""
 
     name = "sealed"
 
@@ -38,7 +38,7 @@ class SealedCPU:
         self.dtype, self.single_threaded = self._cpu.dtype, self._cpu.single_threaded
 
     def __getattr__(self, name):
-        if name == "cd_steps":
+        if name in ("cd_steps", "anneal"):
             raise AttributeError(name)
         operation = getattr(self._cpu, name)
 

@@ -7,6 +7,7 @@ from fastdbn import rng
 from fastdbn.backends import (
     Params,
     blas,
+    cpu_anneal,
     cpu_binary,
     cpu_center,
     cpu_data,
@@ -30,6 +31,8 @@ _PACKED = 1 << 24
 """Numbers that are packed at a time; data that are not binary are given up after the first of these that shows it."""
 SLOW = 20
 """Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
+ANNEALED = 64
+"""Steps of annealing in one call, between which Ctrl-C is heard."""
 _PASS = 4
 """Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
@@ -342,6 +345,39 @@ class CPU:
             run,
         )
         return True
+
+    def anneal(self, chains, number, upper, lower, down):
+        visible, hidden, (W, _, c) = chains.machine.visible, chains.machine.hidden, chains.params
+        if not (cpu_steps.is_fused(visible) and cpu_steps.is_fused(hidden)):
+            return None
+        n, (nv, nh) = len(chains.v), W.shape
+        v, h = (
+            cpu_anneal.Layer(
+                unit.group_size(len(bias)),
+                bias,
+                weights,
+                field,
+                cpu_binary.make_states(states, n),
+                np.zeros(n, np.bool_),
+                rng.stream(rng.ANNEAL, stream),
+            )
+            for unit, bias, weights, field, states, stream in (
+                (visible, chains.params.b, chains.back, chains.mean, chains.v, 4),
+                (hidden, c, W, chains.field, chains.h, 3),
+            )
+        )
+        total, beta, kernel = np.zeros(n), np.empty(n, self.dtype), cpu_anneal.anneal(visible, hidden)
+        threads = max(1, min(self.n_threads, int(4.0 * n * nv * nh // pool.WORK_PER_THREAD), cpu_binary.count_words(nh)))
+        for start in range(0, len(number), ANNEALED):
+            part = slice(start, start + ANNEALED)
+            bias = self.constant(chains.bias_at(np.where(down[part] > 0, down[part], 1.0)[:, None]))
+            steps = cpu_anneal.Steps(number[part].astype(np.uint32), upper[part], lower[part], down[part], bias)
+            drop, along = np.empty((2, len(bias), n))
+            seed = rng.key(chains.seed, 0, 0)
+            pool.team(threads, kernel, self._blas, v, h, chains.toward, chains.who, seed, beta, steps, drop, along)
+            for weight in drop + (upper - lower)[part, None] * along:
+                total += weight
+        return total
 
     def threads(self, nv, nh, rows, k):
         work = 2.0 * rows * nv * nh * (3 + 2 * k)

@@ -240,7 +240,7 @@ def scale_rows(x, weight):
 
 
 @inlinable
-def _inner(x, y):
+def inner(x, y):
     """The product of two vectors in float64, summed as `_total` does."""
     sums, whole = np.zeros(8), len(x) // 8 * 8
     for j in range(0, whole, 8):
@@ -256,7 +256,7 @@ def _inner(x, y):
 
 
 @functools.cache
-def _row_cgf(unit):
+def row_cgf(unit):
     """Plain function (group, s): the sum of the log normalisers of a row of inputs s, which is spent; in float64."""
     prepare_unit(unit)
     cgf_of = unit.cgf
@@ -278,7 +278,7 @@ def _row_cgf(unit):
 @functools.cache
 def cgf(unit):
     """out += the rows' sums over columns (start, stop), times the totals of states where these are given."""
-    row_cgf = _row_cgf(unit)
+    log_normaliser = row_cgf(unit)
 
     def run(first, last, group, columns, field, bias, states, out, beta):
         start, stop, _ = columns
@@ -287,14 +287,14 @@ def cgf(unit):
             x, factor = field[i, start:stop], _of_row(beta, i)
             for j in range(len(s)):
                 s[j] = _tempered(x[j] + b[j], factor)
-            out[i] += row_cgf(group, s) * _trials(states, i, start, stop)
+            out[i] += log_normaliser(group, s) * _trials(states, i, start, stop)
 
     return kernel(run)
 
 
 @functools.cache
 def cgf_shifted(unit):
-    row_cgf = _row_cgf(unit)
+    log_normaliser = row_cgf(unit)
 
     def run(first, last, group, field, bias, W, step, out):
         n = field.shape[1]
@@ -307,7 +307,7 @@ def cgf_shifted(unit):
                 w, a = W[i], step[r, i]
                 for j in range(n):
                     s[j] = start[j] + a * w[j]
-                out[r, i] = row_cgf(group, s)
+                out[r, i] = log_normaliser(group, s)
 
     return kernel(run)
 
@@ -340,13 +340,13 @@ def base(unit):
 @kernel
 def dot(first, last, x, vector, out):
     for i in range(first, last):
-        out[i] = _inner(x[i], vector)
+        out[i] = inner(x[i], vector)
 
 
 @kernel
 def dot_rows(first, last, x, y, out):
     for i in range(first, last):
-        out[i] = _inner(x[i], y[i])
+        out[i] = inner(x[i], y[i])
 
 
 @kernel

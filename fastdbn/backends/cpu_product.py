@@ -42,7 +42,7 @@ def lanes_of(typing, x):
 
 
 @intrinsic
-def _not_inlined(typing):
+def not_inlined(typing):
     """Keep the function that calls this apart from its callers: it is long, and they are many."""
 
     def generate(context, builder, signature, args):
@@ -287,7 +287,7 @@ def _add_rows(n, inner, a, step_a, b, stride_b, add, c, room):
 @inlinable
 def _multiply(ta, tb, m, n, inner, a, stride_a, b, stride_b, add, c, stride_c, more, x, y, stride_more):
     """The product on flat arrays, so that it is compiled once whatever the views' layouts; with `more` x and y are fetched."""
-    _not_inlined()
+    not_inlined()
     lanes = lanes_of(c)
     left, panel = carray(stack_like(c, _LEFT), _LEFT), carray(stack_like(c, _PANEL), _PANEL)
     sums = carray(stack_like(c, _SUMS), _SUMS)

@@ -31,7 +31,7 @@ from fastdbn.backends.cpu_center import Slide, set_steps
 from fastdbn.backends.cpu_data import ONES, PACKED, read_row, read_words
 from fastdbn.backends.cpu_kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu_update import list_units, move_columns, move_visible, multiply_rows, sum_visible, worth_listing
-from fastdbn.backends.gate import wait
+from fastdbn.backends.gate import Team, share, wait
 from fastdbn.backends.jit import inlinable, kernel
 from fastdbn.backends.simd import WORD, stack_like
 from fastdbn.rng import Key
@@ -63,20 +63,6 @@ class Run(NamedTuple):
     model_share: float
 
 
-class Team(NamedTuple):
-    """A thread's number, how many there are, and their gate."""
-
-    thread: int
-    size: int
-    gate: Any
-
-
-@inlinable
-def _share(team, n):
-    """The thread's part of n things."""
-    return n * team.thread // team.size, n * (team.thread + 1) // team.size
-
-
 @inlinable
 def _copy_rows(source, target, r0, r1):
     for r in range(r0, r1):
@@ -95,7 +81,7 @@ def _exchange(team, params, velocity, offsets, room, back):
     """Copy parameters, velocity and offsets (none where they are not used) into the room, or back."""
     for outside, inside in ((params, room.params), (velocity, room.velocity)):
         source, target = (inside, outside) if back else (outside, inside)
-        r0, r1 = _share(team, outside.W.shape[0])
+        r0, r1 = share(team, outside.W.shape[0])
         _copy_rows(source.W, target.W, r0, r1)
         if team.thread == 0:
             _copy(source.b, target.b)
@@ -196,7 +182,7 @@ def _conditional(unit):
         count = len(rows)
         ones = count_packed(x.words[:count]) if packed else count_ones(x.floats[:count])
         way = choose(ones, count, inputs, n, transpose)
-        r0, r1 = _share(team, count)
+        r0, r1 = share(team, count)
         if ones >= 0 and not packed:
             for r in range(r0, r1):
                 pack_row(x.floats[r], x.words[r])
@@ -204,13 +190,13 @@ def _conditional(unit):
             prepare(way, x, inputs, r0, r1)
         turn = wait(team.gate, team.size, turn)
         if reads_floats(way):
-            t0, t1 = _share(team, count_blocks(count, n, whole))
+            t0, t1 = share(team, count_blocks(count, n, whole))
             for t in range(t0, t1):
                 r0, r1, j0, j1 = block(t, count, n, whole)
                 product(way, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
                 activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
-            q0, q1 = _share(team, count_words(n))
+            q0, q1 = share(team, count_words(n))
             product(way, blas, x, count_words(inputs) * WORD, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
             if whole:
                 turn = wait(team.gate, team.size, turn)
@@ -242,13 +228,13 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
     nv, nh = room.v0.floats.shape[1], room.h.floats.shape[1]
     listed_p, listed_m = worth_listing(ones[0], n, nv), worth_listing(ones[1], chains, nv)
     lists, v0, vk, centre = room.lists, room.v0, room.vk, room.centre
-    r0, r1 = _share(team, n)
+    r0, r1 = share(team, n)
     if packed_data and not listed_p:
         prepare(BLAS, v0, nv, r0, r1)
-    r0, r1 = _share(team, chains)
+    r0, r1 = share(team, chains)
     if packed_v and not listed_m:
         prepare(BLAS, vk, nv, r0, r1)
-    q0, q1 = _share(team, count_words(nv))
+    q0, q1 = share(team, count_words(nv))
     if listed_p or listed_m or slide.on:
         list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, n, lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
@@ -260,7 +246,7 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
         turn = wait(team.gate, team.size, turn)
     hp, hm = room.means_h[:n], room.means_h[n : n + chains]
     if not (listed_p and listed_m):
-        p0, p1 = _share(team, count_parts(nv))
+        p0, p1 = share(team, count_parts(nv))
         for p in range(p0, p1):
             multiply_rows(
                 blas,
@@ -282,7 +268,7 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
             )
         turn = wait(team.gate, team.size, turn)
     parts, packed = count_parts(nh), room.packed[team.thread]
-    p0, p1 = _share(team, parts)
+    p0, p1 = share(team, parts)
     for p in range(p0, p1):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         end = j1 if p + 1 < parts else count_words(nh) * WORD
@@ -341,7 +327,7 @@ def cd_steps(visible, hidden):
         for start in range(0, len(run.order), run.batch_size):
             rows = run.order[start : start + run.batch_size]
             n = len(rows)
-            r0, r1 = _share(team, n)
+            r0, r1 = share(team, n)
             _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), room.v0, r0, r1)
             turn = wait(gate, size, turn)
             chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)

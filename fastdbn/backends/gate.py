@@ -4,6 +4,7 @@ A region of work between two gates costs a microsecond, where handing it to Pyth
 """
 
 import platform
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -15,6 +16,20 @@ _PATIENCE = 2000
 """Looks at the counter before the processor is offered to others: a few microseconds."""
 _MACHINE = platform.machine()
 _I64 = ir.IntType(64)
+
+
+class Team(NamedTuple):
+    """A thread's number, how many there are, and their gate."""
+
+    thread: int
+    size: int
+    gate: Any
+
+
+@inlinable
+def share(team, n):
+    """The thread's part of n things."""
+    return n * team.thread // team.size, n * (team.thread + 1) // team.size
 
 
 def _counter(context, builder, kind, array):
