@@ -367,13 +367,13 @@ class CPU:
             )
         )
         total, beta, kernel = np.zeros(n), np.empty(n, self.dtype), cpu_anneal.anneal(visible, hidden)
+        seed = rng.key(chains.seed, 0, 0)
         threads = max(1, min(self.n_threads, int(4.0 * n * nv * nh // pool.WORK_PER_THREAD), cpu_binary.count_words(nh)))
         for start in range(0, len(number), ANNEALED):
             part = slice(start, start + ANNEALED)
             bias = self.constant(chains.bias_at(np.where(down[part] > 0, down[part], 1.0)[:, None]))
             steps = cpu_anneal.Steps(number[part].astype(np.uint32), upper[part], lower[part], down[part], bias)
             drop, along = np.empty((2, len(bias), n))
-            seed = rng.key(chains.seed, 0, 0)
             pool.team(threads, kernel, self._blas, v, h, chains.toward, chains.who, seed, beta, steps, drop, along)
             for weight in drop + (upper - lower)[part, None] * along:
                 total += weight

@@ -31,7 +31,8 @@ class Layer(NamedTuple):
     """One layer of all chains.
 
     group : units that are drawn together
-    bias (n,), for the hidden units alone; W (n of the other layer, n); field (B, n), which turns into means
+    bias (n,) : of the hidden units; those of the visible ones come with the steps
+    W (n of the other layer, n); field (B, n), which turns into means
     states : their floats, and what products read of them if they are zeros and ones
     plain (B,) bool : whether a chain's states are zeros and ones
     stream : the number of the layer's noise
