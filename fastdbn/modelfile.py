@@ -2,19 +2,20 @@
 
 The metadata key ``fastdbn`` holds canonical JSON (sorted keys, no spaces): format_version, class, params, classes, scaling,
 feature_names, state, layers, sha256. The hash covers the tensors in name order (name, type, shape, bytes) and the JSON
-without the hash itself. A file is written aside and renamed, so a path never holds half a model; loading checks the hash,
-the schema, shapes, types and finiteness before anything is used.
+without the hash itself. A path never holds half a model (atomic.py). Loading checks the hash, the schema, shapes, types and
+finiteness before anything is used.
 """
 
+import errno
 import hashlib
 import json
-import os
-import tempfile
-from pathlib import Path
+import re
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from fastdbn.atomic import replacing
 
 FORMAT_VERSION = 1
 _KEYS = {"format_version", "class", "params", "classes", "scaling", "feature_names", "state", "layers", "sha256"}
@@ -35,27 +36,21 @@ def digest(tensors, record):
 
 
 def write(path, tensors, record):
-    """Write tensors and the record, to which the hash is added, to a file that appears whole or not at all."""
+    """Write tensors and the record, to which the hash is added, to a file that appears whole or not at all.
+
+    Raises
+    ------
+    OSError
+        if it cannot be written; its `filename` is the path.
+    """
     tensors = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
     record["sha256"] = digest(tensors, record)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} for the model {path.name}: make it first")
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, aside, metadata={"fastdbn": canonical(record)})
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replacing(path) as aside:
+        try:
+            save_file(tensors, aside, metadata={"fastdbn": canonical(record)})
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, f"the model was not saved: {error}") from error
 
 
 def read(path):
