@@ -188,7 +188,7 @@ class DBNAutoencoder(Supervised):
             On the scale of the fit data.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=[np.float32, np.float64], input_name="X")
+        X = check_array(checks.unmasked(X, "X"), dtype=[np.float32, np.float64], input_name="X")
         if X.shape[1] != self._n_features_out:
             raise ValueError(f"X has {X.shape[1]} columns: give codes of {self._n_features_out} units, as transform makes them")
         return self.scaling_.invert(self._forward(X, None, self._n_encoding()))

@@ -82,6 +82,7 @@ class BernoulliRBM(Estimator):
         return self.components_.shape[0]
 
     def _checked(self, X, reset):
+        X = checks.unmasked(X, "X")
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 
     def _engine(self, dtype):

@@ -76,6 +76,26 @@ def names(value, name, allowed):
     return value
 
 
+def unmasked(values, name, may_lack=False):
+    """Values as given, but of a masked array the plain one: NaN where `may_lack` lets masked values be missing.
+
+    Raises
+    ------
+    ValueError
+        if values are masked and must not be missing.
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if not np.ma.is_masked(values):
+        return values.data
+    if may_lack:
+        return values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
+    raise ValueError(
+        f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which cannot be missing here: fill them in "
+        "with .filled(), or leave the rows out. An RBM takes missing values of X with missing='drop' or 'sample', and impute does"
+    )
+
+
 def classes(y, n, known=None, name="y"):
     """(class numbers (n,) int64, sorted classes) of labels, the parameter `name`; with `known` classes others are refused.
 
@@ -86,7 +106,7 @@ def classes(y, n, known=None, name="y"):
     """
     if y is None:
         raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(unmasked(y, name), warn=True)
     if len(y) != n:
         raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
     check_classification_targets(y)
@@ -126,7 +146,7 @@ def sample_weights(sample_weight, n):
     """None, or the weights as float64 divided by their mean, so that a step's size does not depend on their scale."""
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, np.float64)
+    weights = np.asarray(unmasked(sample_weight, "sample_weight"), np.float64)
     weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")

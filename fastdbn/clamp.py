@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn import checks, rng
+from fastdbn.inference import checked
 from fastdbn.units import get_unit
 
 METHODS = ("mean", "sample", "mean-field")
@@ -95,7 +96,7 @@ class Clamped:
         Parameters
         ----------
         X : (n, n_features) array
-            NaN is missing.
+            NaN is missing, and so is what the mask of a masked array covers.
         mask : (n, n_features) or (n_features,) bool array or None, default None
             True where a value is missing too, whatever X holds there.
         n_steps : int, default 100
@@ -127,10 +128,11 @@ class Clamped:
         [[1.0, 1.0, 1.0, 1.0]]
         """
         check_is_fitted(self)
+        X = checks.unmasked(X, "X", may_lack=True)
         X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64], ensure_all_finite="allow-nan")
         missing = np.isnan(X)
         if mask is not None:
-            mask = np.asarray(mask)
+            mask = np.asarray(checks.unmasked(mask, "mask"))
             if mask.dtype != np.bool_ or mask.shape not in (X.shape, X.shape[1:]):
                 raise ValueError(
                     f"mask of type {mask.dtype} and shape {mask.shape}: give booleans of shape {X.shape} or {X.shape[1:]}, True "
@@ -167,9 +169,7 @@ class Clamped:
             On the scale of X.
         """
         check_is_fitted(self)
-        types = [np.float32, np.float64, np.uint8, np.bool_, np.int64]
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=types)
-        return self._walk(X, None, n_steps, method, random_state)
+        return self._walk(checked(self, X, reset=False), None, n_steps, method, random_state)
 
     def _walk(self, X, observed, n_steps, method, random_state):
         """Chains or passes from the rows of X, with `observed` values held unless it is None; in blocks of rows."""

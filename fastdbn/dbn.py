@@ -272,13 +272,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         """
         check_is_fitted(self)
         X = checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None)
-        return up(self.layers_[: self._layer_index(layer) + 1], X)
-
-    def _layer_index(self, layer):
-        n = len(self.layers_)
-        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
-            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, for the network has {n} layers")
-        return layer % n
+        return up(self.layers_[: self._check_layer(layer, len(self.layers_)) + 1], X)
 
     def reconstruct(self, X):
         """Visible means after a mean-field pass up and down, on the scale of X."""

@@ -1,9 +1,20 @@
 """What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
 
+import numpy as np
+import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from fastdbn import checks
 from fastdbn.backends import get_backend
+
+
+class Scored:
+    """`score` of classifiers and regressors; it stands before scikit-learn's mixin."""
+
+    def score(self, X, y, sample_weight=None):
+        """scikit-learn's score, accuracy of a classifier and R2 of a regressor; a ValueError for masked targets or weights."""
+        return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
 
 
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -20,6 +31,18 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    def _check_layer(self, layer, n):
+        """The number from 0 of a layer that `transform` is to give, of n."""
+        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
+            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
+        output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
+        if layer % n != n - 1 and output != "default":
+            raise ValueError(
+                f"layer={layer!r}: set_output(transform={output!r}) names the columns of the last layer alone. Call "
+                "set_output(transform='default') first"
+            )
+        return layer % n
 
     def to_device(self, device="cuda"):
         """Let this estimator and its layers compute on a device from now on.

@@ -8,12 +8,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
+from fastdbn.estimator import Scored
 from fastdbn.inference import checked
 from fastdbn.placement import all_or_nothing
 from fastdbn.supervised import PARAMETERS, Supervised
 
 
-class DBNClassifier(ClassifierMixin, Supervised):
+class DBNClassifier(Scored, ClassifierMixin, Supervised):
     __doc__ = (
         """Deep Belief Network classifier: pretraining, then softmax cross-entropy by back-propagation.
 
@@ -167,7 +168,7 @@ class DBNClassifier(ClassifierMixin, Supervised):
         return p / p.sum(axis=1, keepdims=True)
 
 
-class DBNRegressor(RegressorMixin, Supervised):
+class DBNRegressor(Scored, RegressorMixin, Supervised):
     __doc__ = (
         """Deep Belief Network regressor: pretraining, then squared error by back-propagation, for one or more outputs.
 
@@ -272,7 +273,7 @@ class DBNRegressor(RegressorMixin, Supervised):
     def _targets(self, y, n, again):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        y = check_array(checks.unmasked(y, "y"), ensure_2d=False, dtype=np.float64, input_name="y")
         if len(y) != n:
             raise ValueError(f"y has {len(y)} rows for {n} rows of X: give one for each")
         if y.ndim > 2:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastdbn import checks, data, model, rng
 from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
+from fastdbn.estimator import Scored
 from fastdbn.inference import checked
 from fastdbn.monitors import MONITORS
 from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
@@ -26,7 +27,7 @@ from fastdbn.updown import JointVisible, Schedule, Untied, train
 from fastdbn.wake_sleep import refuse_counts
 
 
-class GenerativeDBNClassifier(ClassifierMixin, DBN):
+class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM, and draws data of a class.
 
     Layers under the top are pretrained as in `DBN`; the top RBM then learns the joint distribution of their means and the

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastdbn import checks, data, missing, model, rng
 from fastdbn.backends import Params, Source
 from fastdbn.data import BLOCK, block_rows
+from fastdbn.estimator import Estimator
 from fastdbn.placement import backend_for
 from fastdbn.units import get_unit
 
@@ -33,10 +34,12 @@ def _is_ready(estimator, X):
 def checked(estimator, X, reset, may_lack=False, finite=True):
     """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared.
 
-    may_lack lets NaN in dense arrays pass, as values that are missing; finite=False leaves the check to the caller.
+    may_lack lets values be missing: NaN in dense arrays, and what the mask of a masked array covers. finite=False leaves the
+    check to the caller.
     """
     if not reset and _is_ready(estimator, X):
         return X
+    X = checks.unmasked(X, "X", may_lack)
     return validate_data(
         estimator,
         X,
@@ -47,7 +50,7 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
     )
 
 
-class Inference:
+class Inference(Estimator):
     """The methods of a fitted RBM; `RBM` has the parameters and the training."""
 
     def _blocks(self, X, threshold=None, write=False):

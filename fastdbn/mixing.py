@@ -56,7 +56,7 @@ def autocorrelation(values, max_lag=None):
     ValueError
         if values are not finite or max_lag is not less than the number of steps.
     """
-    x = np.asarray(values, np.float64)
+    x = np.asarray(checks.unmasked(values, "values"), np.float64)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
         raise ValueError("values: give a finite array of (n_steps,) or (n_steps, n_chains)")

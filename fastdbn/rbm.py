@@ -7,7 +7,6 @@ from sklearn.utils.validation import assert_all_finite
 from fastdbn import checks, data, missing, model, monitors, options, rng, variance
 from fastdbn.backends import Params, Source
 from fastdbn.clamp import Clamped
-from fastdbn.estimator import Estimator
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
@@ -17,7 +16,7 @@ from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train
 from fastdbn.units import get_unit, named
 
 
-class RBM(Inference, Clamped, Estimator):
+class RBM(Clamped, Inference):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
     Parameters

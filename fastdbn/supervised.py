@@ -347,10 +347,7 @@ class Supervised(Estimator):
         """
         check_is_fitted(self)
         X = checked(self, X, reset=False)
-        n = len(self.coefs_) - 1
-        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
-            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, for the network has {n} hidden layers")
-        return self._forward(X, layer % n + 1)
+        return self._forward(X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
         """Draw visible states from the pretrained network, as `DBN.sample`.

@@ -1,8 +1,18 @@
-"""A small RBM, data for it, and the bytes of its parameters: shared by the tests of the estimator."""
+"""Small estimators, data for them, and the bytes of an RBM's parameters: shared by the tests of estimators."""
 
 import numpy as np
+import pytest
 
-from fastdbn import RBM
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+)
 
 PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
 
@@ -22,3 +32,19 @@ def binary(n=61, width=12, seed=0):
 
 def small(**more):
     return RBM(**{"n_components": 7, "n_iter": 3, "batch_size": 20, "random_state": 0} | more)
+
+
+NETWORK = {"hidden_layer_sizes": (4, 3), "batch_size": 20, "random_state": 0}
+TRAINED = NETWORK | {"pretrain_iter": 1, "max_iter": 1}
+ESTIMATORS = [
+    RBM(4, n_iter=1, random_state=0),
+    BernoulliRBM(4, n_iter=1, random_state=0),
+    DBN(n_iter=1, **NETWORK),
+    DBNOutlierDetector(n_iter=1, **NETWORK),
+    GenerativeDBNClassifier(n_iter=1, up_down_iter=1, **NETWORK),
+    DBNClassifier(**TRAINED),
+    DBNRegressor(**TRAINED),
+    DBNAutoencoder(**TRAINED),
+]
+"""One of every class, tiny: fitted in milliseconds by kernels that most tests compile."""
+each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
