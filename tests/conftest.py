@@ -1,6 +1,8 @@
 """What several test files share."""
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fastdbn.backends import blas, pool
+from fastdbn import warmup
+from fastdbn.backends import blas, jit, pool
 
 
 @pytest.fixture(params=["extension", "address"])
@@ -91,8 +94,16 @@ def digits():
 
 @pytest.fixture(scope="session")
 def warmed(tmp_path_factory):
-    """A folder of compiled kernels: what `fastdbn warmup` makes for one precision, one type of data and binary units."""
-    folder = tmp_path_factory.mktemp("warmed")
+    """A folder of compiled kernels: what `fastdbn warmup` needs for one precision, one type of data and binary units.
+
+    They are compiled into the cache of the test run itself, because most other tests use them too.
+    """
     command = [sys.executable, "-m", "fastdbn.cli", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32"]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"FASTDBN_CACHE_DIR": str(folder)})
+    subprocess.run(command, check=True, capture_output=True)
+    own, folder = Path(jit.cache_folder()), tmp_path_factory.mktemp("warmed")
+    copy = folder / own.name
+    copy.mkdir(mode=0o700)
+    for name in (warmup._record(), *itertools.chain(*warmup._read_record().values())):
+        if (own / name).exists():
+            shutil.copy(own / name, copy)
     return folder
