@@ -219,14 +219,10 @@ class CPU:
 
     def move(self, params, velocity, gradient, hyper):
         rate, momentum, decay = (self.dtype.type(number) for number in hyper[:3])
-        for name, p, v, g in zip(Params._fields, params, velocity, gradient, strict=True):
-            v *= momentum
-            g *= rate
-            v += g
-            if name == "W":
-                np.multiply(p, -rate * decay, out=g)
-                v += g
-            p += v
+        for name, *arrays in zip(Params._fields, params, velocity, gradient, strict=True):
+            p, v, g = (np.atleast_2d(x) for x in arrays)
+            decay_ = rate * decay if name == "W" else self.dtype.type(0)
+            self._run(cpu_update.move, len(p), 3 * _PASS * p.size, p, v, g, rate, momentum, decay_)
 
     def statistics(self, plus, minus, plus_scale, minus_scale, out):
         for x in out:

@@ -278,3 +278,22 @@ def shrink(first, last, W, amount):
             w = W[i, j]
             left = abs(w) - amount
             W[i, j] = zero if left < 0 else np.copysign(left, w)
+
+
+@kernel
+def move(first, last, p, velocity, gradient, rate, momentum, decay):
+    """velocity = momentum velocity + rate gradient - decay p, then p += velocity, of rows; the gradient is written over.
+
+    A loop for each operation, so that each is rounded: of a sum of two products the compiler may fuse either.
+    """
+    for i in range(first, last):
+        x, v, g = p[i], velocity[i], gradient[i]
+        for j in range(len(v)):
+            v[j] *= momentum
+            g[j] *= rate
+        for j in range(len(v)):
+            v[j] += g[j]
+            g[j] = decay * x[j]
+        for j in range(len(v)):
+            v[j] -= g[j]
+            x[j] += v[j]

@@ -26,6 +26,7 @@ from numba.extending import overload, register_jitable
 
 import fastdbn
 from fastdbn import rng, scalar
+from fastdbn.backends import flush
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
 # error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
@@ -226,8 +227,8 @@ def machine():
 
 
 def kernel(function):
-    """Compile a function lazily with the library's options, through the cache where there is one."""
-    dispatcher = njit(**OPTIONS)(function)
+    """Compile a function lazily with the library's options, through the cache where there is one; it flushes subnormals."""
+    dispatcher = njit(**OPTIONS, pipeline_class=flush.Compiler)(function)
     if cache_folder():
         dispatcher._cache = _Cache(function)
     _kernels.append(dispatcher)
