@@ -6,22 +6,33 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastdbn.optim import at_epoch, steps_at_epoch
+from fastdbn.optim import LARGEST, at_epoch, is_number, is_sequence, steps_at_epoch
+
+MOST = 2**31 - 1
+"""The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
+MOST_STEPS = 2**18 - 1
+"""The most Gibbs steps of a minibatch: so many have noise of their own."""
+MOST_LAYERS = 64
+"""The most layers of a network: those that draw samples are numbered from 64."""
+MOST_TEMPERATURES = 10_000
+FINITE = float(np.finfo(np.float64).max)
+"""The largest number that results in float64 may have."""
 
 
-def integer(value, name, least=1):
-    """An integer of at least `least`, or a ValueError."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
+def integer(value, name, least=1, most=MOST):
+    """An integer in [least, most], or a ValueError."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
-    raise ValueError(f"{name}={value!r}: give an integer of at least {least}")
+    raise ValueError(f"{name}={value!r}: give an integer from {least} to {most}")
 
 
-def real(value, name, least=0.0, below=np.inf):
-    """A finite number in [least, below), or a ValueError."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and least <= value < below:
+def real(value, name, least=0.0, most=LARGEST, below=None):
+    """A number in [least, most], or in [least, below), or a ValueError."""
+    if is_number(value) and least <= value <= most and (below is None or value < below):
         return float(value)
-    top = "" if below == np.inf else f" and below {below:g}"
-    raise ValueError(f"{name}={value!r}: give a finite number of at least {least:g}{top}")
+    bottom = "" if least <= -LARGEST else f" of at least {least:g}"
+    top = f" and below {below:g}" if below is not None else "" if most >= LARGEST else f" and at most {most:g}"
+    raise ValueError(f"{name}={value!r}: give a finite number{bottom}{top}")
 
 
 def flag(value, name):
@@ -31,20 +42,28 @@ def flag(value, name):
     raise ValueError(f"{name}={value!r}: give True or False")
 
 
-def schedule(value, name):
+def function(value, name):
+    """A callable or None, or a ValueError."""
+    if value is None or callable(value):
+        return value
+    raise ValueError(f"{name}={value!r}: give a callable or None")
+
+
+def schedule(value, name, most=LARGEST):
     """A number, callable or list that `at_epoch` accepts: a list in all of its values, a callable at epoch 0."""
-    return _schedule(at_epoch, value, name)
+    return _schedule(at_epoch, value, name, most)
 
 
 def steps(value, name):
     """The same for a schedule of whole numbers, which `steps_at_epoch` accepts."""
-    return integer(value, name) if np.isscalar(value) else _schedule(steps_at_epoch, value, name)
+    return integer(value, name, most=MOST_STEPS) if np.isscalar(value) else _schedule(steps_at_epoch, value, name, MOST_STEPS)
 
 
-def _schedule(read, value, name):
-    for epoch in range(len(value) if isinstance(value, (list, tuple, np.ndarray)) else 1):
-        read(value, epoch, name)
-    read(value, 0, name)
+def _schedule(read, value, name, most):
+    for epoch in range(len(value) if is_sequence(value) else 1):
+        number = read(value, epoch, name)
+        if number > most:
+            raise ValueError(f"{name} is {number:g} at epoch {epoch}: it must be at most {most:g}")
     return value
 
 
@@ -123,22 +142,21 @@ def classes(y, n, known=None, name="y"):
 def inverse_temperatures(value, name):
     """Inverse temperatures that fall from 1, a tuple of at least two: of an integer so many, evenly from 1 to 0."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return tuple(np.linspace(1.0, 0.0, integer(value, name, 2)).tolist())
-    betas = np.asarray(value, np.float64) if isinstance(value, (list, tuple, np.ndarray)) else np.empty(0)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 1 or not (np.diff(betas) < 0).all() or betas[-1] < 0:
+        return tuple(np.linspace(1.0, 0.0, integer(value, name, 2, MOST_TEMPERATURES)).tolist())
+    betas = np.asarray(value, np.float64) if is_sequence(value) and all(map(is_number, value)) else np.empty(0)
+    if len(betas) < 2 or betas[0] != 1 or not (np.diff(betas) < 0).all() or betas[-1] < 0:
         raise ValueError(
-            f"{name}={value!r}: give an integer of at least 2, or inverse temperatures that fall from 1 to no less than 0"
+            f"{name}={value!r}: give an integer from 2 to {MOST_TEMPERATURES}, or inverse temperatures that fall from 1 to no "
+            "less than 0"
         )
     return tuple(betas.tolist())
 
 
 def layer_sizes(value, name="hidden_layer_sizes"):
     """A tuple of positive integers from an int or a non-empty sequence."""
-    sizes = (
-        (value,) if isinstance(value, numbers.Integral) else tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
-    )
-    if not sizes:
-        raise ValueError(f"{name}={value!r}: give a positive integer or a non-empty tuple of them")
+    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value) if is_sequence(value) else ()
+    if not 0 < len(sizes) <= MOST_LAYERS:
+        raise ValueError(f"{name}={value!r}: give a positive integer or a tuple of up to {MOST_LAYERS} of them")
     return tuple(integer(size, name) for size in sizes)
 
 
@@ -146,10 +164,14 @@ def sample_weights(sample_weight, n):
     """None, or the weights as float64 divided by their mean, so that a step's size does not depend on their scale."""
     if sample_weight is None:
         return None
-    weights = np.asarray(unmasked(sample_weight, "sample_weight"), np.float64)
+    weights = unmasked(sample_weight, "sample_weight")
+    try:
+        weights = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"sample_weight={sample_weight!r}: give one number for each row of X, or None") from None
     weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:
+    if not np.isfinite(weights).all() or (weights < 0).any() or not 0 < weights.sum() < np.inf:
         raise ValueError("sample_weight must be finite and not negative, and not all zero")
     return weights / weights.mean()

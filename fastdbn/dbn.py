@@ -10,7 +10,7 @@ import copy
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks, data, model, rng
+from fastdbn import checks, data, model, options, rng
 from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
@@ -209,6 +209,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
 
     def _new_layers(self):
         """Unfitted RBMs with this network's parameters."""
+        options.check_shared(self)
         sizes = checks.layer_sizes(self.hidden_layer_sizes)
         checks.choice(self.propagate, "propagate", ("mean", "sample"))
         values = {name: getattr(self, name) for name in PER_LAYER} | checks.names(self.rbm_params, "rbm_params", FURTHER)

@@ -153,7 +153,7 @@ def log_likelihood(model, X, log_z=None):
         for values between those of two-valued units.
     """
     X = _states(model, X)
-    z = _exact(model) if log_z is None else checks.real(log_z, "log_z", -np.inf)
+    z = _exact(model) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
     return _log_jacobian(model) - model._free_energy(X, model._threshold()) - z
 
 
@@ -196,7 +196,7 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
         raise ValueError(f"dbn={type(dbn).__name__}: give a fitted DBN; for an RBM use log_likelihood")
     first, top = dbn.layers_[0], dbn.layers_[-1]
     X, n, seed = _states(first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
-    z = _exact(top) if log_z_top is None else checks.real(log_z_top, "log_z_top", -np.inf)
+    z = _exact(top) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
     z -= _log_jacobian(first)
     mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
     for backend, rows, v in first._blocks(X, first._threshold()):

@@ -45,10 +45,10 @@ class Gaps(NamedTuple):
 
 def check(way, steps, persistent):
     """The parameters `missing` and `missing_steps`, and whether they go with the rest."""
-    checks.integer(steps, "missing_steps")
+    checks.integer(steps, "missing_steps", most=checks.MOST_STEPS)
     if way is None:
         return
-    if way not in WAYS:
+    if not isinstance(way, str) or way not in WAYS:
         raise ValueError(f"missing={way!r}: give None or one of {', '.join(map(repr, WAYS))}")
     if way == "drop" and persistent:
         raise ValueError(

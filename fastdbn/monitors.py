@@ -69,7 +69,7 @@ def check(name, patience, tol, validation_fraction, unit):
     checks.integer(patience, "n_iter_no_change")
     if tol is not None:
         checks.real(tol, "tol")
-    checks.real(validation_fraction, "validation_fraction", 0.0, 1.0)
+    checks.real(validation_fraction, "validation_fraction", below=1.0)
     check_stopping(name, unit, validation_fraction)
 
 

@@ -69,6 +69,18 @@ RATIO = 1e-3
 """What |dW| / |W| should be (Hinton 2010, section 7)."""
 LOWEST, HIGHEST = 1e-6, 1.0
 """The range of a learning rate that is steered."""
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that training in float32 knows."""
+
+
+def is_number(value):
+    """Whether a value is a real number, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_sequence(value):
+    """Whether a value is a tuple, a list or a vector of at least one entry."""
+    return (isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)) and len(value) > 0
 
 
 def at_epoch(schedule, epoch, name):
@@ -89,13 +101,13 @@ def at_epoch(schedule, epoch, name):
     """
     if callable(schedule):
         value = schedule(epoch)
-    elif isinstance(schedule, numbers.Real):
-        value = schedule
-    elif isinstance(schedule, (list, tuple, np.ndarray)) and len(schedule):
+    elif is_sequence(schedule):
         value = schedule[min(epoch, len(schedule) - 1)]
+    elif is_number(schedule) and 0 <= schedule <= LARGEST:
+        value = schedule
     else:
-        raise ValueError(f"{name}={schedule!r}: give a number, a callable of the epoch, or a non-empty list")
-    if not (isinstance(value, numbers.Real) and np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}={schedule!r}: give a finite number of at least 0, a callable of the epoch, or a non-empty list")
+    if not (is_number(value) and 0 <= value <= LARGEST):
         raise ValueError(f"{name} is {value!r} at epoch {epoch}: it must be a finite number of at least 0")
     return float(value)
 

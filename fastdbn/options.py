@@ -2,10 +2,20 @@
 
 import numpy as np
 
-from fastdbn import checks, missing, monitors, variance
-from fastdbn.optim import momentum_ramp
+from fastdbn import checks, missing, monitors, rng, variance
+from fastdbn.data import SCALES
+from fastdbn.optim import LARGEST, is_number, momentum_ramp
 from fastdbn.train import MODEL_SHARE, Settings
-from fastdbn.units import get_unit
+from fastdbn.units import check_groups, get_unit
+
+
+def check_shared(estimator):
+    """What all estimators have, where this one has it: whom it tells, where its noise comes from, and whether it goes on."""
+    checks.function(getattr(estimator, "callback", None), "callback")
+    checks.flag(getattr(estimator, "warm_start", False), "warm_start")
+    if not isinstance(estimator.verbose, (bool, np.bool_)):
+        checks.integer(estimator.verbose, "verbose", 0)
+    rng.check(estimator.random_state)
 
 
 def settings(rbm):
@@ -16,17 +26,16 @@ def settings(rbm):
     ValueError
         that names the parameter, its value and the remedy.
     """
+    check_shared(rbm)
     if rbm.learning_rate is not None and not _is_auto(rbm.learning_rate):
         checks.schedule(rbm.learning_rate, "learning_rate")
-    momentum = momentum_ramp if rbm.momentum is None else checks.schedule(rbm.momentum, "momentum")
+    momentum = momentum_ramp if rbm.momentum is None else checks.schedule(rbm.momentum, "momentum", 1.0)
     batch_size = checks.integer(rbm.batch_size, "batch_size")
-    if rbm.binarize is not None and rbm.binarize != "sample":
-        checks.real(rbm.binarize, "binarize", -np.inf)
-    checks.integer(rbm.n_components, "n_components")
-    hidden = get_unit(rbm.hidden, "hidden")
+    check_binarize(rbm.binarize)
+    checks.choice(rbm.scale, "scale", SCALES)
+    n_components, hidden = checks.integer(rbm.n_components, "n_components"), get_unit(rbm.hidden, "hidden")
     variance.check_hidden(hidden)
-    if not (rbm.callback is None or callable(rbm.callback)):
-        raise ValueError(f"callback={rbm.callback!r}: give a callable or None")
+    check_groups(hidden, n_components, "hidden")
     visible = None if isinstance(rbm.visible, list) or _is_auto(rbm.visible) else get_unit(rbm.visible)
     monitors.check(rbm.early_stopping, rbm.n_iter_no_change, rbm.tol, rbm.validation_fraction, visible)
     missing.check(rbm.missing, rbm.missing_steps, rbm.persistent)
@@ -46,10 +55,18 @@ def settings(rbm):
         checks.real(rbm.variance_rate, "variance_rate"),
         rbm.centering,
         checks.schedule(rbm.l1, "l1"),
-        _max_norm(rbm.max_norm),
+        check_max_norm(rbm.max_norm) or 0.0,
         _sparsity(rbm, hidden),
         *_chains(rbm),
     )
+
+
+def check_binarize(value):
+    """None, "sample" or a threshold."""
+    if value is not None and not (isinstance(value, str) and value == "sample") and not is_number(value):
+        raise ValueError(f'binarize={value!r}: give a number, "sample" or None')
+    if is_number(value):
+        checks.real(value, "binarize", -checks.FINITE, checks.FINITE)
 
 
 def check_units(rbm, visible, kept):
@@ -80,13 +97,11 @@ def _check_centering(rbm):
         )
 
 
-def _max_norm(value):
-    """The bound, 0 for None."""
-    if value is None:
-        return 0.0
-    if checks.real(value, "max_norm") == 0:
-        raise ValueError("max_norm=0: give a positive number or None")
-    return float(value)
+def check_max_norm(value):
+    """The bound or None."""
+    if value is not None and checks.real(value, "max_norm") == 0:
+        raise ValueError(f"max_norm={value!r}: give a positive number or None")
+    return None if value is None else float(value)
 
 
 def _sparsity(rbm, hidden):
@@ -94,7 +109,7 @@ def _sparsity(rbm, hidden):
     cost = checks.real(rbm.sparsity_cost, "sparsity_cost")
     if rbm.sparsity_target is None:
         return None
-    target = checks.real(rbm.sparsity_target, "sparsity_target", -np.inf)
+    target = checks.real(rbm.sparsity_target, "sparsity_target", -LARGEST)
     if not hidden.low < target < hidden.high:
         ends = f"{hidden.low:g} and {hidden.high:g}"
         raise ValueError(f"sparsity_target={target!r}: {hidden.name} units need a mean between {ends}")

@@ -208,16 +208,22 @@ def seed_of(random_state):
     ValueError
         if it is none of these.
     """
+    check(random_state)
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    if isinstance(random_state, numbers.Integral):
-        return int(random_state) & 0xFFFFFFFFFFFFFFFF
     if isinstance(random_state, np.random.RandomState):
         low, high = random_state.randint(0, 2**32, size=2, dtype=np.uint64)
         return int(low) | int(high) << 32
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(0, 2**64, dtype=np.uint64))
-    raise ValueError(f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator")
+    return int(random_state) & 0xFFFFFFFFFFFFFFFF
+
+
+def check(random_state):
+    """Refuse a `random_state` that gives no seed, with a ValueError."""
+    number = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
+    if not (random_state is None or number or isinstance(random_state, (np.random.RandomState, np.random.Generator))):
+        raise ValueError(f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator")
 
 
 def host_generator(seed, step, stream_number):

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks, data, rng
+from fastdbn import checks, data, options, rng
 from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
 from fastdbn.estimator import Estimator
@@ -119,21 +119,25 @@ class Supervised(Estimator):
         for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", n_pretrained):
             checks.integer(epochs_, "pretrain_iter", 0)
         checks.real(self.tol, "tol")
-        if self.early_stopping and not checks.real(self.validation_fraction, "validation_fraction", 0.0, 1.0) > 0:
+        share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
+        if checks.flag(self.early_stopping, "early_stopping") and share == 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
-        if self.max_norm is not None and checks.real(self.max_norm, "max_norm") == 0:
-            raise ValueError("max_norm=0: give a positive number or None")
+        options.check_shared(self)
+        self._check_own()
         momentum = self.momentum[0] if isinstance(self.momentum, tuple) else self.momentum
         return sizes, Plan(
             self._loss,
             self.solver,
             self._rate(epochs),
-            momentum_ramp if momentum is None else checks.schedule(momentum, "momentum"),
+            momentum_ramp if momentum is None else checks.schedule(momentum, "momentum", 1.0),
             checks.real(self.alpha, "alpha"),
-            tuple(checks.real(rate, "dropout", 0.0, 1.0) for rate in rates),
-            self.max_norm,
+            tuple(checks.real(rate, "dropout", below=1.0) for rate in rates),
+            options.check_max_norm(self.max_norm),
             checks.integer(batch, "batch_size"),
         )
+
+    def _check_own(self):
+        """The parameters that one of the classes alone has."""
 
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""

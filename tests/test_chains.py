@@ -168,7 +168,7 @@ def test_going_on(name, visible, tmp_path):
         ({"fast_learning_rate": 0.1}, "fast_learning_rate=0.1 is about chains that go on: give persistent=True"),
         ({"temperatures": 3}, "temperatures=3 is about chains that go on"),
         ({"fast_learning_rate": -1, "persistent": True}, "fast_learning_rate=-1"),
-        ({"temperatures": 1, "persistent": True}, "temperatures=1: give an integer of at least 2"),
+        ({"temperatures": 1, "persistent": True}, "temperatures=1: give an integer from 2 to"),
         ({"temperatures": True, "persistent": True}, "temperatures=True"),
         ({"temperatures": [1.0], "persistent": True}, r"temperatures=\[1.0\]"),
         ({"temperatures": [0.9, 0.5], "persistent": True}, "fall from 1"),

@@ -146,7 +146,7 @@ def test_going_on(name, tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"l1": -1}, "l1 is -1"),
+        ({"l1": -1}, "l1=-1"),
         ({"max_norm": 0}, "max_norm=0: give a positive number or None"),
         ({"max_norm": "a"}, "max_norm='a'"),
         ({"sparsity_target": 1.0}, "sparsity_target=1.0: bernoulli units need a mean between 0 and 1"),

@@ -180,7 +180,7 @@ def test_softmax_visible_units_need_one_of_k():
     X[4, :3] = 1
     with pytest.raises(ValueError, match="row 4 has 3 in group 0"):
         small(visible=softmax(3)).fit(X)
-    with pytest.raises(ValueError, match="multiple of 3 columns; X has 5"):
+    with pytest.raises(ValueError, match="visible='softmax:3' with 5 of these units: give a multiple of 3"):
         small(visible=softmax(3)).fit(X[:, :5])
 
 

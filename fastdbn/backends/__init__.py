@@ -369,7 +369,7 @@ def get_backend(n_jobs=None, dtype="float32", device="cpu", precision="float32")
         if device is "cuda" and the GPU or its software is lacking.
     """
     for name, value, allowed in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}")
     lack = None if device == "cpu" else lacking_cuda()
     if device == "cuda" and lack:

@@ -29,9 +29,13 @@ def get_unit(unit, argument="visible"):
     """
     if isinstance(unit, str):
         family, colon, number = unit.partition(":")
-        if colon and family in FAMILIES and number.isdecimal():
-            unit = FAMILIES[family](int(number))
-        unit = UNITS.get(unit, unit)
+        if colon and family in FAMILIES and number.isdecimal() and len(number) < 10:
+            try:
+                unit = FAMILIES[family](int(number))
+            except ValueError as error:
+                raise ValueError(f"{argument}={unit!r}: {error}") from None
+        else:
+            unit = UNITS.get(unit, unit)
     if not isinstance(unit, (Unit, Mixed)):
         names = ", ".join([*UNITS, *(f"{family}:n" for family in FAMILIES)])
         raise ValueError(f"{argument}={unit!r} is no unit type: give one of {names} (n a whole number) or a fastdbn.Unit record")
@@ -41,8 +45,27 @@ def get_unit(unit, argument="visible"):
 
 
 def visible_unit(unit, n):
-    """The record of n visible units: `get_unit`, or the `Mixed` of a list of (unit, slice of columns)."""
-    return mixed(unit, n, get_unit) if isinstance(unit, list) else get_unit(unit)
+    """The record of n visible units: `get_unit`, or the `Mixed` of a list of (unit, slice of columns), of whole groups."""
+    unit = mixed(unit, n, get_unit) if isinstance(unit, list) else get_unit(unit)
+    check_groups(unit, n, "visible")
+    return unit
+
+
+def check_groups(unit, n, argument):
+    """Refuse a layer of n units that its unit's groups do not fill, and groups of one unit, which is always on.
+
+    Raises
+    ------
+    ValueError
+        that names the parameter `argument`.
+    """
+    for part, start, stop, _ in unit.parts(n):
+        size = part.group_size(stop - start)
+        if part.group != 1 and (size < 2 or (stop - start) % size):
+            need = f"a multiple of {size}" if size > 1 else "at least 2"
+            raise ValueError(
+                f"{argument}={part.name!r} with {stop - start} of these units: give {need}, because one unit of each group is on"
+            )
 
 
 def named(unit):

@@ -47,6 +47,14 @@ def link(mean):
 
 
 def softmax(group=0):
-    """Softmax units in groups of `group` neighbouring columns; 0 makes the whole layer one group."""
+    """Softmax units in groups of `group` neighbouring columns; 0 makes the whole layer one group.
+
+    Raises
+    ------
+    ValueError
+        for groups of one, which is always on.
+    """
+    if group == 1 or group < 0:
+        raise ValueError(f"softmax({group!r}): give groups of at least 2 units, of which one is on")
     name = f"softmax:{group}" if group else "softmax"
     return Unit(name, mean, draw, cgf, base, slope, link, group=group, support="one-of", low=0.0, high=1.0)
