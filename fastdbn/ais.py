@@ -20,7 +20,8 @@ import numpy as np
 from fastdbn import checks, rng
 from fastdbn.backends import Params
 from fastdbn.inference import checked
-from fastdbn.partition import Enumeration, count_bits, machine_of
+from fastdbn.model import smoothed_mean
+from fastdbn.partition import Enumeration, count_bits, machine_of, rbm_of
 from fastdbn.placement import backend_for
 
 PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
@@ -212,6 +213,12 @@ def _visible_mean(model, X):
     return total / X.shape[0]
 
 
+def checked_rbm(model, X):
+    """The fitted RBM of `rbm_of`, and X checked by what was given, or None where there is none."""
+    rbm = rbm_of(model)
+    return rbm, None if X is None else checked(model, X, reset=False)
+
+
 def base_biases(model, X=None):
     """The visible biases a of the base: of the smoothed means of training rows, else the model's own.
 
@@ -219,6 +226,7 @@ def base_biases(model, X=None):
     ----------
     model : RBM
     X : (n, n_features) array, CSR matrix or None
+        Checked.
 
     Returns
     -------
@@ -227,11 +235,14 @@ def base_biases(model, X=None):
     unit = machine_of(model).visible
     if X is None:
         return model.intercept_visible_.astype(np.float64)
-    mean = _visible_mean(model, checked(model, X, reset=False))
+    mean = _visible_mean(model, X)
     for part, start, stop, _ in unit.parts(len(mean)):
+        own = mean[start:stop]
         if np.isfinite(part.low + part.high):
             middle = 1 / part.group_size(stop - start) if part.support == "one-of" else (part.low + part.high) / 2
-            mean[start:stop] = (1 - SMOOTHING) * mean[start:stop] + SMOOTHING * middle
+            mean[start:stop] = (1 - SMOOTHING) * own + SMOOTHING * middle
+        else:
+            mean[start:stop] = smoothed_mean(part, own, X.shape[0])
     return unit.link(mean)
 
 
@@ -256,8 +267,9 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
 
     Parameters
     ----------
-    model : RBM
-        fitted; any pair of units. It is computed in the model's precision, weights summed up in float64.
+    model : RBM or BernoulliRBM
+        fitted; any pair of units. Of a `DBN` take ``top_rbm()``. It is computed in the model's precision, weights summed up in
+        float64.
     n_chains : int, default 100
     n_steps : int or None, default None
         Inverse temperatures; None is the schedule's own number, 14,500 for "sm2008".
@@ -282,7 +294,7 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
     Neal 2001, "Annealed importance sampling"; Salakhutdinov and Murray 2008, "On the quantitative analysis of deep belief
     networks".
     """
-    betas = inverse_temperatures(schedule, n_steps)
+    betas, (model, X) = inverse_temperatures(schedule, n_steps), checked_rbm(model, X)
     chains = Chains(model, base_biases(model, X), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state))
     with chains.backend.single_threaded():
         chains.start_at_base()
@@ -314,6 +326,7 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
     Grosse, Ghahramani and Adams 2015, "Sandwiching the marginal likelihood using bidirectional Monte Carlo".
     """
     betas, n, seed = inverse_temperatures(schedule, n_steps), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state)
+    model, X = checked_rbm(model, X)
     machine = machine_of(model)
     sides = zip(machine[:2], machine.params.W.shape, strict=True)
     exact = burn_in is None and min(count_bits(*side) for side in sides) <= EXACT_BITS
@@ -331,7 +344,6 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
 def _rows_of(model, X, n, seed):
     """Visible states of n rows drawn from data; values between the two of a unit are probabilities, and drawn."""
     draw, visible = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_of(model).visible
-    X = checked(model, X, reset=False)
     rows = draw.integers(0, X.shape[0], n)
     v = np.concatenate([backend.to_host(v) for backend, _, v in model._blocks(X[rows], model._threshold())])
     for unit, start, stop, _ in visible.parts(v.shape[1]):

@@ -393,6 +393,17 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
             total += down - up
         return total - self._top_energy(backend, states[-1])
 
+    def top_rbm(self):
+        """The top RBM, fitted: `fastdbn.evaluate` gives its log Z, exactly or by `ais`, which bounds of the network need.
+
+        Returns
+        -------
+        RBM
+            Its rows are states of the layer under the top.
+        """
+        check_is_fitted(self)
+        return self.layers_[-1]
+
     def _top_energy(self, backend, h):
         """The top RBM's free energy of states of the layer under it, (B,) float64."""
         top, energy = self.layers_[-1], np.empty(len(h))

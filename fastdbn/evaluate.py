@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, pseudo, rng
 from fastdbn.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
+from fastdbn.dbn import DBN
 from fastdbn.inference import checked
 from fastdbn.mixing import Mixing, autocorrelation, integrated_time, mixing
-from fastdbn.partition import Enumeration, machine_of
+from fastdbn.partition import Enumeration, machine_of, rbm_of
 from fastdbn.units import get_unit
 
 __all__ = [
@@ -50,16 +51,15 @@ class Bound(NamedTuple):
     tightened: Any
 
 
-def _states(model, X):
-    """X, checked, for the likelihood of a fitted RBM: rows of values that the visible units take.
+def _states(estimator, model, X):
+    """X, checked by an estimator, for the likelihood of its RBM `model`: rows of values that the visible units take.
 
     Raises
     ------
     ValueError
         for values between those of two-valued units: they are probabilities, of which there is no likelihood.
     """
-    check_is_fitted(model)
-    X = checked(model, X, reset=False)
+    X = checked(estimator, X, reset=False)
     for unit, start, stop, _ in get_unit(model.visible_).parts(X.shape[1]):
         values = (0.0, 1.0) if unit.support == "one-of" else unit.support
         if not isinstance(values, tuple) or model._threshold() is not None:
@@ -83,7 +83,8 @@ def _log_jacobian(model):
 
 
 def _exact(model):
-    return float(np.logaddexp.reduce(Enumeration(machine_of(model), model.n_jobs).block_logs()))
+    rbm = rbm_of(model)
+    return float(np.logaddexp.reduce(Enumeration(machine_of(rbm), rbm.n_jobs).block_logs()))
 
 
 def log_z(model):
@@ -94,7 +95,7 @@ def log_z(model):
 
     Parameters
     ----------
-    model : RBM
+    model : RBM or BernoulliRBM
         fitted.
 
     Returns
@@ -114,7 +115,7 @@ def exact_samples(model, n_samples, random_state=None):
 
     Parameters
     ----------
-    model : RBM
+    model : RBM or BernoulliRBM
         fitted.
     n_samples : int
     random_state : None, int, RandomState or Generator
@@ -125,7 +126,8 @@ def exact_samples(model, n_samples, random_state=None):
         On the scale of the fit data.
     """
     n, seed = checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
-    return model.scaling_.invert(Enumeration(machine_of(model), model.n_jobs).draw(n, seed))
+    rbm = rbm_of(model)
+    return rbm.scaling_.invert(Enumeration(machine_of(rbm), rbm.n_jobs).draw(n, seed))
 
 
 def log_likelihood(model, X, log_z=None):
@@ -133,7 +135,7 @@ def log_likelihood(model, X, log_z=None):
 
     Parameters
     ----------
-    model : RBM
+    model : RBM or BernoulliRBM
         fitted.
     X : (n, n_features) array or CSR matrix
         Of values that the visible units take: for two-valued units say beside the result how X was binarised, for that changes it
@@ -152,9 +154,10 @@ def log_likelihood(model, X, log_z=None):
     ValueError
         for values between those of two-valued units.
     """
-    X = _states(model, X)
-    z = _exact(model) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
-    return _log_jacobian(model) - model._free_energy(X, model._threshold()) - z
+    rbm = rbm_of(model)
+    X = _states(model, rbm, X)
+    z = _exact(rbm) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
+    return _log_jacobian(rbm) - rbm._free_energy(X, rbm._threshold()) - z
 
 
 def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
@@ -167,12 +170,13 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
 
     Parameters
     ----------
-    dbn : DBN
+    dbn : DBN, DBNOutlierDetector or GenerativeDBNClassifier
         fitted.
     X : (n, n_features) array or CSR matrix
         As for `log_likelihood`.
     log_z_top : float or None, default None
-        log Z of ``dbn.layers_[-1]``, from `ais`, say; None is `log_z`, for small ones.
+        log Z of ``dbn.top_rbm()``, from `ais`, say; None is `log_z`, for small ones. With labels that is the joint top RBM, and
+        the bound is on log p(x), the labels summed out.
     n_samples : int, default 100
         Draws for each row, keyed by its values.
     random_state : None, int, RandomState or Generator
@@ -191,12 +195,15 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets"; Salakhutdinov and Murray 2008, "On the
     quantitative analysis of deep belief networks"; Burda, Grosse, Salakhutdinov 2016, "Importance weighted autoencoders".
     """
+    if not isinstance(dbn, DBN):
+        raise ValueError(
+            f"dbn={type(dbn).__name__}: give a fitted DBN. For an RBM use log_likelihood; of a network after back-propagation "
+            "give its dbn_"
+        )
     check_is_fitted(dbn)
-    if not hasattr(dbn, "layers_"):
-        raise ValueError(f"dbn={type(dbn).__name__}: give a fitted DBN; for an RBM use log_likelihood")
-    first, top = dbn.layers_[0], dbn.layers_[-1]
-    X, n, seed = _states(first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
-    z = _exact(top) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
+    first = dbn.layers_[0]
+    X, n, seed = _states(dbn, first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
+    z = _exact(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
     z -= _log_jacobian(first)
     mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
     for backend, rows, v in first._blocks(X, first._threshold()):
@@ -212,7 +219,7 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
 
     Parameters
     ----------
-    model : RBM
+    model : RBM or BernoulliRBM
         fitted; visible units of two values, or softmax.
     X : (n, n_features) array or CSR matrix
     exact : bool, default True
@@ -233,11 +240,12 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
     ----------
     Besag 1975, "Statistical analysis of non-lattice data".
     """
-    X = _states(model, X)
-    units, out, params = (get_unit(model.visible_), get_unit(model.hidden_)), np.empty(X.shape[0]), None
+    rbm = rbm_of(model)
+    X = _states(model, rbm, X)
+    units, out, params = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), np.empty(X.shape[0]), None
     draw = None if exact else rng.host_generator(rng.seed_of(random_state), 0, rng.stream(rng.SCORE))
-    for backend, rows, v in model._blocks(X, model._threshold()):
-        params = params or model._params(backend, len(out))
+    for backend, rows, v in rbm._blocks(X, rbm._threshold()):
+        params = params or rbm._params(backend, len(out))
         out[rows] = pseudo.log_likelihood(backend, *units, params, v, draw)
     return out
 
@@ -250,7 +258,7 @@ def free_energy_gap(model, X_train, X_validation):
 
     Parameters
     ----------
-    model : RBM or DBN
+    model : RBM, BernoulliRBM or DBN
         fitted.
     X_train, X_validation : (n, n_features) arrays or CSR matrices
 
@@ -258,4 +266,9 @@ def free_energy_gap(model, X_train, X_validation):
     -------
     float
     """
-    return float(np.mean(model.score_samples(X_train)) - np.mean(model.score_samples(X_validation)))
+    if isinstance(model, DBN):
+        scores = model.score_samples
+    else:
+        rbm = rbm_of(model)
+        scores = rbm.score_samples if rbm is model else lambda X: -rbm._free_energy(checked(model, X, reset=False), None)
+    return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))

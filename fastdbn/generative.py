@@ -23,7 +23,7 @@ from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
 from fastdbn.units import get_unit, visible_unit
-from fastdbn.updown import JointVisible, Schedule, Untied, train
+from fastdbn.updown import LABELS, JointVisible, Schedule, Untied, train
 from fastdbn.wake_sleep import refuse_counts
 
 
@@ -309,6 +309,28 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         backend.field(h, params.W, field)
         backend.cgf_shifted(get_unit(top.hidden_), params.c, field, backend.constant(self.label_components_.T), ones, out)
         return out + self.label_intercept_.astype(np.float64)
+
+    def top_rbm(self):
+        """The joint top RBM of states and labels, fitted: its log Z is the one that bounds of the network need.
+
+        Returns
+        -------
+        RBM
+            Its rows are states of the layer under the top, then one column for each of `classes_`, one-hot.
+        """
+        check_is_fitted(self)
+        top, velocity, (W, b, _) = copy.copy(self.layers_[-1]), self.layers_[-1]._velocity, self._top()
+        n, scaling = top.n_features_in_, top.scaling_
+        parts = [(unit, slice(start, stop)) for unit, start, stop, _ in get_unit(top.visible_).parts(n)]
+        top.visible = [*parts, (LABELS, slice(n, len(b)))]
+        top.visible_, top.n_features_in_, top.binarize = visible_unit(top.visible, len(b)), len(b), None
+        top.components_, top.intercept_visible_ = np.ascontiguousarray(W.T), b
+        labels = self._label_velocity
+        top._velocity = Params(np.r_[velocity.W, labels[0]], np.r_[velocity.b, labels[1]], velocity.c)
+        if scaling.scale is not None:
+            ones = np.ones(len(b) - n)
+            top.scaling_ = scaling._replace(shift=np.r_[scaling.shift, 0 * ones], scale=np.r_[scaling.scale, ones])
+        return top
 
     def _top_energy(self, backend, h):
         """The free energy of states of the layer under the top, labels summed out too."""

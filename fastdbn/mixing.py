@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn import checks, rng
-from fastdbn.ais import Chains, base_biases
+from fastdbn.ais import Chains, base_biases, checked_rbm
 
 WINDOW = 5.0
 """The sum ends at the first lag of so many tau: beyond is more noise than correlation (Sokal 1997, equation 3.20)."""
@@ -92,7 +92,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
 
     Parameters
     ----------
-    model : RBM
+    model : RBM or BernoulliRBM
         fitted.
     statistic : callable or None, default None
         of (n_chains, n_features) visible states on the scale of the data, to (n_chains,) numbers; None is the free energy.
@@ -116,7 +116,8 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     burn_in = checks.integer(burn_in, "burn_in", 0)
     if not (statistic is None or callable(statistic)):
         raise ValueError(f"statistic={statistic!r}: give a callable of visible states, or None")
-    measure = model.free_energy if statistic is None else statistic
+    model, X = checked_rbm(model, X)
+    measure = (lambda v: model._free_energy(v, model._threshold())) if statistic is None else statistic
     chains = Chains(model, base_biases(model), n_chains, rng.seed_of(random_state))
     values = np.empty((n_steps, n_chains))
     with chains.backend.single_threaded():

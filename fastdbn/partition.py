@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import backends, model, rng
 from fastdbn.backends import Params
+from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import block_rows
-from fastdbn.inference import Inference
+from fastdbn.rbm import RBM
 from fastdbn.unit import Unit
 from fastdbn.units import get_unit
 
@@ -31,17 +32,35 @@ class Machine(NamedTuple):
     params: Params
 
 
-def machine_of(model):
-    """The `Machine` of a fitted RBM.
+def rbm_of(model):
+    """The fitted `RBM` that a model is, or that does its work.
 
     Raises
     ------
     ValueError
-        for another estimator, or for visible units that count; the message says what to give.
+        for another estimator; the message says what to give.
+    NotFittedError
+        for one that is not fitted.
     """
-    if not isinstance(model, Inference):
-        raise ValueError(f"model={type(model).__name__}: give a fitted RBM; of a DBN that is layers_[-1], its top")
+    if isinstance(model, BernoulliRBM):
+        return model._fitted()
+    if not isinstance(model, RBM):
+        raise ValueError(
+            f"model={type(model).__name__}: give a fitted RBM or BernoulliRBM. Of a DBN that is its top_rbm(), of a network "
+            "after back-propagation the top_rbm() of its dbn_"
+        )
     check_is_fitted(model)
+    return model
+
+
+def machine_of(model):
+    """The `Machine` of an RBM of `rbm_of`.
+
+    Raises
+    ------
+    ValueError
+        for visible units that count; the message says what to do.
+    """
     if get_unit(model.visible_).keeps_total:
         raise ValueError(
             "model: visible units that count have no one Z, but one for every total of a row: compare free energies of rows of "
@@ -62,15 +81,22 @@ def _values(unit, n):
 
 def count_bits(unit, n):
     """log2 of the number of states of n units; infinite where they cannot be enumerated."""
-    values = _values(unit, n)
-    return np.inf if values is None else float(n // values.shape[1] * np.log2(len(values)))
+    bits = 0.0
+    for part, start, stop, _ in unit.parts(n):
+        values = _values(part, stop - start)
+        bits += np.inf if values is None else (stop - start) // values.shape[1] * np.log2(len(values))
+    return float(bits)
 
 
 def states_of(unit, n, first, last):
     """States number first to last of n units, a row each, float64: the digits of a number name the values."""
-    values = _values(unit, n)
-    digits = np.arange(first, last)[:, None] // len(values) ** np.arange(n // values.shape[1]) % len(values)
-    return values[digits].reshape(last - first, n)
+    number, columns = np.arange(first, last)[:, None], []
+    for part, start, stop, _ in unit.parts(n):
+        values = _values(part, stop - start)
+        digits = (stop - start) // values.shape[1]
+        columns.append(values[number // len(values) ** np.arange(digits) % len(values)].reshape(last - first, stop - start))
+        number = number // len(values) ** digits
+    return np.hstack(columns)
 
 
 class Enumeration:
