@@ -30,7 +30,7 @@ class BernoulliRBM(Estimator):
         1 prints a line for each epoch to stderr.
     random_state : None, int, RandomState or Generator, default None
     n_jobs : int or None, default None
-        Threads; None takes the processors at hand. Not a parameter of scikit-learn's.
+        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. Not a parameter of scikit-learn's.
     device : {"cpu", "cuda", "auto"}, default "cpu"
         What computes, as for `RBM`; nor is this one.
 
@@ -82,6 +82,7 @@ class BernoulliRBM(Estimator):
         return self.components_.shape[0]
 
     def _checked(self, X, reset):
+        checks.matrix(X)
         X = checks.unmasked(X, "X")
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 

@@ -52,11 +52,19 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
             backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), minus.v)
         chains.from_data(backend, problem, minus, drawn, rows, key, lost)
     if problem.sparsity is not None and mean_weight > 0:
-        backend.sparsify(plus.h, weights, *problem.sparsity)
+        backend.sparsify(plus.h, weights, *problem.sparsity, *_offsets_share(problem.centering))
     for side in (plus, minus):
         if side.weight is not None:
             backend.scale_rows(side.h, side.weight)
     return plus, minus, 1.0 / n, (mean_weight if problem.persistent else 1.0) / len(minus.v)
+
+
+def _offsets_share(centering):
+    """The hidden offsets, and by what part of a change of the data's hidden means they must move the other way beforehand, so
+    that the next update, in which they follow those means, leaves them where the plain means would; nothing if not centred."""
+    if centering is None:
+        return ()
+    return centering.h, centering.slide * (1 - centering.model_share) / (1 - centering.slide)
 
 
 def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):

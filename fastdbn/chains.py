@@ -119,7 +119,7 @@ def _swap(backend, problem, params, step):
 
 
 def move_fast(backend, problem, sides):
-    """The step of the fast weights by the plain gradient of both sides, after that of the parameters."""
+    """The step of the fast weights, after that of the parameters, by the same gradient, not centred; sparsity's pull is in it."""
     fast = problem.fast
     for source, target in zip(problem.params, fast.params, strict=True):
         backend.copy(source, target)

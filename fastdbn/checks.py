@@ -6,14 +6,12 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastdbn.optim import LARGEST, at_epoch, is_number, is_sequence, steps_at_epoch
+from fastdbn.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence, steps_at_epoch
 
 MOST = 2**31 - 1
 """The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
-MOST_STEPS = 2**18 - 1
-"""The most Gibbs steps of a minibatch: so many have noise of their own."""
-MOST_LAYERS = 64
-"""The most layers of a network: those that draw samples are numbered from 64."""
+MOST_LAYERS = 31
+"""The most layers of a network: so many have noise of their own (`clamp.Passes.key`)."""
 MOST_TEMPERATURES = 10_000
 FINITE = float(np.finfo(np.float64).max)
 """The largest number that results in float64 may have."""
@@ -113,6 +111,42 @@ def unmasked(values, name, may_lack=False):
         f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which cannot be missing here: fill them in "
         "with .filled(), or leave the rows out. An RBM takes missing values of X with missing='drop' or 'sample', and impute does"
     )
+
+
+def matrix(X):
+    """Refuse what compiled code cannot index: a sparse matrix whose indices or indptr point out of it, which SciPy builds without
+    complaint, and data of too many rows or columns.
+
+    Raises
+    ------
+    ValueError
+        naming X, the row and the remedy.
+    """
+    shape = getattr(X, "shape", ())
+    if len(shape) == 2 and max(shape) > MOST:
+        raise ValueError(f"X has shape {shape}: give at most {MOST:,} rows and columns, or train on parts by partial_fit")
+    if not hasattr(X, "check_format"):
+        return
+    try:
+        X.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"X is no valid sparse matrix{_fault(X)} ({error}): correct X.indices and X.indptr, or build X anew from "
+            "(values, (rows, columns)), which SciPy checks"
+        ) from error
+
+
+def _fault(X):
+    """Where the indices or indptr of a CSR or CSC matrix go wrong, in words."""
+    row, column = ("column", "row") if X.format == "csc" else ("row", "column")
+    size, falls = X.shape[0 if X.format == "csc" else 1], np.flatnonzero(np.diff(X.indptr) < 0)
+    outside = np.flatnonzero((X.indices < 0) | (X.indices >= size))
+    if len(falls):
+        return f": {row} {falls[0]} ends before it begins"
+    if len(outside) and X.format != "bsr":
+        place = np.searchsorted(X.indptr, outside[0], side="right") - 1
+        return f": {row} {place} has an entry in {column} {X.indices[outside[0]]} of {size}"
+    return ""
 
 
 def classes(y, n, known=None, name="y"):

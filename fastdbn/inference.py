@@ -25,7 +25,7 @@ def _is_ready(estimator, X):
     """Whether `validate_data` would give X back as it is; it takes as long to see this as a small network for one row."""
     if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in READ or hasattr(estimator, "feature_names_in_"):
         return False
-    if not len(X) or X.shape[1] != getattr(estimator, "n_features_in_", None):
+    if not 0 < len(X) <= checks.MOST or X.shape[1] != getattr(estimator, "n_features_in_", None):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(X.sum()))
@@ -39,6 +39,7 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
     """
     if not reset and _is_ready(estimator, X):
         return X
+    checks.matrix(X)
     X = checks.unmasked(X, "X", may_lack)
     return validate_data(
         estimator,

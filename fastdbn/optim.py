@@ -65,6 +65,8 @@ def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, bet
     return StepHyper(*(np.dtype(dtype).type(x) for x in numbers_))
 
 
+MOST_STEPS = 2**18 - 1
+"""The most Gibbs steps of a minibatch: so many have noise of their own (`rng.stream`)."""
 RATIO = 1e-3
 """What |dW| / |W| should be (Hinton 2010, section 7)."""
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -115,8 +117,8 @@ def at_epoch(schedule, epoch, name):
 def steps_at_epoch(schedule, epoch, name):
     """The value of a schedule of whole numbers of at least 1, such as k, at an epoch; those of a callable or list are rounded."""
     value = round(at_epoch(schedule, epoch, name))
-    if value < 1:
-        raise ValueError(f"{name} is {value} at epoch {epoch}: it must be at least 1")
+    if not 1 <= value <= MOST_STEPS:
+        raise ValueError(f"{name} is {value} at epoch {epoch}: it must be at least 1 and at most {MOST_STEPS}")
     return value
 
 

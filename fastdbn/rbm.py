@@ -103,7 +103,7 @@ class RBM(Clamped, Inference):
     missing_steps : int, default 1
         Gibbs steps of the missing values in each minibatch, for "sample".
     n_jobs : int or None, default None
-        Threads; None takes the processors at hand. The result does not depend on it.
+        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
         What computes: "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
     precision : {"float32", "tf32", "bf16"}, default "float32"

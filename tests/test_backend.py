@@ -296,7 +296,12 @@ def test_same_bits_at_any_thread_count(unit, dtype, split_everything):
 
 def test_arguments():
     """Bad n_jobs and dtype are named."""
-    for bad, match in (({"n_jobs": 0}, "n_jobs=0"), ({"n_jobs": 1.5}, "n_jobs=1.5"), ({"dtype": "float16"}, "dtype='float16'")):
+    for bad, match in (
+        ({"n_jobs": 0}, "n_jobs=0"),
+        ({"n_jobs": 1.5}, "n_jobs=1.5"),
+        ({"n_jobs": 2**31}, "1 to 1024"),
+        ({"dtype": "float16"}, "dtype='float16'"),
+    ):
         with pytest.raises(ValueError, match=match):
             get_backend(**bad)
 

@@ -6,6 +6,7 @@ import pytest
 
 from fastdbn import RBM, load, optim
 from fastdbn.backends import get_backend
+from fastdbn.train import OFFSETS
 
 
 def binary(n=60, width=9, seed=0):
@@ -78,6 +79,19 @@ def test_sparsity_step():
         np.testing.assert_allclose(sparse._kept["activity"], activity, rtol=1e-9)
         np.testing.assert_allclose(sparse.intercept_hidden_ - plain.intercept_hidden_, share.mean() * pull, rtol=0, atol=1e-12)
         np.testing.assert_allclose(sparse.components_ - plain.components_, np.outer(pull, mean_v), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("centering", ["data", "enhanced"])
+def test_sparsity_does_not_move_offsets(centering):
+    """Offsets of a centred gradient follow the hidden means, not what sparsity makes of them."""
+    for weight in (None, np.linspace(0.5, 1.5, 60)):
+        plain, sparse = (
+            RBM(**one_step(centering=centering, **more).get_params()).fit(binary(), sample_weight=weight)
+            for more in ({}, {"sparsity_target": 0.1, "sparsity_cost": 0.7})
+        )
+        assert abs(plain.intercept_hidden_ - sparse.intercept_hidden_).max() > 0.01
+        for name in OFFSETS:
+            np.testing.assert_allclose(sparse._kept[name], plain._kept[name], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -222,11 +222,13 @@ def test_sparse_units_and_weights(dtype, weighted):
 
     def run(b, constant):
         means, activity, weights = b.array(h), b.array(np.linspace(0.1, 0.5, 7)), b.array(np.asfortranarray(W))
-        b.sparsify(means, None if weight is None else constant(weight), activity, 0.1, 0.3)
+        offset, rows = b.zeros(7), None if weight is None else constant(weight)
+        b.sparsify(means, rows, activity, 0.1, 0.3, offset, 0.25)
+        b.sparsify(means, rows, activity, 0.1, 0.3)
         b.shrink(weights, 0.4)
         sparse = b.to_host(weights)
         b.limit_columns(weights, 1.5, b.zeros(7))
-        return [b.to_host(x) for x in (means, activity, weights)] + [sparse]
+        return [b.to_host(x) for x in (means, activity, weights, offset)] + [sparse]
 
     for a, e in zip(*both(dtype, run), strict=True):
         assert close(a, e, dtype)

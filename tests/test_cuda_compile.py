@@ -77,7 +77,7 @@ def simple(real):
     yield from [(k.softmax_loss, (m, a.classes, v, r, m, a.out)), (s.squared_loss, (m, m, v, r, m, a.out))]
     yield from [(s.add_up, (a.out, a.out, i)), (s.dot, (m, m, a.out)), (s.square_sums, (v, a.out))]
     yield from [(s.column_squares(True), (m, v, a.out)), (s.limit_columns, (m, r))]
-    yield from [(k.shrink, (v, r)), (s.sparsify, (m, v, v, r, r, r))]
+    yield from [(k.shrink, (v, r)), (s.sparsify, (m, v, v, v, r, r, r, r))]
     yield from [(t.product(real), (r, m, a.flag, other, a.flag, r, m)) for other in (m, a.f)]
 
 

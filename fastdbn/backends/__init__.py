@@ -231,11 +231,13 @@ class Backend(Protocol):
     def copy(self, x: Any, out: Any) -> None:
         """out = x, a buffer of the same shape."""
 
-    def sparsify(self, h: Any, weight: Any, activity: Any, target: float, cost: float) -> None:
+    def sparsify(
+        self, h: Any, weight: Any, activity: Any, target: float, cost: float, offset: Any = None, share: float = 0.0
+    ) -> None:
         """Let hidden means h (B, nh) pull their gradient to a target activity.
 
         The running mean (nh,) of the rows, by their weights (B,) or None, moves by a 20th into activity; then
-        cost (target - activity) joins each row of h (Hinton 2010, section 11).
+        cost (target - activity) joins each row of h (Hinton 2010, section 11). A share of it is taken from offset (nh,).
         """
 
     def shrink(self, W: Any, amount: float) -> None:
@@ -354,7 +356,7 @@ def get_backend(n_jobs=None, dtype="float32", device="cpu", precision="float32")
     Parameters
     ----------
     n_jobs : int or None
-        threads of the CPU; None takes the processors at hand, -1 too.
+        threads of the CPU, at most 1024; None and -1 take the processors at hand, -2 all but one of them, and so on.
     dtype : "float32" or "float64"
     device : "cpu", "cuda" or "auto"
         "auto" takes the GPU where there is one.

@@ -48,7 +48,7 @@ class CPU:
     Parameters
     ----------
     n_jobs : int or None
-        threads; None and -1 take the processors that the process may use.
+        threads; None and -1 take the processors that the process may use, -2 all but one of them, and so on as in joblib.
     dtype : "float32" or "float64"
     """
 
@@ -56,12 +56,10 @@ class CPU:
     single_threaded = staticmethod(blas.single_threaded)
 
     def __init__(self, n_jobs=None, dtype="float32"):
-        if n_jobs is not None and (not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0):
-            raise ValueError(f"n_jobs={n_jobs!r}: give None for all processors, or a number of threads of at least 1")
+        self.n_threads = pool.count_threads(n_jobs)
         if str(dtype) not in ("float32", "float64"):
             raise ValueError(f"dtype={dtype!r}: give 'float32' or 'float64'")
         self.dtype = np.dtype(str(dtype))
-        self.n_threads = int(n_jobs) if n_jobs is not None and n_jobs > 0 else pool.available_threads()
         self._blas = blas.addresses(self.dtype)
         self._room = None
 
@@ -199,10 +197,13 @@ class CPU:
     def copy(self, x, out):
         out[...] = x
 
-    def sparsify(self, h, weight, activity, target, cost):
+    def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
         mean = h.mean(axis=0) if weight is None else np.average(h, axis=0, weights=weight)
         activity += (mean - activity) / SLOW
-        h += cost * (target - activity)
+        pull = cost * (target - activity)
+        h += pull
+        if offset is not None:
+            offset -= share * pull
 
     def shrink(self, W, amount):
         self._run(cpu_update.shrink, len(W), _PASS * W.size, W, self.dtype.type(amount))
@@ -325,7 +326,10 @@ class CPU:
             model_share=float(centering.model_share) if centering else 0.0,
         )
         if self._room is None or self._room[0] is not problem.params.W:
-            self._room = problem.params.W, cpu_room.make_room(problem, self.n_threads)
+            self._room = (
+                problem.params.W,
+                cpu_room.make_room(problem, min(self.n_threads, cpu_binary.count_words(len(problem.params.c)))),
+            )
         pool.team(
             self.threads(*problem.params.W.shape, max(len(problem.plus.v), len(problem.minus.v)), problem.k),
             cpu_steps.cd_steps(problem.visible, problem.hidden),

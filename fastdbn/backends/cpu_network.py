@@ -101,7 +101,7 @@ def _list_inputs(x, n_out, wanted):
     words = np.empty((rows, count_words(n_in)), np.uint64)
     for r in range(rows):
         pack_row(x[r], words[r])
-    list_units(words, rows, words, 0, rows, lists, 0, words.shape[1])
+    list_units(words, rows, words, 0, lists, 0, words.shape[1])
     return listed, lists
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from fastdbn.backends import Params
 from fastdbn.backends.cpu_binary import APART, States, count_segments, count_words
 from fastdbn.backends.cpu_center import make_centre
-from fastdbn.backends.cpu_update import Lists
+from fastdbn.backends.cpu_update import LISTED, Lists
 from fastdbn.backends.simd import GROUPS, LINE, STRIP, WORD
 
 
@@ -72,7 +72,7 @@ def make_room(problem, n_threads):
         _states(problem.states),
         aligned((batch + chains, wide_h + line), dtype),
         aligned((chains, wide_v + line), dtype),
-        Lists(np.zeros((nv, batch + chains + APART), np.uint16), np.zeros((nv, 2), np.int32)),
+        Lists(np.zeros((nv, min(batch, LISTED) + min(chains, LISTED) + APART), np.uint16), np.zeros((nv, 2), np.int32)),
         aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
         aligned((2, nv), dtype),
         make_centre(nv, wide_h, dtype, room=aligned),

@@ -236,7 +236,7 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
         prepare(BLAS, vk, nv, r0, r1)
     q0, q1 = share(team, count_words(nv))
     if listed_p or listed_m or slide.on:
-        list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, n, lists, q0, q1)
+        list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
     i0, i1 = q0 * WORD, min(q1 * WORD, nv)
     _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0], i0, i1)

@@ -18,14 +18,19 @@ from fastdbn.backends.simd import STRIP, WORD, center_strip, move_strip, prefetc
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see cpu_binary.py for BLAS."""
+LISTED = 1 << 15
+"""Rows of a side that has lists are fewer: both sides' numbers fit 16 bits."""
+SUMMED = 1 << 15
+"""Rows that are added up at a time: a float32 sum of many more would lose what each row adds."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_ROOM = STRIP // 4
 
 
 class Lists(NamedTuple):
-    """For each visible unit the rows where it is 1: index (nv, rows of both sides) uint16, rows of the chain counted on from
-    those of the data; count (nv, 2) int32, how many there are, and how many of them are data."""
+    """For each visible unit the rows where it is 1: index (nv, listed rows of both sides) uint16, rows of the chain counted on
+    from those of the data, or from 0 if the data are not listed; count (nv, 2) int32, how many there are, and how many of them
+    are data."""
 
     index: Any
     count: Any
@@ -34,7 +39,7 @@ class Lists(NamedTuple):
 @inlinable
 def worth_listing(ones, rows, nv):
     """Whether adding up a side's hidden means is cheaper than BLAS; ones is negative where its states are not binary."""
-    return ones >= 0 and rows < 1 << 15 and COLLECT * ones <= MULTIPLY * rows * nv
+    return ones >= 0 and rows < LISTED and COLLECT * ones <= MULTIPLY * rows * nv
 
 
 @inlinable
@@ -50,8 +55,8 @@ def _append(words, rows, first, i0, q, lists):
 
 
 @inlinable
-def list_units(plus, n_plus, minus, n_minus, first, lists, q0, q1):
-    """The lists of the units of words q0 to q1 from so many rows of either side's words; chains are numbered from `first`."""
+def list_units(plus, n_plus, minus, n_minus, lists, q0, q1):
+    """The lists of the units of words q0 to q1 from so many rows of either side's words, 0 where a side is not listed."""
     count = lists.count
     for q in range(q0, q1):
         i0, i1 = q * WORD, min(q * WORD + WORD, count.shape[0])
@@ -60,7 +65,7 @@ def list_units(plus, n_plus, minus, n_minus, first, lists, q0, q1):
         _append(plus, n_plus, 0, i0, q, lists)
         for i in range(i0, i1):
             count[i, 1] = count[i, 0]
-        _append(minus, n_minus, first, i0, q, lists)
+        _append(minus, n_minus, n_plus, i0, q, lists)
 
 
 @inlinable
@@ -120,13 +125,25 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, dec
 
 
 @inlinable
-def _sum_columns(h, j0, sums):
+def _sum_columns(x, weight, j0, sums):
+    """sums = the sums of up to WORD columns of x from j0 on, rows weighted where weight is not None."""
+    part = carray(stack_like(x, WORD), WORD)[: len(sums)]
     for j in range(len(sums)):
         sums[j] = 0
-    for r in range(h.shape[0]):
-        row = h[r, j0 : j0 + len(sums)]
-        for j in range(len(sums)):
-            sums[j] += row[j]
+    for r0 in range(0, x.shape[0], SUMMED):
+        for j in range(len(part)):
+            part[j] = 0
+        for r in range(r0, min(r0 + SUMMED, x.shape[0])):
+            row = x[r, j0 : j0 + len(part)]
+            if weight is None:
+                for j in range(len(part)):
+                    part[j] += row[j]
+            else:
+                w = weight[r]
+                for j in range(len(part)):
+                    part[j] += w * row[j]
+        for j in range(len(part)):
+            sums[j] += part[j]
 
 
 @inlinable
@@ -137,8 +154,8 @@ def _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1):
         end = min(j + WORD, j1)
         c, d, steps = params.c[j:end], out.c[j:end], centre.step_h[j:end]
         p, m = plus[: len(c)], minus[: len(c)]
-        _sum_columns(hp, j, p)
-        _sum_columns(hm, j, m)
+        _sum_columns(hp, None, j, p)
+        _sum_columns(hm, None, j, m)
         set_steps(p, m, scales, slide, steps, centre.h[j:end])
         for e in range(len(c)):
             d[e] = momentum * d[e] + steps[e]
@@ -182,23 +199,14 @@ def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales,
             if listed_p:
                 _pack_strip(hp, one, 0, j, columns, width, packed)
             if listed_m:
-                _pack_strip(hm, factor, hp.shape[0], j, columns, width, packed)
+                _pack_strip(hm, factor, hp.shape[0] if listed_p else 0, j, columns, width, packed)
             _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay, centre, slide.on)
 
 
 @inlinable
 def sum_visible(v, weight, out):
-    for i in range(len(out)):
-        out[i] = 0
-    for r in range(v.shape[0]):
-        row = v[r]
-        if weight is None:
-            for i in range(len(out)):
-                out[i] += row[i]
-        else:
-            w = weight[r]
-            for i in range(len(out)):
-                out[i] += w * row[i]
+    for i in range(0, len(out), WORD):
+        _sum_columns(v, weight, i, out[i : i + WORD])
 
 
 @inlinable
@@ -251,17 +259,18 @@ def update(first, last, params, out, plus, minus, scales, momentum, decay, centr
     learning rate, and decay is rate times decay.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
-    n, m = plus.v.shape[0], minus.v.shape[0]
-    listed_p, listed_m = worth_listing(count_ones(plus.v), n, nv), worth_listing(count_ones(minus.v), m, nv)
+    listed_p = worth_listing(count_ones(plus.v), plus.v.shape[0], nv)
+    listed_m = worth_listing(count_ones(minus.v), minus.v.shape[0], nv)
+    n, m = plus.v.shape[0] if listed_p else 0, minus.v.shape[0] if listed_m else 0
     lists = Lists(np.empty((nv, n + m + APART), np.uint16), np.zeros((nv, 2), np.int32))
     packed = np.empty((n + m) * STRIP // 4, real)
     words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((m, count_words(nv)), np.uint64)
-    for r in range(n if listed_p else 0):
+    for r in range(n):
         pack_row(plus.v[r], words_p[r])
-    for r in range(m if listed_m else 0):
+    for r in range(m):
         pack_row(minus.v[r], words_m[r])
     if listed_p or listed_m:
-        list_units(words_p, n if listed_p else 0, words_m, m if listed_m else 0, n, lists, 0, words_p.shape[1])
+        list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         move_columns(

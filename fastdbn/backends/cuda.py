@@ -21,6 +21,8 @@ from fastdbn.unit import Unit
 
 PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
+SUMMED = 1 << 20
+"""Rows that this kernel adds up at most: a float32 sum of many more would lose what each row adds."""
 ANNEALED = 1000
 """Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
 
@@ -227,10 +229,11 @@ class CUDA:
     def copy(self, x, out):
         out.copy_to_device(x, stream=self.stream)
 
-    def sparsify(self, h, weight, activity, target, cost):
+    def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
         weight = _flat(self._ones(len(h))) if weight is None else weight
-        numbers = (self.real(x) for x in (1 / SLOW, target, cost))
-        self._launch_blocks(cuda_sums.sparsify, h.shape[1], h, weight, activity, *numbers)
+        offset = self._room("no offset", h.shape[1]) if offset is None else offset
+        numbers = (self.real(x) for x in (1 / SLOW, target, cost, share))
+        self._launch_blocks(cuda_sums.sparsify, h.shape[1], h, weight, activity, offset, *numbers)
 
     def shrink(self, W, amount):
         self._launch(cuda_kernels.shrink, W.size, _flat(W), self.real(amount))
@@ -288,7 +291,8 @@ class CUDA:
         rows = max(problem.plus.v.shape[0], problem.minus.v.shape[0])
         units = problem.visible, problem.hidden
         simple = _single(*units) and problem.centering is None
-        if not simple or isinstance(problem.data, Streamed) or rows * nv * nh > PERSISTENT:
+        small = rows <= SUMMED and rows * nv * nh <= PERSISTENT
+        if not (simple and small) or isinstance(problem.data, Streamed):
             return False
         key = rng.key(problem.seed, 0, 0)
         streams = (rng.stream(purpose, problem.layer) for purpose in (rng.HIDDEN, rng.VISIBLE, rng.DATA))

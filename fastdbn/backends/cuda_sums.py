@@ -208,17 +208,19 @@ def column_squares(weighted):
 
 
 @kernel
-def sparsify(h, weight, activity, share, target, cost):
-    """activity moves by a share towards the means of the columns of h; then cost (target - activity) joins each row."""
+def sparsify(h, weight, activity, offset, slow, target, cost, share):
+    """activity moves by a part `slow` towards the means of the columns of h; then cost (target - activity) joins each row, and a
+    share of it is taken from offset."""
     for j in range(cuda.blockIdx.x, h.shape[1], cuda.gridDim.x):
         part, rows, before = 0.0, 0.0, activity[j]
         for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
             part += np.float64(weight[i]) * np.float64(h[i, j])
             rows += np.float64(weight[i])
         mean = h.dtype.type(block_sum(part) / block_sum(rows))
-        now = before + share * (mean - before)
+        now = before + slow * (mean - before)
         if cuda.threadIdx.x == 0:
             activity[j] = now
+            offset[j] -= share * cost * (target - now)
         for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
             h[i, j] += cost * (target - now)
 

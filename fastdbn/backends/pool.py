@@ -16,6 +16,9 @@ import numpy as np
 WORK_PER_THREAD = 4_000_000
 """Floating-point operations that make a thread worth waking: about 40 us of BLAS, twice what waking one costs."""
 
+MOST_THREADS = 1024
+"""More than any machine of today has a use for."""
+
 _lock, _submission = threading.Lock(), threading.Lock()
 _executor = None
 _size = 0
@@ -32,6 +35,25 @@ os.register_at_fork(after_in_child=_reset)
 def available_threads():
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_threads(n_jobs):
+    """The number of threads that `n_jobs` stands for, as joblib has it: None and -1 all processors, -2 all but one, and so on.
+
+    Raises
+    ------
+    ValueError
+        if it is none of these, or more than MOST_THREADS.
+    """
+    if n_jobs is None:
+        return available_threads()
+    whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
+    if not whole or n_jobs == 0 or n_jobs > MOST_THREADS:
+        raise ValueError(
+            f"n_jobs={n_jobs!r}: give None or -1 for all processors, -2 for all but one, or a number of threads from 1 to "
+            f"{MOST_THREADS}"
+        )
+    return int(n_jobs) if n_jobs > 0 else max(1, available_threads() + 1 + int(n_jobs))
 
 
 def _get_executor(n_threads):

@@ -1,0 +1,100 @@
+"""Every integer type of the kernels at its limit, and sums that float32 could not hold, with all other sizes tiny."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastdbn import RBM, rng
+from fastdbn.backends import Hyper, Params, Side, Source, get_backend
+from fastdbn.backends.cpu_binary import COLUMNS, SEGMENT
+from fastdbn.backends.simd import GROUPS, SUMS
+from fastdbn.units import get_unit
+
+KEY = rng.key(0, 0, 0)
+
+
+def step(plus, minus, nv, nh):
+    """The velocity of one composed step from nothing, as host arrays."""
+    backend = get_backend(1)
+    params, velocity = (Params(*(backend.zeros(*s) for s in ((nv, nh), (nv,), (nh,)))) for _ in range(2))
+    sides = (Side(v, h, None) for v, h in (plus, minus))
+    backend.update(params, velocity, *sides, 1 / len(plus[0]), 1 / len(minus[0]), Hyper(1.0, 0.0, 0.0))
+    return velocity
+
+
+@pytest.mark.parametrize(
+    ("rows", "chains"),
+    [(32767, 32767), (32768, 32767), (32767, 32768), (70000, 100), (100, 70000), (70000, 70000)],
+    ids=str,
+)
+def test_rows_and_chains_of_any_number(rows, chains):
+    """Lists of either side, or none: the step is that of float64 products."""
+    draw = np.random.default_rng(0)
+    v, h = ((draw.random((rows + chains, n)) < 0.2).astype(np.float32) for n in (5, 3))
+    plus, minus = (v[:rows], h[:rows]), (v[rows:], h[rows:])
+    velocity = step(plus, minus, 5, 3)
+    expected = (plus[0].T.astype(float) @ plus[1]) / rows - (minus[0].T.astype(float) @ minus[1]) / chains
+    np.testing.assert_allclose(velocity.W, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "chains"), [(65400, 100), (65500, 100), (70000, 100), (100, 70000)], ids=str)
+def test_persistent_chains_beside_many_rows(rows, chains):
+    """Whole minibatches in one call: chains that are like the data cancel them."""
+    X = np.zeros((rows, 4), np.float32)
+    X[:, :2] = 1
+    options = {"n_iter": 1, "learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "random_state": 0}
+    rbm = RBM(2, visible="bernoulli", persistent=True, n_chains=chains, batch_size=rows, **options).fit(X)
+    assert abs(rbm._velocity.W).max() < 0.05
+
+
+def test_sums_of_more_rows_than_float32_counts():
+    """Ones of 2^24 rows and more, where adding one to a float32 sum changes nothing."""
+    ones, none = np.ones((17_825_792, 1), np.float32), np.zeros((1, 1), np.float32)
+    assert [float(x[0]) for x in step((ones, ones), (none, none), 1, 1)[1:]] == [1.0, 1.0]
+
+
+def test_numbers_in_tables_and_segments_fit_16_bits():
+    assert GROUPS * SUMS * COLUMNS <= 1 << 16
+    assert SEGMENT <= 1 << 16
+
+
+def test_products_whose_weights_lie_beyond_32_bits():
+    """A row of W that begins at element 2^31; the others are never touched, so they take no memory."""
+    backend, shape = get_backend(1), (32769, 65536)
+    W, x, out = np.zeros(shape, np.float32), np.zeros((1, shape[0]), np.float32), np.empty((1, shape[1]), np.float32)
+    x[0, -1], W[-1] = 1, 3
+    backend.field(x, W, out)
+    assert (out == 3).all()
+
+
+@pytest.mark.parametrize("shape", [(2**31 - 1, 1), (65537, 65537)], ids=str)
+def test_rows_whose_data_lie_beyond_32_bits(shape):
+    backend, X, out = get_backend(1), np.zeros(shape, np.uint8), np.empty((3, shape[1]), np.float32)
+    X[-1, -1] = 1
+    rows = np.array([0, shape[0] - 1, 1], np.uint32)
+    backend.take(backend.load(Source(X)), rows, KEY, out)
+    assert out[:, -1].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_index_types_of_csr(kind):
+    """The types of indices and indptr do not matter."""
+    X = sparse.random(40, 30, 0.2, "csr", np.float32, random_state=0)
+    X.data[:] = 1
+    X.indices, X.indptr = X.indices.astype(kind), X.indptr.astype(kind)
+    dense, rbm = X.toarray(), RBM(3, n_iter=1, random_state=0, visible="bernoulli")
+    assert np.array_equal(rbm.fit(X).components_, RBM(**rbm.get_params()).fit(dense).components_)
+    np.testing.assert_allclose(rbm.transform(X), rbm.transform(dense), rtol=1e-6)
+
+
+@pytest.mark.parametrize("row", [0, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("step", [2**31, 2**32 - 1])
+def test_noise_at_the_ends_of_its_counters(row, step):
+    """What kernels draw is what the formula draws, for the last row, minibatch, stream and columns."""
+    backend, n = get_backend(1), 9
+    key = rng.key(2**64 - 1, step, rng.stream(rng.VISIBLE, 127, 2**20 - 1))
+    mean, states = backend.zeros(1, n), backend.zeros(1, n)
+    backend.activate(get_unit("bernoulli"), backend.zeros(n), mean, states, np.array([row], np.uint32), key)
+    expected = np.empty(n, np.float32)
+    rng.uniforms_32(expected, 0, np.uint32(row), key)
+    assert np.array_equal(states[0], expected < 0.5)
