@@ -1,22 +1,41 @@
 """Estimators as model files, and back: which tensors and which entries of the record (modelfile.py) each class has."""
 
 import itertools
+import reprlib
 from pathlib import Path
 
 import numpy as np
 
-from fastdbn import modelfile
+from fastdbn import checks, entries, modelfile
 from fastdbn.autoencoder import DBNAutoencoder
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.dbn import DBN
-from fastdbn.entries import count, decode_labels, decode_params, encode, encode_labels, encode_params, positive, tensor, unit_from
+from fastdbn.entries import (
+    check_fields,
+    count,
+    decode_labels,
+    decode_params,
+    encode,
+    encode_history,
+    encode_labels,
+    encode_params,
+    entry,
+    positive,
+    tensor,
+    unit_of,
+)
 from fastdbn.finetune import DBNClassifier, DBNRegressor
 from fastdbn.generative import GenerativeDBNClassifier
-from fastdbn.layerfile import get_rbm, get_scaling, put_rbm, put_scaling
+from fastdbn.layerfile import check_chains, check_scaling, get_rbm, get_scaling, put_rbm, put_scaling
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
 from fastdbn.supervised import Supervised
+from fastdbn.units import get_unit
 from fastdbn.wake_sleep import METRICS as UP_DOWN
+from fastdbn.wake_sleep import refuse_counts
+
+TARGETS = 1e154
+"""Targets are below the root of the greatest float64 number, because their variance is finite."""
 
 CLASSES = {
     cls.__name__: cls
@@ -25,19 +44,23 @@ CLASSES = {
 
 
 def save(estimator, path):
-    """Write a fitted estimator to a safetensors file; an existing file is replaced.
+    """Write a fitted estimator to a safetensors file, which replaces an existing file in one step.
+
+    What is written is checked as `load` checks it, so that every file that is written can be read.
 
     Parameters
     ----------
-    estimator : RBM, BernoulliRBM, DBN, DBNClassifier or DBNRegressor
+    estimator : RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor or DBNAutoencoder
     path : str or path
+        Of a symbolic link the target is replaced. An existing file keeps its mode.
 
     Raises
     ------
     ValueError
-        for what a file cannot hold (unit records of one's own).
+        for what a file cannot hold, such as unit records of one's own, numbers that are not finite, and parameters that `fit`
+        would refuse.
     OSError
-        if the file cannot be written; an existing one is left as it was.
+        if the file cannot be written, for example because the disk is full. An existing file is left as it was.
     """
     tensors, layers, state, classes, scaling = {}, [], {}, None, None
     dbn = estimator if isinstance(estimator, DBN) else getattr(estimator, "dbn_", None)
@@ -48,7 +71,7 @@ def save(estimator, path):
     elif dbn is not None:
         layers, scaling = _put_stack(dbn, tensors, state), put_scaling(dbn.layers_[0].scaling_, tensors)
     if isinstance(estimator, DBNOutlierDetector):
-        state["offset"] = estimator.offset_
+        state["offset"] = float(estimator.offset_)
     if isinstance(estimator, GenerativeDBNClassifier):
         classes = _put_labels(estimator, tensors)
     if isinstance(estimator, Supervised):
@@ -65,40 +88,8 @@ def save(estimator, path):
         "state": state,
         "layers": layers,
     }
+    _read_as(f"this {type(estimator).__name__} cannot be saved", record, dict(tensors))
     modelfile.write(path, tensors, record)
-
-
-def _put_stack(dbn, tensors, state):
-    """The entries of a DBN's layers; what else it keeps goes into tensors and state."""
-    state["draws"] = dbn._draws
-    if hasattr(dbn, "up_down_iter_"):
-        history = {name: [float(x) for x in dbn.up_down_history_[name]] for name in UP_DOWN}
-        state["up_down"] = {"n_iter": dbn.up_down_iter_, "step": dbn._up_down_step, "history": history}
-    return [put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
-
-
-def _put_labels(estimator, tensors):
-    """The classes of a generative classifier, as an entry; their weights go into tensors."""
-    tensors["labels.components"], tensors["labels.intercept"] = estimator.label_components_, estimator.label_intercept_
-    tensors["labels.velocity.W"], tensors["labels.velocity.b"] = estimator._label_velocity
-    return encode_labels(estimator.classes_)
-
-
-def _put_network(estimator, tensors, state):
-    """The classes of a back-propagated network, or None, as an entry; weights, targets and the rest go into tensors and state."""
-    for i, (W, c) in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
-        tensors[f"network.{i}.W"], tensors[f"network.{i}.c"] = W, c
-    state |= {
-        "visible": encode(estimator.visible_, "visible"),
-        "n_iter": estimator.n_iter_,
-        "step": estimator._step,
-        "seed": str(estimator.seed_),
-        "history": {name: [float(x) for x in values] for name, values in estimator.history_.items()},
-    }
-    if isinstance(estimator, DBNRegressor):
-        tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
-        state["flat"] = estimator._flat
-    return encode_labels(estimator.classes_) if isinstance(estimator, DBNClassifier) else None
 
 
 def load(path):
@@ -110,110 +101,221 @@ def load(path):
 
     Returns
     -------
-    RBM, BernoulliRBM, DBN, DBNClassifier or DBNRegressor
+    RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor or DBNAutoencoder
 
     Raises
     ------
     FileNotFoundError
         if there is no such file.
     ValueError
-        if it is no model of this library, or is damaged; the message says what is wrong.
+        if it is no model of this library, or is damaged; the message names the file and says what is wrong.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no model file at {path}")
-    record, tensors = modelfile.read(path)
+    return _read_as(f"{path} does not hold what its class needs", *modelfile.read(path))
+
+
+def _read_as(what, record, tensors):
+    """The estimator of a record and tensors; the message of an error begins with `what`."""
     try:
         return _build(record, tensors)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold what its class needs: {error}") from None
+    except KeyError as error:
+        raise ValueError(f"{what}: it lacks {error}") from None
+    except (ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error or type(error).__name__}") from None
 
 
 def _build(record, tensors):
-    cls = CLASSES[record["class"]]
-    estimator = cls(**decode_params(record))
-    layers = [get_rbm(layer, tensors, f"layers.{i}.") for i, layer in enumerate(record["layers"])]
-    _check_neighbours([rbm.components_.T for rbm in layers])
-    state = record["state"]
+    cls = CLASSES[entry(record, "class", str)]
+    estimator, state = cls(**decode_params(record)), entry(record, "state", dict)
+    untied = "up_down" in state
+    layers = [get_rbm(layer, tensors, f"layers.{i}.", untied) for i, layer in enumerate(entry(record, "layers", list))]
+    _check_neighbours(layers)
     if issubclass(cls, Supervised):
-        _build_network(estimator, record, tensors, layers)
-    elif issubclass(cls, DBN):
-        _build_stack(estimator, state, layers)
-        if cls is DBNOutlierDetector:
-            estimator.offset_ = float(state["offset"])
-        if cls is GenerativeDBNClassifier:
-            _build_labels(estimator, record["classes"], tensors, len(layers[-1].components_))
-    elif len(layers) != 1:
+        _get_network(estimator, record, tensors, layers)
+    elif not layers or (len(layers) > 1 and not issubclass(cls, DBN)):
         raise ValueError(f"{len(layers)} layers")
-    estimator.n_features_in_ = layers[0].n_features_in_ if layers else estimator.coefs_[0].shape[0]
+    elif issubclass(cls, DBN):
+        _get_stack(estimator, state, layers)
+        if cls is DBNOutlierDetector:
+            estimator.offset_ = float(entry(state, "offset", (int, float)))
+        if cls is GenerativeDBNClassifier:
+            _get_labels(estimator, record["classes"], tensors)
+    estimator.n_features_in_ = layers[0].n_features_in_ if layers else len(estimator.coefs_[0])
     scaling = get_scaling(record["scaling"], tensors, estimator.n_features_in_)
     if layers:
         layers[0].scaling_ = scaling
-    if hasattr(estimator, "coefs_"):
+        check_scaling(layers[0])
+    if isinstance(estimator, Supervised):
         estimator.scaling_ = scaling
     if cls is RBM:
         vars(estimator).update(vars(layers[0]) | estimator.get_params())
+        estimator._settings()
     elif cls is BernoulliRBM:
-        if layers[0]._chains is None:
-            raise KeyError("layers.0.chains")
-        estimator._rbm = layers[0]
-        estimator._publish()
+        _get_engine(estimator, layers[0])
     if tensors:
-        raise ValueError(f"tensors that do not belong: {sorted(tensors)}")
+        raise ValueError(f"tensors that do not belong: {reprlib.repr(sorted(tensors))}")
+    if record["classes"] is not None and not hasattr(estimator, "classes_"):
+        raise ValueError(f"classes, of which a {cls.__name__} has none")
     if record["feature_names"] is not None:
-        names = np.array([str(name) for name in record["feature_names"]], dtype=object)
-        if len(names) != estimator.n_features_in_:
-            raise ValueError(f"{len(names)} feature names for {estimator.n_features_in_} features")
-        estimator.feature_names_in_ = names
+        names = entry(record, "feature_names", list)
+        if len(names) != estimator.n_features_in_ or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{len(names)} feature names for {estimator.n_features_in_} features, or some that are no text")
+        estimator.feature_names_in_ = np.array(names, dtype=object)
     return estimator
 
 
-def _build_labels(estimator, labels, tensors, nh):
-    estimator.classes_ = decode_labels(labels)
-    n = len(estimator.classes_)
-    estimator.label_components_ = tensor(tensors, "labels.components", (nh, n))
-    estimator.label_intercept_ = tensor(tensors, "labels.intercept", (n,))
-    estimator._label_velocity = tensor(tensors, "labels.velocity.W", (n, nh)), tensor(tensors, "labels.velocity.b", (n,))
+# ---- the classes
 
 
-def _build_stack(dbn, state, layers):
-    dbn.layers_, dbn._draws = layers, count(state["draws"])
+def _check_neighbours(layers):
+    for i, (below, above) in enumerate(itertools.pairwise(layers), 1):
+        sizes = len(below.components_), above.n_features_in_
+        units = below.hidden_, above.visible_
+        if sizes[0] != sizes[1] or units[0] != units[1]:
+            raise ValueError(f"layer {i} has {sizes[1]} visible units ({units[1]}) on {sizes[0]} hidden ones ({units[0]})")
+
+
+def _get_engine(estimator, rbm):
+    """Let an RBM be the engine of a BernoulliRBM."""
+    if rbm._chains is None:
+        raise KeyError("layers.0.chains")
+    if (rbm.visible_, rbm.hidden_) != ("bernoulli", "bernoulli") or rbm.scaling_.scale is not None:
+        raise ValueError(f"{rbm.visible_} visible and {rbm.hidden_} hidden units, or a scaling, where all are Bernoulli")
+    if estimator.n_components != len(rbm.components_):
+        raise ValueError(f"n_components={estimator.n_components!r} where {len(rbm.components_)} were fitted")
+    check_chains(rbm, estimator._engine(rbm.dtype)._settings())
+    estimator._rbm = rbm
+    estimator._publish()
+
+
+def _put_stack(dbn, tensors, state):
+    """The entries of a DBN's layers; what else it keeps goes into tensors and state."""
+    state["draws"] = dbn._draws
+    if hasattr(dbn, "up_down_iter_"):
+        history = encode_history(dbn.up_down_history_)
+        state["up_down"] = {"n_iter": dbn.up_down_iter_, "step": dbn._up_down_step, "history": history}
+    return [put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
+
+
+def _get_stack(dbn, state, layers):
+    """Give a DBN its layers, and what else it keeps."""
+    sizes = checks.layer_sizes(dbn.hidden_layer_sizes)
+    if sizes != tuple(len(rbm.components_) for rbm in layers) or [rbm.layer_ for rbm in layers] != list(range(len(sizes))):
+        raise ValueError(f"hidden_layer_sizes={reprlib.repr(sizes)} do not suit the layers")
+    dbn._new_layers()
+    dbn.layers_, dbn._draws = layers, count(state, "draws")
     if "up_down" in state:
-        record = state["up_down"]
-        dbn.up_down_iter_, dbn._up_down_step = count(record["n_iter"]), count(record["step"])
-        dbn.up_down_history_ = {name: np.array(record["history"][name], np.float64) for name in UP_DOWN}
+        record = entry(state, "up_down", dict)
+        dbn.up_down_iter_, dbn._up_down_step = count(record, "n_iter"), count(record, "step")
+        dbn.up_down_history_ = entries.history(record, UP_DOWN, dbn.up_down_iter_)
 
 
-def _check_neighbours(weights):
-    for below, above in itertools.pairwise(weights):
-        if below.shape[1] != above.shape[0]:
-            raise ValueError(f"sizes of neighbouring layers differ: weights {below.shape} and {above.shape}")
+def _put_labels(estimator, tensors):
+    """The classes of a generative classifier, as an entry; their weights go into tensors."""
+    W, b = estimator._label_velocity
+    arrays = {
+        "components": estimator.label_components_,
+        "intercept": estimator.label_intercept_,
+        "velocity.W": W,
+        "velocity.b": b,
+    }
+    tensors |= {f"labels.{name}": np.asarray(x, estimator.dtype) for name, x in arrays.items()}
+    return encode_labels(estimator.classes_)
 
 
-def _build_network(estimator, record, tensors, layers):
-    state = record["state"]
-    depth = sum(name.startswith("network.") and name.endswith(".W") for name in tensors)
-    estimator.coefs_ = [tensor(tensors, f"network.{i}.W", (None, None)) for i in range(depth)]
-    estimator.intercepts_ = [tensor(tensors, f"network.{i}.c", (W.shape[1],)) for i, W in enumerate(estimator.coefs_)]
-    _check_neighbours(estimator.coefs_)
-    pretrained = [rbm.components_.shape[::-1] for rbm in layers]
-    hidden = estimator.coefs_[: depth // 2 if isinstance(estimator, DBNAutoencoder) else depth - 1]
-    if layers and pretrained != [W.shape for W in hidden]:
-        raise ValueError(f"a network whose hidden layers are not those that were pretrained, {pretrained}")
-    estimator.visible_ = unit_from(state["visible"])
-    estimator.n_iter_, estimator._step = count(state["n_iter"]), count(state["step"])
-    estimator.seed_ = count(state["seed"], 2**64)
-    estimator.history_ = {str(name): list(values) for name, values in state["history"].items()}
-    n_out = len(estimator.intercepts_[-1])
-    if record["classes"] is not None:
+def _get_labels(estimator, labels, tensors):
+    """Give a generative classifier its classes and their weights."""
+    estimator._schedule(**estimator._up_down_parameters(), weight_decay=0.0, batch_size=1)
+    refuse_counts(get_unit(estimator.layers_[0].visible_))
+    estimator.classes_ = decode_labels(labels)
+    n, nh, dtype = len(estimator.classes_), len(estimator.layers_[-1].components_), estimator.dtype
+    estimator.label_components_ = tensor(tensors, "labels.components", (nh, n), dtype)
+    estimator.label_intercept_ = tensor(tensors, "labels.intercept", (n,), dtype)
+    velocity = ("labels.velocity.W", (n, nh)), ("labels.velocity.b", (n,))
+    estimator._label_velocity = tuple(tensor(tensors, name, shape, dtype) for name, shape in velocity)
+    check_fields("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
+
+
+def _put_network(estimator, tensors, state):
+    """The classes of a back-propagated network, or None, as an entry; weights, targets and the rest go into tensors and state."""
+    for i, arrays in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
+        tensors |= {f"network.{i}.{name}": np.asarray(x, estimator.dtype) for name, x in zip("Wc", arrays, strict=True)}
+    state |= {
+        "visible": encode(estimator.visible_, "visible"),
+        "n_iter": estimator.n_iter_,
+        "step": estimator._step,
+        "seed": str(estimator.seed_),
+        "history": encode_history(estimator.history_),
+    }
+    if isinstance(estimator, DBNRegressor):
+        tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
+        state["flat"] = estimator._flat
+    return encode_labels(estimator.classes_) if isinstance(estimator, DBNClassifier) else None
+
+
+def _get_network(estimator, record, tensors, layers):
+    """Give a back-propagated network its weights, its pretrained layers, and what else it keeps."""
+    state, dtype = record["state"], estimator.dtype
+    sizes, _ = estimator._check(None)
+    shape, estimator.coefs_, estimator.intercepts_ = None, [], []
+    for i in range(len(sizes) + 1):
+        estimator.coefs_.append(tensor(tensors, f"network.{i}.W", (shape, None), dtype))
+        shape = estimator.coefs_[-1].shape[1]
+        estimator.intercepts_.append(tensor(tensors, f"network.{i}.c", (shape,), dtype))
+    n_in, n_out = len(estimator.coefs_[0]), len(estimator.intercepts_[-1])
+    fitted = tuple(len(c) for c in estimator.intercepts_[:-1])
+    if fitted != sizes:
+        raise ValueError(f"hidden_layer_sizes={reprlib.repr(estimator.hidden_layer_sizes)} where {fitted} were fitted")
+    estimator.visible_ = unit_of(state, "visible", n_in)
+    _check_means(estimator, n_in)
+    estimator.n_iter_, estimator._step = count(state, "n_iter"), count(state, "step")
+    estimator.seed_ = entries.seed(state)
+    columns = entries.history(state, tuple(entry(state, "history", dict)), estimator.n_iter_)
+    estimator.history_ = {name: values.tolist() for name, values in columns.items()}
+    if isinstance(estimator, DBNClassifier):
         estimator.classes_ = decode_labels(record["classes"])
-        if len(estimator.classes_) != n_out:
-            raise ValueError(f"{len(estimator.classes_)} classes for {n_out} outputs")
-    elif not isinstance(estimator, DBNAutoencoder):
-        estimator.target_mean_ = tensor(tensors, "target.mean", (n_out,))
-        estimator.target_scale_ = positive(tensors, "target.scale", n_out)
-        estimator._flat = bool(state["flat"])
+        outputs = len(estimator.classes_)
+    elif isinstance(estimator, DBNRegressor):
+        outputs = n_out
+        _get_targets(estimator, state, tensors, n_out)
+    else:
+        outputs = n_in
+        refuse_counts(get_unit(estimator.visible_))
+    if n_out != outputs:
+        raise ValueError(f"{n_out} outputs where there are {outputs} classes or features")
     estimator.dbn_ = None
     if layers:
-        estimator.dbn_ = estimator._dbn()
-        _build_stack(estimator.dbn_, state, layers)
-        estimator.dbn_.n_features_in_, estimator.dbn_.random_state = layers[0].n_features_in_, estimator.seed_
+        _get_pretrained(estimator, state, layers)
+
+
+def _check_means(estimator, n_in):
+    """Whether all means of a network are finite."""
+    visible, units = get_unit(estimator.visible_), estimator._units(len(estimator.coefs_) - 1)
+    states = entries.greatest_state(visible, n_in)
+    for i, unit in enumerate([*units, estimator._output_unit()]):
+        states = check_fields(f"network.{i}", estimator.coefs_[i], estimator.intercepts_[i], states, unit)
+
+
+def _get_targets(estimator, state, tensors, n_out):
+    """Give a regressor the scale of its targets."""
+    estimator.target_mean_ = tensor(tensors, "target.mean", (n_out,), np.float64)
+    estimator.target_scale_ = positive(tensors, "target.scale", n_out)
+    if not max(np.abs(estimator.target_mean_).max(), estimator.target_scale_.max()) < TARGETS:
+        raise ValueError(f"target.mean or target.scale is {TARGETS:g} or larger: predictions would not be finite")
+    estimator._flat = entry(state, "flat", bool)
+    if estimator._flat and n_out > 1:
+        raise ValueError(f"{n_out} outputs where targets were one column")
+
+
+def _get_pretrained(estimator, state, layers):
+    """Give a network its pretrained layers."""
+    dbn = estimator._dbn()
+    _get_stack(dbn, state, layers)
+    hidden = [get_unit(rbm.hidden_) for rbm in layers]
+    if hidden != estimator._units(len(layers)) or layers[0].visible_ != estimator.visible_:
+        raise ValueError("pretrained layers whose units are not those of the network")
+    if layers[0].n_features_in_ != len(estimator.coefs_[0]):
+        raise ValueError(f"pretrained layers of {layers[0].n_features_in_} features where there are {len(estimator.coefs_[0])}")
+    dbn.n_features_in_, dbn.random_state = layers[0].n_features_in_, estimator.seed_
+    estimator.dbn_ = dbn

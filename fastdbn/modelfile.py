@@ -18,6 +18,8 @@ from safetensors.numpy import save_file
 from fastdbn.atomic import replacing
 
 FORMAT_VERSION = 1
+DEPTH, DIGITS = 20, 20
+"""How deep the record's JSON may be nested, and how many characters its whole numbers may have."""
 _KEYS = {"format_version", "class", "params", "classes", "scaling", "feature_names", "state", "layers", "sha256"}
 
 
@@ -54,37 +56,67 @@ def write(path, tensors, record):
 
 
 def read(path):
-    """(record, tensors) of a file, its hash checked."""
+    """(record, tensors) of a file, its hash checked. What it makes us allocate is in proportion to its length.
+
+    Raises
+    ------
+    ValueError
+        if it is no model file, or a damaged one; the message names it.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("fastdbn")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            if text is None:
+                raise ValueError(f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
+            tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ValueError(f"{path} is no readable safetensors file ({error})") from None
-    if text is None:
-        raise ValueError(f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
-    try:
-        record = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its metadata is no JSON ({error})") from None
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into memory") from None
+    record = _parse(path, text)
     if not isinstance(record, dict) or not set(record) >= {"format_version", "sha256"}:
         raise ValueError(f"{path} is damaged: its metadata lacks entries")
     if record["format_version"] != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {record['format_version']!r}; this fastdbn reads version {FORMAT_VERSION}: use the "
+            f"{path} has format version {record['format_version']!r:.20}; this fastdbn reads version {FORMAT_VERSION}: use the "
             "version of fastdbn that wrote it, or a newer one"
         )
     if set(record) != _KEYS:
-        raise ValueError(f"{path} is damaged: its metadata has entries {sorted(record)}")
-    try:
-        whole = record["sha256"] == digest(tensors, record)
-    except ValueError:  # numbers that JSON can spell but not hold, such as 1e999
-        whole = False
-    if not whole:
+        raise ValueError(f"{path} is damaged: its metadata has entries {sorted(record)!r:.200}")
+    if record["sha256"] != digest(tensors, record):
         raise ValueError(f"{path} is damaged: its contents do not match its hash")
-    for name, x in tensors.items():
-        if x.dtype not in (np.float32, np.float64):
-            raise ValueError(f"{path}: tensor {name} has type {x.dtype}, not a float type")
-        if not np.isfinite(x).all():
-            raise ValueError(f"{path}: tensor {name} holds values that are not finite")
     return record, tensors
+
+
+def _tensor(path, file, name):
+    """A tensor of a file, whose type and shape are checked before it is read."""
+    part = file.get_slice(name)
+    kind, shape = part.get_dtype(), part.get_shape()
+    if kind not in ("F32", "F64"):
+        raise ValueError(f"{path}: tensor {name!r:.80} has type {kind}, not F32 or F64")
+    if not 1 <= len(shape) <= 2 or 0 in shape:
+        raise ValueError(f"{path}: tensor {name!r:.80} has shape {shape!r:.80}, not one or two sizes of at least 1")
+    return file.get_tensor(name)
+
+
+def _parse(path, text):
+    """The record of its JSON, which is as `canonical` writes it, so that no entry stands twice and all numbers are finite."""
+    try:
+        record = json.loads(text, parse_int=_integer)
+        level = [record]
+        for _ in range(DEPTH):
+            level = [value for value in level if isinstance(value, (dict, list))]
+            level = [x for value in level for x in (value.values() if isinstance(value, dict) else value)]
+        if level:
+            raise ValueError(f"it is nested {DEPTH} deep or deeper")
+        if canonical(record) != text:
+            raise ValueError("it is not in the canonical form")
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{path} is damaged: its metadata is no JSON of ours ({error or type(error).__name__})") from None
+    return record
+
+
+def _integer(text):
+    if len(text) > DIGITS:
+        raise ValueError(f"it has a whole number of {len(text)} digits")
+    return int(text)

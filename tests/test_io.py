@@ -146,10 +146,10 @@ def entry(name, value):
 
 WRONG = {
     "not finite": (put("network.0.c", np.full(6, np.nan, np.float32)), "not finite"),
-    "integers": (put("network.0.c", np.zeros(6, np.int32)), "type int32"),
+    "integers": (put("network.0.c", np.zeros(6, np.int32)), "type I32"),
     "bias shape": (put("network.0.c", np.zeros(7, np.float32)), "network.0.c"),
     "lost tensor": (drop("layers.1.components"), "layers.1.components"),
-    "layer sizes": (put("network.1.W", np.zeros((4, 5), np.float32)), "sizes"),
+    "layer sizes": (put("network.1.W", np.zeros((4, 5), np.float32)), "network.1.W"),
     "chain sizes": (put("layers.0.chains", np.zeros((2, 3), np.float32)), "chains"),
     "scaling": (put("scaling.scale", np.ones(3)), "scaling"),
     "classes": (entry("classes", {"dtype": "<i8", "labels": [1, 2, 3]}), "classes"),
