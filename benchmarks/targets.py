@@ -25,6 +25,8 @@ TWO_THREADS = {"W1": 1.3, "W2": 1.3, "W4": 1.3, "W5": 1.3}
 """Two threads over one; never slower on any other work."""
 WARM_START, PEAK_MEMORY = 1.0, 400.0
 """Seconds of compile or cache time of a first fit; anonymous megabytes while a million rows are trained."""
+LAST_OVER_FIRST = 1.1
+"""Time of the last epoch over that of the first, at most, in fits of 60 epochs."""
 
 
 def target(work, rival, threads=1):

@@ -21,6 +21,9 @@ VALUES = {
 }
 
 
+MOMENTUM, DECAY = 0.5, 2e-4
+
+
 class Work(NamedTuple):
     """A task on a network of given sizes, from below.
 
@@ -39,6 +42,7 @@ class Work(NamedTuple):
     density: float = 0.14
     persistent: bool = False
     rows: int = 10_000
+    decay: float = DECAY
 
     @property
     def nv(self):
@@ -86,7 +90,6 @@ WORKS = {
         Work("one", "predict", NETWORK, 1, rows=300),
     )
 }
-MOMENTUM, DECAY = 0.5, 2e-4
 
 
 def data(work, seed=0):

@@ -6,7 +6,7 @@ such thing at all.
 
 import numpy as np
 
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 from fastdbn import RBM, DBNClassifier
 
 EPOCHS = {"cd": 3}
@@ -28,7 +28,7 @@ def rbm(work, threads):
         persistent=work.persistent,
         learning_rate=work.learning_rate,
         momentum=MOMENTUM,
-        weight_decay=DECAY,
+        weight_decay=work.decay,
         batch_size=min(work.batch, work.rows),
         n_iter=EPOCHS["cd"],
         warm_start=True,
@@ -46,7 +46,7 @@ def classifier(work, threads):
         solver="sgd",
         learning_rate_init=work.learning_rate,
         momentum=MOMENTUM,
-        alpha=DECAY,
+        alpha=work.decay,
         dropout=0.0,
         batch_size=work.batch,
         random_state=0,

@@ -5,7 +5,7 @@ from learnergy.models.bernoulli import RBM
 from scipy import sparse
 
 from benchmarks.contenders import LeftOutError
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 
 
 def cd(work, X, y, threads):
@@ -18,7 +18,7 @@ def cd(work, X, y, threads):
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
-    rbm = RBM(work.nv, work.nh, steps=work.k, learning_rate=work.learning_rate, momentum=MOMENTUM, decay=DECAY)
+    rbm = RBM(work.nv, work.nh, steps=work.k, learning_rate=work.learning_rate, momentum=MOMENTUM, decay=work.decay)
     return lambda: rbm.fit(data, batch_size=work.batch, epochs=1)
 
 

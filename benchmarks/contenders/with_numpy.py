@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 
 
 def sigmoid(x):
@@ -16,7 +16,7 @@ def sigmoid(x):
 
 def cd(work, X, y, threads):
     draw, rate = np.random.default_rng(0), work.learning_rate / work.batch
-    decay, gaussian = work.learning_rate * DECAY, work.values == "normal"
+    decay, gaussian = work.learning_rate * work.decay, work.values == "normal"
     W = draw.normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
     b, c = np.zeros(work.nv, np.float32), np.zeros(work.nh, np.float32)
     dW, db, dc = np.zeros_like(W), np.zeros_like(b), np.zeros_like(c)

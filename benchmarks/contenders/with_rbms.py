@@ -12,7 +12,7 @@ from rbms.training.pcd import fit_batch_pcd
 from scipy import sparse
 
 from benchmarks.contenders import LeftOutError
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 
 
 def cd(work, X, y, threads):
@@ -26,7 +26,7 @@ def cd(work, X, y, threads):
     data = RBMDataset(X, y, ones, y.astype(str), work.name, is_binary=True, device="cpu")
     rbm = BBRBM.init_parameters(work.nh, data, "cpu", torch.float32)
     rbm.init_grad()
-    optimiser = torch.optim.SGD(rbm.parameters(), work.learning_rate, momentum=MOMENTUM, weight_decay=DECAY, maximize=True)
+    optimiser = torch.optim.SGD(rbm.parameters(), work.learning_rate, momentum=MOMENTUM, weight_decay=work.decay, maximize=True)
     kept = {"chains": rbm.init_chains(work.batch)}
 
     @torch.no_grad()

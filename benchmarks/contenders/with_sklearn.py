@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.neural_network import BernoulliRBM, MLPClassifier
 
 from benchmarks.contenders import LeftOutError
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 
 
 def cd(work, X, y, threads):
@@ -37,7 +37,7 @@ def network(work):
         learning_rate_init=work.learning_rate,
         momentum=MOMENTUM,
         nesterovs_momentum=False,
-        alpha=DECAY,
+        alpha=work.decay,
         random_state=0,
     )
 

@@ -10,7 +10,7 @@ import warnings
 import torch
 from scipy import sparse
 
-from benchmarks.works import DECAY, MOMENTUM
+from benchmarks.works import MOMENTUM
 
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
@@ -22,7 +22,7 @@ def start(threads):
 
 def cd(work, X, y, threads):
     start(threads)
-    rate, decay, gaussian = work.learning_rate / work.batch, work.learning_rate * DECAY, work.values == "normal"
+    rate, decay, gaussian = work.learning_rate / work.batch, work.learning_rate * work.decay, work.values == "normal"
     W = torch.randn(work.nv, work.nh) * 0.01
     b, c = torch.zeros(work.nv), torch.zeros(work.nh)
     dW, db, dc = torch.zeros_like(W), torch.zeros_like(b), torch.zeros_like(c)
@@ -94,7 +94,7 @@ def fine_tune(work, X, y, threads):
     """The ordinary loop: autograd and the optimiser."""
     start(threads)
     data, target, net = torch.from_numpy(X), torch.from_numpy(y), network(work.sizes)
-    optimiser = torch.optim.SGD(net.parameters(), work.learning_rate, momentum=MOMENTUM, weight_decay=DECAY, fused=True)
+    optimiser = torch.optim.SGD(net.parameters(), work.learning_rate, momentum=MOMENTUM, weight_decay=work.decay, fused=True)
 
     def epoch():
         order = torch.randperm(len(data))
