@@ -77,6 +77,8 @@ def save(estimator, path):
     if isinstance(estimator, Supervised):
         scaling = put_scaling(estimator.scaling_, tensors)
         classes = _put_network(estimator, tensors, state)
+    if getattr(estimator, "_left_out", ()):
+        state["left_out"] = list(estimator._left_out)
     names = getattr(estimator, "feature_names_in_", None)
     record = {
         "format_version": modelfile.FORMAT_VERSION,
@@ -157,12 +159,21 @@ def _build(record, tensors):
         raise ValueError(f"tensors that do not belong: {reprlib.repr(sorted(tensors))}")
     if record["classes"] is not None and not hasattr(estimator, "classes_"):
         raise ValueError(f"classes, of which a {cls.__name__} has none")
+    if "left_out" in state:
+        estimator._left_out = _get_left_out(entry(state, "left_out", list), estimator.n_features_in_)
     if record["feature_names"] is not None:
         names = entry(record, "feature_names", list)
         if len(names) != estimator.n_features_in_ or not all(isinstance(name, str) for name in names):
             raise ValueError(f"{len(names)} feature names for {estimator.n_features_in_} features, or some that are no text")
         estimator.feature_names_in_ = np.array(names, dtype=object)
     return estimator
+
+
+def _get_left_out(places, n_features):
+    """Columns of the table on the command line that are no features, in order."""
+    if not all(type(j) is int and 0 <= j < n_features + len(places) for j in places) or sorted(set(places)) != places:
+        raise ValueError(f"left_out={reprlib.repr(places)} beside {n_features} features")
+    return tuple(places)
 
 
 # ---- the classes

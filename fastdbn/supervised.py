@@ -196,6 +196,7 @@ class Supervised(Estimator):
         given = self._pretrained(sizes, X)
         pretrain = given is not None or (self.pretrain and epochs is None)
         self.seed_ = rng.seed_of(self.random_state)
+        self._left_out = ()  # columns of the table, on the command line, that are no features
         dbn = given or dbn
         self.dbn_ = dbn if pretrain else None  # here already, so that an interrupt leaves what was pretrained
         if pretrain:

@@ -1,8 +1,5 @@
 """Reading tables for the command line: CSV (also gzipped), .npy and .npz, with what was found said in words."""
 
-import csv
-import gzip
-import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,27 +7,49 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FEW_CLASSES = 20
-"""So many distinct integers at most are taken for classes, when they are also fewer than half of the rows."""
+from fastdbn.csvfile import bound, read_csv, refuse_bomb, split_header
+
+SPLITS = ("train", "val", "test")
+PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
+SPLIT_PAIRS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))
+"""Keys of features and target in .npz files: of all rows, and of splits, as image sets and scikit-learn's users name them."""
 
 
 class Table(NamedTuple):
-    """Columns (n, width) as numbers or text, their names or None, and for .npz the target."""
+    """Columns (n, width) as numbers or text, their names or None; for .npz the target; image: whether columns are pixels."""
 
     columns: Any
-    names: Any
+    names: Any = None
     target: Any = None
+    image: bool = False
 
 
-def read_table(path, no_header=False):
+def existing(path):
+    """The path of a data file, which must be there.
+
+    Raises
+    ------
+    FileNotFoundError
+        if there is none.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no data file at {path}: give the path of a .csv, .npy or .npz file")
+    return Path(path)
+
+
+def read_table(path, header=None, names=(), every=False, split="train"):
     """Read a file of data.
 
     Parameters
     ----------
     path : str
         .csv, .csv.gz (or .txt, .tsv), .npy or .npz.
-    no_header : bool
-        Take the first line of a CSV file as data.
+    header : bool or None
+        Whether line 1 of a CSV file names the columns; None decides by `csvfile.is_header`.
+    names, every
+        As for `csvfile.is_header`.
+    split : {"train", "val", "test"}
+        The rows to take of a .npz file that has several sets of them.
 
     Returns
     -------
@@ -45,210 +64,102 @@ def read_table(path, no_header=False):
     OSError
         if it cannot be read.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no data file at {path}: give the path of a .csv, .npy or .npz file")
-    if path.suffix == ".npy":
-        X = _array(path, _load(path))
-        return Table(X, None), f"{X.shape[0]} rows, {X.shape[1]} columns"
+    path = existing(path)
+    if path.suffix not in (".npy", ".npz"):
+        names, cells, found = split_header(path, read_csv(path), header, names, every)
+        return Table(cells, names), f"{_size(cells)}, {found}"
+    if header is not None:
+        raise ValueError(f"--header and --no-header are for CSV files, and {path} has no lines: leave them out")
     if path.suffix == ".npz":
-        return _read_npz(path)
-    return _read_csv(path, no_header)
+        return _read_npz(path, split)
+    X, image, found = _features(str(path), _read_npy(path))
+    return Table(X, image=image), found
 
 
-def _load(path):
-    """What NumPy's file holds: an array, or a dict of arrays where its name says so."""
+def has_split(path, split):
+    """Whether a file is a .npz that has a set of rows of that name."""
+    if Path(path).suffix != ".npz":
+        return False
+    with _archive(Path(path)) as arrays:
+        return any(x.format(split) in arrays.files for x, _ in SPLIT_PAIRS)
+
+
+def _size(X):
+    return f"{X.shape[0]} row{'s' * (X.shape[0] != 1)}, {X.shape[1]} column{'s' * (X.shape[1] != 1)}"
+
+
+def _features(what, X):
+    """(matrix, whether images were flattened, what was found) of an array of features."""
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"{what} has values of type {X.dtype}: features must be numbers")
+    if X.ndim < 2:
+        raise ValueError(f"{what} is an array of {X.ndim} dimensions: a table has 2, rows and columns")
+    if X.ndim == 2:
+        return X, False, _size(X)
+    flat = X.reshape(len(X), int(np.prod(X.shape[1:])))
+    return flat, True, f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {flat.shape[1]} columns"
+
+
+def _read_npy(path):
     try:
-        held = np.load(path, allow_pickle=False)
-        arrays = isinstance(held, np.lib.npyio.NpzFile)
-        if arrays == (path.suffix == ".npz"):
-            return dict(held) if arrays else held
-        why = "there are several arrays in it" if arrays else "there is a single array in it"
+        held = np.load(path, allow_pickle=False, mmap_mode="r")  # so that no header can ask for more than the file holds
+        if not isinstance(held, np.lib.npyio.NpzFile):
+            return held
+        why = "there are several arrays in it"
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         # NumPy advises to load pickles, which run what code they please: not from a file of any origin
-        why = "there is no array of numbers in it" if "pickle" in str(error) else error
-    raise ValueError(f"{path} is no {path.suffix} file: {why}")
+        why = "there is no array of numbers in it" if "ickle" in str(error) or "Python objects" in str(error) else error
+    raise ValueError(f"{path} is no .npy file: {why}")
 
 
-def _array(path, X):
-    if X.ndim != 2:
-        raise ValueError(f"{path} holds an array of {X.ndim} dimensions: a table has 2, rows and columns")
-    return X
-
-
-def _read_npz(path):
-    arrays = _load(path)
-    if "X" not in arrays:
-        raise ValueError(f"{path} has the keys {sorted(arrays)}: it needs X, and y for training")
-    X = _array(path, arrays["X"])
-    return Table(X, None, arrays.get("y")), f"{X.shape[0]} rows, {X.shape[1]} columns{', target y' if 'y' in arrays else ''}"
-
-
-def _is_number(field):
+def _archive(path):
+    """The arrays of a .npz file, none of them read, within bounds."""
     try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no .npz file: {error}") from None
+    if unpacked > bound(path):
+        refuse_bomb(path)
+    return np.load(path, allow_pickle=False)
 
 
-def _read_csv(path, no_header):
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path} is damaged or cut short: gzip says {error}") from None
+def _member(path, arrays, key):
+    """One array of a .npz file."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text ({error}): save it as UTF-8 CSV") from None
-    delimiter = _delimiter(text)
-    rows = []
-    # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-            if rows and len(row) != len(rows[0]):
-                where, first = reader.line_num, len(rows[0])
-                raise ValueError(f"{path}: line {where} has {len(row)} fields, the first has {first}: every line needs as many")
-            rows.append([field.strip() for field in row])
-    except csv.Error as error:
-        raise ValueError(f"{path}: line {reader.line_num} is no CSV ({error}): look for a quote that is not closed") from None
-    if not rows:
-        raise ValueError(f"{path} is empty")
-    header = not no_header and _has_header(rows)
-    names = rows.pop(0) if header else None
-    if names is not None and len(set(names)) != len(names):
-        raise ValueError(f"{path}: the header names a column twice: give each a name of its own")
-    if not rows:
-        raise ValueError(f"{path} has a header and no rows")
-    columns = np.array(rows, dtype=object)
-    found = "header found" if header else "no header" + (" (as told)" if no_header else " found")
-    return Table(columns, names), f"{len(rows)} rows, {columns.shape[1]} columns, {found}"
+        array = arrays[key]
+        if isinstance(array, np.ndarray):
+            return array
+        why = "it is no array"
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        why = str(error)
+    if "Object arrays" in why:
+        raise ValueError(
+            f"{path}: {key} holds Python objects, which a file may not bring along: save it as text or numbers, "
+            f"{key}.astype(str) or {key}.astype(float)"
+        )
+    raise ValueError(f"{path}: {key} is damaged: {why}")
 
 
-def _delimiter(text):
-    """Comma, semicolon or tab: the one that the first line has most of."""
-    first = text.lstrip().split("\n", 1)[0]
-    return max(",;\t", key=first.count)
-
-
-def _has_header(rows):
-    """A header is a first line with text over a column of numbers, or of distinct names over text only."""
-    first, rest = rows[0], rows[1:101]
-    if any(_is_number(field) for field in first):
-        return False
-    if not rest:
-        return True
-    numeric = [all(_is_number(row[j]) for row in rest) for j in range(len(first))]
-    return any(numeric) or (len(set(first)) == len(first) and not any(f in {r[j] for r in rest} for j, f in enumerate(first)))
-
-
-def column_index(table, column):
-    """The position of a column given by name or by integer, -1 the last.
-
-    Raises
-    ------
-    ValueError
-        if there is none such.
-    """
-    width = table.columns.shape[1]
-    if table.names is not None and column in table.names:
-        return table.names.index(column)
-    try:
-        position = int(column)
-    except ValueError:
-        known = f"the columns are {', '.join(table.names)}" if table.names else "there is no header, so give its position"
-        raise ValueError(f"--target {column}: no such column; {known}") from None
-    if not -width <= position < width:
-        raise ValueError(f"--target {column}: positions go from {-width} to {width - 1}")
-    return position % width
-
-
-def numbers(table, keep):
-    """Some columns as float64.
-
-    Parameters
-    ----------
-    table : Table
-    keep : sequence of positions
-
-    Raises
-    ------
-    ValueError
-        naming row and column of what is no finite number.
-    """
-    if not len(keep):
-        raise ValueError("no columns are left as features: the table needs more than its target")
-    part = table.columns[:, list(keep)]
-    try:
-        X = part.astype(np.float64)
-    except (ValueError, TypeError):
-        for i, row in enumerate(part):
-            for j, field in zip(keep, row, strict=True):
-                if not _is_number(field):
-                    what = "is empty" if field == "" else f"holds the text {field!r}"
-                    raise ValueError(
-                        f"column {_name(table, j)} {what} in row {i + 1}: features must be numbers; encode text as numbers and "
-                        "fill or drop what is missing"
-                    ) from None
-        raise
-    bad = np.argwhere(~np.isfinite(X))
-    if len(bad):
-        i, j = bad[0]
-        raise ValueError(f"column {_name(table, keep[j])} is {X[i, j]} in row {i + 1}: fill or drop what is missing")
-    return X
-
-
-def _name(table, position):
-    return repr(table.names[position]) if table.names else str(position)
-
-
-def target_values(values, task):
-    """The target as labels or numbers, the task, and why.
-
-    Parameters
-    ----------
-    values : (n,) or (n, k) array of text or numbers
-    task : "auto", "classify" or "regress"
-
-    Returns
-    -------
-    y, "classify" or "regress", str
-
-    Raises
-    ------
-    ValueError
-        if a value is missing, or is no number where one is needed.
-    """
-    values = np.asarray(values)
-    if values.dtype == object:
-        flat = [str(v) for v in values.ravel()]
-        if "" in flat:
-            raise ValueError(f"the target is empty in row {flat.index('') + 1}: fill or drop what is missing")
-        numeric = all(_is_number(v) for v in flat)
-        values = np.array(flat, dtype=np.float64 if numeric else str).reshape(values.shape)
-    numeric = values.dtype.kind in "biuf"
-    if numeric and not np.isfinite(values.astype(np.float64)).all():
-        row = int(np.argwhere(~np.isfinite(values.astype(np.float64)))[0][0]) + 1
-        raise ValueError(f"the target is not finite in row {row}: fill or drop what is missing")
-    whole = numeric and np.array_equal(values, np.round(values.astype(np.float64)))
-    distinct = len(np.unique(values))
-    if task == "auto":
-        few = whole and values.ndim == 1 and distinct <= FEW_CLASSES and distinct < len(values) / 2
-        if not numeric or values.dtype.kind == "b":
-            task, why = "classify", "the target is text" if not numeric else "the target is true or false"
-        elif few:
-            task, why = "classify", f"the target has {distinct} distinct integers"
-        else:
-            task, why = "regress", f"the target has {distinct} distinct numbers"
-    else:
-        why = "as told"
-    if task == "regress" and not numeric:
-        raise ValueError("--task regress needs a target of numbers, and it holds text: use --task classify")
-    if task == "classify" and whole and values.dtype.kind == "f":
-        values = values.astype(np.int64)
-    return values.astype(np.float64) if task == "regress" else values, task, why
+def _read_npz(path, split):
+    with _archive(path) as arrays:
+        keys = set(arrays.files)
+        if {"indptr", "indices", "format"} <= keys:
+            raise ValueError(f"{path} is a sparse matrix of SciPy: save X.toarray() as X, or train on it in Python")
+        whole = [pair for pair in PAIRS if pair[0] in keys]
+        parted = [(x.format(split), y.format(split)) for x, y in SPLIT_PAIRS if x.format(split) in keys]
+        if not whole and not parted:
+            raise ValueError(
+                f"{path} has the keys {', '.join(sorted(keys)) or 'of no array'}: name the features X and the target y "
+                f"(or {split}_images and {split}_labels)"
+            )
+        for_x, for_y = (whole or parted)[0]
+        X, image, found = _features(f"{path}: {for_x}", _member(path, arrays, for_x))
+        y = _member(path, arrays, for_y) if for_y in keys else None
+    found += f" in {for_x}" + (f", target {for_y}" if y is not None else "")
+    others = sorted(keys - {for_x, for_y})
+    if others:
+        found += f"; not used: {', '.join(others)}"
+    if y is not None and (y.ndim == 0 or len(y) != len(X)):
+        raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(X)}")
+    return Table(X, None, y, image), found

@@ -79,7 +79,7 @@ def test_predictions_are_the_models(folder, capsys):
     assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "m")[0] == 0
     code, out, err = run(capsys, "predict", "m", "named.csv")
     assert code == 0
-    assert "columns left out: kind" in err
+    assert "columns left out: 'kind'" in err
     rows = [line.split(",") for line in out.splitlines()]
     assert rows[0] == ["prediction", "probability_high", "probability_low"]
     model = fastdbn.load("m")
@@ -146,7 +146,11 @@ BAD = {
     "empty": ("", "is empty"),
     "only header": ("a,b,t\n", "a header and no rows"),
     "target missing": ("a,b,t\n1,2,\n1,3,y\n", "target is empty in row 1"),
-    "no features": ("t\nx\ny\n", "no columns are left"),
+    "no features": ("t\nx\ny\n", "only one column found"),
+    "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "--keep uses what is left out"),
+    "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n/a\n", "the target holds the text 'n/a' among numbers in row 3"),
+    "constant": ("a,b,t\n1,2,x\n1,2,y\n", "every feature holds one value"),
+    "one row": ("a,b,t\n1,2,x\n", "training and testing need more"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
 }
@@ -172,7 +176,7 @@ def test_other_faults(folder, capsys):
         (["train", "named.csv"], "--target is missing"),
         (["train", "--target", "x"], "need DATA"),
         (["train", "none.csv", "--target", "x"], "no data file at none.csv"),
-        (["train", "named.csv", "--target", "kind", "--task", "regress"], "classify"),
+        (["train", "named.csv", "--target", "kind", "--task", "regress"], "use --task classify"),
         (["info", "none"], "no model file"),
         (["info", "named.csv"], "no readable safetensors"),
     ]
@@ -222,3 +226,110 @@ def test_pixels_are_scaled(folder, capsys):
     assert code == 0
     assert "as pixels have" in err
     assert "bernoulli" in run(capsys, "info", "m")[1]
+
+
+def test_headerless_tables(folder, capsys):
+    """Predict drops the target of a table without a header, wherever it was, and takes features alone or by name."""
+    rows = [line.split(",") for line in (folder / "bare.csv").read_text().splitlines()]
+    (folder / "first.csv").write_text("\n".join(",".join([row[4], *row[:4]]) for row in rows))
+    assert run(capsys, "train", "first.csv", "--target", "0", *QUICK, "--out", "m")[0] == 0
+    code, wanted, err = run(capsys, "predict", "m", "first.csv")
+    assert code == 0
+    assert "columns left out: 0" in err
+    assert {line.split(",")[0] for line in wanted.splitlines()[1:]} <= {"low", "high"}
+    assert run(capsys, "predict", "m", "features.npy")[1] == wanted
+    (folder / "named_first.csv").write_text("kind,x0,x1,x2,x3\n" + (folder / "first.csv").read_text())
+    assert run(capsys, "predict", "m", "named_first.csv")[1] == wanted
+    code, _, err = run(capsys, "predict", "m", "first.csv", "--header")
+    assert code == 0
+    assert "no names for them" in err
+
+
+def test_labels_and_columns(folder, capsys):
+    """Labels are printed as they were spelt; index and copies of the target are left out with a line, kept where told."""
+    draw = np.random.default_rng(2)
+    rows = [(i, draw.normal(), ["01", "1"][i % 2], ["yes", "no"][i % 2]) for i in range(40)]
+    lines = "\n".join(f"{i},{x},{label},{copy},{x * x}" for i, x, label, copy in rows)
+    (folder / "my table.csv").write_text(",x,label,copy,y\n" + lines)
+    code, _, err = run(capsys, "train", "my table.csv", "--target", "label", *QUICK, "--out", "my model")
+    assert code == 0, err
+    for part in (
+        "'Unnamed: 0' has no name",
+        "'copy' determines the target",
+        "2 features",
+        "--keep copy",
+        "fastdbn info 'my model'",
+    ):
+        assert part in err
+    code, out, _ = run(capsys, "predict", "my model", "my table.csv")
+    assert out.splitlines()[0] == "prediction,probability_01,probability_1"
+    assert {line.split(",")[0] for line in out.splitlines()[1:]} <= {"01", "1"}
+    (folder / "new.csv").write_text("y,x\n1,2\n3,4\n")
+    assert len(run(capsys, "predict", "my model", "new.csv")[1].splitlines()) == 3
+    code, _, err = run(capsys, "train", "my table.csv", "--target", "label", "--keep", "copy", *QUICK)
+    assert code == 1
+    assert "'copy' holds the text 'yes' in row 1" in err
+
+
+def test_image_set(folder, capsys):
+    """Image sets train on their training rows, test on their test rows, and predict these."""
+    draw = np.random.default_rng(1)
+    sets = {f"{part}_images": draw.integers(0, 256, (n, 2, 2)).astype(np.uint8) for part, n in (("train", 30), ("test", 7))}
+    labels = {f"{part}_labels": np.arange(n)[:, None] % 2 for part, n in (("train", 30), ("test", 7))}
+    np.savez("set.npz", **sets, **labels)
+    code, _, err = run(capsys, "train", "set.npz", *QUICK, "--out", "m")
+    assert code == 0, err
+    assert "training DBNClassifier on 30 rows, testing on 7" in err
+    assert len(run(capsys, "predict", "m", "set.npz")[1].splitlines()) == 8
+    assert len(run(capsys, "predict", "m", "set.npz", "--split", "train")[1].splitlines()) == 31
+
+
+def test_no_training_is_lost(folder, capsys, monkeypatch):
+    """A model that cannot be saved is saved elsewhere; the message says where, and how to move it."""
+    import shlex
+
+    import fastdbn
+    from fastdbn import DBNClassifier
+
+    (folder / "gone").mkdir()
+    predict = DBNClassifier.predict
+
+    def remove(self, X):
+        (folder / "gone").rmdir()
+        return predict(self, X)
+
+    monkeypatch.setattr(DBNClassifier, "predict", remove)
+    code, out, err = run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "gone/m")
+    assert code == 1
+    assert out.startswith("test accuracy")
+    _, kept, wanted = shlex.split(err.splitlines()[-1].split("for example: ")[1])
+    assert wanted == "gone/m"
+    assert fastdbn.load(kept).feature_names_in_.tolist() == ["x0", "x1", "x2", "x3"]
+    shutil.rmtree(Path(kept).parent)
+
+
+def test_memory_error(folder, capsys, monkeypatch):
+    """A MemoryError, which has no text of its own, is said in words."""
+    from fastdbn import tables
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "read_table", full)
+    code, _, err = run(capsys, "train", "named.csv", "--target", "kind")
+    assert code == 1
+    assert "not enough memory: give fewer rows" in err
+
+
+def test_missing_data_comes_first(folder, capsys):
+    """A data file that is not there is named before a model file that is."""
+    (folder / "model.safetensors").write_text("precious")
+    assert "no data file at none.csv" in run(capsys, "train", "none.csv", "--target", "x")[2]
+
+
+def test_rare_classes_are_learnt(folder, capsys):
+    """A class of one row is trained on, not tested."""
+    lines = (folder / "bare.csv").read_text().splitlines()
+    (folder / "rare.csv").write_text("\n".join([*lines, "1,2,3,4,rare"]))
+    assert run(capsys, "train", "rare.csv", "--target", "4", *QUICK, "--out", "m")[0] == 0
+    assert "rare" in run(capsys, "info", "m")[1]
