@@ -16,6 +16,7 @@ from scipy import sparse
 
 from fastdbn import checks, rng
 from fastdbn.backends import jit
+from fastdbn.backends.compiling import keep_quiet
 from fastdbn.backends.jit import cache_folder, count_kernels, used_files
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.dbn import DBN
@@ -79,6 +80,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     except OSError as error:
         message = f"compiled kernels cannot be kept: {error}; set FASTDBN_CACHE_DIR to a folder that can be written"
         raise OSError(message) from None
+    keep_quiet()  # what is compiled is said line by line, or not at all
     compiled = cached = 0
     done = _read_record()
     for label, key, step in _steps(*chosen):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ.setdefault("FASTDBN_QUIET", "1")  # tests of stderr hold whether or not kernels are in the cache
 
 from fastdbn import warmup
 from fastdbn.backends import blas, jit, pool

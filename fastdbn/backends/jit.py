@@ -1,6 +1,6 @@
 """How every CPU kernel is compiled and cached: the JIT options live here and nowhere else.
 
-Kernels compile at their first call and are kept on disk for the next process. The folder's name holds a hash of the
+Kernels compile at their first call and are kept on disk for the next process (cache.py). The folder's name holds a hash of the
 kernels' sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
 under a fingerprint of the record's functions, so that an edited unit is compiled anew, wherever it was written. No writable
 folder, or a damaged file, means compiling without the cache, never an error.
@@ -9,13 +9,9 @@ folder, or a damaged file, means compiling without the cache, never an error.
 import contextlib
 import functools
 import hashlib
-import os
 import pickle
-import tempfile
 import types
-from pathlib import Path
 
-import numba
 import numpy as np
 from numba import njit
 from numba.core import caching
@@ -24,16 +20,14 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
-import fastdbn
 from fastdbn import rng, scalar
 from fastdbn.backends import flush
+from fastdbn.backends.cache import cache_folder, make, read, write
+from fastdbn.backends.compiling import announce
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
 # error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
 # multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
-
-_COMPILED = ("scalar.py", "rng.py", "unit.py", "optim.py", "units/*.py", "backends/[!c]*.py", "backends/cpu*.py")
-"""The sources that CPU kernels are compiled from."""
 
 _INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
 _SCALAR = _INNER | {"forceinline": True}
@@ -94,27 +88,11 @@ def fingerprint(function, seen=None):
     return digest.digest()
 
 
-@functools.cache
-def cache_folder():
-    """The folder of this version's compiled kernels, or None where there is none and none can be made."""
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
-    package = Path(fastdbn.__file__).parent
-    for part in _COMPILED:
-        for path in sorted(package.glob(part)):
-            digest.update(path.read_bytes())
-    base = os.environ.get("FASTDBN_CACHE_DIR") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fastdbn"
-    )
-    folder = os.path.join(base, digest.hexdigest()[:16])
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError:
-        return None
-    return folder
-
-
 class _Locator(caching._CacheLocator):
     """Tells Numba's cache to use `cache_folder`; the folder's name already holds the sources' stamp."""
+
+    def ensure_cache_path(self):
+        make(cache_folder())
 
     def get_cache_path(self):
         return cache_folder()
@@ -132,26 +110,6 @@ class _Locator(caching._CacheLocator):
 
 class _CacheImpl(caching.CompileResultCacheImpl):
     _locator_classes = (_Locator,)  # type: ignore[assignment]
-
-
-def write(name, content):
-    """Write a file of the cache aside, then let it take its place, so that no other process sees half of it."""
-    handle, aside = tempfile.mkstemp(dir=cache_folder())
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-        os.replace(aside, os.path.join(cache_folder(), name))
-    except BaseException:
-        os.unlink(aside)
-        raise
-
-
-def read(name):
-    """What `write` wrote; OSError where there is none, ValueError where it is damaged."""
-    content = Path(cache_folder(), name).read_bytes()
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        raise ValueError(f"{name} is damaged")
-    return content[32:]
 
 
 _used: set[str] = set()
@@ -201,15 +159,27 @@ class _Cache(caching.FunctionCache):
         return (sig, codegen.magic_tuple(), self._fingerprint)
 
     def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # whatever a damaged file makes of unpickling and linking
-            return None
+        found = None
+        with contextlib.suppress(Exception):  # whatever a damaged file makes of unpickling and linking
+            found = super().load_overload(sig, target_context)
+        if found is None:
+            announce(self._py_func, cache_folder())
+        return found
 
     def save_overload(self, sig, data):
         # a full or read-only disk is no reason to fail
         with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
             super().save_overload(sig, data)
+
+
+class _NoCache(caching.NullCache):
+    """Takes the place of a cache where no folder can be used."""
+
+    def __init__(self, py_func):
+        self._py_func = py_func
+
+    def load_overload(self, sig, target_context):
+        announce(self._py_func, None)
 
 
 _kernels: list = []
@@ -229,8 +199,7 @@ def machine():
 def kernel(function):
     """Compile a function lazily with the library's options, through the cache where there is one; it flushes subnormals."""
     dispatcher = njit(**OPTIONS, pipeline_class=flush.Compiler)(function)
-    if cache_folder():
-        dispatcher._cache = _Cache(function)
+    dispatcher._cache = _Cache(function) if cache_folder() else _NoCache(function)
     _kernels.append(dispatcher)
     return dispatcher
 
