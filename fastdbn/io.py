@@ -114,7 +114,10 @@ def load(path):
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no model file at {path}")
-    return _read_as(f"{path} does not hold what its class needs", *modelfile.read(path))
+    try:
+        return _read_as(f"{path} does not hold what its class needs", *modelfile.read(path))
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into memory") from None
 
 
 def _read_as(what, record, tensors):
@@ -123,8 +126,8 @@ def _read_as(what, record, tensors):
         return _build(record, tensors)
     except KeyError as error:
         raise ValueError(f"{what}: it lacks {error}") from None
-    except (ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{what}: {error or type(error).__name__}") from None
+    except (ArithmeticError, AttributeError, IndexError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _build(record, tensors):
@@ -137,6 +140,10 @@ def _build(record, tensors):
         _get_network(estimator, record, tensors, layers)
     elif not layers or (len(layers) > 1 and not issubclass(cls, DBN)):
         raise ValueError(f"{len(layers)} layers")
+    elif cls is RBM:
+        if record["params"] != record["layers"][0]["params"]:
+            raise ValueError("the parameters of the RBM are not those of its layer")
+        estimator = layers[0]
     elif issubclass(cls, DBN):
         _get_stack(estimator, state, layers)
         if cls is DBNOutlierDetector:
@@ -150,10 +157,7 @@ def _build(record, tensors):
         check_scaling(layers[0])
     if isinstance(estimator, Supervised):
         estimator.scaling_ = scaling
-    if cls is RBM:
-        vars(estimator).update(vars(layers[0]) | estimator.get_params())
-        estimator._settings()
-    elif cls is BernoulliRBM:
+    if cls is BernoulliRBM:
         _get_engine(estimator, layers[0])
     if tensors:
         raise ValueError(f"tensors that do not belong: {reprlib.repr(sorted(tensors))}")
@@ -214,7 +218,8 @@ def _get_stack(dbn, state, layers):
     sizes = checks.layer_sizes(dbn.hidden_layer_sizes)
     if sizes != tuple(len(rbm.components_) for rbm in layers) or [rbm.layer_ for rbm in layers] != list(range(len(sizes))):
         raise ValueError(f"hidden_layer_sizes={reprlib.repr(sizes)} do not suit the layers")
-    dbn._new_layers()
+    for rbm, new in zip(layers, dbn._new_layers(), strict=True):
+        check_chains(rbm, new._settings())
     dbn.layers_, dbn._draws = layers, count(state, "draws")
     if "up_down" in state:
         record = entry(state, "up_down", dict)

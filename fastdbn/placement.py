@@ -62,17 +62,25 @@ def _kept(value):
 
 
 def all_or_nothing(method):
-    """A method that trains, which leaves the estimator, and all that it holds, as it was where memory is lacking."""
+    """A method that trains, which leaves the estimator, and all that it holds, as it was where memory is lacking.
+
+    Python's own MemoryError says nothing, so it gets a message.
+    """
 
     @functools.wraps(method)
     def run(self, *arguments, **options):
         before = [(part, _kept(vars(part))) for part in _parts(self)]
         try:
             return method(self, *arguments, **options)
-        except MemoryError:
+        except MemoryError as error:
             for part, attributes in before:
                 vars(part).clear()
                 vars(part).update(attributes)
-            raise
+            if str(error):
+                raise
+            raise MemoryError(
+                f"{type(self).__name__}.{method.__name__.lstrip('_')} ran out of memory; the estimator is as it was. Use fewer "
+                "rows or units, a memory map, or a CSR matrix"
+            ) from error
 
     return run

@@ -8,6 +8,7 @@ from room import contents, no_room
 from sklearn.base import clone
 from test_device import MODELS
 
+from fastdbn import RBM
 from fastdbn.backends.cpu import CPU
 
 FIRST = np.random.default_rng(0).integers(0, 2, (16, 3)).astype(np.float32)
@@ -41,3 +42,14 @@ def test_left_as_it_was(name, deed, fitted, monkeypatch):
             getattr(model, deed)(*given)
         assert contents(model) == before
         assert [id(rbm) for rbm in getattr(model, "layers_", ())] == layers
+
+
+def test_a_lack_of_memory_says_so(monkeypatch):
+    """An error of Python's own, which has no text, gets one."""
+
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(CPU, "array", fail)
+    with pytest.raises(MemoryError, match=r"RBM\.fit ran out of memory"):
+        RBM(3, n_iter=1).fit(X)

@@ -1,0 +1,272 @@
+"""Model files that someone made to do harm, or that contradict what `fit` leaves: a ValueError that names the file, and no more
+memory than the file is worth."""
+
+import json
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from safetensors.numpy import save, save_file
+from test_io_edges import item, rewrite, tensor
+
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, load, modelfile
+
+DRAW = np.random.default_rng(0)
+X = (DRAW.random((40, 6)) < 0.4).astype(np.float32)
+LABELS = np.array(["ant", "bee"])[X[:, 0].astype(int)]
+PLAIN = {"n_iter": 1, "random_state": 0}
+NET = {"pretrain_iter": 1, "max_iter": 1, "random_state": 0}
+MODELS = {
+    "rbm": (RBM(4, **PLAIN), None),
+    "chains": (RBM(4, persistent=True, n_chains=3, **PLAIN), None),
+    "bernoulli": (BernoulliRBM(4, **PLAIN), None),
+    "dbn": (DBN((4, 3), **PLAIN), None),
+    "generative": (GenerativeDBNClassifier((4, 3), up_down_iter=1, **PLAIN), LABELS),
+    "classifier": (DBNClassifier((4, 3), **NET), LABELS),
+    "regressor": (DBNRegressor((4,), **NET), X[:, 0]),
+    "counts": (RBM(4, visible="replicated-softmax", n_iter=0, random_state=0), None),
+    "variance": (RBM(4, visible="gaussian-variance", n_iter=0, random_state=0), None),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The bytes of one file of each kind."""
+    folder, found = tmp_path_factory.mktemp("models"), {}
+    for name, (model, y) in MODELS.items():
+        model.fit(X, y).save(folder / name)
+        found[name] = (folder / name).read_bytes()
+    return found
+
+
+def refused(path, match=None):
+    """Load a file: the error names it, and no more than 20 MB were taken."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=str(path)) as caught:
+            load(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert match is None or match in str(caught.value)
+
+
+def nested(depth):
+    value = None
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def of_layer(name, value, layer=0):
+    return item("layers", layer, name, value)
+
+
+def of_params(name, value):
+    return item("params", name, value)
+
+
+def classes(kind, labels):
+    return item("classes", {"dtype": kind, "labels": labels})
+
+
+BOMBS = [
+    ("rbm", "epochs beyond counting", of_layer("n_iter", 2**70)),
+    ("rbm", "minibatches", of_layer("step", 10**19)),
+    ("rbm", "draws", of_layer("draws", 2**63)),
+    ("rbm", "binomial of many trials", of_layer("visible", "binomial:1000000000")),
+    ("rbm", "softmax of many units", of_layer("hidden", "softmax:1000000000")),
+    ("rbm", "mixed layer of many columns", of_layer("visible", {"mixed": [["bernoulli", 0, 2**40]]})),
+    ("rbm", "threads", of_layer("params", {"n_components": 4, "n_jobs": 2**40})),
+    ("rbm", "deep parameters", of_params("learning_rate", nested(500))),
+    ("rbm", "deep state", item("state", "more", nested(30))),
+    ("chains", "many chains", lambda r, t: [r[k].update(n_chains=10**9) for k in ("params",)]),
+    ("chains", "many chains of a layer", lambda r, t: r["layers"][0]["params"].update(n_chains=10**9)),
+    ("chains", "many temperatures", lambda r, t: r["layers"][0]["params"].update(temperatures=2**60)),
+    ("bernoulli", "large batches of chains", of_params("batch_size", 10**9)),
+    ("counts", "totals", tensor("layers.0.totals", lambda x: x + 1e15)),
+    ("classifier", "wide labels", classes("<U500000000", ["a", "b"])),
+    ("classifier", "wide labels, one of them long", classes(f"<U{10**5}", sorted(["x" * 10**5, *map(str, range(10**4))]))),
+    ("classifier", "labels of many parts", classes("(99999999,)f8", [1.0, 2.0])),
+    ("classifier", "whole number of 4,000 digits", of_params("max_iter", 10**4000)),
+    ("dbn", "many layers", of_params("hidden_layer_sizes", {"tuple": [2**40, 2**40]})),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "change"), BOMBS, ids=[f"{name}: {what}" for name, what, _ in BOMBS])
+def test_bombs(name, what, change, files, tmp_path):
+    """Small files that ask for much memory or time."""
+    path = tmp_path / "m"
+    path.write_bytes(files[name])
+    rewrite(path, change)
+    refused(path)
+
+
+def test_epochs_without_a_history(files, tmp_path):
+    """Measures that a file lacks are NaN for as many epochs as those that it has, however many epochs it claims."""
+    path = tmp_path / "m"
+    path.write_bytes(files["rbm"])
+    rewrite(path, lambda r, t: [r["layers"][0].update(n_iter=2 * 10**8), r["layers"][0]["history"].pop("update_ratio")])
+    tracemalloc.start()
+    assert load(path).history_["update_ratio"].shape == (1,)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, '{"a":' * 5000, "[" * 10**6, '{"format_version":1e999}', '{"a":"\\ud800'])
+def test_texts(text, tmp_path):
+    """Metadata that is hard to read as JSON."""
+    save_file({"W": np.zeros(3, np.float32)}, tmp_path / "m", metadata={"fastdbn": text})
+    refused(tmp_path / "m", "damaged")
+
+
+def test_an_entry_that_stands_twice(files, tmp_path):
+    """JSON leaves open which of two entries counts, and the hash is over one of them."""
+    path = tmp_path / "m"
+    path.write_bytes(files["rbm"])
+    record, tensors = modelfile.read(path)
+    text = modelfile.canonical(record).replace('{"class":', '{"class":"DBN","class":')
+    path.write_bytes(save(tensors, metadata={"fastdbn": text}))
+    refused(path, "canonical")
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F16", "I32", "C64", "empty", "deep", "long", "header"])
+def test_headers(kind, tmp_path):
+    """Types that NumPy lacks, sizes of 0 and 2^62, many dimensions, and more bytes than the file has."""
+    shape, size = {"empty": ([0, 2**62], 0), "deep": ([1] * 400, 4), "long": ([2**40], 2**42)}.get(kind, ([4], 0))
+    size = size or {"BF16": 8, "F8_E4M3": 4, "F16": 8, "C64": 32}.get(kind, 16) * (kind not in ("empty",))
+    kinds = kind if kind in ("BF16", "F8_E4M3", "F16", "I32", "C64") else "F32"
+    tensors = {"W": {"dtype": kinds, "shape": shape, "data_offsets": [0, size]}}
+    text = json.dumps({"__metadata__": {"fastdbn": "{}"}, **tensors}).encode()
+    claimed = 2**40 if kind == "header" else len(text)
+    (tmp_path / "m").write_bytes(struct.pack("<Q", claimed) + text + bytes(min(size, 64)))
+    refused(tmp_path / "m")
+
+
+def test_a_lack_of_memory_has_a_message(files, tmp_path, monkeypatch):
+    """Where memory is lacking the error names the file too."""
+    path = tmp_path / "m"
+    path.write_bytes(files["rbm"])
+
+    def fail(*args):
+        raise MemoryError
+
+    for name in ("_tensor", "digest"):
+        with monkeypatch.context() as patch:
+            patch.setattr(modelfile, name, fail)
+            refused(path, "memory")
+
+
+# ---- what fit would not leave
+
+WRONG = [
+    ("rbm", "hidden counts", of_layer("hidden", "replicated-softmax")),
+    ("rbm", "hidden unit that learns its variance", of_layer("hidden", "gaussian-variance")),
+    ("rbm", "hidden groups that do not fit", of_layer("hidden", "softmax:3")),
+    ("rbm", "visible groups that do not fit", of_layer("visible", "softmax:4")),
+    ("rbm", "group of one", of_layer("hidden", "softmax:1")),
+    ("rbm", "learned variance of nothing", of_layer("visible", "gaussian-variance")),
+    ("rbm", "counts without totals", of_layer("visible", "replicated-softmax")),
+    ("rbm", "epochs as a fraction", of_layer("n_iter", 1.0)),
+    ("rbm", "epochs as a flag", of_layer("n_iter", True)),
+    ("rbm", "seed as a number", of_layer("seed", 3)),
+    ("rbm", "seed in another spelling", of_layer("seed", "1_000")),
+    ("rbm", "history longer than the epochs", lambda r, t: [x.append(0.5) for x in r["layers"][0]["history"].values()]),
+    ("rbm", "history of text", lambda r, t: r["layers"][0]["history"].update(reconstruction_error=["0.5"])),
+    ("rbm", "history of another measure", lambda r, t: r["layers"][0]["history"].update(beauty=[0.5])),
+    ("rbm", "parameter that fit refuses", of_params("k", 0)),
+    ("rbm", "parameter of a layer that fit refuses", lambda r, t: r["layers"][0]["params"].update(momentum="fast")),
+    ("rbm", "size that was not fitted", lambda r, t: [p.update(n_components=5) for p in (r["params"], r["layers"][0]["params"])]),
+    ("rbm", "precision that was not fitted", lambda r, t: r["layers"][0]["params"].update(dtype="float64")),
+    ("rbm", "feature names that are none", item("feature_names", [1, 2, 3, 4, 5, 6])),
+    ("rbm", "classes", item("classes", {"dtype": "<i8", "labels": [0, 1]})),
+    ("rbm", "half the offsets", lambda r, t: t.update({"layers.0.kept.offset_v": np.zeros(6, np.float32)})),
+    ("rbm", "weights that overflow", tensor("layers.0.components", lambda x: x + np.float32(1e20))),
+    ("rbm", "scaling by almost nothing", lambda r, t: [r.update(scaling={"clip": False}), scaling(t, 1e-320)]),
+    ("rbm", "flag that is none", lambda r, t: [r.update(scaling={"clip": 1}), scaling(t, 1.0)]),
+    ("variance", "scaling that was not learned", tensor("scaling.scale", lambda x: x * 2)),
+    ("variance", "no velocity of the variances", lambda r, t: t.pop("layers.0.kept.log_variance_velocity")),
+    ("variance", "no scaling", lambda r, t: [r.update(scaling=None), t.pop("scaling.shift"), t.pop("scaling.scale")]),
+    ("counts", "totals that are not whole", tensor("layers.0.totals", lambda x: x + 0.5)),
+    ("bernoulli", "other units", of_layer("hidden", "spin")),
+    ("bernoulli", "size that was not fitted", of_params("n_components", 5)),
+    ("dbn", "neighbours of different units", of_layer("visible", "spin", 1)),
+    ("dbn", "sizes that were not fitted", of_params("hidden_layer_sizes", {"tuple": [4, 4]})),
+    ("dbn", "layers out of order", of_layer("layer", 0, 1)),
+    ("generative", "labels twice", classes("<U3", ["ant", "ant"])),
+    ("generative", "one class", lambda r, t: [classes("<U3", ["ant"])(r, t), one_label(t)]),
+    ("classifier", "labels out of order", classes("<U3", ["bee", "ant"])),
+    ("classifier", "labels in two dimensions", classes("<U3", [["ant"], ["bee"]])),
+    ("classifier", "labels of another type", classes("<U3", [1, 2])),
+    ("classifier", "labels beyond their type", classes("|u1", [1, 300])),
+    ("classifier", "labels narrower than their type", classes("<U9", ["ant", "bee"])),
+    ("classifier", "other hidden units than pretrained", of_params("hidden", "spin")),
+    ("classifier", "other visible units than pretrained", item("state", "visible", "spin")),
+    ("classifier", "other sizes than fitted", of_params("hidden_layer_sizes", {"tuple": [4, 4]})),
+    ("classifier", "solver that is none", of_params("solver", "newton")),
+    ("classifier", "history of flags", item("state", "history", {"loss": [True]})),
+    ("regressor", "flag that is none", item("state", "flat", 1)),
+    ("regressor", "targets beyond squaring", tensor("target.scale", lambda x: x * 1e200)),
+    ("regressor", "targets in another precision", tensor("target.mean", lambda x: x.astype(np.float32))),
+]
+
+
+def scaling(tensors, scale):
+    tensors |= {"scaling.shift": np.zeros(6), "scaling.scale": np.full(6, scale)}
+
+
+def one_label(tensors):
+    for name in tensors:
+        if name.startswith("labels."):
+            tensors[name] = np.ascontiguousarray(tensors[name][..., :1] if "velocity.W" not in name else tensors[name][:1])
+
+
+@pytest.mark.parametrize(("name", "what", "change"), WRONG, ids=[f"{name}: {what}" for name, what, _ in WRONG])
+def test_what_fit_would_not_leave(name, what, change, files, tmp_path):
+    """Under a right hash, a model that no fit ends with."""
+    path = tmp_path / "m"
+    path.write_bytes(files[name])
+    rewrite(path, change)
+    refused(path)
+
+
+# ---- save refuses what load would
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: m.set_params(n_components=5), "n_components=5"),
+        (lambda m: m.set_params(k=-1), "k=-1"),
+        (lambda m: m.set_params(momentum=object()), "momentum"),
+        (lambda m: setattr(m, "components_", m.components_ * np.nan), "not finite"),
+        (lambda m: setattr(m, "intercept_hidden_", m.intercept_hidden_[:2]), "intercept_hidden"),
+    ],
+)
+def test_save_refuses_what_load_would(change, match, tmp_path):
+    """A file that cannot be read is not written; the model says why."""
+    model = RBM(4, **PLAIN).fit(X)
+    change(model)
+    with pytest.raises(ValueError, match=match):
+        model.save(tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("labels", [["a", "bb"], np.array(["a", "bb"], "<U50"), np.array([1, 2], ">i2"), [False, True]], ids=str)
+def test_labels_as_narrow_as_they_can_be(labels, tmp_path):
+    """Labels come back equal, also those of wide and of foreign types, and predict the same."""
+    y = np.asarray(labels)[X[:, 0].astype(int)]
+    model = DBNClassifier((4, 3), **NET).fit(X, y)
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").predict(X).tolist() == model.predict(X).tolist()
+
+
+def test_what_changed_since_the_fit(tmp_path):
+    """Numbers of chains and batches may be set for a further fit, and the precision of written weights is that of `dtype`."""
+    model = RBM(4, persistent=True, n_chains=3, **PLAIN).fit(X).set_params(n_chains=5)
+    model.components_ = model.components_.astype(np.float64)
+    model.save(tmp_path / "m")
+    back = load(tmp_path / "m")
+    assert (back.n_chains, back._chains.shape[0], back.components_.dtype) == (5, 3, np.float32)
+    assert back.transform(X).tobytes() == model.transform(X).tobytes()
