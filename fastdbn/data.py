@@ -20,6 +20,9 @@ BYTES, STORED = 1 << 20, 1 << 20
 """Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
 in the cache, and never a temporary that grows with the data."""
 
+MOST_COUNTS = 1 << 24
+"""The greatest total of a row of counts: float32 holds whole numbers up to it."""
+
 
 class Scaling(NamedTuple):
     """shift and scale are (nv,) float64 arrays or None; clip limits scaled values to [0, 1]."""
@@ -295,6 +298,12 @@ def check_groups(unit, X):
 
 def _check_counts(unit, X, start):
     for rows, part, _ in _parts(X):
+        totals = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
+        if totals.max(initial=0) > MOST_COUNTS:
+            raise ValueError(
+                f"visible={unit.name!r} takes rows whose counts sum to at most {MOST_COUNTS:,}, which is how far float32 counts; "
+                f"row {rows.start + np.argmax(totals)} has {totals.max():,.0f}: divide the row, and round, or split it"
+            )
         values = part.data if sparse.issparse(part) else part
         bad = np.flatnonzero(values != np.floor(values))
         if len(bad):

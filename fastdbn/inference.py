@@ -301,8 +301,8 @@ class Inference(Estimator):
         if not get_unit(self.visible_).keeps_total:
             raise ValueError(f"totals={totals!r} is for visible units that count, and these are {get_unit(self.visible_).name}")
         values = np.asarray(totals)
-        if values.shape not in ((), (n,)) or values.dtype.kind not in "iu" or (values < 0).any():
-            raise ValueError(f"totals={totals!r}: give a whole number of at least 0, or {n} of them")
+        if values.shape not in ((), (n,)) or values.dtype.kind not in "iu" or (values < 0).any() or (values > data.MOST_COUNTS).any():
+            raise ValueError(f"totals={totals!r}: give a whole number from 0 to {data.MOST_COUNTS}, or {n} of them")
         return np.broadcast_to(values, n)[:, None]
 
     def _start(self, backend, n, seed, number, totals=None):

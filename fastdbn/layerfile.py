@@ -5,15 +5,13 @@ import numpy as np
 from fastdbn import entries, model, variance
 from fastdbn.backends import Params
 from fastdbn.chains import FAST
-from fastdbn.data import Scaling
+from fastdbn.data import MOST_COUNTS, Scaling
 from fastdbn.entries import count, decode_params, encode, encode_history, encode_params, entry, positive, tensor
 from fastdbn.monitors import MONITORS
 from fastdbn.rbm import RBM
 from fastdbn.train import ACTIVITY, OFFSETS, RATE
 from fastdbn.units import get_unit
 
-TOTAL = 1 << 24
-"""The greatest total of a row of counts: float32 holds whole numbers up to it."""
 ROOM = 1 << 26
 """Numbers that the chains of a fit may take where the file holds fewer."""
 
@@ -129,8 +127,8 @@ def _kept(tensors, prefix, nh, nv, dtype, learns):
 def _totals(tensors, name, n_parts):
     """Totals of rows: whole numbers that a draw can count out."""
     x = tensor(tensors, name, (None, n_parts), np.float64)
-    if not ((x >= 0) & (x <= TOTAL) & (x == np.floor(x))).all():
-        raise ValueError(f"tensor {name} holds totals that are no whole numbers from 0 to {TOTAL}")
+    if not ((x >= 0) & (x <= MOST_COUNTS) & (x == np.floor(x))).all():
+        raise ValueError(f"tensor {name} holds totals that are no whole numbers from 0 to {MOST_COUNTS}")
     return x
 
 

@@ -53,6 +53,21 @@ def test_sums_of_more_rows_than_float32_counts():
     assert [float(x[0]) for x in step((ones, ones), (none, none), 1, 1)[1:]] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("form", [np.float32, np.int64, sparse.csr_matrix], ids=lambda f: f.__name__)
+def test_totals_of_counts(form):
+    """A row of as many counts as float32 holds is kept to the last one; more are refused."""
+    most = 1 << 24
+    X = np.array([[most - 1, 1], [0, 3]])
+    rbm = RBM(2, visible="replicated-softmax", n_iter=0, random_state=0).fit(form(X))
+    assert rbm.totals_.ravel().tolist() == [most, 3]
+    assert rbm.reconstruct(form(X)).sum(axis=1) == pytest.approx([most, 3])
+    X[0, 1] = 2
+    with pytest.raises(ValueError, match="sum to at most 16,777,216.*; row 0 has 16,777,217"):
+        rbm.fit(form(X) if form is not np.float32 else X.astype(float))
+    with pytest.raises(ValueError, match="totals=16777217: give a whole number from 0 to 16777216"):
+        rbm.sample(1, totals=most + 1)
+
+
 def test_numbers_in_tables_and_segments_fit_16_bits():
     assert GROUPS * SUMS * COLUMNS <= 1 << 16
     assert SEGMENT <= 1 << 16
