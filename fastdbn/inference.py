@@ -301,7 +301,8 @@ class Inference(Estimator):
         if not get_unit(self.visible_).keeps_total:
             raise ValueError(f"totals={totals!r} is for visible units that count, and these are {get_unit(self.visible_).name}")
         values = np.asarray(totals)
-        if values.shape not in ((), (n,)) or values.dtype.kind not in "iu" or (values < 0).any() or (values > data.MOST_COUNTS).any():
+        whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
+        if not whole or (values < 0).any() or (values > data.MOST_COUNTS).any():
             raise ValueError(f"totals={totals!r}: give a whole number from 0 to {data.MOST_COUNTS}, or {n} of them")
         return np.broadcast_to(values, n)[:, None]
 

@@ -62,7 +62,7 @@ def test_totals_of_counts(form):
     assert rbm.totals_.ravel().tolist() == [most, 3]
     assert rbm.reconstruct(form(X)).sum(axis=1) == pytest.approx([most, 3])
     X[0, 1] = 2
-    with pytest.raises(ValueError, match="sum to at most 16,777,216.*; row 0 has 16,777,217"):
+    with pytest.raises(ValueError, match=r"sum to at most 16,777,216.*; row 0 has 16,777,217"):
         rbm.fit(form(X) if form is not np.float32 else X.astype(float))
     with pytest.raises(ValueError, match="totals=16777217: give a whole number from 0 to 16777216"):
         rbm.sample(1, totals=most + 1)
