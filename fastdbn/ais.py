@@ -21,11 +21,14 @@ from fastdbn import checks, rng
 from fastdbn.backends import Params
 from fastdbn.inference import checked
 from fastdbn.model import smoothed_mean
+from fastdbn.optim import is_number, is_sequence
 from fastdbn.partition import Enumeration, count_bits, machine_of, rbm_of
 from fastdbn.placement import backend_for
 
 PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 """Steps up to inverse temperatures, of Salakhutdinov and Murray 2008: 14,500 of them."""
+MOST_STEPS = 10_000_000
+"""The most inverse temperatures of a schedule by name: an array of 80 MB, and days of annealing."""
 EXACT_BITS = 20
 """Reverse chains start at exact draws up to 2^20 states of one side, which takes seconds."""
 SMOOTHING = 0.05
@@ -86,15 +89,15 @@ def inverse_temperatures(schedule="sm2008", n_steps=None):
     if isinstance(schedule, str):
         checks.choice(schedule, "schedule", ("sm2008", "linear"))
         if schedule == "linear":
-            return np.linspace(0, 1, checks.integer(1000 if n_steps is None else n_steps, "n_steps") + 1)
+            return np.linspace(0, 1, checks.integer(1000 if n_steps is None else n_steps, "n_steps", most=MOST_STEPS) + 1)
         total = sum(steps for _, steps in PUBLISHED)
-        n_steps = checks.integer(total if n_steps is None else n_steps, "n_steps")
+        n_steps = checks.integer(total if n_steps is None else n_steps, "n_steps", most=MOST_STEPS)
         ends = np.array([0, *(end for end, _ in PUBLISHED)])
         at = np.cumsum([0, *(steps for _, steps in PUBLISHED)]) * (n_steps / total)
         return np.interp(np.arange(n_steps + 1), at, ends)
-    betas = np.asarray(schedule, np.float64)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not (np.diff(betas) > 0).all():
-        raise ValueError("schedule: give 'sm2008', 'linear', or an array that rises from 0 to 1")
+    betas = np.asarray(schedule, np.float64) if is_sequence(schedule) and all(map(is_number, schedule)) else np.empty(0)
+    if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not (np.diff(betas) > 0).all():
+        raise ValueError(f"schedule={schedule!r}: give 'sm2008', 'linear', or an array that rises from 0 to 1")
     return betas
 
 
@@ -109,6 +112,7 @@ class Chains:
         nv, nh = self.machine.params.W.shape
         self.bias = self.machine.params.b.astype(np.float64)
         self.toward = b.constant(self.bias - base)
+        checks.room(n_chains * (nv + nh), "n_chains", n_chains)
         self.v, self.h = b.states(self.machine.visible, n_chains, nv), b.states(self.machine.hidden, n_chains, nh)
         self.mean, self.field = b.zeros(n_chains, nv), b.zeros(n_chains, nh)
         self.who = b.array(np.arange(n_chains, dtype=np.uint32))

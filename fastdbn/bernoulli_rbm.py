@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastdbn import checks, rng
+from fastdbn import checks, options, rng
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.placement import all_or_nothing
@@ -122,6 +122,7 @@ class BernoulliRBM(Estimator):
     def _begin(self, X):
         rbm = self._engine(X.dtype)
         rbm._settings()
+        options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
         self._rbm = rbm
         # biases begin at 0 and values outside of [0, 1] are taken, as scikit-learn does
         rbm._begin_layer(bernoulli, Scaling(), np.full(X.shape[1], 0.5), X.shape[0], rng.seed_of(self.random_state), 0)
@@ -161,6 +162,10 @@ class BernoulliRBM(Estimator):
         X = self._checked(X, reset=first)
         if first:
             self._begin(X)
+        else:
+            engine = self._engine(self._rbm.dtype)
+            engine._settings()
+            options.check_same(self._rbm, engine)
         return self._train(X, 1)
 
     def transform(self, X):

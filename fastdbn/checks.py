@@ -1,6 +1,7 @@
 """Checks of estimator parameters, each with a message that names the argument, its value and the remedy."""
 
 import numbers
+import os
 
 import numpy as np
 from sklearn.utils import column_or_1d
@@ -26,11 +27,33 @@ def integer(value, name, least=1, most=MOST):
 
 def real(value, name, least=0.0, most=LARGEST, below=None):
     """A number in [least, most], or in [least, below), or a ValueError."""
-    if is_number(value) and least <= value <= most and (below is None or value < below):
-        return float(value)
+    number = _as_float(value) if is_number(value) else np.nan
+    if least <= number <= most and (below is None or number < below):
+        return number
     bottom = "" if least <= -LARGEST else f" of at least {least:g}"
     top = f" and below {below:g}" if below is not None else "" if most >= LARGEST else f" and at most {most:g}"
     raise ValueError(f"{name}={value!r}: give a finite number{bottom}{top}")
+
+
+def _as_float(number):
+    """A real number as a Python float, infinite where it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf
+
+
+def memory():
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else np.inf
+
+
+def room(count, name, value):
+    """Refuse the parameter `name` where it asks for more numbers of 4 bytes than the machine's memory holds."""
+    if 4 * count > memory():
+        raise ValueError(
+            f"{name}={value!r} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
+        )
 
 
 def flag(value, name):
@@ -159,10 +182,13 @@ def classes(y, n, known=None, name="y"):
     """
     if y is None:
         raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
-    y = column_or_1d(unmasked(y, name), warn=True)
+    try:
+        y = column_or_1d(unmasked(y, name), warn=True)
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(str(error) if name == "y" else f"{name}: {error}") from None
     if len(y) != n:
         raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
-    check_classification_targets(y)
     known = np.unique(y) if known is None else known
     if len(known) < 2:
         raise ValueError(f"y holds one class alone, {known[0]!r}: a classifier needs at least two")
@@ -201,7 +227,7 @@ def sample_weights(sample_weight, n):
     weights = unmasked(sample_weight, "sample_weight")
     try:
         weights = np.asarray(weights, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"sample_weight={sample_weight!r}: give one number for each row of X, or None") from None
     weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (n,):

@@ -175,6 +175,7 @@ class Clamped:
         """Chains or passes from the rows of X, with `observed` values held unless it is None; in blocks of rows."""
         checks.integer(n_steps, "n_steps")
         checks.choice(method, "method", METHODS)
+        rng.check(random_state)
         layers = self._stack()
         seed, number = (0, 0) if method == "mean-field" else self._next_noise(random_state)
         out = np.empty(X.shape, self.dtype)

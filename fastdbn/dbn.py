@@ -187,10 +187,14 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
             self._follow(layers)
             self.layers_[0]._check_values(X)
         else:
+            sizes = X.shape[1], *(rbm.n_components for rbm in layers)
+            options.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
             layers[0]._begin(X, weights)
             self.layers_, self._draws = [], 0
             for name in ("up_down_iter_", "up_down_history_", "_up_down_step"):
                 vars(self).pop(name, None)
+        for rbm in layers:  # before any is trained
+            weights_of_known((self.layers_ or layers)[0].seed_, X.shape[0], rbm.validation_fraction, weights)
         below, drawn = X, None
         for i, rbm in enumerate(self.layers_ if again else layers):
             if not again:
@@ -246,6 +250,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
                     "warm_start=False"
                 )
+            options.check_same(old, new, old.layer_ == 0)
             old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED, *FURTHER)})
 
     def _next_data(self, rbm, below):
@@ -305,6 +310,8 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
+        checks.flag(mean, "mean")
+        checks.room(n * max(sum(rbm.components_.shape) for rbm in self.layers_), "n_samples", n_samples)
         seed, number = self._next_noise(random_state)
         return self._descend(*self.layers_[-1]._sample(n, n_steps, seed, number), seed, number, mean)
 

@@ -34,7 +34,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _check_layer(self, layer, n):
         """The number from 0 of a layer that `transform` is to give, of n."""
-        if not isinstance(layer, (int, np.integer)) or not -n <= layer < n:
+        if not isinstance(layer, (int, np.integer)) or isinstance(layer, bool) or not -n <= layer < n:
             raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
         output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
         if layer % n != n - 1 and output != "default":

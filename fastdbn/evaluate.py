@@ -243,7 +243,8 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
     rbm = rbm_of(model)
     X = _states(model, rbm, X)
     units, out, params = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), np.empty(X.shape[0]), None
-    draw = None if exact else rng.host_generator(rng.seed_of(random_state), 0, rng.stream(rng.SCORE))
+    rng.check(random_state)
+    draw = None if checks.flag(exact, "exact") else rng.host_generator(rng.seed_of(random_state), 0, rng.stream(rng.SCORE))
     for backend, rows, v in rbm._blocks(X, rbm._threshold()):
         params = params or rbm._params(backend, len(out))
         out[rows] = pseudo.log_likelihood(backend, *units, params, v, draw)

@@ -137,10 +137,23 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     def _class_factors(self, target):
         if self.class_weight is None:
             return 1.0
-        present = np.unique(target)
+        # "balanced" is about the classes that are there; a dict may name those that this part of the data lacks
+        named = np.arange(len(self.classes_)) if isinstance(self.class_weight, dict) else np.unique(target)
         weights = np.ones(len(self.classes_))
-        weights[present] = compute_class_weight(self.class_weight, classes=self.classes_[present], y=self.classes_[target])
+        try:
+            weights[named] = compute_class_weight(self.class_weight, classes=self.classes_[named], y=self.classes_[target])
+        except ValueError as error:
+            raise ValueError(f"class_weight={self.class_weight!r}: {error}") from None
+        if not weights[target].any():
+            raise ValueError(f"class_weight={self.class_weight!r} gives no class of y any weight: give one of them more than 0")
         return weights[target]
+
+    def _check_own(self):
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                checks.real(weight, f"class_weight[{label!r}]")
+        elif not (self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")):
+            raise ValueError(f'class_weight={self.class_weight!r}: give None, "balanced" or a dict of numbers by class label')
 
     def _score(self, X, target):
         return accuracy_score(target, self._forward(X).argmax(axis=1))

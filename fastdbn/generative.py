@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks, data, model, rng
+from fastdbn import checks, data, model, options, rng
 from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.estimator import Scored
@@ -22,6 +22,7 @@ from fastdbn.monitors import MONITORS
 from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
+from fastdbn.train import customary_rate
 from fastdbn.units import get_unit, visible_unit
 from fastdbn.updown import LABELS, JointVisible, Schedule, Untied, train
 from fastdbn.wake_sleep import refuse_counts
@@ -222,14 +223,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     def _new_layers(self):
         layers = super()._new_layers()
-        top, plain = layers[-1], RBM()
-        for name in ("persistent", *FURTHER):
-            value = getattr(top, name)
-            if name != "precision" and value != getattr(plain, name):
-                raise ValueError(
-                    f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a tuple whose last value is "
-                    f"{getattr(plain, name)!r}"
-                )
+        options.check_labelled(self, layers[-1], RBM(), FURTHER)
         return layers
 
     def _pretrain(self, X, numbers, again, epochs):
@@ -247,14 +241,15 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     def _train_top(self, rbm, below, epochs, binarize):
         """CD-k with labels: up-down with nothing under the top."""
-        settings, unit, count = rbm._settings(), get_unit(rbm.visible_), len(self.classes_)
+        settings, count = rbm._settings(), len(self.classes_)
+        unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
         if rbm.n_iter_ == 0:
             share = model.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
             self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
-        rate = unit.learning_rate if settings.learning_rate is None else settings.learning_rate
+        rate = customary_rate(unit, hidden) if settings.learning_rate is None else settings.learning_rate
         schedule = Schedule(
             rate,
             rate,
@@ -286,7 +281,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             if self.callback is not None:
                 self.callback(estimator=self, layer=rbm.layer_, epoch=state.epoch, metrics=metrics)
 
-        units = [unit, get_unit(rbm.hidden_)]
+        units = [unit, hidden]
         with backend.single_threaded():
             train(backend, units, state, source, below.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, on_epoch)
 
@@ -410,7 +405,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
+        checks.flag(mean, "mean")
         backend, top = backend_for(self), self.layers_[-1]
+        checks.room(n * max(len(x) for x in self._top()[1:]), "n_samples", n_samples)
         labels = None
         if label is not None:
             if np.shape(label) not in ((), (n,)):

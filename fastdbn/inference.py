@@ -290,6 +290,8 @@ class Inference(Estimator):
         check_is_fitted(self)
         n = checks.integer(n_samples, "n_samples")
         checks.integer(n_steps, "n_steps")
+        checks.flag(mean, "mean")
+        checks.room(n * sum(self.components_.shape), "n_samples", n_samples)
         totals = self._totals(n, totals)
         states, means = self._sample(n, n_steps, *self._next_noise(random_state), totals)
         return self.scaling_.invert(means if mean else states)

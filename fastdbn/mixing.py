@@ -114,6 +114,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     """
     n_chains, n_steps = checks.integer(n_chains, "n_chains"), checks.integer(n_steps, "n_steps")
     burn_in = checks.integer(burn_in, "burn_in", 0)
+    checks.room(2 * n_steps * n_chains, "n_steps", n_steps)
     if not (statistic is None or callable(statistic)):
         raise ValueError(f"statistic={statistic!r}: give a callable of visible states, or None")
     model, X = checked_rbm(model, X)

@@ -1,12 +1,15 @@
 """The parameters of an RBM, checked before anything is computed, and which of them do not go together."""
 
+import itertools
+import numbers
+
 import numpy as np
 
 from fastdbn import checks, missing, monitors, rng, variance
 from fastdbn.data import SCALES
 from fastdbn.optim import LARGEST, is_number, momentum_ramp
 from fastdbn.train import MODEL_SHARE, Settings
-from fastdbn.units import check_groups, get_unit
+from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 
 
 def check_shared(estimator):
@@ -41,6 +44,9 @@ def settings(rbm):
     missing.check(rbm.missing, rbm.missing_steps, rbm.persistent)
     _check_centering(rbm)
     n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
+    if checks.flag(rbm.persistent, "persistent"):
+        of = "batch_size" if rbm.n_chains is None else "n_chains"
+        checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
     return Settings(
         checks.steps(rbm.k, "k"),
         checks.flag(rbm.persistent, "persistent"),
@@ -50,7 +56,7 @@ def settings(rbm):
         checks.schedule(rbm.weight_decay, "weight_decay"),
         batch_size,
         checks.integer(rbm.n_iter, "n_iter", 0),
-        checks.integer(rbm.monitor_interval, "monitor_interval"),
+        _monitor_interval(rbm),
         checks.real(rbm.clip_norm, "clip_norm"),
         checks.real(rbm.variance_rate, "variance_rate"),
         rbm.centering,
@@ -61,12 +67,89 @@ def settings(rbm):
     )
 
 
+COPIES = 4
+"""Numbers that a weight takes: its own, its velocity's, and those of the copies that a fit works on."""
+
+
+def check_room(sizes, name, value):
+    """Refuse layers of some sizes, from the data up, whose weights this machine has no memory for."""
+    checks.room(COPIES * sum(below * above for below, above in itertools.pairwise(sizes)), name, value)
+
+
 def check_binarize(value):
     """None, "sample" or a threshold."""
     if value is not None and not (isinstance(value, str) and value == "sample") and not is_number(value):
         raise ValueError(f'binarize={value!r}: give a number, "sample" or None')
     if is_number(value):
-        checks.real(value, "binarize", -checks.FINITE, checks.FINITE)
+        checks.real(value, "binarize", -LARGEST)
+
+
+def check_same(old, new, of_data=True):
+    """Refuse to train a fitted RBM further with parameters that its weights do not belong to.
+
+    Parameters
+    ----------
+    old : RBM
+        fitted.
+    new : RBM
+        with the parameters of the next fit; it may be the same.
+    of_data : bool
+        Whether its visible units are data, so that units, scaling, threshold and seed are parameters.
+
+    Raises
+    ------
+    ValueError
+        that names the parameter, its value and that of the fit.
+    """
+    fitted = {
+        "n_components": (new.n_components, len(old.components_)),
+        "hidden": (get_unit(new.hidden, "hidden"), get_unit(old.hidden_)),
+        "dtype": (str(new.dtype), old._velocity.W.dtype.name),
+    }
+    if of_data:
+        visible = get_unit(old.visible_)
+        if not _is_auto(new.visible):
+            fitted["visible"] = visible_unit(new.visible, old.n_features_in_), visible
+        if not (_is_auto(new.scale) or variance.learns(visible) or isinstance(visible, Mixed)):
+            scaling = old.scaling_
+            fitted["scale"] = new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard"
+        if isinstance(new.random_state, numbers.Integral):
+            fitted["random_state"] = rng.seed_of(new.random_state), old.seed_
+        fitted["binarize"] = new.binarize, old.binarize
+    for name, (wanted, found) in fitted.items():
+        if wanted != found:
+            raise ValueError(
+                f"{name}={getattr(new, name)!r} is not that of the fit, {getattr(found, 'name', found)!r}: set it back, or fit "
+                "anew with warm_start=False"
+            )
+
+
+def check_labelled(network, top, plain, names):
+    """The parameters that a network with labels has beside others, and those of `names` that its top RBM has as `plain` does."""
+    checks.integer(network.up_down_iter, "up_down_iter", 0)
+    for name in ("up_down_learning_rate", "up_down_top_learning_rate"):
+        if getattr(network, name) is not None:
+            checks.schedule(getattr(network, name), name)
+    if network.n_gibbs is not None:
+        checks.steps(network.n_gibbs, "n_gibbs")
+    if _is_auto(top.learning_rate):
+        raise ValueError(
+            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a tuple whose last value is None, a "
+            "number or a schedule"
+        )
+    for name in ("persistent", *names):
+        value = getattr(top, name)
+        if name != "precision" and value != getattr(plain, name):
+            raise ValueError(
+                f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a tuple whose last value is "
+                f"{getattr(plain, name)!r}"
+            )
+
+
+def _monitor_interval(rbm):
+    """Epochs between two measures of the pseudo-likelihood: 1 where early stopping waits for them."""
+    interval = checks.integer(rbm.monitor_interval, "monitor_interval")
+    return 1 if rbm.early_stopping in ("pseudo_likelihood", "validation_pseudo_likelihood") else interval
 
 
 def check_units(rbm, visible, kept):

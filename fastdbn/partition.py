@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import backends, model, rng
+from fastdbn import backends, checks, model, rng
 from fastdbn.backends import Params
 from fastdbn.bernoulli_rbm import BernoulliRBM
 from fastdbn.data import block_rows
@@ -150,6 +150,7 @@ class Enumeration:
 
     def draw(self, n, seed):
         """n independent visible states from p(v), float64; noise of its own stream."""
+        checks.room(2 * n * max(self.n, self.width), "n_samples", n)
         host, logs = rng.host_generator(seed, 0, rng.stream(rng.ANNEAL)), self.block_logs()
         chosen = []
         for number, count in enumerate(host.multinomial(n, _shares(logs))):

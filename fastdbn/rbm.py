@@ -94,7 +94,7 @@ class RBM(Clamped, Inference):
         None is the monitor's own: 1e-4 for reconstruction errors, 1e-3 nats for pseudo-likelihoods, 1e-5 for the update ratio,
         1 nat for the gap, 0.01 for shares.
     monitor_interval : int, default 5
-        Epochs between two measures of the pseudo-likelihood.
+        Epochs between two measures of the pseudo-likelihood. Early stopping by it measures it in every epoch.
     missing : {"drop", "sample"} or None, default None
         What NaN in dense data means. None: an error. "drop": each row is a machine of its own over the units that were observed,
         sharing weights with the others (Salakhutdinov, Mnih, Hinton 2007); for CD alone. "sample": the missing units are hidden
@@ -119,7 +119,8 @@ class RBM(Clamped, Inference):
         Called after each epoch with keywords estimator, layer, epoch (from 1) and metrics (a dict). Raising StopIteration ends
         the fit cleanly.
     warm_start : bool, default False
-        Go on from the last fit's parameters.
+        Go on from the last fit's parameters. What they belong to must stay: ``n_components``, the units, ``scale``, ``dtype``
+        and a ``random_state`` that is a number.
 
     Attributes
     ----------
@@ -260,8 +261,10 @@ class RBM(Clamped, Inference):
         X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
+            options.check_same(self, self)
             self._check_values(X)
         else:
+            options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
             self._begin(X, weights)
         return self._train(X, weights, epochs)
 
@@ -343,7 +346,8 @@ class RBM(Clamped, Inference):
         rows = held_out = stopping = None
         if self.validation_fraction:
             rows, held_out = hold_out(self.seed_, X.shape[0], self.validation_fraction)
-            weights = None if weights is None else weights / weights[rows].mean()
+            known = weights_of_known(self.seed_, X.shape[0], self.validation_fraction, weights)
+            weights = None if weights is None else weights / known[rows].mean()
         if self.early_stopping is not None and epochs is None:
             stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
         backend = backend_for(self)

@@ -108,7 +108,7 @@ class Supervised(Estimator):
         """All parameters, before anything is computed; returns the network's sizes and the plan."""
         sizes = self._sizes()
         n_pretrained = len(checks.layer_sizes(self.hidden_layer_sizes))
-        batch = self.batch_size[0] if isinstance(self.batch_size, tuple) else self.batch_size
+        batch = checks.per_layer(self.batch_size, "batch_size", n_pretrained)[0]
         if isinstance(self.dropout, tuple):
             rates = checks.per_layer(self.dropout, "dropout", len(sizes) + 1)
         else:
@@ -123,8 +123,13 @@ class Supervised(Estimator):
         if checks.flag(self.early_stopping, "early_stopping") and share == 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
         options.check_shared(self)
+        if not isinstance(self._given(), (bool, np.bool_, DBN)):
+            raise ValueError(
+                f"pretrain={self.pretrain!r}: give True, False or a fitted DBN, which FrozenEstimator may hold; DBN.stack makes "
+                "one of RBMs"
+            )
         self._check_own()
-        momentum = self.momentum[0] if isinstance(self.momentum, tuple) else self.momentum
+        momentum = checks.per_layer(self.momentum, "momentum", n_pretrained)[0]
         return sizes, Plan(
             self._loss,
             self.solver,
@@ -135,6 +140,18 @@ class Supervised(Estimator):
             options.check_max_norm(self.max_norm),
             checks.integer(batch, "batch_size"),
         )
+
+    def _check_rows(self, target, n, epochs):
+        """What depends on the rows, before anything is trained: weights of classes, and rows that early stopping holds out."""
+        self._class_factors(target)
+        if self.early_stopping and epochs is None and self._n_held_out(n) >= n:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {self._n_held_out(n)} of the {n} "
+                "rows of X, which leaves none to train on: give more rows, a smaller share or early_stopping=False"
+            )
+
+    def _n_held_out(self, n):
+        return max(1, round(self.validation_fraction * n))
 
     def _check_own(self):
         """The parameters that one of the classes alone has."""
@@ -157,6 +174,8 @@ class Supervised(Estimator):
         X = checked(self, X, reset=not again)
         target, n_outputs = self._targets(y, X.shape[0], again)
         weights = checks.sample_weights(sample_weight, X.shape[0])
+        self._check_rows(target, X.shape[0], epochs)
+        options.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         if again:
             self._check_same(sizes, n_outputs, X)
         else:
@@ -173,9 +192,13 @@ class Supervised(Estimator):
             )
         data.check_values(get_unit(self.visible_), self.scaling_, X)
 
+    def _given(self):
+        """`pretrain` without the FrozenEstimator that may hold it."""
+        return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
+
     def _pretrained(self, sizes, X):
         """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
-        dbn = self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
+        dbn = self._given()
         if not isinstance(dbn, DBN):
             return None
         if not dbn.__sklearn_is_fitted__():
@@ -298,9 +321,7 @@ class Supervised(Estimator):
 
     def _split(self, rows, target):
         """Rows to train on and rows held out, by the seed; stratified where classes allow it."""
-        n_held = max(1, round(self.validation_fraction * len(rows)))
-        if len(rows) - n_held < 1:
-            raise ValueError(f"early_stopping with validation_fraction={self.validation_fraction} leaves no row to train on")
+        n_held = self._n_held_out(len(rows))
         strata = target if self._loss == "softmax" else None
         if strata is not None:
             counts = np.bincount(strata)

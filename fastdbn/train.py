@@ -125,11 +125,23 @@ def hold_out(seed, n, fraction):
 
 
 def weights_of_known(seed, n, fraction, weights):
-    """Weights of the rows that initial parameters and scaling may know: 0 for those held out; None where all count as one."""
+    """Weights of the rows that initial parameters and scaling may know: 0 for those held out; None where all count as one.
+
+    Raises
+    ------
+    ValueError
+        if no row is left to train on, or none of any weight.
+    """
     if not fraction:
         return weights
     weights = np.ones(n) if weights is None else weights.copy()
-    weights[hold_out(seed, n, fraction)[1]] = 0.0
+    held_out = hold_out(seed, n, fraction)[1]
+    weights[held_out] = 0.0
+    if not weights.any():
+        raise ValueError(
+            f"sample_weight is 0 for all rows but those that validation_fraction={fraction} holds out, {len(held_out)} of {n}: "
+            "give more rows a weight, or take another share or random_state"
+        )
     return weights
 
 
@@ -290,9 +302,11 @@ def train(backend, layer, state, settings, on_epoch: Callable[[State, dict], Non
                 hyper = hyper._replace(learning_rate=rate)
         length = backend.norm(problem.params.W)
         if not np.isfinite(length + backend.norm(problem.params.b) + backend.norm(problem.params.c)):
+            decay = f", less weight_decay (it was {hyper.weight_decay:g})" if hyper.weight_decay * hyper.learning_rate > 1 else ""
             raise DivergenceError(
                 f"training diverged in epoch {epoch + 1} of layer {layer.number + 1}: parameters are no longer finite. Use a "
-                f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}) or scale the data"
+                f"smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}){decay} "
+                "or scale the data"
             )
         metrics = {
             **watch.measure(problem.params, epoch, problem.variance),

@@ -1,0 +1,238 @@
+"""Every parameter of every estimator gets values that it cannot have: each is refused by name, before anything is trained."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+    checks,
+    generative,
+    network,
+    rbm,
+    wake_sleep,
+)
+from fastdbn.checks import MOST
+from fastdbn.train import hold_out
+
+ESTIMATORS = [
+    RBM(4, n_iter=1),
+    BernoulliRBM(4, n_iter=1),
+    DBN((4, 2), n_iter=1),
+    DBNOutlierDetector((4, 2), n_iter=1),
+    GenerativeDBNClassifier((4, 2), n_iter=1, up_down_iter=1),
+    DBNClassifier((4, 2), pretrain_iter=1, max_iter=1),
+    DBNRegressor((4, 2), pretrain_iter=1, max_iter=1),
+    DBNAutoencoder((4, 2), pretrain_iter=1, max_iter=1),
+]
+VALUES = {
+    "object": object(),
+    "text": "x",
+    "none": None,
+    "true": True,
+    "negative": -1,
+    "zero": 0,
+    "huge": 2**63,
+    "astronomic": 10**400,
+    "real": 1e300,
+    "nan": np.nan,
+    "infinite": np.inf,
+    "numpy": np.float32(np.nan),
+    "empty tuple": (),
+    "empty list": [],
+    "empty text": "",
+    "empty-dict": {},
+    "tuple of text": ("x", "x"),
+    "list of nan": [np.nan],
+    "matrix": np.zeros((2, 2)),
+    "scalar-array": np.array(0.5),
+}
+X = (np.random.default_rng(0).random((24, 6)) < 0.5).astype(np.float32)
+Y = np.arange(24) % 2
+
+
+TAKEN = {
+    "": "batch_size contamination device dtype hidden hidden_layer_sizes k missing_steps monitor_interval n_components "
+    "n_iter_no_change precision propagate scale solver visible GenerativeDBNClassifier.persistent",
+    "none": "callback centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures RBM.early_stopping",
+    "true": "early_stopping persistent pretrain warm_start",
+    "zero": "n_iter max_iter pretrain_iter up_down_iter dropout validation_fraction",
+    "true zero": "verbose",
+    "none zero": "momentum",
+    "none huge": "max_norm",
+    "none negative": "n_jobs",
+    "none empty-dict": "class_weight rbm_params",
+    "zero huge": "alpha clip_norm l1 sparsity_cost tol variance_rate weight_decay",
+    "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate RBM.tol",
+    "none negative zero huge": "binarize",
+    "none negative zero huge astronomic": "random_state",
+}
+"""The values that are taken, by name, and the parameters that take them, with a class where it differs. New ones need a row."""
+TAKEN = {name: set(kinds.split()) for kinds, names in TAKEN.items() for name in names.split()}
+
+
+@pytest.fixture
+def epochs(monkeypatch):
+    """A list that grows with each epoch that would be trained; none is."""
+    run = []
+
+    def train(*arguments):
+        run.extend(argument.n_iter for argument in arguments if hasattr(argument, "n_iter"))
+
+    for module in (rbm, generative, wake_sleep):
+        monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(network.Network, "train_epoch", lambda *arguments: run.append(1) or 0.0)
+    return run
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
+def test_parameters_are_taken_or_refused_before_the_first_epoch(estimator, epochs):
+    """An error names the parameter, and nothing has been trained by then."""
+    cls = type(estimator).__name__
+    for name in estimator.get_params(deep=False):
+        taken = set()
+        for kind, value in VALUES.items():
+            if (name, kind) == ("warm_start", "matrix"):
+                continue
+            epochs.clear()
+            model = clone(estimator)
+            setattr(model, name, value)
+            try:
+                model.fit(X, Y)
+            except ValueError as error:
+                assert name in str(error), (name, kind, str(error))
+                assert not epochs, (name, kind, str(error))
+            else:
+                taken.add(kind)
+        assert taken == TAKEN.get(f"{cls}.{name}", TAKEN[name]), name
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (RBM(MOST), "n_components"),
+        (RBM(4, persistent=True, n_chains=MOST), "n_chains"),
+        (RBM(4, persistent=True, batch_size=MOST), "batch_size"),
+        (BernoulliRBM(MOST), "n_components"),
+        (DBN((4, MOST)), "hidden_layer_sizes"),
+        (DBN((MOST, 4)), "hidden_layer_sizes"),
+        (GenerativeDBNClassifier((MOST,)), "hidden_layer_sizes"),
+        (DBNClassifier((4, MOST)), "hidden_layer_sizes"),
+        (DBNAutoencoder((MOST,), pretrain=False), "hidden_layer_sizes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_sizes_beyond_the_memory_are_refused(estimator, name, epochs, monkeypatch):
+    """A size that cannot be allocated is not tried, which would end the process on some systems."""
+    monkeypatch.setattr(checks, "memory", lambda: 1e9)
+    with pytest.raises(ValueError, match=rf"{name}=.*asks for .* GB, and this machine has 1 GB"):
+        estimator.fit(X, Y)
+    assert not epochs
+
+
+@pytest.mark.parametrize(
+    ("unit", "n"),
+    [("softmax:1", 6), ("softmax:4", 6), ("softmax:7", 4), ("softmax", 1), ("binomial:0", 6), ("softmax:" + "9" * 9, 6)],
+)
+def test_groups_fill_their_layer(unit, n, epochs):
+    """Units that are left over would be read past the end of the layer, and one alone in its group is always on."""
+    above = (n, 3)
+    for estimator in (RBM(n, hidden=unit), DBN((4, n), hidden=("bernoulli", unit)), GenerativeDBNClassifier(above, hidden=unit)):
+        with pytest.raises(ValueError, match=f"hidden='{unit}'"):
+            estimator.fit(X, Y)
+    for pretrain in (True, False):
+        for cls in (DBNClassifier, DBNRegressor, DBNAutoencoder):
+            with pytest.raises(ValueError, match=f"hidden='{unit}'"):
+                cls((n, 3), hidden=unit, pretrain=pretrain).fit(X, Y)
+            with pytest.raises(ValueError, match=f"visible='{unit}'"):
+                cls(3, visible=unit, pretrain=pretrain).fit(X[:, :n], Y)
+    with pytest.raises(ValueError, match=f"visible='{unit}'"):
+        RBM(3, visible=[(unit, slice(0, n)), ("gaussian", slice(n, 7))]).fit(np.c_[X, X[:, 0]][:, :7], Y)
+    assert not epochs
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"pretrain": "no"}, "pretrain='no'"),
+        ({"pretrain": RBM(4, n_iter=0).fit(X)}, "DBN.stack"),
+        ({"class_weight": "balance"}, "class_weight='balance'"),
+        ({"class_weight": {5: 2.0}}, "class_weight={5: 2.0}"),
+        ({"class_weight": {0: -1.0}}, r"class_weight\[0\]=-1.0"),
+        ({"class_weight": {0: 0, 1: 0}}, "gives no class of y any weight"),
+        ({"early_stopping": True, "validation_fraction": 0.99}, "holds out 24 of the 24 rows.*none to train on"),
+    ],
+    ids=str,
+)
+def test_a_classifier_looks_at_all_before_it_pretrains(options, match, epochs):
+    """Hours of pretraining are not spent before an error that was there to be seen."""
+    with pytest.raises(ValueError, match=match):
+        DBNClassifier(4, **options).fit(X, Y)
+    assert not epochs
+
+
+def test_class_weights_for_chunks_that_lack_a_class():
+    """A chunk of a stream holds what it holds; the weights of the others are there all the same."""
+    chunks = [Y == 0, Y == 1, Y == 0]
+    models = [DBNClassifier(4, class_weight=weight, random_state=0) for weight in ({1: 5.0}, {0: 1.0, 1: 5.0})]
+    for model in models:
+        for chunk in chunks:
+            model.partial_fit(X[chunk], Y[chunk], classes=[0, 1])
+    assert np.array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+
+
+def test_weight_on_held_out_rows_alone(epochs):
+    """There is nothing to learn from, in any layer, whichever of them holds rows out."""
+    weights = np.zeros(len(X))
+    weights[hold_out(0, len(X), 0.25)[1]] = 1.0
+    for share in (0.25, (0.25, 0.0), (0.0, 0.25)):
+        with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):
+            DBN((4, 2), rbm_params={"validation_fraction": share}, random_state=0).fit(X, sample_weight=weights)
+    model = RBM(4, validation_fraction=0.25, random_state=0, warm_start=True).fit(X)
+    with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):
+        model.fit(X, sample_weight=weights)
+
+
+def test_rates_of_a_top_with_labels(epochs, monkeypatch):
+    """Its rate is that of both its units, and a steered one is refused before the layers below are trained."""
+    with pytest.raises(ValueError, match=r"learning_rate='auto' reaches the top RBM.*tuple whose last value"):
+        GenerativeDBNClassifier((4, 2), learning_rate="auto").fit(X, Y)
+    assert not epochs
+    rates = []
+    monkeypatch.setattr(generative, "train", lambda *arguments: rates.append(arguments[6].learning_rate))
+    for hidden in ("bernoulli", "gaussian"):
+        GenerativeDBNClassifier(3, hidden=hidden, up_down_iter=0).fit(X, Y)
+    assert rates == [0.05, 0.005]
+    GenerativeDBNClassifier((4, 2), learning_rate=("auto", None), up_down_iter=0).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hidden", "gaussian"), ("visible", "gaussian"), ("scale", "minmax"), ("dtype", "float64"), ("random_state", 1)],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_what_weights_belong_to_stays(name, value, method, epochs):
+    """Going on with other units, or another scale, would be ignored in silence, or spoil the weights."""
+    for model in (RBM(4, random_state=0), DBN((4, 2), random_state=0), DBNOutlierDetector((4, 2), random_state=0)):
+        model.set_params(warm_start=True).fit(X)
+        getattr(model, method)(X)
+        model.set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"{name}={value!r} is not that of the fit.*set it back, or fit anew"):
+            getattr(model, method)(X)
+        model.set_params(warm_start=False).fit(X)
+
+
+def test_sizes_stay(epochs):
+    """A model of 4 units goes on with 4 units or not at all."""
+    for model in (RBM(4, warm_start=True).fit(X), BernoulliRBM(4).fit(X)):
+        with pytest.raises(ValueError, match="n_components=9 is not that of the fit, 4"):
+            model.set_params(n_components=9).partial_fit(X)
+    with pytest.raises(ValueError, match=r"binarize=0\.5 is not that of the fit, None"):
+        DBN(4).fit(X).set_params(binarize=0.5).partial_fit(X)
