@@ -40,7 +40,7 @@ class Passes:
         self.means = [backend.zeros(len(who), n) for n in self.sizes]
 
     def key(self, purpose, step, level):
-        return rng.key(self.seed, step, rng.stream(purpose, 64 + self.number % 64, 1 << 19 | level << 14 | self.number // 64))
+        return rng.key(self.seed, step, rng.draw_stream(purpose, self.number, rng.CLAMP, level))
 
     def states(self):
         """Buffers for the states of all levels but the visible one."""
@@ -204,8 +204,8 @@ class Clamped:
             else:
                 with np.errstate(over="ignore"):
                     odds = np.exp(self._log_weight(backend, [v, *proposal]) - self._log_weight(backend, [v, *now]))
-                draw = rng.host_generator(passes.seed, step, passes.key(rng.SCORE, step, 0).stream)
-                taken = backend.array((draw.random(len(odds)) < odds)[:, None])
+                draw = rng.row_uniforms(backend.to_host(passes.who), passes.key(rng.SCORE, step, 0))
+                taken = backend.array((draw < odds)[:, None])
                 for old, new in zip(now, proposal, strict=True):
                     backend.hold(old, new, taken)
         return backend.to_host(v) if method == "sample" else average.value()

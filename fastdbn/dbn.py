@@ -158,7 +158,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
         further = {name: tuple(getattr(rbm, name) for rbm in layers) for name in FURTHER}
-        sizes = tuple(rbm.components_.shape[0] for rbm in layers)
+        sizes = checks.layer_sizes([rbm.components_.shape[0] for rbm in layers], "layers")
         network = cls(sizes, **per_layer, **shared, rbm_params=further or None)
         network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
         return network
@@ -323,7 +323,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         for rbm in reversed(self.layers_[:-1]):
             unit, params = get_unit(rbm.visible_), rbm._params(backend, down=True)
             v, v_mean = rbm._start(backend, n, seed, number), backend.zeros(n, len(params.b))
-            key = rng.key(seed, number, rng.stream(rng.VISIBLE, rbm.layer_, 1))
+            key = rng.key(seed, 0, rng.draw_stream(rng.VISIBLE, number, rng.DOWN, rbm.layer_))
             with backend.single_threaded():
                 h = backend.states(get_unit(rbm.hidden_), *states.shape, states)
                 backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
@@ -332,13 +332,6 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
 
     def _stack(self):
         return self.layers_
-
-    def _next_noise(self, random_state):
-        """(seed, number of the draw): a seed of its own, or the model's and the draws made so far."""
-        if random_state is not None:
-            return rng.seed_of(random_state), 0
-        self._draws += 1
-        return self.layers_[0].seed_, self._draws
 
     def score_samples(self, X, n_samples=10):
         """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.

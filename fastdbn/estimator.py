@@ -1,12 +1,25 @@
 """What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
 
+import os
+import threading
+
 import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks
+from fastdbn import checks, rng
 from fastdbn.backends import get_backend
+
+_lock = threading.Lock()
+
+
+def _reset():
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
 
 
 class Scored:
@@ -43,6 +56,14 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 "set_output(transform='default') first"
             )
         return layer % n
+
+    def _next_noise(self, random_state):
+        """(seed, number of the draw): a seed of its own, or the model's and a number that no other call is given."""
+        if random_state is not None:
+            return rng.seed_of(random_state), 0
+        with _lock:
+            self._draws += 1
+            return self._stack()[0].seed_, self._draws
 
     def to_device(self, device="cuda"):
         """Let this estimator and its layers compute on a device from now on.

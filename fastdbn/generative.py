@@ -422,7 +422,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         h, who = backend.states(hidden, n, len(params.c)), backend.array(np.arange(n, dtype=np.uint32))
 
         def key(purpose, step):
-            return rng.key(seed, step, rng.stream(purpose, 64 + number % 64, number // 64))
+            return rng.key(seed, step, rng.draw_stream(purpose, number))
 
         with backend.single_threaded():
             backend.activate(hidden, params.c, h_mean, h, who, key(rng.INIT, 0))

@@ -246,23 +246,15 @@ class Inference(Estimator):
     def _stack(self):
         return [self]
 
-    def _next_noise(self, random_state):
-        """(seed, number of the draw): a seed of its own, or the model's and the draws made so far."""
-        if random_state is not None:
-            return rng.seed_of(random_state), 0
-        self._draws += 1
-        return self.seed_, self._draws
-
     def _chain(self, backend, v, who, n_steps, seed, number):
         """Run visible states through Gibbs steps in place; returns the visible means of the last."""
         params = self._params(backend)
         visible, hidden = get_unit(self.visible_), get_unit(self.hidden_)
         h_mean, v_mean = backend.zeros(len(who), len(params.c)), backend.zeros(len(who), len(params.b))
         h = backend.states(hidden, len(who), len(params.c))
-        layer = 64 + number % 64  # apart from the noise of training, whose layers are below
+        streams = [rng.draw_stream(purpose, number) for purpose in (rng.HIDDEN, rng.VISIBLE)]
         for t in range(n_steps):
-            key_h = rng.key(seed, t, rng.stream(rng.HIDDEN, layer, number // 64))
-            key_v = rng.key(seed, t, rng.stream(rng.VISIBLE, layer, number // 64))
+            key_h, key_v = (rng.key(seed, t, stream) for stream in streams)
             backend.conditional(hidden, v, params.W, params.c, h_mean, h, who, key_h)
             backend.conditional(visible, h, params.W, params.b, v_mean, v, who, key_v, transpose=True)
         return v_mean

@@ -135,7 +135,8 @@ class _Rows:
             return
 
         def key(purpose, gibbs):
-            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, 2 * gibbs + (purpose == rng.HIDDEN)))
+            number = missing.FIRST + 2 * (gibbs - missing.FIRST) + (purpose == rng.HIDDEN)
+            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, number))
 
         units, n = (layer.visible, layer.hidden), len(self.rows)
         if self.gaps is None:

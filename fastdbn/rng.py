@@ -29,6 +29,10 @@ _FOUR = np.float32(4.0)
 
 HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE, ANNEAL, SWAP = range(10)
 """The purposes of noise."""
+CHAIN, DOWN, CLAMP = range(3)
+"""The ways of drawing from a fitted model."""
+DRAWS = 1 << 19
+"""Draws from one model whose noise is new; after so many it repeats."""
 
 
 class Key(NamedTuple):
@@ -43,6 +47,15 @@ class Key(NamedTuple):
 def stream(purpose, layer=0, gibbs=0):
     """The stream number: 4 bits of purpose, 7 of layer, 20 of Gibbs step; the top bit marks the fine part of uniforms."""
     return np.uint32((purpose << 27) | ((layer & 0x7F) << 20) | (gibbs & 0xFFFFF))
+
+
+def draw_stream(purpose, number, way=CHAIN, level=0):
+    """The stream of draw `number` of a fitted model: of 64 layers above those of training, by number, way and level.
+
+    way is `CHAIN` for Gibbs chains, `DOWN` for the pass down a network after one, `CLAMP` for `impute` and `denoise`.
+    """
+    shift = 14 if way == CLAMP else 13
+    return stream(purpose, 64 + number % 64, way << 18 | level << shift | number % DRAWS // 64)
 
 
 def key(seed, step, stream_number):
@@ -224,6 +237,19 @@ def check(random_state):
     number = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
     if not (random_state is None or number or isinstance(random_state, (np.random.RandomState, np.random.Generator))):
         raise ValueError(f"random_state={random_state!r}: give None, an int, a numpy RandomState or a numpy Generator")
+
+
+def row_uniforms(rows, key):
+    """A uniform in [0, 1) with 53 bits for each of some rows, (B,) float64, on the host.
+
+    Parameters
+    ----------
+    rows : (B,) uint32 array
+    key : Key
+    """
+    with np.errstate(over="ignore"):
+        words = philox(np.zeros(len(rows), np.uint32), rows, key.step, key.stream, key.k0, key.k1)
+    return uniform_64(words[0], words[1])
 
 
 def host_generator(seed, step, stream_number):
