@@ -15,6 +15,7 @@ from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked
+from fastdbn.optim import is_sequence
 from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.rbm import RBM
 from fastdbn.train import weights_of_known
@@ -143,9 +144,9 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         ValueError
             if neighbours differ in size or unit type.
         """
+        if not is_sequence(layers) or not all(isinstance(rbm, RBM) for rbm in layers):
+            raise ValueError(f"layers={layers!r}: give a list of fitted RBMs, at least one")
         layers = [copy.deepcopy(rbm) for rbm in layers]
-        if not layers:
-            raise ValueError("layers is empty: give at least one fitted RBM")
         for i, rbm in enumerate(layers):
             check_is_fitted(rbm)
             rbm.layer_, rbm.callback = i, None

@@ -19,6 +19,7 @@ from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.estimator import Scored
 from fastdbn.inference import checked
 from fastdbn.monitors import MONITORS
+from fastdbn.optim import is_sequence
 from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
@@ -125,7 +126,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         ValueError
             if the last has no labels or more layers than one, or if neighbours differ in size or unit type.
         """
-        *lower, top = layers if layers else [None]
+        *lower, top = layers if is_sequence(layers) else [None]
         if not isinstance(top, GenerativeDBNClassifier) or len(getattr(top, "layers_", ())) != 1:
             raise ValueError(f"layers ends with {top!r}: give a fitted GenerativeDBNClassifier of one layer as the top")
         network = super().stack([*lower, top.layers_[0]])

@@ -179,7 +179,7 @@ def test_stack_of_trained_layers(binary):
     assert (second.layer_, network.layers_[1].layer_) == (0, 1)
     with pytest.raises(ValueError, match=r"layers\[1\] has 9 visible units"):
         DBN.stack([first, first])
-    with pytest.raises(ValueError, match="layers is empty"):
+    with pytest.raises(ValueError, match=r"layers=\[\]: give a list of fitted RBMs"):
         DBN.stack([])
     with pytest.raises(NotFittedError):
         DBN.stack([RBM(3)])

@@ -238,3 +238,13 @@ def test_layers_of_a_network_are_watched():
     gaps = [rbm.history_["free_energy_gap"] for rbm in model.layers_]
     assert np.isfinite(gaps[0]).all() and np.isnan(gaps[1]).all()
     assert all(np.isfinite(rbm.history_["hidden_activity"]).all() for rbm in model.layers_)
+
+
+@pytest.mark.parametrize("name", ["pseudo_likelihood", "validation_pseudo_likelihood"])
+def test_early_stopping_by_the_pseudo_likelihood_can_stop(name):
+    """With the default interval, patience and number of epochs it was measured four times, and waited for ten."""
+    model = RBM(5, early_stopping=name, learning_rate=0.0, validation_fraction=0.2, random_state=0).fit(data())
+    assert model.n_iter_ == 1 + model.n_iter_no_change < model.n_iter
+    assert np.isfinite(model.history_[name]).all()
+    plain = RBM(5, n_iter=6, random_state=0).fit(data())
+    assert np.isfinite(plain.history_["pseudo_likelihood"]).tolist() == [False] * 4 + [True, False]
