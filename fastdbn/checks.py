@@ -12,7 +12,7 @@ from fastdbn.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence,
 MOST = 2**31 - 1
 """The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
 MOST_LAYERS = 31
-"""The most layers of a network: so many have noise of their own (`clamp.Passes.key`)."""
+"""The most layers of a network: so many have noise of their own (`rng.draw_stream`)."""
 MOST_TEMPERATURES = 10_000
 FINITE = float(np.finfo(np.float64).max)
 """The largest number that results in float64 may have."""

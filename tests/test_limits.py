@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from fastdbn import RBM, rng
-from fastdbn.backends import Hyper, Params, Side, Source, get_backend
+from fastdbn.backends import Hyper, Params, Side, Source, cpu_room, get_backend, pool
 from fastdbn.backends.cpu_binary import COLUMNS, SEGMENT
 from fastdbn.backends.simd import GROUPS, SUMS
 from fastdbn.units import get_unit
@@ -66,6 +66,27 @@ def test_totals_of_counts(form):
         rbm.fit(form(X) if form is not np.float32 else X.astype(float))
     with pytest.raises(ValueError, match="totals=16777217: give a whole number from 0 to 16777216"):
         rbm.sample(1, totals=most + 1)
+
+
+@pytest.mark.parametrize(("n_jobs", "threads"), [(None, 6), (-1, 6), (-2, 5), (-6, 1), (-9, 1), (1, 1), (1024, 1024)])
+def test_numbers_of_threads(n_jobs, threads, monkeypatch):
+    """Negative numbers count from all processors down, as in joblib."""
+    monkeypatch.setattr(pool, "available_threads", lambda: 6)
+    assert get_backend(n_jobs).n_threads == threads
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1025, 2**31, True, 2.0, "2"])
+def test_numbers_that_are_none_of_threads(n_jobs):
+    with pytest.raises(ValueError, match=f"^n_jobs={n_jobs!r}: give None or -1"):
+        get_backend(n_jobs)
+
+
+def test_threads_without_work_take_no_memory(monkeypatch):
+    """Buffers of training are for as many threads as can share it: one for each word of hidden units."""
+    counts = []
+    monkeypatch.setattr(cpu_room, "make_room", lambda problem, n, make=cpu_room.make_room: counts.append(n) or make(problem, n))
+    RBM(65, n_iter=1, n_jobs=1024, visible="bernoulli").fit(np.eye(4, dtype=np.float32))
+    assert counts == [2]
 
 
 def test_numbers_in_tables_and_segments_fit_16_bits():
