@@ -17,6 +17,8 @@ _HOMES = {
     "GenerativeDBNClassifier": "generative",
     "DBNOutlierDetector": "outliers",
     "DivergenceError": "train",
+    "DataWarning": "report",
+    "FitWarning": "report",
     "Unit": "unit",
     "load": "io",
     "show_versions": "versions",

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastdbn import checks, rng
 from fastdbn.backends import Params
-from fastdbn.inference import checked
+from fastdbn.inference import later_rows
 from fastdbn.model import smoothed_mean
 from fastdbn.optim import is_number, is_sequence
 from fastdbn.partition import Enumeration, count_bits, machine_of, rbm_of
@@ -220,7 +220,7 @@ def _visible_mean(model, X):
 def checked_rbm(model, X):
     """The fitted RBM of `rbm_of`, and X checked by what was given, or None where there is none."""
     rbm = rbm_of(model)
-    return rbm, None if X is None else checked(model, X, reset=False)
+    return rbm, None if X is None else later_rows(model, X)
 
 
 def base_biases(model, X=None):

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
-from fastdbn.inference import checked
+from fastdbn.inference import later_rows
 from fastdbn.network import glorot
 from fastdbn.supervised import PARAMETERS, Supervised
 from fastdbn.units import get_unit, visible_unit
@@ -173,7 +173,7 @@ class DBNAutoencoder(Supervised):
         (n, units of the code) array
         """
         check_is_fitted(self)
-        return self._forward(checked(self, X, reset=False), self._n_encoding())
+        return self._forward(later_rows(self, X), self._n_encoding())
 
     def inverse_transform(self, X):
         """The rows that the decoder makes of codes.
@@ -196,11 +196,11 @@ class DBNAutoencoder(Supervised):
     def reconstruct(self, X):
         """Rows coded and decoded, (n, n_features), on the scale of X."""
         check_is_fitted(self)
-        return self.scaling_.invert(self._forward(checked(self, X, reset=False)))
+        return self.scaling_.invert(self._forward(later_rows(self, X)))
 
     def score(self, X, y=None):
         """Minus the mean over rows of the squared error of `reconstruct`, summed over features; higher is better."""
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = later_rows(self, X)
         X = X.toarray() if hasattr(X, "toarray") else X
         return -float(np.mean(np.sum(np.square(self.reconstruct(X) - X, dtype=np.float64), axis=1)))

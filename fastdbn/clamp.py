@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn import checks, rng
-from fastdbn.inference import checked
+from fastdbn.inference import clipped, later_rows
 from fastdbn.units import get_unit
 
 METHODS = ("mean", "sample", "mean-field")
@@ -129,7 +129,7 @@ class Clamped:
         """
         check_is_fitted(self)
         X = checks.unmasked(X, "X", may_lack=True)
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64], ensure_all_finite="allow-nan")
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         missing = np.isnan(X)
         if mask is not None:
             mask = np.asarray(checks.unmasked(mask, "mask"))
@@ -146,6 +146,7 @@ class Clamped:
                 size = unit.group_size(stop - start)
                 groups = missing[:, start:stop].reshape(len(X), -1, size).any(axis=2)
                 missing[:, start:stop] = np.repeat(groups, size, axis=1)
+        X = clipped(self, np.where(missing, np.nan, X).astype(X.dtype, copy=False))
         filled = self._walk(np.where(missing, X.dtype.type(0), X), ~missing, n_steps, method, random_state)
         return np.where(missing, filled, X).astype(self.dtype)
 
@@ -169,7 +170,7 @@ class Clamped:
             On the scale of X.
         """
         check_is_fitted(self)
-        return self._walk(checked(self, X, reset=False), None, n_steps, method, random_state)
+        return self._walk(later_rows(self, X), None, n_steps, method, random_state)
 
     def _walk(self, X, observed, n_steps, method, random_state):
         """Chains or passes from the rows of X, with `observed` values held unless it is None; in blocks of rows."""

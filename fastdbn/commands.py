@@ -69,14 +69,7 @@ def _training_data(args):
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     progress(f"task: {task} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
-    scale = args.scale
-    if scale == "auto":
-        inside = bool((X >= 0).all() and (X <= 1).all())
-        pixels = not inside and X.shape[1] >= 16 and bool((X >= 0).all()) and np.array_equal(X, np.round(X))
-        scale = "minmax" if pixels else "auto"
-        why = "values lie in [0, 1] and are left as they are" if inside else "columns are standardised"
-        progress(f"scale: {'whole numbers from 0, as pixels have, are scaled to [0, 1]' if pixels else why}")
-    return table, keep, X, y, task, scale
+    return table, keep, X, y, task, args.scale
 
 
 def _test_rows(args, keep, task):
@@ -248,7 +241,7 @@ def run_info(args):
     rows.append(("visible units", getattr(visible, "name", visible)))
     scaling = getattr(model, "scaling_", getattr(layers[0], "scaling_", None) if layers else None)
     scaled = scaling is not None and scaling.scale is not None
-    rows.append(("scaling", ("to [0, 1], clipped" if scaling.clip else "standardised") if scaled else "none"))
+    rows.append(("scaling", scaling.words if scaled else "none"))
     if hasattr(model, "classes_"):
         shown = ", ".join(map(str, model.classes_[:20])) + (", ..." if len(model.classes_) > 20 else "")
         rows.append(("classes", f"{len(model.classes_)}: {shown}"))

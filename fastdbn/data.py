@@ -1,4 +1,4 @@
-"""What comes between a user's array and the visible units: the choice of unit type, scaling, and the checks of values.
+"""What comes between a user's array and the visible units: its scaling, and statistics of its columns.
 
 inside = clip((x - shift) scale),    x = inside / scale + shift
 """
@@ -8,20 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from fastdbn import variance
 from fastdbn.backends import Source
-from fastdbn.unit import Unit
-from fastdbn.units import Mixed, get_unit, visible_unit
 
-SCALES = ("auto", "minmax", "standard", "none")
 BLOCK, ROOM = 4096, 1 << 25
 """Rows handled at a time, and bytes of them as dense float64 at most, where a whole matrix would make a large temporary."""
 BYTES, STORED = 1 << 20, 1 << 20
 """Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
 in the cache, and never a temporary that grows with the data."""
-
-MOST_COUNTS = 1 << 24
-"""The greatest total of a row of counts: float32 holds whole numbers up to it."""
 
 
 class Scaling(NamedTuple):
@@ -30,6 +23,16 @@ class Scaling(NamedTuple):
     shift: Any = None
     scale: Any = None
     clip: bool = False
+
+    @property
+    def words(self):
+        """What is done to the data, for a person."""
+        if self.scale is None:
+            return "as given"
+        if self.clip:
+            return "scaled to [0, 1]"
+        alike = not self.shift.any() and (self.scale == self.scale[0]).all()
+        return f"divided by {1 / self.scale[0]:g}" if alike else "standardised"
 
     def invert(self, x):
         """Values on the scale of the user's data."""
@@ -70,12 +73,13 @@ def _blocks(X, bytes_of_row=None):
             yield slice(start, min(start + rows, n))
 
 
-def _parts(X, weights=None, bytes_of_row=None):
+def row_blocks(X, weights=None, bytes_of_row=None):
     """(rows, their part of X, their part of the weights) for each of the blocks; CSR without duplicate entries."""
     for rows in _blocks(X, bytes_of_row):
         part = X[rows]
-        if sparse.issparse(part):
-            part.sum_duplicates()  # the slice is a copy
+        if sparse.issparse(part) and not part.has_canonical_format:
+            part = part.astype(np.float64)  # a copy, in which sums do not overflow
+            part.sum_duplicates()
         yield rows, part, None if weights is None else weights[rows]
 
 
@@ -94,11 +98,15 @@ def _range(part, missing=False):
 
 
 def _sums(part, weights):
-    """Weighted sums of the columns of a block; not by BLAS, whose rounding depends on its threads."""
+    """Weighted sums of the columns of a block; not by BLAS, whose rounding depends on its threads.
+
+    The rows are added in order, in float64: the same numbers give the same bits whatever their type and layout are.
+    """
     if sparse.issparse(part):
         values = part.data if weights is None else part.data * np.repeat(weights, np.diff(part.indptr))
         return np.bincount(part.indices, values, part.shape[1])
-    return np.add.reduce(part, axis=0, dtype=np.float64) if weights is None else np.einsum("i,ij->j", weights, part)
+    part = np.ascontiguousarray(part, np.float64)
+    return np.add.reduce(part, axis=0) if weights is None else np.einsum("i,ij->j", weights, part)
 
 
 def _with(part, values):
@@ -106,23 +114,19 @@ def _with(part, values):
     return sparse.csr_matrix((values, part.indices, part.indptr), part.shape)
 
 
-def _sums_above(part, weights, threshold, scaling):
-    """Weighted sums of the columns of (scaled block > threshold)."""
-    shift, scale = (0.0, 1.0) if scaling.scale is None else (scaling.shift, scaling.scale)
+def _sums_above(part, weights, threshold):
+    """Weighted sums of the columns of (block > threshold)."""
     if not sparse.issparse(part):
-        return _sums((part if scaling.scale is None else (part - shift) * scale) > threshold, weights)
-    width = part.shape[1]
-    shift, scale = np.broadcast_to(shift, width), np.broadcast_to(scale, width)
-    zero_on = ((0.0 - shift) * scale > threshold).astype(np.float64)
-    j = part.indices
-    change = ((part.data - shift[j]) * scale[j] > threshold) - zero_on[j]
+        return _sums(part > threshold, weights)
+    zero_on = float(0 > threshold)
+    change = (part.data > threshold) - zero_on
     return _sums(_with(part, change), weights) + zero_on * (part.shape[0] if weights is None else weights.sum())
 
 
 def column_range(X, missing=False):
     """Least and greatest value of every column, of a dense array or a CSR matrix, as float64; `missing` as in `columns`."""
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
-    for _, part, _ in _parts(X):
+    for _, part, _ in row_blocks(X):
         least, greatest = _range(part, missing)
         low, high = np.minimum(low, least), np.maximum(high, greatest)
     return low, high
@@ -149,13 +153,14 @@ def columns(X, weights=None, threshold=None, missing=False):
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
     total, observed = np.zeros(width), np.zeros(width)
     missing = missing and not sparse.issparse(X)
+    threshold = None if threshold is None else float(threshold)  # which NumPy compares with float32 in float32
     above = None if threshold is None else np.zeros(width)
     with np.errstate(invalid="ignore", over="ignore"):
-        for _, part, w in _parts(X, weights):
+        for _, part, w in row_blocks(X, weights):
             least, greatest = _range(part, missing)
             low, high = np.minimum(low, least), np.maximum(high, greatest)
             if above is not None:
-                above += _sums_above(part, w, threshold, Scaling())  # what is missing is above nothing
+                above += _sums_above(part, w, threshold)  # what is missing is above nothing
             if missing:
                 known = ~np.isnan(part)
                 observed += _sums(known, w)
@@ -171,174 +176,19 @@ def columns(X, weights=None, threshold=None, missing=False):
 def column_variance(X, mean, weights=None, observed=1.0):
     """The weighted variance of every column about a given mean, float64; of the observed values where some are missing."""
     total, count, room = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum(), None
-    for _, part, w in _parts(X, weights):
+    stored, weight = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for _, part, w in row_blocks(X, weights):
         if sparse.issparse(part):
-            m = mean[part.indices]
-            total += _sums(_with(part, np.square(part.data - m) - np.square(m)), w)
+            total += _sums(_with(part, np.square(part.data - mean[part.indices])), w)
+            ones = _with(part, np.ones(len(part.data)))
+            stored, weight = stored + _sums(ones, None), weight + _sums(ones, w)
         else:
             room = np.empty(part.shape) if room is None else room[: len(part)]  # the first block is the largest
             np.square(np.subtract(part, mean, out=room), out=room)
             total += _sums(room if np.all(observed == 1.0) else np.nan_to_num(room, copy=False, nan=0.0), w)
-    return np.maximum(total / (count * observed) + (np.square(mean) if sparse.issparse(X) else 0.0), 0.0)
-
-
-def share_above(X, threshold, scaling, weights=None, observed=1.0):
-    """The weighted share of every column's scaled values, of those observed, that lie above a threshold, float64."""
-    total = sum(_sums_above(part, w, threshold, scaling) for _, part, w in _parts(X, weights))
-    return total / ((X.shape[0] if weights is None else weights.sum()) * observed)
-
-
-def choose(X, visible, scale, weights=None, known=None):
-    """The visible unit and the scaling for data.
-
-    Parameters
-    ----------
-    X : (n, nv) dense array or CSR matrix, checked to be finite, or to have missing values as NaN
-    visible : "auto", unit name, Unit, or list of (unit, slice of columns)
-        "auto": Bernoulli where the (scaled) data lie in [0, 1], else Gaussian on standardised columns.
-    scale : "auto", "minmax", "standard" or "none"
-        "auto": standardise for Gaussian units chosen by "auto" and those of a mixed layer, else none; "minmax": every column to
-        [0, 1], values beyond the range seen here are clipped; "standard": every column to mean 0 and variance 1, or in a mixed
-        layer those of Gaussian units. Where units learn their variance, which begins at that of the data, "auto" is "standard",
-        and "none" leaves the means.
-    weights : (n,) float64 array or None
-    known : Columns or None
-        Of X, where a caller has them.
-
-    Returns
-    -------
-    unit : Unit
-    scaling : Scaling
-
-    Raises
-    ------
-    ValueError
-        if values are outside the unit's range; the message names the column and the remedy.
-    """
-    if scale not in SCALES:
-        raise ValueError(f"scale={scale!r}: give one of {', '.join(map(repr, SCALES))}")
-    low, high, mean, _, observed = known or columns(X, weights)
-    automatic = isinstance(visible, str) and visible == "auto"
-    inside = bool((low >= 0).all() and (high <= 1).all())
-    if automatic:
-        bounded = scale == "minmax" or (inside and scale != "standard")
-        unit = get_unit("bernoulli" if bounded else "gaussian")
-        scale = "standard" if scale == "auto" and not bounded else scale
-    else:
-        unit = visible_unit(visible, X.shape[1])
-    learns = variance.learns(unit)
-    if scale == "minmax" and learns:
-        raise ValueError(f"scale='minmax' clips, and visible={unit.name!r} learns the scale: use scale='standard' or 'none'")
-    parts = unit.parts(X.shape[1])
-    if scale != "none" and isinstance(unit, Mixed):
-        if scale == "minmax":
-            raise ValueError("scale='minmax' scales all columns, and visible is a mixed layer: scale those columns of X yourself")
-        scale = "standard" if any(part.unit.support == "real" for part in parts) else "none"
-    if scale == "minmax":
-        width = np.where(high > low, high - low, 1.0)
-        return unit, Scaling(low, 1.0 / width, True)
-    if scale == "standard" or learns:
-        deviation = np.sqrt(column_variance(X, mean, weights, observed))
-        constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
-        shift = np.zeros_like(mean) if scale == "none" else mean.copy()
-        scaling = Scaling(shift, 1.0 / np.where(constant, 1.0, deviation))
-        for other, start, stop, _ in parts if isinstance(unit, Mixed) else ():
-            if other.support != "real":
-                scaling.shift[start:stop], scaling.scale[start:stop] = 0.0, 1.0
-        check_range(unit, (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale)
-        return unit, scaling
-    check_range(unit, low, high)
-    return unit, Scaling()
-
-
-def check_range(unit: Unit, low, high):
-    """Refuse columns whose values are outside a unit's range.
-
-    Raises
-    ------
-    ValueError
-        naming the worst column, its extreme value and the remedy.
-    """
-    for part, start, stop, _ in unit.parts(len(low)):
-        over = np.maximum(high[start:stop] - part.high, part.low - low[start:stop])
-        column = start + int(np.argmax(over)) if len(over) else 0
-        if not len(over) or over[column - start] <= 0:
-            continue
-        top = high[column] > part.high
-        value = high[column] if top else low[column]
-        remedy = f"divide by {value:g} or use scale='minmax'" if top and low.min() >= 0 else "use scale='minmax'"
-        if isinstance(unit, Mixed) or part.keeps_total:
-            remedy = "scale it, or take another unit type for it"
-        raise ValueError(
-            f"visible={part.name!r} needs values in [{part.low:g}, {part.high:g}]; column {column} has "
-            f"{'max' if top else 'min'} {value:g}: {remedy}"
-        )
-
-
-def check_values(unit, scaling, X, may_lack=False):
-    """Refuse data for units and scaling of an earlier fit: values out of range, rows that groups of units cannot take."""
-    if not scaling.clip:
-        low, high = column_range(X, may_lack)
-        if scaling.scale is not None:
-            low, high = (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale
-        check_range(unit, low, high)
-    check_groups(unit, X)
-
-
-def check_groups(unit, X):
-    """Refuse data whose rows are not what groups of units want: one of K, summing to one; or whole numbers, as counts are."""
-    parts = unit.parts(X.shape[1])
-    for part, start, stop, _ in parts:
-        own = X if len(parts) == 1 else X[:, start:stop]
-        if part.support == "one-of":
-            _check_one_of(part, own, start)
-        elif part.keeps_total:
-            _check_counts(part, own, start)
-
-
-def _check_counts(unit, X, start):
-    for rows, part, _ in _parts(X):
-        totals = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
-        if totals.max(initial=0) > MOST_COUNTS:
-            raise ValueError(
-                f"visible={unit.name!r} takes rows whose counts sum to at most {MOST_COUNTS:,}, which is how far float32 counts; "
-                f"row {rows.start + np.argmax(totals)} has {totals.max():,.0f}: divide the row, and round, or split it"
-            )
-        values = part.data if sparse.issparse(part) else part
-        bad = np.flatnonzero(values != np.floor(values))
-        if len(bad):
-            if sparse.issparse(part):
-                i, j = np.searchsorted(part.indptr, bad[0], side="right") - 1, part.indices[bad[0]]
-            else:
-                i, j = divmod(bad[0], part.shape[1])
-            raise ValueError(
-                f"visible={unit.name!r} needs whole numbers, the counts of words; row {rows.start + i} has "
-                f"{values.flat[bad[0]]:g} in column {start + j}: give counts, not frequencies or weights"
-            )
-
-
-def _check_one_of(unit, X, start):
-    size = unit.group_size(X.shape[1])
-    if X.shape[1] % size:
-        raise ValueError(f"visible={unit.name!r} with groups of {size} needs a multiple of {size} columns; X has {X.shape[1]}")
-    groups = X.shape[1] // size
-    for rows, part, _ in _parts(X, bytes_of_row=8 * (groups if sparse.issparse(X) else X.shape[1])):
-        n = part.shape[0]
-        if sparse.issparse(part):
-            at = np.repeat(np.arange(n) * groups, np.diff(part.indptr)) + part.indices // size
-            sums = np.bincount(at, part.data, n * groups).reshape(n, groups)
-        else:
-            sums = part.reshape(n, groups, size).sum(axis=2, dtype=np.float64)
-            whole = np.isnan(part).reshape(n, groups, size).all(axis=2) if np.isnan(sums).any() else False
-            sums = np.where(whole, 1.0, sums)  # a group that is missing
-        bad = np.argwhere(~(np.abs(sums - 1.0) <= 1e-3))
-        if len(bad):
-            i, g = bad[0]
-            raise ValueError(
-                f"visible={unit.name!r} needs groups of {size} columns that sum to 1; row {rows.start + i} has {sums[i, g]:g} in "
-                f"group {g}{f' from column {start} on' if start else ''}: encode each category as one column of ones and zeros, "
-                "all of them NaN where it is missing"
-            )
+    if sparse.issparse(X):  # the zeros that are not stored: exactly none where all are
+        total += np.where(stored < X.shape[0], np.maximum(count - weight, 0.0) * np.square(mean), 0.0)
+    return total / (count * observed)
 
 
 def totals(unit, X, most=256):

@@ -14,7 +14,7 @@ from fastdbn import checks, data, model, options, rng
 from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
-from fastdbn.inference import checked
+from fastdbn.inference import checked, later_rows
 from fastdbn.optim import is_sequence
 from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.rbm import RBM
@@ -278,13 +278,13 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         (n, units of the layer) array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None)
+        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
         return up(self.layers_[: self._check_layer(layer, len(self.layers_)) + 1], X)
 
     def reconstruct(self, X):
         """Visible means after a mean-field pass up and down, on the scale of X."""
         check_is_fitted(self)
-        X = checked(self, X, reset=False, may_lack=self.layers_[0].missing is not None)
+        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
         H = up(self.layers_, X)
         for rbm in reversed(self.layers_):
             H = rbm._down(H)
@@ -353,7 +353,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         """
         check_is_fitted(self)
         checks.integer(n_samples, "n_samples")
-        X = checked(self, X, reset=False)
+        X = later_rows(self, X)
         if len(self.layers_) == 1:
             return -self.layers_[0]._free_energy(X, self.layers_[0]._threshold())
         first = self.layers_[0]

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastdbn import checks, pseudo, rng
 from fastdbn.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
 from fastdbn.dbn import DBN
-from fastdbn.inference import checked
+from fastdbn.inference import later_rows
 from fastdbn.mixing import Mixing, autocorrelation, integrated_time, mixing
 from fastdbn.partition import Enumeration, machine_of, rbm_of
 from fastdbn.units import get_unit
@@ -59,7 +59,7 @@ def _states(estimator, model, X):
     ValueError
         for values between those of two-valued units: they are probabilities, of which there is no likelihood.
     """
-    X = checked(estimator, X, reset=False)
+    X = later_rows(estimator, X)
     for unit, start, stop, _ in get_unit(model.visible_).parts(X.shape[1]):
         values = (0.0, 1.0) if unit.support == "one-of" else unit.support
         if not isinstance(values, tuple) or model._threshold() is not None:
@@ -271,5 +271,5 @@ def free_energy_gap(model, X_train, X_validation):
         scores = model.score_samples
     else:
         rbm = rbm_of(model)
-        scores = rbm.score_samples if rbm is model else lambda X: -rbm._free_energy(checked(model, X, reset=False), None)
+        scores = rbm.score_samples if rbm is model else lambda X: -rbm._free_energy(later_rows(model, X), None)
     return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))

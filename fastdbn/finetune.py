@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
 from fastdbn.estimator import Scored
-from fastdbn.inference import checked
+from fastdbn.inference import later_rows
 from fastdbn.placement import all_or_nothing
 from fastdbn.supervised import PARAMETERS, Supervised
 
@@ -161,11 +161,11 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     def predict(self, X):
         """The most probable class of each row, (n,), as the labels were given."""
         check_is_fitted(self)
-        return self.classes_[self._forward(checked(self, X, reset=False)).argmax(axis=1)]
+        return self.classes_[self._forward(later_rows(self, X)).argmax(axis=1)]
 
     def _outputs(self, X):
         """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
-        z = self._forward(checked(self, X, reset=False)).astype(np.float64)
+        z = self._forward(later_rows(self, X)).astype(np.float64)
         return z - z.max(axis=1, keepdims=True)
 
     def predict_log_proba(self, X):
@@ -308,6 +308,6 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     def predict(self, X):
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64."""
         check_is_fitted(self)
-        z = self._forward(checked(self, X, reset=False)).astype(np.float64)
+        z = self._forward(later_rows(self, X)).astype(np.float64)
         z = z * self.target_scale_ + self.target_mean_
         return z.ravel() if self._flat else z

@@ -17,7 +17,7 @@ from fastdbn import checks, data, model, options, rng
 from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.estimator import Scored
-from fastdbn.inference import checked
+from fastdbn.inference import checked, later_rows
 from fastdbn.monitors import MONITORS
 from fastdbn.optim import is_sequence
 from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
@@ -347,7 +347,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             states drawn by up-passes.
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = later_rows(self, X)
         out = np.empty((X.shape[0], len(self.classes_)))
         first, top = self.layers_[0], self.layers_[-1]
         if n_samples is None:
@@ -377,7 +377,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         """As `DBN.score_samples`, of the data alone: labels are summed out."""
         check_is_fitted(self)
         checks.integer(n_samples, "n_samples")
-        X, first = checked(self, X, reset=False), self.layers_[0]
+        X, first = later_rows(self, X), self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):
             who = backend.array(rng.content_keys(X[rows]))

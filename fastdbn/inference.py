@@ -4,11 +4,13 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastdbn import checks, data, missing, model, rng
+from fastdbn import checks, data, missing, model, ranges, rng
 from fastdbn.backends import Params, Source
 from fastdbn.data import BLOCK, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.placement import backend_for
+from fastdbn.report import DataWarning, warn
+from fastdbn.unit import Unit
 from fastdbn.units import get_unit
 
 MANY = 512
@@ -17,16 +19,28 @@ AT_ONCE = 4
 """Blocks that are handled at once where data are read as they lie: the fewer calls, the less often weights are packed."""
 
 
-READ = tuple(np.dtype(kind) for kind in (np.float32, np.float64, np.uint8, np.bool_, np.int64))
+READ = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.uint8, np.bool_, np.int64, np.int32))
 """Types of data that the backend reads as they are."""
 
 
-def _is_ready(estimator, X):
-    """Whether `validate_data` would give X back as it is; it takes as long to see this as a small network for one row."""
+def _types_for(X):
+    """Types to read X in, the one to convert any other to first: float32 for one that it holds exactly, else float64.
+
+    So the same numbers give the same model in any container: columns far from zero keep their digits until they are scaled.
+    """
+    kind = getattr(X, "dtype", None)
+    exact = isinstance(kind, np.dtype) and kind.kind in "iuf" and np.can_cast(kind, np.float32)
+    return [np.float32, *READ] if exact else list(READ)
+
+
+def _has_form(estimator, X):
+    """Whether `validate_data` would give X back as it is, if it is finite."""
     if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in READ or hasattr(estimator, "feature_names_in_"):
         return False
-    if not 0 < len(X) <= checks.MOST or X.shape[1] != getattr(estimator, "n_features_in_", None):
-        return False
+    return 0 < len(X) <= checks.MOST and X.shape[1] == getattr(estimator, "n_features_in_", None)
+
+
+def _is_finite(X):
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(X.sum()))
 
@@ -37,18 +51,63 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
     may_lack lets values be missing: NaN in dense arrays, and what the mask of a masked array covers. finite=False leaves the
     check to the caller.
     """
-    if not reset and _is_ready(estimator, X):
+    if not reset and _has_form(estimator, X) and _is_finite(X):  # `validate_data` takes as long as a small network for one row
         return X
     checks.matrix(X)
-    X = checks.unmasked(X, "X", may_lack)
-    return validate_data(
+    X = given = checks.unmasked(X, "X", may_lack)
+    X = validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
-        dtype=list(READ),
+        dtype=_types_for(X),
         ensure_all_finite="allow-nan" if finite and may_lack and not sparse.issparse(X) else finite,
     )
+    if reset:
+        _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
+    return X
+
+
+def _warn_of_long_integers(X):
+    """Say that whole numbers are rounded where float64 does not hold all of them."""
+    values = X.data if sparse.issparse(X) else X
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
+        most = max(int(values.max()), -int(values.min()))
+        if most > 2**53:
+            warn(
+                f"X has whole numbers as large as {most}; above 2^53 they are rounded to float64, and neighbours become equal: "
+                "subtract a constant first",
+                DataWarning,
+            )
+
+
+def later_rows(estimator, X, may_lack=False):
+    """X, as `checked` gives it, for use by a fitted model: rows are clipped to what the visible units take (`ranges.clipped`).
+
+    One pass over X sees whether it is finite and in range.
+    """
+    first = _first_of(estimator)
+    if _has_form(estimator, X) and first is not None:
+        unit, as_given = get_unit(first.visible_), first.scaling_.scale is None and first._threshold() is None
+        alike = as_given and isinstance(unit, Unit) and unit.group == 1 and np.isfinite(unit.high)
+        if alike and ranges.all_inside(X, unit.low, unit.high):  # so it is finite
+            return X
+    return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
+
+
+def clipped(estimator, X):
+    """`ranges.clipped` of rows for a fitted model; a threshold takes any number."""
+    first = _first_of(estimator)
+    if first is None or first._threshold() is not None:
+        return X
+    return ranges.clipped(get_unit(first.visible_), first.scaling_, X)
+
+
+def _first_of(estimator):
+    """What has the visible units and the scaling: the lowest layer of a stack, or the estimator itself; None for `BernoulliRBM`,
+    which takes any number, as scikit-learn's does."""
+    first = estimator.layers_[0] if hasattr(estimator, "layers_") else estimator
+    return first if hasattr(first, "scaling_") else None
 
 
 class Inference(Estimator):
@@ -130,7 +189,7 @@ class Inference(Estimator):
 
     def _checked(self, X):
         """X to be used by a fitted model, with missing values where they are provided for."""
-        return checked(self, X, reset=False, may_lack=self.missing is not None)
+        return later_rows(self, X, may_lack=self.missing is not None)
 
     def _means(self, X, threshold, draw=False):
         """Hidden means, or with `draw` hidden states drawn once for each row."""
@@ -162,7 +221,7 @@ class Inference(Estimator):
         (n,) float64 array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False, may_lack=self.missing == "drop")
+        X = later_rows(self, X, may_lack=self.missing == "drop")
         return self._free_energy(X, self._threshold())
 
     def _free_energy(self, X, threshold):
@@ -234,7 +293,7 @@ class Inference(Estimator):
         """
         check_is_fitted(self)
         checks.integer(n_steps, "n_steps")
-        X = checked(self, X, reset=False)
+        X = later_rows(self, X)
         out = np.empty(X.shape, self.dtype)
         seed, number = self._next_noise(random_state)
         for backend, rows, v in self._blocks(X, self._threshold(), write=True):
@@ -296,8 +355,8 @@ class Inference(Estimator):
             raise ValueError(f"totals={totals!r} is for visible units that count, and these are {get_unit(self.visible_).name}")
         values = np.asarray(totals)
         whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
-        if not whole or (values < 0).any() or (values > data.MOST_COUNTS).any():
-            raise ValueError(f"totals={totals!r}: give a whole number from 0 to {data.MOST_COUNTS}, or {n} of them")
+        if not whole or (values < 0).any() or (values > ranges.MOST_COUNTS).any():
+            raise ValueError(f"totals={totals!r}: give a whole number from 0 to {ranges.MOST_COUNTS}, or {n} of them")
         return np.broadcast_to(values, n)[:, None]
 
     def _start(self, backend, n, seed, number, totals=None):

@@ -5,9 +5,10 @@ import numpy as np
 from fastdbn import entries, model, variance
 from fastdbn.backends import Params
 from fastdbn.chains import FAST
-from fastdbn.data import MOST_COUNTS, Scaling
+from fastdbn.data import Scaling
 from fastdbn.entries import count, decode_params, encode, encode_history, encode_params, entry, positive, tensor
 from fastdbn.monitors import MONITORS
+from fastdbn.ranges import MOST_COUNTS
 from fastdbn.rbm import RBM
 from fastdbn.train import ACTIVITY, OFFSETS, RATE
 from fastdbn.units import get_unit

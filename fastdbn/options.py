@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from fastdbn import checks, missing, monitors, rng, variance
-from fastdbn.data import SCALES
+from fastdbn.choice import SCALES
 from fastdbn.optim import LARGEST, is_number, momentum_ramp
 from fastdbn.train import MODEL_SHARE, Settings
 from fastdbn.units import Mixed, check_groups, get_unit, visible_unit

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastdbn import checks, data, missing, model, monitors, options, rng, variance
+from fastdbn import checks, data, missing, model, monitors, options, ranges, rng, variance
 from fastdbn.backends import Params, Source
+from fastdbn.choice import choose
 from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
@@ -26,8 +27,9 @@ class RBM(Clamped, Inference):
     visible : str, Unit or list, default "auto"
         Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy-relu", "softmax:K" (groups of K columns),
         "binomial:N" (values 0 to N), "replicated-softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
-        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli where the fit data lie in [0, 1], else
-        Gaussian on standardised columns.
+        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli for data in [0, 1] and for whole
+        numbers as pixels have, divided by 255 or by their greatest value. Where such columns hardly vary, and for all other
+        data, it takes Gaussian units on standardised columns; docs/units.md says how it decides.
     hidden : str or Unit, default "bernoulli"
         Hidden units.
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
@@ -60,8 +62,8 @@ class RBM(Clamped, Inference):
     n_iter : int, default 20
         Epochs.
     binarize : None, float or "sample", default None
-        None takes values in [0, 1] as probabilities; a number sets values above it to 1, others to 0; "sample" draws 0 or 1
-        with each value as its probability, anew for each epoch.
+        None takes values in [0, 1] as probabilities; a number, on the scale of X, sets values above it to 1, others to 0;
+        "sample" draws 0 or 1 with each (scaled) value as its probability, anew for each epoch. "auto" then takes Bernoulli.
     centering : {"data", "enhanced"} or None, default None
         Take offsets from the states before the gradient: those of "data" follow the means of the minibatches (Melchior,
         Fischer, Wiskott 2016), those of "enhanced" the middle of the means of data and chains, which makes it the enhanced
@@ -275,30 +277,28 @@ class RBM(Clamped, Inference):
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
-        data.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
+        if self._threshold() is None:
+            ranges.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
     def _begin(self, X, weights):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
         seed = rng.seed_of(self.random_state)
         weights = weights_of_known(seed, X.shape[0], self.validation_fraction, weights)
-        threshold = None if self.binarize == "sample" else self.binarize
+        threshold = self._threshold()
         columns = data.columns(X, weights, threshold, self.missing is not None)
         if not np.all(columns.observed):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
             assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
-        unit, scaling = data.choose(X, self.visible, self.scale, weights, columns)
-        data.check_groups(unit, X)
+        unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns)
+        ranges.check_groups(unit, X)
         if self.binarize is not None and unit.support in ("mixed", "counts"):
             raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
         if unit.keeps_total:
             self.totals_ = data.totals(unit, X)
         mean = columns.mean if threshold is None else columns.above
         if scaling.scale is not None:
-            if threshold is None:
-                mean = (mean - scaling.shift) * scaling.scale
-            else:
-                mean = data.share_above(X, threshold, scaling, weights, columns.observed)
+            mean = (mean - scaling.shift) * scaling.scale
         self._begin_layer(unit, scaling, mean, X.shape[0], seed, 0)
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
@@ -321,8 +321,7 @@ class RBM(Clamped, Inference):
         velocity = Params(*(np.zeros_like(x) for x in params))
         self._keep(State(params, velocity, None, 0, 0, kept))
         if self.verbose:
-            scaled = "as given" if scaling.scale is None else "scaled to [0, 1]" if scaling.clip else "standardised"
-            progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaled}")
+            progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaling.words}")
 
     def _keep(self, state):
         """Take a training state into the fitted attributes."""

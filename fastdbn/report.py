@@ -1,6 +1,23 @@
-"""Lines for a person, on stderr."""
+"""Lines for a person, on stderr, and warnings."""
 
 import sys
+import warnings
+
+
+class DataWarning(UserWarning):
+    """Data that the model can take only after a change, or whose reading is in doubt; the message names the remedy."""
+
+
+class FitWarning(UserWarning):
+    """A fit that ended badly; the message names layer, number and remedy."""
+
+
+def warn(message, category):
+    """Warn at the line of the caller's code that called the library, directly or through scikit-learn."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("fastdbn", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def progress(line):

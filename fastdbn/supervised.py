@@ -10,11 +10,12 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn import checks, data, options, rng
+from fastdbn import checks, data, options, ranges, rng
+from fastdbn.choice import choose
 from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
 from fastdbn.estimator import Estimator
-from fastdbn.inference import checked
+from fastdbn.inference import checked, later_rows
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
 from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
@@ -190,7 +191,8 @@ class Supervised(Estimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
-        data.check_values(get_unit(self.visible_), self.scaling_, X)
+        if self._threshold() is None:
+            ranges.check_values(get_unit(self.visible_), self.scaling_, X)
 
     def _given(self):
         """`pretrain` without the FrozenEstimator that may hold it."""
@@ -233,8 +235,11 @@ class Supervised(Estimator):
             self.coefs_ = [np.ascontiguousarray(rbm.components_.T) for rbm in dbn.layers_]
             self.intercepts_ = [rbm.intercept_hidden_.copy() for rbm in dbn.layers_]
         else:
-            unit, self.scaling_ = data.choose(X, self.visible, self.scale, weights)
+            unit, self.scaling_ = choose(X, self.visible, self.scale, self.binarize, weights)
+            ranges.check_groups(unit, X)
             self.visible_ = named(unit)
+            if self.verbose:
+                progress(f"{X.shape[1]} {unit.name} visible units, data {self.scaling_.words}")
             self.coefs_, self.intercepts_, n_in = [], [], X.shape[1]
             for i, (size, unit) in enumerate(zip(sizes, self._units(len(sizes)), strict=True)):
                 W = glorot(self.seed_, i, n_in, size, unit.support == (0.0, 1.0))
@@ -372,7 +377,7 @@ class Supervised(Estimator):
         (n, units of the layer) array
         """
         check_is_fitted(self)
-        X = checked(self, X, reset=False)
+        X = later_rows(self, X)
         return self._forward(X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):

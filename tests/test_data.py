@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import DBN, RBM, BernoulliRBM, data, rng
-from fastdbn.data import Scaling
+from fastdbn import DBN, RBM, BernoulliRBM, data, ranges, rng
+from fastdbn.choice import choose
 from fastdbn.units import get_unit
 
 KINDS = ["float32", "float64", "uint8", "bool", "int64", "fortran", "strided", "csr float32", "csr int64", "csr untidy"]
@@ -62,9 +62,6 @@ def test_columns(kind, weighted, block_size):
         assert np.array_equal(known.high, dense.max(axis=0))
         assert np.allclose(known.mean, repeated.mean(axis=0), rtol=1e-12)
         assert np.allclose(known.above, (repeated > threshold).mean(axis=0), rtol=1e-12)
-        scaling = Scaling(np.linspace(-1, 1, 11), np.linspace(0.5, 2, 11))
-        scaled = (repeated - scaling.shift) * scaling.scale
-        assert np.allclose(data.share_above(X, threshold, scaling, weights), (scaled > threshold).mean(axis=0), rtol=1e-12)
     assert data.columns(X, weights).above is None
     assert np.array_equal(data.column_range(X), (dense.min(axis=0), dense.max(axis=0)))
     assert np.allclose(data.column_variance(X, known.mean, weights), repeated.var(axis=0), atol=1e-12)
@@ -80,7 +77,7 @@ def test_variance_far_from_zero():
     known = data.columns(X)
     assert known.mean[1] == X[0, 1]
     assert np.allclose(data.column_variance(X, known.mean), [0.25, 0], rtol=1e-7)
-    assert data.choose(X, "auto", "auto")[1].scale[1] == 1
+    assert choose(X, "auto", "auto")[1].scale[1] == 1
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr"])
@@ -117,9 +114,9 @@ def test_groups(kind, block_size):
         return sparse.csr_matrix((values.astype(np.float32), j, starts), dense.shape)
 
     with pytest.raises(ValueError, match="row 13 has 2 in group 2"):
-        data.check_groups(unit, stored(dense))
+        ranges.check_groups(unit, stored(dense))
     dense[13] = dense[12]
-    data.check_groups(unit, stored(dense))
+    ranges.check_groups(unit, stored(dense))
 
 
 @pytest.mark.parametrize("kind", ["csr float32", "csr untidy"])
@@ -147,7 +144,7 @@ def test_statistics_of_a_memory_map_hold_no_copy(dtype, scale, tmp_path):
     rows, width = 20_000, 784
     X = np.memmap(tmp_path / "X", dtype, "w+", shape=(rows, width))
     X[::3, ::2] = 1
-    rbm = RBM(4, visible="gaussian" if scale == "standard" else "auto", scale=scale, binarize=0.5)
+    rbm = RBM(4, visible="gaussian" if scale == "standard" else "auto", scale=scale)
     limit = 8 * data.BYTES
     assert limit < X.nbytes
     assert peak(lambda: rbm._begin(X, None)) < limit

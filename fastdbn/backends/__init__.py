@@ -85,10 +85,10 @@ class Weights(NamedTuple):
 
 
 class Source(NamedTuple):
-    """How rows of host data become visible states: x -> clip((x - shift) scale), then binarised.
+    """How rows of host data become visible states: x -> clip((x - shift) scale), or zeros and ones.
 
-    X is a dense array or a scipy CSR matrix; shift and scale are None or (nv,); threshold is None, a number (1 where
-    x > threshold) or "sample" (1 with probability x, drawn anew for each epoch).
+    X is a dense array or a scipy CSR matrix; shift and scale are None or (nv,); threshold is None, a number (1 where x as it is
+    exceeds it, without scaling) or "sample" (1 with probability x, scaled, drawn anew for each epoch).
     """
 
     X: Any

@@ -69,17 +69,18 @@ class CPU:
     def load(self, source, often=False):
         empty = np.empty(0)
         scaled = source.scale is not None
+        X = source.X
+        values = X.data if sparse.issparse(X) else np.asarray(X)
+        values = values if values.dtype in _READY else values.astype(self.dtype)
         mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
+        threshold = float(source.threshold if mode == 1 else 0)
         preparation = Preparation(
             np.asarray(source.shift, np.float64) if scaled else empty,
             np.asarray(source.scale, np.float64) if scaled else empty,
             bool(source.clip),
             mode,
-            self.dtype.type(source.threshold if mode == 1 else 0),
+            float(np.float32(threshold)) if values.dtype == np.float32 else threshold,  # as NumPy compares
         )
-        X = source.X
-        values = X.data if sparse.issparse(X) else np.asarray(X)
-        values = values if values.dtype in _READY else values.astype(self.dtype)
         if sparse.issparse(X):
             data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
         else:

@@ -18,28 +18,33 @@ ROWS_TAKEN = 64
 
 
 @inlinable
-def binarise(out, threshold, sample, row, key):
-    """out = 1 where out > threshold, or 1 with probability out, else 0."""
+def threshold_row(x, threshold, out):
+    """out = 1 where x > threshold, else 0."""
     zero, one = out.dtype.type(0), out.dtype.type(1)
-    if sample:
-        whole = len(out) // 4
-        for c in range(whole):
-            words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
-            out[4 * c] = one if rng.uniform_32(words[0]) < out[4 * c] else zero
-            out[4 * c + 1] = one if rng.uniform_32(words[1]) < out[4 * c + 1] else zero
-            out[4 * c + 2] = one if rng.uniform_32(words[2]) < out[4 * c + 2] else zero
-            out[4 * c + 3] = one if rng.uniform_32(words[3]) < out[4 * c + 3] else zero
-        for j in range(4 * whole, len(out)):
-            out[j] = one if rng.uniform_32(rng.philox_word(j, row, key)) < out[j] else zero
-    else:
-        for j in range(len(out)):
-            out[j] = one if out[j] > threshold else zero
+    for j in range(len(out)):
+        out[j] = one if x[j] > threshold else zero
+
+
+@inlinable
+def sample_row(out, row, key):
+    """out = 1 with probability out, else 0."""
+    zero, one = out.dtype.type(0), out.dtype.type(1)
+    whole = len(out) // 4
+    for c in range(whole):
+        words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
+        out[4 * c] = one if rng.uniform_32(words[0]) < out[4 * c] else zero
+        out[4 * c + 1] = one if rng.uniform_32(words[1]) < out[4 * c + 1] else zero
+        out[4 * c + 2] = one if rng.uniform_32(words[2]) < out[4 * c + 2] else zero
+        out[4 * c + 3] = one if rng.uniform_32(words[3]) < out[4 * c + 3] else zero
+    for j in range(4 * whole, len(out)):
+        out[j] = one if rng.uniform_32(rng.philox_word(j, row, key)) < out[j] else zero
 
 
 class Preparation(NamedTuple):
-    """What `take` does to a row: x -> clip((x - shift) scale), then mode 0 nothing, 1 threshold, 2 sample.
+    """What `take` does to a row: mode 1 compares x with the threshold; else x -> clip((x - shift) scale), and mode 2 samples.
 
-    shift and scale are float64, for a column far from zero loses its digits in float32; empty for no scaling.
+    shift and scale are float64, because a column far from zero loses its digits in float32; empty for no scaling. The threshold
+    is float64 too, and compares with the numbers as they are.
     """
 
     shift: Any
@@ -104,16 +109,15 @@ def make_data(kind, preparation, values=None, columns=None, starts=None, words=N
 
 @inlinable
 def _prepare_row(out, preparation, row, key):
-    """Clip and binarise one scaled row in place."""
-    clip, mode, threshold = preparation.clip, preparation.mode, preparation.threshold
-    if clip:
+    """Clip one scaled row, and draw zeros and ones from it, in place."""
+    if preparation.clip:
         zero, one = out.dtype.type(0), out.dtype.type(1)
         for j in range(len(out)):
             x = out[j]
             x = zero if x < zero else x
             out[j] = one if x > one else x
-    if mode:
-        binarise(out, threshold, mode == 2, row, key)
+    if preparation.mode == 2:
+        sample_row(out, row, key)
 
 
 @inlinable
@@ -137,8 +141,12 @@ def read_row(data, row, key, raw, out):
         unpack_row(data.words[row], out)
         return
     shift, scale = data.preparation.shift, data.preparation.scale
+    mode, threshold = data.preparation.mode, data.preparation.threshold
     if data.kind == DENSE and data.values[0].size != 0 and len(scale) == 0:  # the usual case, without the way through float64
         x = data.values[0][row]
+        if mode == 1:
+            threshold_row(x, data.values[0].dtype.type(threshold), out)  # which loses nothing: see `CPU.load`
+            return
         for j in range(len(out)):
             out[j] = x[j]
         _prepare_row(out, data.preparation, row, key)
@@ -154,6 +162,9 @@ def read_row(data, row, key, raw, out):
         _add_values(data.values[2], data, row, raw)
         _add_values(data.values[3], data, row, raw)
         _add_values(data.values[4], data, row, raw)
+    if mode == 1:
+        threshold_row(raw, threshold, out)
+        return
     for j in range(len(scale)):
         raw[j] = (raw[j] - shift[j]) * scale[j]
     for j in range(len(out)):
