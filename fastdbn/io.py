@@ -24,6 +24,7 @@ from fastdbn.entries import (
     tensor,
     unit_of,
 )
+from fastdbn.extent import Extent
 from fastdbn.finetune import DBNClassifier, DBNRegressor
 from fastdbn.generative import GenerativeDBNClassifier
 from fastdbn.layerfile import check_chains, check_scaling, get_rbm, get_scaling, put_rbm, put_scaling
@@ -71,7 +72,8 @@ def save(estimator, path):
     elif dbn is not None:
         layers, scaling = _put_stack(dbn, tensors, state), put_scaling(dbn.layers_[0].scaling_, tensors)
     if isinstance(estimator, DBNOutlierDetector):
-        state["offset"] = float(estimator.offset_)
+        state["offset"], state["top"] = float(estimator.offset_), float(estimator.top_)
+        tensors |= {f"extent.{name}": np.asarray(x, np.float64) for name, x in estimator.extent_._asdict().items()}
     if isinstance(estimator, GenerativeDBNClassifier):
         classes = _put_labels(estimator, tensors)
     if isinstance(estimator, Supervised):
@@ -147,7 +149,11 @@ def _build(record, tensors):
     elif issubclass(cls, DBN):
         _get_stack(estimator, state, layers)
         if cls is DBNOutlierDetector:
-            estimator.offset_ = float(entry(state, "offset", (int, float)))
+            estimator.offset_, estimator.top_ = (float(entry(state, name, (int, float))) for name in ("offset", "top"))
+            low, high = (tensor(tensors, f"extent.{name}", (layers[0].n_features_in_,), np.float64) for name in ("low", "high"))
+            if (low > high).any():
+                raise ValueError("extent.low exceeds extent.high")
+            estimator.extent_ = Extent(low, high, positive(tensors, "extent.width", len(low)))
         if cls is GenerativeDBNClassifier:
             _get_labels(estimator, record["classes"], tensors)
     estimator.n_features_in_ = layers[0].n_features_in_ if layers else len(estimator.coefs_[0])

@@ -7,7 +7,10 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn.dbn import DBN
+from fastdbn.extent import extent
+from fastdbn.inference import checked, later_rows
 from fastdbn.placement import all_or_nothing
+from fastdbn.units import get_unit
 
 
 class DBNOutlierDetector(OutlierMixin, DBN):
@@ -26,6 +29,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     ----------
     offset_ : float
         The threshold: rows whose `score_samples` is below it are outliers.
+    extent_ : Extent
+        The range of every column of the rows fitted, ``low``, ``high`` and ``width``, (n_features,) float64 each.
+    top_ : float
+        The highest score of the rows fitted.
     layers_, n_iter_
         As for `DBN`.
 
@@ -80,10 +87,35 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         if not (automatic or (isinstance(share, numbers.Real) and 0 < share <= 0.5)):
             raise ValueError(f'contamination={share!r}: give "auto" or a number above 0 and at most 0.5')
         super()._fit(X, sample_weight, again, epochs)
-        scores = self.score_samples(X)
+        X, first = later_rows(self, X), self.layers_[0]
+        found = extent(get_unit(first.visible_), first.scaling_, X, first._threshold() is not None)
+        self.extent_ = self.extent_.joined(found) if again and hasattr(self, "extent_") else found
+        scores = super().score_samples(X)
         low, high = np.quantile(scores, (0.25, 0.75))
         self.offset_ = float(low - 1.5 * (high - low) if automatic else np.quantile(scores, share))
+        self.top_ = float(scores.max())
         return self
+
+    def score_samples(self, X, n_samples=10):
+        """`DBN.score_samples`; of rows beyond the range of those fitted, that of the nearest row inside, less a penalty.
+
+        The penalty grows with the distance, and a row that is beyond a column's range by its width is always an outlier. So the
+        score does not rise beyond the fitted range, and it is finite. An excess that rounding explains costs nothing.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_samples : int, default 10
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        inside, cost = self.extent_.split(checked(self, X, reset=False))
+        scores = super().score_samples(inside, n_samples)
+        penalty = max(2.0 * (self.top_ - self.offset_), 1.0)
+        return np.where(cost > 0, np.minimum(scores, self.top_) - penalty * cost, scores)
 
     def decision_function(self, X):
         """Scores less the threshold: negative for outliers.

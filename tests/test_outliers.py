@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
+import fastdbn
 from fastdbn import DBN, DBNOutlierDetector
+from fastdbn.data import Scaling
+from fastdbn.extent import extent
+from fastdbn.units import get_unit
 
 
 @pytest.fixture
@@ -42,3 +47,74 @@ def test_bad_contamination(share, binary):
     """The error names the argument before anything is trained."""
     with pytest.raises(ValueError, match="contamination="):
         DBNOutlierDetector((4,), contamination=share).fit(binary(20, 5))
+
+
+def test_rows_far_away_are_outliers(tmp_path):
+    """What lies beyond the range of the fit data is an outlier, the more the further, with finite scores; a file keeps that."""
+    X = np.random.default_rng(0).random((200, 3))
+    model = DBNOutlierDetector((8,), random_state=0).fit(X)
+    far = np.array([[2, 2, 2], [1e6] * 3, [-1e300] * 3, [1.7e308] * 3, [0.5, 0.5, 2.1]])
+    assert (model.predict(far) == -1).all()
+    assert np.isfinite(model.score_samples(far)).all()
+    model.save(tmp_path / "m")
+    assert np.array_equal(fastdbn.load(tmp_path / "m").score_samples(far), model.score_samples(far))
+    rounding = np.clip(X, 0.001, None) * (1 + 1e-7)
+    assert np.allclose(model.score_samples(rounding), model.score_samples(X), atol=1e-3)
+
+
+DISTRIBUTIONS = {
+    "uniform": lambda draw, n: draw.random((n, 4)),
+    "Gaussian": lambda draw, n: draw.normal(5.0, 3.0, (n, 4)),
+    "heavy tails": lambda draw, n: draw.standard_t(2, (n, 4)),
+    "binary": lambda draw, n: (draw.random((n, 12)) < np.r_[np.full(10, 0.5), 0.004, 0.996]).astype(np.float32),
+}
+
+
+@pytest.fixture(scope="module", params=DISTRIBUTIONS)
+def detector(request):
+    """(a detector of 10 % outliers, what draws from the distribution of its 500 rows)."""
+
+    def draw(seed, n):
+        return DISTRIBUTIONS[request.param](np.random.default_rng(seed), n)
+
+    X = draw(0, 500)
+    if request.param == "binary":
+        X[:, 10:] = 0, 1
+    return DBNOutlierDetector((8,), contamination=0.1, random_state=0).fit(X), draw
+
+
+def test_fresh_rows(detector):
+    """Fresh rows are flagged no more often than the stated share, but for the sampling error of 500 and 2000 rows."""
+    model, draw = detector
+    error = np.sqrt(0.1 * 0.9 * (1 / 500 + 1 / 2000))
+    assert (model.predict(draw(1, 2000)) == -1).mean() < 0.1 + 3 * error
+
+
+def test_score_falls_along_rays(detector):
+    """Once all columns are beyond the fitted range the score falls with the distance, in any direction."""
+    model, _ = detector
+    extent_ = model.extent_
+    middle = (extent_.low + extent_.high) / 2
+    for direction in np.random.default_rng(2).choice([-1.0, 1.0], (6, len(middle))):
+        distance = np.r_[0.5, 0.51, 0.6, 1, 2, 10, 1e3, 1e9, 1e150]
+        scores = model.score_samples(middle + distance[:, None] * direction * extent_.width)
+        assert (np.diff(scores) <= 0).all()
+        assert (scores[distance >= 1.5] < model.offset_).all()
+
+
+def test_cost_of_rows_beyond():
+    """The cost is e^2, then 2 e - 1, in widths of the range; of CSR rows too, with zeros that are beyond; X is left alone."""
+    X = np.array([[1.0, 0, 0, 5], [3, 0, 2, 5]])
+    found = extent(get_unit("gaussian"), Scaling(), X)
+    assert found.width.tolist() == [2, 2, 2, 2]
+    rows = np.array([[2.0, 0, 1, 5], [4, 0, 0, 5], [3, 4, 0, 5], [1, 0, 2, 2], [0, 0, 0, 0]])
+    inside, cost = found.split(rows)
+    assert np.allclose(cost, [0, 0.25, 3, 2, 0.25 + 4])
+    assert np.array_equal(inside, np.clip(rows, found.low, found.high))
+    same, cost_of_csr = found.split(sparse.csr_matrix(rows))
+    assert np.array_equal(cost_of_csr, cost)
+    assert np.array_equal(same, inside)
+    binary = extent(get_unit("bernoulli"), Scaling(), np.array([[0.0, 1, 0.5], [0, 1, 0.5]]))
+    assert (binary.low.tolist(), binary.high.tolist()) == ([0, 0, 0.5], [1, 1, 0.5])
+    joined = found.joined(extent(get_unit("gaussian"), Scaling(), X + 1))
+    assert (joined.low.tolist(), joined.high.tolist(), joined.width.tolist()) == ([1, 0, 0, 5], [4, 1, 3, 6], [3, 1, 3, 1])
