@@ -133,7 +133,10 @@ def _read_as(what, record, tensors):
 
 
 def _build(record, tensors):
-    cls = CLASSES[entry(record, "class", str)]
+    name = entry(record, "class", str)
+    if name not in CLASSES:
+        raise ValueError(f"class={name!r:.80} is none of {', '.join(CLASSES)}")
+    cls = CLASSES[name]
     estimator, state = cls(**decode_params(record)), entry(record, "state", dict)
     untied = "up_down" in state
     layers = [get_rbm(layer, tensors, f"layers.{i}.", untied) for i, layer in enumerate(entry(record, "layers", list))]

@@ -253,6 +253,16 @@ def test_save_refuses_what_load_would(change, match, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_classes_of_ones_own(tmp_path):
+    """A file names a class of this library."""
+
+    class Mine(RBM):
+        __init__ = RBM.__init__
+
+    with pytest.raises(ValueError, match="Mine cannot be saved: class='Mine'"):
+        Mine(4, **PLAIN).fit(X).save(tmp_path / "m")
+
+
 @pytest.mark.parametrize("labels", [["a", "bb"], np.array(["a", "bb"], "<U50"), np.array([1, 2], ">i2"), [False, True]], ids=str)
 def test_labels_as_narrow_as_they_can_be(labels, tmp_path):
     """Labels come back equal, also those of wide and of foreign types, and predict the same."""
