@@ -35,8 +35,8 @@ from fastdbn.units import get_unit
 from fastdbn.wake_sleep import METRICS as UP_DOWN
 from fastdbn.wake_sleep import refuse_counts
 
-TARGETS = 1e154
-"""Targets are below the root of the greatest float64 number, because their variance is finite."""
+SQUARES = 1e154
+"""Targets and scores are below the root of the greatest float64 number, because their squares are finite."""
 
 CLASSES = {
     cls.__name__: cls
@@ -72,8 +72,7 @@ def save(estimator, path):
     elif dbn is not None:
         layers, scaling = _put_stack(dbn, tensors, state), put_scaling(dbn.layers_[0].scaling_, tensors)
     if isinstance(estimator, DBNOutlierDetector):
-        state["offset"], state["top"] = float(estimator.offset_), float(estimator.top_)
-        tensors |= {f"extent.{name}": np.asarray(x, np.float64) for name, x in estimator.extent_._asdict().items()}
+        _put_threshold(estimator, tensors, state)
     if isinstance(estimator, GenerativeDBNClassifier):
         classes = _put_labels(estimator, tensors)
     if isinstance(estimator, Supervised):
@@ -152,11 +151,7 @@ def _build(record, tensors):
     elif issubclass(cls, DBN):
         _get_stack(estimator, state, layers)
         if cls is DBNOutlierDetector:
-            estimator.offset_, estimator.top_ = (float(entry(state, name, (int, float))) for name in ("offset", "top"))
-            low, high = (tensor(tensors, f"extent.{name}", (layers[0].n_features_in_,), np.float64) for name in ("low", "high"))
-            if (low > high).any():
-                raise ValueError("extent.low exceeds extent.high")
-            estimator.extent_ = Extent(low, high, positive(tensors, "extent.width", len(low)))
+            _get_threshold(estimator, tensors, state)
         if cls is GenerativeDBNClassifier:
             _get_labels(estimator, record["classes"], tensors)
     estimator.n_features_in_ = layers[0].n_features_in_ if layers else len(estimator.coefs_[0])
@@ -234,6 +229,25 @@ def _get_stack(dbn, state, layers):
         record = entry(state, "up_down", dict)
         dbn.up_down_iter_, dbn._up_down_step = count(record, "n_iter"), count(record, "step")
         dbn.up_down_history_ = entries.history(record, UP_DOWN, dbn.up_down_iter_)
+
+
+def _put_threshold(detector, tensors, state):
+    """Put the threshold of an outlier detector, its greatest score and the extent of its data into tensors and state."""
+    state["offset"], state["top"] = float(detector.offset_), float(detector.top_)
+    tensors |= {f"extent.{name}": np.asarray(x, np.float64) for name, x in detector.extent_._asdict().items()}
+
+
+def _get_threshold(detector, tensors, state):
+    """Give an outlier detector its threshold, its greatest score and the extent of its data."""
+    detector._share()
+    detector.offset_, detector.top_ = (float(entry(state, name, (int, float))) for name in ("offset", "top"))
+    if not -SQUARES < detector.offset_ <= detector.top_ < SQUARES:
+        raise ValueError(f"offset={detector.offset_!r} and top={detector.top_!r}: scores below {SQUARES:g}, in this order")
+    n = detector.layers_[0].n_features_in_
+    low, high = (tensor(tensors, f"extent.{name}", (n,), np.float64) for name in ("low", "high"))
+    if (low > high).any():
+        raise ValueError("extent.low exceeds extent.high")
+    detector.extent_ = Extent(low, high, positive(tensors, "extent.width", n))
 
 
 def _put_labels(estimator, tensors):
@@ -326,8 +340,8 @@ def _get_targets(estimator, state, tensors, n_out):
     """Give a regressor the scale of its targets."""
     estimator.target_mean_ = tensor(tensors, "target.mean", (n_out,), np.float64)
     estimator.target_scale_ = positive(tensors, "target.scale", n_out)
-    if not max(np.abs(estimator.target_mean_).max(), estimator.target_scale_.max()) < TARGETS:
-        raise ValueError(f"target.mean or target.scale is {TARGETS:g} or larger: predictions would not be finite")
+    if not max(np.abs(estimator.target_mean_).max(), estimator.target_scale_.max()) < SQUARES:
+        raise ValueError(f"target.mean or target.scale is {SQUARES:g} or larger: predictions would not be finite")
     estimator._flat = entry(state, "flat", bool)
     if estimator._flat and n_out > 1:
         raise ValueError(f"{n_out} outputs where targets were one column")

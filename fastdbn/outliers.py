@@ -83,18 +83,25 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         """Train as a DBN does, then set the threshold by the scores of the same rows."""
-        share, automatic = self.contamination, isinstance(self.contamination, str) and self.contamination == "auto"
-        if not (automatic or (isinstance(share, numbers.Real) and 0 < share <= 0.5)):
-            raise ValueError(f'contamination={share!r}: give "auto" or a number above 0 and at most 0.5')
+        share = self._share()
         super()._fit(X, sample_weight, again, epochs)
         X, first = later_rows(self, X), self.layers_[0]
         found = extent(get_unit(first.visible_), first.scaling_, X, first._threshold() is not None)
         self.extent_ = self.extent_.joined(found) if again and hasattr(self, "extent_") else found
         scores = super().score_samples(X)
         low, high = np.quantile(scores, (0.25, 0.75))
-        self.offset_ = float(low - 1.5 * (high - low) if automatic else np.quantile(scores, share))
+        self.offset_ = float(low - 1.5 * (high - low) if share is None else np.quantile(scores, share))
         self.top_ = float(scores.max())
         return self
+
+    def _share(self):
+        """The share of outliers, checked; None where Tukey's fence decides."""
+        share = self.contamination
+        if isinstance(share, str) and share == "auto":
+            return None
+        if isinstance(share, numbers.Real) and not isinstance(share, bool) and 0 < share <= 0.5:
+            return share
+        raise ValueError(f'contamination={share!r}: give "auto" or a number above 0 and at most 0.5')
 
     def score_samples(self, X, n_samples=10):
         """`DBN.score_samples`; of rows beyond the range of those fitted, that of the nearest row inside, less a penalty.

@@ -10,7 +10,17 @@ import pytest
 from safetensors.numpy import save, save_file
 from test_io_edges import item, rewrite, tensor
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, load, modelfile
+from fastdbn import (
+    DBN,
+    RBM,
+    BernoulliRBM,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+    load,
+    modelfile,
+)
 
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((40, 6)) < 0.4).astype(np.float32)
@@ -22,6 +32,7 @@ MODELS = {
     "chains": (RBM(4, persistent=True, n_chains=3, **PLAIN), None),
     "bernoulli": (BernoulliRBM(4, **PLAIN), None),
     "dbn": (DBN((4, 3), **PLAIN), None),
+    "outliers": (DBNOutlierDetector((4,), **PLAIN), None),
     "generative": (GenerativeDBNClassifier((4, 3), up_down_iter=1, **PLAIN), LABELS),
     "classifier": (DBNClassifier((4, 3), **NET), LABELS),
     "regressor": (DBNRegressor((4,), **NET), X[:, 0]),
@@ -194,6 +205,10 @@ WRONG = [
     ("dbn", "neighbours of different units", of_layer("visible", "spin", 1)),
     ("dbn", "sizes that were not fitted", of_params("hidden_layer_sizes", {"tuple": [4, 4]})),
     ("dbn", "layers out of order", of_layer("layer", 0, 1)),
+    ("outliers", "share that fit refuses", of_params("contamination", 0.7)),
+    ("outliers", "threshold above all scores", item("state", "offset", 1e9)),
+    ("outliers", "threshold beyond squaring", item("state", "offset", -1e300)),
+    ("outliers", "range the wrong way round", tensor("extent.low", lambda x: x + 9.0)),
     ("generative", "labels twice", classes("<U3", ["ant", "ant"])),
     ("generative", "one class", lambda r, t: [classes("<U3", ["ant"])(r, t), one_label(t)]),
     ("classifier", "labels out of order", classes("<U3", ["bee", "ant"])),
