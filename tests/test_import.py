@@ -45,6 +45,21 @@ def test_version_and_dependencies():
         assert requirement.specifier.contains(importlib.metadata.version(requirement.name))
 
 
+def test_lower_bounds():
+    """lower.txt pins the lower bound of everything that is needed to run and to build; Numba has an upper bound."""
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    lines = (ROOT / "lower.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for line in project["project"]["dependencies"] + project["build-system"]["requires"]:
+        requirement = Requirement(line)
+        bounds = {bound.operator: Version(bound.version) for bound in requirement.specifier}
+        assert bounds[">="] == Version(pinned[requirement.name])
+        assert ("<" in bounds) == (requirement.name == "numba")
+
+
 def test_show_versions(capsys):
     """A report names the packages, the cache and BLAS."""
     fastdbn.show_versions()
