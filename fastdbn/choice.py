@@ -27,7 +27,7 @@ LOOKED_AT, FEW = 1 << 18, 10
 """Numbers of X, in evenly spread rows, that the choice looks at; and rows of which the spread of a column is not known."""
 
 
-def choose(X, visible, scale, binarize=None, weights=None, known=None):
+def choose(X, visible, scale, binarize=None, weights=None, known=None, first_batch=False):
     """The visible unit and the scaling for data.
 
     Parameters
@@ -46,6 +46,8 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None):
     weights : (n,) float64 array or None
     known : Columns or None
         Of X, where a caller has them.
+    first_batch : bool
+        Whether more rows are to come, for which the scaling stays.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None):
     Warns
     -----
     DataWarning
-        if "auto" is in doubt.
+        if "auto" is in doubt, or a column is constant in a first batch.
     """
     low, high, mean, _, observed = known or columns(X, weights)
     automatic = isinstance(visible, str) and visible == "auto"
@@ -85,10 +87,14 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None):
         scale = "standard" if any(part.unit.support == "real" for part in parts) else "none"
     if scale == "minmax":
         width = np.where(high > low, high - low, 1.0)
+        if first_batch and not (high > low).all():
+            warn_of_first_batch(f"column {np.argmin(high > low)} of X")
         return unit, Scaling(low, 1.0 / width, True)
     if scale == "standard" or learns:
         deviation = np.sqrt(column_variance(X, mean, weights, observed))
         constant = deviation <= 1e-10 * np.maximum(np.abs(mean), 1e-300)
+        if first_batch and constant.any():
+            warn_of_first_batch(f"column {np.argmax(constant)} of X")
         shift = np.zeros_like(mean) if scale == "none" else mean.copy()
         scaling = Scaling(shift, 1.0 / np.where(constant, 1.0, deviation))
         for other, start, stop, _ in parts if isinstance(unit, Mixed) else ():
@@ -98,6 +104,15 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None):
         return unit, scaling
     check_range(unit, low, high)
     return unit, Scaling()
+
+
+def warn_of_first_batch(name):
+    """Say that the first call of partial_fit fixes a scale that it cannot know."""
+    warn(
+        f"{name} is constant in the first batch of partial_fit, which fixes the scale for all later ones: it is taken as 1. "
+        "Begin with a batch in which it varies, such as some hundred rows, or scale the data yourself and give scale='none'",
+        DataWarning,
+    )
 
 
 def check_binarize(binarize, scale, low, high):

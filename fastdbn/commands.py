@@ -133,6 +133,7 @@ def run_train(args):
     model = estimator(scale=scale, random_state=args.seed, device=args.device, verbose=0 if args.quiet else 1, **options)
     progress(f"training {estimator.__name__} on {len(X_train)} rows, testing on {len(X_test)}")
     model.fit(X_train, y_train)
+    progress(f"the network took data {model.scaling_.words}, for {getattr(model.visible_, 'name', model.visible_)} units")
     if task == "classify":
         print(f"test accuracy: {100 * np.mean(model.predict(X_test) == y_test):.1f} %")
     else:

@@ -16,6 +16,7 @@ from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked, later_rows
 from fastdbn.optim import is_sequence
+from fastdbn.outcome import warn_of_idle_units
 from fastdbn.placement import all_or_nothing, backend_for
 from fastdbn.rbm import RBM
 from fastdbn.train import weights_of_known
@@ -170,10 +171,12 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         Parameters, return value and errors are those of `RBM.fit`.
         """
         again = self.warm_start and bool(getattr(self, "layers_", None))
-        return self._fit(X, sample_weight, again, None)
+        self._fit(X, sample_weight, again, None)
+        warn_of_idle_units(self.layers_)
+        return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """One pass over X for each layer, bottom up, from where training stands."""
+        """One pass over X for each layer, bottom up, from where training stands; of the first batch `RBM.partial_fit` tells."""
         return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
 
     @all_or_nothing
@@ -190,7 +193,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         else:
             sizes = X.shape[1], *(rbm.n_components for rbm in layers)
             options.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
-            layers[0]._begin(X, weights)
+            layers[0]._begin(X, weights, epochs is not None)
             self.layers_, self._draws = [], 0
             for name in ("up_down_iter_", "up_down_history_", "_up_down_step"):
                 vars(self).pop(name, None)

@@ -8,6 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
+from fastdbn.choice import warn_of_first_batch
 from fastdbn.estimator import Scored
 from fastdbn.inference import later_rows
 from fastdbn.placement import all_or_nothing
@@ -279,9 +280,13 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     def partial_fit(self, X, y, sample_weight=None):
         """One pass of back-propagation over X and y, on the network of an earlier fit or, without one, on random weights.
 
-        The first call without a fit fixes the scale of the targets.
+        The first call without a fit fixes the scale of X and of the targets: see `RBM.partial_fit`.
         """
-        return self._fit(X, y, sample_weight, hasattr(self, "coefs_"), 1)
+        first = not hasattr(self, "coefs_")
+        self._fit(X, y, sample_weight, not first, 1)
+        if first and (np.ptp(np.asarray(y, np.float64), axis=0) == 0).any():
+            warn_of_first_batch("y")
+        return self
 
     def _targets(self, y, n, again):
         if y is None:

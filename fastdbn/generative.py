@@ -20,6 +20,7 @@ from fastdbn.estimator import Scored
 from fastdbn.inference import checked, later_rows
 from fastdbn.monitors import MONITORS
 from fastdbn.optim import is_sequence
+from fastdbn.outcome import warn_of_idle_units
 from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
@@ -163,7 +164,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             return self.up_down(X, y, **self._up_down_parameters())
         self._check_unit(X)
         numbers, self.classes_ = checks.classes(y, X.shape[0])
-        return self._pretrain(X, numbers, False, None)._up_down(X, self._one_hot(numbers), schedule)
+        self._pretrain(X, numbers, False, None)._up_down(X, self._one_hot(numbers), schedule)
+        warn_of_idle_units(self.layers_[:-1])
+        return self
 
     @all_or_nothing
     def partial_fit(self, X, y, classes=None):

@@ -11,6 +11,7 @@ from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
+from fastdbn.outcome import warn_of_idle_units
 from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
@@ -247,12 +248,15 @@ class RBM(Clamped, Inference):
         DivergenceError
             if training leaves the finite numbers; the parameters of the last good epoch are kept.
         """
-        return self._fit(X, sample_weight, self.warm_start and hasattr(self, "components_"), None)
+        self._fit(X, sample_weight, self.warm_start and hasattr(self, "components_"), None)
+        warn_of_idle_units([self])
+        return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """One pass over X from where training stands; the first call fixes unit types, scaling and biases.
 
-        Parameters and errors are those of `fit`.
+        So the first batch must show how columns vary: give it some hundred rows, or scale X yourself and set scale="none". A
+        column that is constant in it brings a `DataWarning`. Parameters and errors are those of `fit`.
         """
         return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
 
@@ -267,7 +271,7 @@ class RBM(Clamped, Inference):
             self._check_values(X)
         else:
             options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
-            self._begin(X, weights)
+            self._begin(X, weights, epochs is not None)
         return self._train(X, weights, epochs)
 
     def _settings(self):
@@ -280,7 +284,7 @@ class RBM(Clamped, Inference):
         if self._threshold() is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
-    def _begin(self, X, weights):
+    def _begin(self, X, weights, first_batch=False):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
         seed = rng.seed_of(self.random_state)
         weights = weights_of_known(seed, X.shape[0], self.validation_fraction, weights)
@@ -290,7 +294,7 @@ class RBM(Clamped, Inference):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
             assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
-        unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns)
+        unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns, first_batch)
         ranges.check_groups(unit, X)
         if self.binarize is not None and unit.support in ("mixed", "counts"):
             raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")

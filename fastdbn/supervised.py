@@ -18,6 +18,7 @@ from fastdbn.estimator import Estimator
 from fastdbn.inference import checked, later_rows
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
+from fastdbn.outcome import idle_layers, some_rows, warn_of_constant_outputs
 from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
@@ -182,6 +183,9 @@ class Supervised(Estimator):
         else:
             self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs)
         self._back_propagate(X, target, weights, plan, epochs)
+        if epochs is None and self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
+            rows = some_rows(X.shape[0])
+            warn_of_constant_outputs(self._forward(X[rows]), target[rows])
         return self
 
     def _check_same(self, sizes, n_outputs, X):
@@ -235,7 +239,7 @@ class Supervised(Estimator):
             self.coefs_ = [np.ascontiguousarray(rbm.components_.T) for rbm in dbn.layers_]
             self.intercepts_ = [rbm.intercept_hidden_.copy() for rbm in dbn.layers_]
         else:
-            unit, self.scaling_ = choose(X, self.visible, self.scale, self.binarize, weights)
+            unit, self.scaling_ = choose(X, self.visible, self.scale, self.binarize, weights, None, epochs is not None)
             ranges.check_groups(unit, X)
             self.visible_ = named(unit)
             if self.verbose:

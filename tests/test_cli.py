@@ -50,7 +50,7 @@ def run(capsys, *argv):
         (["bare.csv", "--target", "-1", "--no-header"], ["no header (as told)"]),
         (["table.npy", "--target", "-1"], ["classify (the target has 2 distinct integers)"]),
         (["table.npy", "--target", "-1", "--task", "regress"], ["regress (as told)"]),
-        (["table.npz"], ["target y", "regress (the target has 9", "columns are standardised"]),
+        (["table.npz"], ["target y", "regress (the target has 9", "data standardised, for gaussian units"]),
         (["table.npz", "--scale", "minmax"], ["regress"]),
     ],
     ids=str,
