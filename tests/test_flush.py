@@ -5,11 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+from llvmlite import binding, ir
 from small import binary, bits, small
 
 from fastdbn import DBN, DBNClassifier
 from fastdbn.ais import Chains, inverse_temperatures
-from fastdbn.backends import Params, get_backend, jit
+from fastdbn.backends import Params, flush, get_backend, jit
 from fastdbn.backends.cpu import CPU
 from fastdbn.backends.jit import inlinable, kernel
 
@@ -84,6 +85,29 @@ def test_the_mode_is_set_once(monkeypatch):
         assert [("stmxcsr" in line) for line in calls].count(True) == 1
 
 
+def test_the_code_for_arm():
+    """It has not run on ARM, but LLVM's code for it is right: the word is read, set, and put back after the work."""
+    triple = "aarch64-unknown-linux-gnu"
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    try:
+        target = binding.Target.from_triple(triple)
+    except RuntimeError:
+        pytest.skip("this LLVM knows no ARM")
+    module, real = ir.Module(), ir.FloatType()
+    module.triple = triple
+    function = ir.Function(module, ir.FunctionType(real, [real]), "square")
+    builder = ir.IRBuilder(function.append_basic_block())
+    restore = flush.BEGIN["aarch64"](builder)
+    square = builder.fmul(function.args[0], function.args[0])
+    restore()
+    builder.ret(square)
+    text = target.create_target_machine().emit_assembly(binding.parse_assembly(str(module)))
+    words = [line.split()[0] for line in text.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
+    assert words == ["mrs", "orr", "msr", "fmul", "msr", "ret"]
+    assert "#0x1000000" in text
+
+
 def never_on():
     """Rows whose first inputs are never on."""
     X = binary(width=20)
@@ -153,6 +177,19 @@ def test_annealing(monkeypatch, split_everything):
             monkeypatch.setattr(CPU, "anneal", lambda *_: None)
         found.append(chains.anneal(inverse_temperatures("linear", 11), False).tobytes() + chains.v.tobytes())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax"])
+def test_data_of_subnormals(scale):
+    """Data that are subnormal in float32 are scaled as the same numbers in float64 are."""
+    X = (np.random.default_rng(0).normal(size=(61, 3)) * 1e-40).astype(np.float32)
+    found = []
+    for given in (X, X.astype(np.float64)):
+        visible = "bernoulli" if scale == "minmax" else "gaussian"
+        rbm = small(visible=visible, scale=scale, n_iter=0).fit(given)
+        found.append(rbm.transform(given))
+    assert np.array_equal(*found)
+    assert len(np.unique(found[0])) > 100
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

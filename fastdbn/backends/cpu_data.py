@@ -72,6 +72,8 @@ class Data(NamedTuple):
 DENSE, SPARSE, ONES, PACKED = range(4)
 """Kinds: an array; CSR; CSR that is known to hold ones, each column once in its row; words."""
 TYPES = (np.float32, np.float64, np.uint8, np.int64, np.int32)
+FINEST = 1e30
+"""Where a column is multiplied by more, its differences in float32 are subnormal numbers, which kernels take for zeros."""
 
 
 class _Holder:
@@ -96,6 +98,8 @@ def make_data(kind, preparation, values=None, columns=None, starts=None, words=N
     empty = [np.empty((0, 0), t) for t in TYPES]
     if values is not None:
         values = values.view(np.uint8) if values.dtype == np.bool_ else values
+        if values.dtype == np.float32 and preparation.scale.max(initial=0) > FINEST:
+            values = values.astype(np.float64)
         empty[[np.dtype(t) for t in TYPES].index(values.dtype)] = _writable(values)
     return Data(
         kind,

@@ -1,6 +1,6 @@
 """Kernels take subnormal numbers for zeros: a compiler that sets the thread's mode on entry and puts it back on every way out.
 
-A number below 1.2e-38 (float32) costs a processor up to 150 times as much as another, and training makes many: weights of
+A number below 1.2e-38 (float32) costs many a processor up to 150 times as much as another, and training makes many: weights of
 inputs that are never on, velocities and moments decay towards zero for ever. The mode belongs to a thread and covers what the
 kernel calls, BLAS included. It is set where a kernel begins, and restored before each return of its machine code, those by
 which exceptions leave among them. Functions that kernels inline or call are compiled as ever.
@@ -38,23 +38,21 @@ def _begin_x86(builder):
 
 
 def _begin_arm(builder):
-    """As `_begin_x86`. Not tested: no such machine was at hand."""
-
-    def put(word):
-        builder.asm(ir.FunctionType(ir.VoidType(), [_I64]), "msr fpcr, $0", "r", [word], side_effect=True)
-
-    old = builder.asm(ir.FunctionType(_I64, []), "mrs $0, fpcr", "=r", [], side_effect=True)
-    put(builder.or_(old, ir.Constant(_I64, _FPCR)))
-    return lambda: put(old)
+    """As `_begin_x86`. It has not run: no such machine was at hand."""
+    get = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I64, []), "llvm.aarch64.get.fpcr")
+    put = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [_I64]), "llvm.aarch64.set.fpcr")
+    old = builder.call(get, [])
+    builder.call(put, [builder.or_(old, ir.Constant(_I64, _FPCR))])
+    return lambda: builder.call(put, [old])
 
 
-_BEGIN = {"x86_64": _begin_x86, "AMD64": _begin_x86, "aarch64": _begin_arm, "arm64": _begin_arm}
+BEGIN = {"x86_64": _begin_x86, "AMD64": _begin_x86, "aarch64": _begin_arm, "arm64": _begin_arm}
 """What sets the mode, by processor; on others subnormals stay what they are."""
 
 
 class _Lower(Lower):
     def lower_function_body(self):
-        begin = _BEGIN.get(platform.machine())
+        begin = BEGIN.get(platform.machine())
         if begin is None:
             return super().lower_function_body()
         restore = begin(self.builder)
