@@ -101,27 +101,36 @@ def check_same(old, new, of_data=True):
     ValueError
         that names the parameter, its value and that of the fit.
     """
-    fitted = {
-        "n_components": (new.n_components, len(old.components_)),
-        "hidden": (get_unit(new.hidden, "hidden"), get_unit(old.hidden_)),
-        "dtype": (str(new.dtype), old._velocity.W.dtype.name),
-    }
+    same("n_components", new.n_components, len(old.components_))
+    same("hidden", get_unit(new.hidden, "hidden"), get_unit(old.hidden_))
+    same("dtype", str(new.dtype), old._velocity.W.dtype.name)
     if of_data:
-        visible = get_unit(old.visible_)
-        if not _is_auto(new.visible):
-            fitted["visible"] = visible_unit(new.visible, old.n_features_in_), visible
-        if not (_is_auto(new.scale) or variance.learns(visible) or isinstance(visible, Mixed)):
-            scaling = old.scaling_
-            fitted["scale"] = new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard"
-        if isinstance(new.random_state, numbers.Integral):
-            fitted["random_state"] = rng.seed_of(new.random_state), old.seed_
-        fitted["binarize"] = new.binarize, old.binarize
-    for name, (wanted, found) in fitted.items():
-        if wanted != found:
-            raise ValueError(
-                f"{name}={getattr(new, name)!r} is not that of the fit, {getattr(found, 'name', found)!r}: set it back, or fit "
-                "anew with warm_start=False"
-            )
+        check_same_data(new, old)
+        check_same_seed(new, old)
+        same("binarize", new.binarize, old.binarize)
+
+
+def check_same_data(new, old, *whose):
+    """The same of the units and the scaling that `old`, any fitted estimator, has for data."""
+    visible, scaling = get_unit(old.visible_), old.scaling_
+    if not _is_auto(new.visible):
+        same("visible", visible_unit(new.visible, old.n_features_in_), visible, *whose)
+    own = new._threshold() is not None or variance.learns(visible) or isinstance(visible, Mixed)  # these scale in their own way
+    if not (own or _is_auto(new.scale)):
+        same("scale", new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard", *whose)
+
+
+def check_same_seed(new, old):
+    """The same of a seed that is given as a number."""
+    if isinstance(new.random_state, numbers.Integral):
+        same("random_state", rng.seed_of(new.random_state), old.seed_)
+
+
+def same(name, wanted, found, whose="the fit", remedy="set it back, or fit anew with warm_start=False"):
+    """Refuse a parameter that is not what an earlier fit had."""
+    if wanted != found:
+        wanted, found = (getattr(value, "name", value) for value in (wanted, found))
+        raise ValueError(f"{name}={wanted!r} is not that of {whose}, {found!r}: {remedy}")
 
 
 def check_labelled(network, top, plain, names):

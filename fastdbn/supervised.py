@@ -195,8 +195,20 @@ class Supervised(Estimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
+        options.check_same_data(self, self)
+        options.check_same_seed(self, self)
+        if self.dbn_ is not None:
+            self._check_suits(self.dbn_)
         if self._threshold() is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X)
+
+    def _check_suits(self, dbn):
+        """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
+        whose = "the pretrained network", "give the same"
+        for rbm, unit in zip(dbn.layers_, self._units(len(dbn.layers_)), strict=True):
+            options.same("hidden", unit, get_unit(rbm.hidden_), *whose)
+        options.check_same_data(self, dbn.layers_[0], *whose)
+        options.same("binarize", self._threshold(), dbn.layers_[0]._threshold(), *whose)
 
     def _given(self):
         """`pretrain` without the FrozenEstimator that may hold it."""
@@ -217,6 +229,7 @@ class Supervised(Estimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, hidden={self.hidden!r} and X with {X.shape[1]} features "
                 "do not suit it"
             )
+        self._check_suits(dbn)
         dbn.layers_[0]._check_values(X)
         return copy.deepcopy(dbn)
 
