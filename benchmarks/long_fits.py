@@ -7,9 +7,9 @@ idx files is --data or FASTDBN_DATA) and on the 8x8 digits, on one thread. Each 
 turns for some rounds. Times are CPU time, so that other processes on the machine count less.
 
 "first" and "last" are medians of five epochs, from the second on and at the end, of medians over rounds. Target: last over first
-is at most 1.1 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit; "price"
-is what arithmetic on them costs this processor, over that on others: 1 on AMD's Zen 4, where nothing slows down, 100 or more on
-Intel's.
+is at most 1.1 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit, of RBMs
+among their velocities; "price" is what arithmetic on them costs this processor, over that on others: 1 on AMD's Zen 4, where
+nothing slows down, up to 150 on Intel's.
 """
 
 import argparse
@@ -56,10 +56,10 @@ def rows_of(work, n, folder):
 
 
 def fit_fastdbn(work, X, y, epochs, watch):
-    """One fit, which calls `watch` after each epoch; returns the first layer's weights."""
+    """One fit, which calls `watch` after each epoch; returns the first layer's weights, or an RBM's velocities."""
     options = {"callback": lambda **_: watch(), "warm_start": False, "random_state": 0}
     if work.task == "cd":
-        return with_fastdbn.rbm(work, 1).set_params(n_iter=epochs, **options).fit(X).components_
+        return with_fastdbn.rbm(work, 1).set_params(n_iter=epochs, **options).fit(X)._velocity.W
     adam = {"solver": "adam", "learning_rate_init": RATE, "max_iter": epochs}
     return with_fastdbn.classifier(work, 1).set_params(binarize=None, **adam, **options).fit(X, y).coefs_[0]
 
