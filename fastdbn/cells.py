@@ -57,7 +57,7 @@ def first_text(cells):
 def advice(cell):
     """What helps where a cell stands among numbers and is none."""
     if is_missing(cell):
-        return "drop that row, or fill in a number"
+        return "fill or drop what is missing"
     if "," in cell and looks_numeric(cell):
         return "write numbers with a decimal point and without separators of thousands"
-    return "write a number alone, or drop that row"
+    return "write the number alone"

@@ -19,6 +19,9 @@ def name_of(table, position):
     return repr(table.names[position]) if table.names else str(position)
 
 
+ONE_COLUMN = "only one column found: fields are separated by commas, semicolons, tabs or |; replace other separators, such as spaces, by commas"
+
+
 def listed(words):
     """Some words in a line, not all where there are many."""
     words = list(words)
@@ -120,6 +123,8 @@ def wanted(table, names, n_features, absent):
         return list(range(width))
     if width == n_features + len(absent):
         return [j for j in range(width) if j not in set(absent)]
+    if width == 1:
+        raise ValueError(f"{ONE_COLUMN}. The model was trained on {n_features} features")
     also = f", or a table of {n_features + len(absent)} columns as it was trained on" if absent else ""
     raise ValueError(
         f"the table has {width} columns and the model was trained on {n_features} features: give it those alone, without the "
@@ -127,13 +132,15 @@ def wanted(table, names, n_features, absent):
     )
 
 
-def features(table, keep):
+def features(table, keep, needed=False):
     """Some columns as float64.
 
     Parameters
     ----------
     table : Table
     keep : list of positions
+    needed : bool
+        Whether a model needs all of them.
 
     Raises
     ------
@@ -145,8 +152,8 @@ def features(table, keep):
     if table.columns.dtype != object:
         whole = len(keep) == table.columns.shape[1]
         X = np.asarray(table.columns if whole else table.columns[:, keep], np.float64)
-        wrong = [(j, ~np.isfinite(X[:, i])) for i, j in enumerate(keep)] if not np.isfinite(X).all() else []
-        faults = [f"{_column(table, j)} is {X[bad, keep.index(j)][0]} in {_rows(bad)}" for j, bad in wrong if bad.any()]
+        bad = {} if np.isfinite(X).all() else {i: ~np.isfinite(X[:, i]) for i in range(len(keep))}
+        faults = [_not_finite(table, keep[i], X[:, i], rows) for i, rows in bad.items() if rows.any()]
     else:
         X, faults = np.empty((len(table.columns), len(keep))), []
         for i, j in enumerate(keep):
@@ -156,10 +163,11 @@ def features(table, keep):
             if values is None or not np.isfinite(values).all():
                 faults.append(_fault(table, j, values))
     if faults:
-        more = f"; so are {len(faults) - SHOWN} further columns" if len(faults) > SHOWN else ""
+        said, remedies = zip(*faults, strict=True)
+        more = f"; {len(faults) - SHOWN} more cannot be features either" if len(faults) > SHOWN else ""
+        remedies = [*dict.fromkeys(remedies), *([] if needed else ["or take the column out of the file"])]
         raise ValueError(
-            f"{'; '.join(faults[:SHOWN])}{more}: features must be finite numbers; encode text as numbers, fill or drop what is "
-            "missing, or take the columns out of the file" + _header_advice(table, keep)
+            f"{'; '.join(said[:SHOWN])}{more}. Features must be finite numbers: {', '.join(remedies)}{_header_advice(table, keep)}"
         )
     return X
 
@@ -175,19 +183,23 @@ def _rows(bad):
 
 
 def _fault(table, j, values):
-    """What is wrong with a column of text, whose values are given where it holds numbers and empty cells alone."""
+    """What is wrong with a column of text, whose values are given where it holds numbers and empty cells alone; what helps."""
     cells = table.columns[:, j]
     if values is None:
         first = first_text(cells)
+        said = f"{_column(table, j)} holds the text {cells[first]!r}"
         if not mostly_numeric(cells):
-            return f"{_column(table, j)} holds the text {cells[first]!r} in row {first + 1}"
+            return f"{said} in row {first + 1}", "encode text as numbers"
         bad = np.array([bool(cell) and not is_number(cell) for cell in cells])
-        return f"{_column(table, j)} holds the text {cells[first]!r} among numbers in {_rows(bad)} ({advice(cells[first])})"
+        return f"{said}{'' if bad.all() else ' among numbers'} in {_rows(bad)}", advice(cells[first])
     empty = cells == ""
     if empty.any():
-        return f"{_column(table, j)} is empty in {_rows(empty)}"
-    bad = ~np.isfinite(values)
-    return f"{_column(table, j)} is {values[bad][0]} in {_rows(bad)}"
+        return f"{_column(table, j)} is empty in {_rows(empty)}", "fill or drop what is missing"
+    return _not_finite(table, j, values, ~np.isfinite(values))
+
+
+def _not_finite(table, j, values, bad):
+    return f"{_column(table, j)} is {values[bad][0]} in {_rows(bad)}", "fill or drop what is missing"
 
 
 def _header_advice(table, keep):
@@ -195,7 +207,7 @@ def _header_advice(table, keep):
     if table.names or table.columns.dtype != object:
         return ""
     first = table.columns[0, keep]
-    return "; give --header if line 1 names the columns" if not all(map(is_number, first)) else ""
+    return "; or give --header, if line 1 names the columns" if not all(map(is_number, first)) else ""
 
 
 # ---- the target

@@ -30,10 +30,7 @@ def _column_target(table, args):
     if args.target is None and table.image:
         raise ValueError(f"{args.data} holds images and no target: save both as X and y in one .npz file")
     if table.columns.shape[1] == 1:
-        raise ValueError(
-            f"only one column found in {args.data}, and training needs features beside the target: fields are separated by "
-            "commas, semicolons, tabs or |; replace other separators, such as spaces, by commas"
-        )
+        raise ValueError(f"{args.data}: {columns.ONE_COLUMN}. Training needs features beside the target")
     if args.target is None:
         raise ValueError("--target is missing: name the column to predict, or its position (-1 is the last)")
     place = columns.position(table, args.target)
@@ -60,7 +57,7 @@ def _training_data(args):
         for j, why in columns.left_out(table, values, [j for j in keep if j not in kept]).items():
             keep.remove(j)
             option = shlex.join(["--keep", table.names[j] if table.names else str(j)])
-            progress(f"left out: column {columns.name_of(table, j)} {why} ({option} keeps it)")
+            progress(f"left out: column {columns.name_of(table, j)} {why} (unless you give {option})")
     X = columns.features(table, keep)
     if len(X) > 1 and (X == X[0]).all():
         raise ValueError("every feature holds one value alone: there is nothing to learn from")
@@ -93,7 +90,7 @@ def _split(X, y, task, share):
 
     n_test = max(1 if task == "classify" else 2, round(share * len(X)))  # R2 needs two
     if len(X) - n_test < 2:
-        raise ValueError(f"there are {len(X)} rows: training and testing need more")
+        raise ValueError(f"training and testing need more rows than {len(X)}")
     strata = None
     if task == "classify":
         _, first, counts = np.unique(y, return_index=True, return_counts=True)
@@ -168,6 +165,15 @@ def _load(args, *needed):
     return model
 
 
+def _ready(args, method):
+    """The model, once data and places are known to be there."""
+    from fastdbn import tables
+
+    tables.existing(args.data)
+    check_out(args.out, args.force)
+    return _load(args, method)
+
+
 def _features(model, args):
     """The features that a model wants from a table: by name where both have names, else by position."""
     from fastdbn import columns, tables
@@ -182,13 +188,12 @@ def _features(model, args):
         progress(f"columns left out: {columns.listed(others)}")
     if bool(table.names) != bool(len(names)):
         progress(f"columns are taken in their order, because the {'table' if len(names) else 'model'} has no names for them")
-    return columns.features(table, keep)
+    return columns.features(table, keep, needed=True)
 
 
 def run_predict(args):
     """Predictions, and class probabilities, as CSV."""
-    check_out(args.out, args.force)
-    model = _load(args, "predict")
+    model = _ready(args, "predict")
     X = _features(model, args)
     predicted = model.predict(X)
     if hasattr(model, "predict_proba"):
@@ -202,8 +207,7 @@ def run_predict(args):
 
 def run_transform(args):
     """Hidden features as CSV or .npy."""
-    check_out(args.out, args.force)
-    model = _load(args, "transform")
+    model = _ready(args, "transform")
     X = _features(model, args)
     from fastdbn import DBN
     from fastdbn.supervised import Supervised

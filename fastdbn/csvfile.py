@@ -163,6 +163,8 @@ def _ragged(path, line, rows):
         remedy = "remove the delimiter at the end of the lines"
     elif len(rows) == 2 and len(last) == len(first) + 1:
         remedy = "every line needs as many; if the lines begin with names of rows, give that column a name in line 1"
+    elif len(rows) == 2:
+        remedy = "every line needs as many; if line 1 is no part of the table, remove it"
     else:
         remedy = "every line needs as many"
     return f"{path}: line {line} has {len(last)} fields, the first has {len(first)}: {remedy}"
@@ -188,7 +190,9 @@ def split_header(path, rows, header, names=(), every=False):
         first[0] = first[0].lstrip("# ") or "Unnamed: 0"
     name, times = Counter(first).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"{path}: the header names the column {name!r} twice: give each a name of its own")
+        raise ValueError(
+            f"{path}: the header names the column {name!r} twice: give each a name of its own, or --no-header if line 1 is data"
+        )
     if len(rows) == 1:
         raise ValueError(f"{path} has a header and no rows")
     return first, _array(rows[1:]), found

@@ -159,7 +159,7 @@ def _read_npz(path, split):
     found += f" in {for_x}" + (f", target {for_y}" if y is not None else "")
     others = sorted(keys - {for_x, for_y})
     if others:
-        found += f"; not used: {', '.join(others)}"
+        found += f"; further keys: {', '.join(others)}"
     if y is not None and (y.ndim == 0 or len(y) != len(X)):
         raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(X)}")
     return Table(X, None, y, image), found

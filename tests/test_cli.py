@@ -150,7 +150,7 @@ BAD = {
     "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "--keep uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n/a\n", "the target holds the text 'n/a' among numbers in row 3"),
     "constant": ("a,b,t\n1,2,x\n1,2,y\n", "every feature holds one value"),
-    "one row": ("a,b,t\n1,2,x\n", "training and testing need more"),
+    "one row": ("a,b,t\n1,2,x\n", "need more rows than 1"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
 }

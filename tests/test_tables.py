@@ -266,10 +266,10 @@ def test_features_name_what_is_wrong():
         assert part in says
     assert "column 'd'" not in says
     assert features(table, [3]).tolist() == [[3.0], [4.0], [5.0]]
-    assert "give --header" in refused(features, read("a,1\n2,3\n", False), [0])
+    assert "--header, if line 1" in refused(features, read("a,1\n2,3\n", False), [0])
     assert "column 1 is nan in row 1" in refused(features, Table(np.array([[0, np.nan]])), [0, 1])
     many = Table(np.full((1, columns.SHOWN + 2), np.nan))
-    assert "2 further columns" in refused(features, many, list(range(columns.SHOWN + 2)))
+    assert "2 more cannot be features" in refused(features, many, list(range(columns.SHOWN + 2)))
 
 
 def test_columns_of_a_model():
