@@ -18,11 +18,34 @@ FINITE = float(np.finfo(np.float64).max)
 """The largest number that results in float64 may have."""
 
 
+LONG = 200
+"""Characters of a value that a message shows, and elements of an array that it looks into."""
+
+
+def _plain(value):
+    """A value with Python's numbers and texts in place of NumPy's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.size <= LONG:
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return (tuple if isinstance(value, tuple) else list)(map(_plain, value))
+    if isinstance(value, dict):
+        return {_plain(key): _plain(of_key) for key, of_key in value.items()}
+    return value
+
+
+def shown(value):
+    """How a message shows a value: numbers and texts of NumPy as Python's, and the beginning of a long one."""
+    text = repr(_plain(value))
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
+
+
 def integer(value, name, least=1, most=MOST):
     """An integer in [least, most], or a ValueError."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
-    raise ValueError(f"{name}={value!r}: give an integer from {least} to {most}")
+    raise ValueError(f"{name}={shown(value)}: give an integer from {least} to {most}")
 
 
 def real(value, name, least=0.0, most=LARGEST, below=None):
@@ -32,7 +55,7 @@ def real(value, name, least=0.0, most=LARGEST, below=None):
         return number
     bottom = "" if least <= -LARGEST else f" of at least {least:g}"
     top = f" and below {below:g}" if below is not None else "" if most >= LARGEST else f" and at most {most:g}"
-    raise ValueError(f"{name}={value!r}: give a finite number{bottom}{top}")
+    raise ValueError(f"{name}={shown(value)}: give a finite number{bottom}{top}")
 
 
 def _as_float(number):
@@ -52,7 +75,7 @@ def room(count, name, value):
     """Refuse the parameter `name` where it asks for more numbers of 4 bytes than the machine's memory holds."""
     if 4 * count > memory():
         raise ValueError(
-            f"{name}={value!r} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
+            f"{name}={shown(value)} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
         )
 
 
@@ -60,14 +83,14 @@ def flag(value, name):
     """True or False, or a ValueError."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    raise ValueError(f"{name}={value!r}: give True or False")
+    raise ValueError(f"{name}={shown(value)}: give True or False")
 
 
 def function(value, name):
     """A callable or None, or a ValueError."""
     if value is None or callable(value):
         return value
-    raise ValueError(f"{name}={value!r}: give a callable or None")
+    raise ValueError(f"{name}={shown(value)}: give a callable or None")
 
 
 def schedule(value, name, most=LARGEST):
@@ -92,14 +115,14 @@ def choice(value, name, allowed):
     """One of some strings, or a ValueError that lists them."""
     if isinstance(value, str) and value in allowed:
         return value
-    raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}")
+    raise ValueError(f"{name}={shown(value)}: give one of {', '.join(map(repr, allowed))}")
 
 
 def per_layer(value, name, n_layers):
     """A list with one value for each layer: of a tuple its own, of anything else the same for all."""
     if isinstance(value, tuple):
         if len(value) != n_layers:
-            raise ValueError(f"{name}={value!r} has {len(value)} values for {n_layers} layers: give one value, or one for each")
+            raise ValueError(f"{name}={shown(value)} has {len(value)} values for {n_layers} layers: give one, or one for each")
         return list(value)
     return [value] * n_layers
 
@@ -109,10 +132,10 @@ def names(value, name, allowed):
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"{name}={value!r}: give a dict of parameters by name, or None")
+        raise ValueError(f"{name}={shown(value)}: give a dict of parameters by name, or None")
     for key in value:
         if key not in allowed:
-            raise ValueError(f"{name} has {key!r}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
+            raise ValueError(f"{name} has {shown(key)}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
     return value
 
 
@@ -182,21 +205,35 @@ def classes(y, n, known=None, name="y"):
     """
     if y is None:
         raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
-    try:
-        y = column_or_1d(unmasked(y, name), warn=True)
-        check_classification_targets(y)
-    except ValueError as error:
-        raise ValueError(str(error) if name == "y" else f"{name}: {error}") from None
+    y = _labels(y, name)
     if len(y) != n:
         raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
     known = np.unique(y) if known is None else known
     if len(known) < 2:
-        raise ValueError(f"y holds one class alone, {known[0]!r}: a classifier needs at least two")
+        raise ValueError(f"y holds one class alone, {shown(known[0])}: a classifier needs at least two")
     numbers = np.searchsorted(known, y)
     found = known[np.minimum(numbers, len(known) - 1)] == y
     if not np.all(found):
-        raise ValueError(f"{name} has labels that the fit did not have: {np.unique(y[~found])!r}; known are {known!r}")
+        raise ValueError(f"{name} has labels that the fit did not have: {shown(np.unique(y[~found]))}; known are {shown(known)}")
     return numbers.astype(np.int64), known
+
+
+def _labels(y, name):
+    """Labels as an array of one dimension, of which none is missing and all are of one kind."""
+    try:
+        y = column_or_1d(unmasked(y, name), warn=True)
+        row = next((i for i, label in enumerate(y) if label is None or label != label), None) if y.dtype.kind in "fO" else None
+        if row is not None:
+            raise ValueError(f"y is {shown(y[row])} in row {row}: drop the rows whose label is missing, or give them one")
+        check_classification_targets(y)
+    except ValueError as error:
+        remedy = ""
+        if "Unknown label type" in str(error):
+            remedy = " Train a DBNRegressor on quantities, or give classes, for example y.astype(str)."
+        elif "1d array" in str(error):
+            remedy = " Give one label for each row; of one-hot rows it is y.argmax(axis=1)."
+        raise ValueError(f"{'' if name == 'y' else f'{name}: '}{error}{remedy}") from None
+    return y
 
 
 def inverse_temperatures(value, name):
@@ -206,8 +243,8 @@ def inverse_temperatures(value, name):
     betas = np.asarray(value, np.float64) if is_sequence(value) and all(map(is_number, value)) else np.empty(0)
     if len(betas) < 2 or betas[0] != 1 or not (np.diff(betas) < 0).all() or betas[-1] < 0:
         raise ValueError(
-            f"{name}={value!r}: give an integer from 2 to {MOST_TEMPERATURES}, or inverse temperatures that fall from 1 to no "
-            "less than 0"
+            f"{name}={shown(value)}: give an integer from 2 to {MOST_TEMPERATURES}, or inverse temperatures that fall from 1 to "
+            "no less than 0"
         )
     return tuple(betas.tolist())
 
@@ -216,7 +253,7 @@ def layer_sizes(value, name="hidden_layer_sizes"):
     """A tuple of positive integers from an int or a non-empty sequence."""
     sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value) if is_sequence(value) else ()
     if not 0 < len(sizes) <= MOST_LAYERS:
-        raise ValueError(f"{name}={value!r}: give a positive integer or a tuple of up to {MOST_LAYERS} of them")
+        raise ValueError(f"{name}={shown(value)}: give a positive integer or a tuple of up to {MOST_LAYERS} of them")
     return tuple(integer(size, name) for size in sizes)
 
 
@@ -228,7 +265,7 @@ def sample_weights(sample_weight, n):
     try:
         weights = np.asarray(weights, np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"sample_weight={sample_weight!r}: give one number for each row of X, or None") from None
+        raise ValueError(f"sample_weight={shown(sample_weight)}: give one number for each row of X, or None") from None
     weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")

@@ -14,12 +14,12 @@ SHOWN = 8
 """Columns that a message lists."""
 
 
+ONE_COLUMN = "only one column found: separate fields by commas, semicolons, tabs or |, not by spaces or anything else"
+
+
 def name_of(table, position):
     """A column's name in quotes, or its position."""
     return repr(table.names[position]) if table.names else str(position)
-
-
-ONE_COLUMN = "only one column found: fields are separated by commas, semicolons, tabs or |; replace other separators, such as spaces, by commas"
 
 
 def listed(words):
@@ -165,10 +165,9 @@ def features(table, keep, needed=False):
     if faults:
         said, remedies = zip(*faults, strict=True)
         more = f"; {len(faults) - SHOWN} more cannot be features either" if len(faults) > SHOWN else ""
-        remedies = [*dict.fromkeys(remedies), *([] if needed else ["or take the column out of the file"])]
-        raise ValueError(
-            f"{'; '.join(said[:SHOWN])}{more}. Features must be finite numbers: {', '.join(remedies)}{_header_advice(table, keep)}"
-        )
+        remedies = ", ".join([*dict.fromkeys(remedies), *([] if needed else ["or take the column out of the file"])])
+        wrong = "; ".join(said[:SHOWN]) + more
+        raise ValueError(f"{wrong}. Features must be finite numbers: {remedies}{_header_advice(table, keep)}")
     return X
 
 

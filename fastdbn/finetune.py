@@ -123,7 +123,8 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
                 raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_!r}: leave them out")
+            known = checks.shown(self.classes_)
+            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
         self._fixed_classes = True
         try:
             return self._fit(X, y, sample_weight, again, 1)
@@ -144,17 +145,21 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         try:
             weights[named] = compute_class_weight(self.class_weight, classes=self.classes_[named], y=self.classes_[target])
         except ValueError as error:
-            raise ValueError(f"class_weight={self.class_weight!r}: {error}") from None
+            raise ValueError(f"class_weight={checks.shown(self.class_weight)}: {error}") from None
         if not weights[target].any():
-            raise ValueError(f"class_weight={self.class_weight!r} gives no class of y any weight: give one of them more than 0")
+            raise ValueError(
+                f"class_weight={checks.shown(self.class_weight)} gives no class of y any weight: give one more than 0"
+            )
         return weights[target]
 
     def _check_own(self):
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
-                checks.real(weight, f"class_weight[{label!r}]")
+                checks.real(weight, f"class_weight[{checks.shown(label)}]")
         elif not (self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")):
-            raise ValueError(f'class_weight={self.class_weight!r}: give None, "balanced" or a dict of numbers by class label')
+            raise ValueError(
+                f'class_weight={checks.shown(self.class_weight)}: give None, "balanced" or a dict of numbers by class label'
+            )
 
     def _score(self, X, target):
         return accuracy_score(target, self._forward(X).argmax(axis=1))

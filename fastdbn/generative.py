@@ -187,7 +187,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             self._check_unit(X)
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_!r}: leave them out")
+            known = checks.shown(self.classes_)
+            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
         numbers = self._numbers(y, X.shape[0])
         if hasattr(self, "up_down_iter_"):
             return self.up_down(X, y, **self._up_down_parameters() | {"n_iter": 1})
