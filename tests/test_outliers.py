@@ -118,3 +118,13 @@ def test_cost_of_rows_beyond():
     assert (binary.low.tolist(), binary.high.tolist()) == ([0, 0, 0.5], [1, 1, 0.5])
     joined = found.joined(extent(get_unit("gaussian"), Scaling(), X + 1))
     assert (joined.low.tolist(), joined.high.tolist(), joined.width.tolist()) == ([1, 0, 0, 5], [4, 1, 3, 6], [3, 1, 3, 1])
+
+
+def test_a_second_fit_forgets_the_first():
+    """The range, the threshold and the scores of a fit are those of its own rows; `partial_fit` adds to the range."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = DBNOutlierDetector((4,), n_iter=1, random_state=0).fit(100 * X).fit(X)
+    fresh = DBNOutlierDetector((4,), n_iter=1, random_state=0).fit(X)
+    assert np.array_equal(model.extent_.width, fresh.extent_.width)
+    assert np.array_equal(model.score_samples(2 * X), fresh.score_samples(2 * X))
+    assert np.allclose(model.partial_fit(2 * X).extent_.width, 2 * fresh.extent_.width)
