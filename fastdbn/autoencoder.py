@@ -8,10 +8,10 @@ Gaussian ones. With dropout of the visible units it is a denoising autoencoder: 
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
 from fastdbn.inference import later_rows
+from fastdbn.interrupt import check_is_fitted
 from fastdbn.network import glorot
 from fastdbn.supervised import PARAMETERS, Supervised
 from fastdbn.units import get_unit, visible_unit
@@ -133,20 +133,18 @@ class DBNAutoencoder(Supervised):
     def _output_unit(self):
         return get_unit(self.visible_)
 
-    def _begin_outputs(self, sizes, n_outputs):
+    def _initial_outputs(self, sizes, n_outputs):
         """The decoder: the pretrained weights on their way down, or random ones."""
         if self.dbn_ is not None:
             for rbm in reversed(self.dbn_.layers_):
-                self.coefs_.append(rbm._downward().copy())
-                self.intercepts_.append(rbm.intercept_visible_.copy())
+                yield rbm._downward().copy(), rbm.intercept_visible_.copy()
             return
         n_in = sizes[-1]
         for i, size in enumerate((*sizes[-2::-1], n_outputs), len(sizes)):
-            self.coefs_.append(glorot(self.seed_, i, n_in, size, size != n_outputs).astype(self.dtype))
-            self.intercepts_.append(np.zeros(size, self.dtype))
+            yield glorot(self.seed_, i, n_in, size, size != n_outputs).astype(self.dtype), np.zeros(size, self.dtype)
             n_in = size
 
-    def _targets(self, y, n, again):
+    def _targets(self, y, n, again, known=None):
         if not (isinstance(self.visible, str) and self.visible == "auto"):
             unit = visible_unit(self.visible, self.n_features_in_)
             if unit.keeps_total:

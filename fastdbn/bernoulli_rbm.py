@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastdbn import checks, options, rng
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
-from fastdbn.placement import all_or_nothing
+from fastdbn.interrupt import all_or_nothing
 from fastdbn.rbm import RBM
 from fastdbn.units import bernoulli
 
@@ -151,9 +151,13 @@ class BernoulliRBM(Estimator):
         -------
         self
         """
+        n_iter = checks.integer(self.n_iter, "n_iter", 0)
+        self._begin_run(False)
         X = self._checked(X, reset=True)
         self._begin(X)
-        return self._train(X, checks.integer(self.n_iter, "n_iter", 0))
+        self._train(X, n_iter)
+        self._end_run()
+        return self
 
     @all_or_nothing
     def partial_fit(self, X, y=None):

@@ -10,10 +10,11 @@ bound in Salakhutdinov and Murray 2008). The first quarter of a DBN's steps take
 """
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastdbn import checks, rng
 from fastdbn.inference import clipped, later_rows
+from fastdbn.interrupt import check_is_fitted
 from fastdbn.units import get_unit
 
 METHODS = ("mean", "sample", "mean-field")

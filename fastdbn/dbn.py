@@ -8,16 +8,16 @@ where the last factor is the top RBM and the others are the downward conditional
 import copy
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, options, rng
 from fastdbn.clamp import Clamped
 from fastdbn.data import Scaling, block_rows
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked, later_rows
+from fastdbn.interrupt import all_or_nothing, check_is_fitted
 from fastdbn.optim import is_sequence
 from fastdbn.outcome import warn_of_idle_units
-from fastdbn.placement import all_or_nothing, backend_for
+from fastdbn.placement import backend_for
 from fastdbn.rbm import RBM
 from fastdbn.train import weights_of_known
 from fastdbn.units import get_unit
@@ -25,6 +25,8 @@ from fastdbn.wake_sleep import WakeSleep
 
 PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
 """Parameters of which a tuple gives one value for each layer."""
+DRAWS = 10
+"""Draws for a bound on log p(x)."""
 SHARED = ("n_jobs", "dtype", "device", "verbose", "callback")
 
 
@@ -118,7 +120,12 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         return self.layers_[-1].components_.shape[0]
 
     def __sklearn_is_fitted__(self):
-        return bool(getattr(self, "layers_", None))
+        planned = [stage for stage in self._run.begun if isinstance(stage, int)] if vars(self).get("_run") else ()
+        return len(getattr(self, "layers_", ())) >= max(len(planned), 1)
+
+    def _goes_on(self):
+        """Whether a fit goes on from an earlier one, complete or interrupted."""
+        return bool(self.warm_start and getattr(self, "layers_", None))
 
     @property
     def n_iter_(self):
@@ -170,8 +177,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
 
         Parameters, return value and errors are those of `RBM.fit`.
         """
-        again = self.warm_start and bool(getattr(self, "layers_", None))
-        self._fit(X, sample_weight, again, None)
+        self._fit(X, sample_weight, self._goes_on(), None)
         warn_of_idle_units(self.layers_)
         return self
 
@@ -182,38 +188,50 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
     @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         layers = self._new_layers()
+        self._begin_run(again, epochs)
         X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
-        return self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), again, epochs)
+        self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), again, epochs)
+        self._trained_on(X)
+        if epochs is None:
+            self._end_run()
+        return self
+
+    def _trained_on(self, X):
+        """What is left to do once all layers are trained."""
 
     def _fit_layers(self, layers, X, weights, again, epochs):
-        """Train on X, checked, the fitted layers with the parameters of those given, or these."""
+        """Train on X, checked, the fitted layers with the parameters of those given, and of these what is lacking."""
         if again:
             self._follow(layers)
             self.layers_[0]._check_values(X)
         else:
             sizes = X.shape[1], *(rbm.n_components for rbm in layers)
             options.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
+            if epochs is None:
+                for i, rbm in enumerate(layers):
+                    self._enter(i, 0, rbm.n_iter)
             layers[0]._begin(X, weights, epochs is not None)
-            self.layers_, self._draws = [], 0
-            for name in ("up_down_iter_", "up_down_history_", "_up_down_step"):
-                vars(self).pop(name, None)
+            self.layers_, self._draws = [layers[0]], 0
         for rbm in layers:  # before any is trained
-            weights_of_known((self.layers_ or layers)[0].seed_, X.shape[0], rbm.validation_fraction, weights)
+            weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
         below, drawn = X, None
-        for i, rbm in enumerate(self.layers_ if again else layers):
-            if not again:
-                if i:
-                    known = weights_of_known(layers[0].seed_, X.shape[0], rbm.validation_fraction, weights)
-                    mean = data.columns(below, known).mean
-                    rbm._begin_layer(get_unit(rbm.visible), Scaling(), mean, X.shape[0], layers[0].seed_, i)
-                self.layers_.append(rbm)
-            self._train_layer(rbm, below, weights, epochs, rbm.binarize if i == 0 else drawn)
+        for i, new in enumerate(layers):
+            if i == len(self.layers_):
+                seed = self.layers_[0].seed_
+                mean = data.columns(below, weights_of_known(seed, X.shape[0], new.validation_fraction, weights)).mean
+                new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
+                self.layers_.append(new)
+            rbm = self.layers_[i]
+            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, rbm.n_iter)
+            self._train_layer(rbm, below, weights, lacking, start, rbm.binarize if i == 0 else drawn)
+            if epochs is None:
+                self._leave(i)
             if i + 1 < len(layers):
                 below, drawn = self._next_data(rbm, below)
-        return self
 
-    def _train_layer(self, rbm, below, weights, epochs, binarize):
-        rbm._train(below, weights, epochs, estimator=self, binarize=binarize)
+    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
+        """Epochs of a layer, which belong to a fit that began at epoch `start` or are a pass of their own."""
+        rbm._train(below, weights, epochs, start, estimator=self, binarize=binarize)
 
     def _new_layers(self):
         """Unfitted RBMs with this network's parameters."""
@@ -243,12 +261,12 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
                 "this network's weights were untied by up_down, so that its layers cannot train on as RBMs: go on by up_down, or "
                 "fit anew with warm_start=False"
             )
-        if len(layers) != len(self.layers_):
+        if (len(layers) != len(self.layers_) and self.__sklearn_is_fitted__()) or len(layers) < len(self.layers_):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network "
                 f"{len(self.layers_)}: keep the sizes, or fit anew with warm_start=False"
             )
-        for old, new in zip(self.layers_, layers, strict=True):
+        for old, new in zip(self.layers_, layers, strict=False):
             if new.n_components != old.components_.shape[0]:
                 raise ValueError(
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
@@ -337,7 +355,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
     def _stack(self):
         return self.layers_
 
-    def score_samples(self, X, n_samples=10):
+    def score_samples(self, X, n_samples=DRAWS):
         """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
 
         E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
@@ -356,9 +374,16 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         """
         check_is_fitted(self)
         checks.integer(n_samples, "n_samples")
-        X = later_rows(self, X)
+        return self._bounds(later_rows(self, X), n_samples)
+
+    def _bounds(self, X, n_samples):
+        """The bounds of `score_samples`, for rows that are checked."""
         if len(self.layers_) == 1:
             return -self.layers_[0]._free_energy(X, self.layers_[0]._threshold())
+        return self._mean_brackets(X, n_samples)
+
+    def _mean_brackets(self, X, n_samples):
+        """The means over draws of the bound's brackets."""
         first = self.layers_[0]
         out = np.empty(X.shape[0])
         for backend, rows, v in first._blocks(X, first._threshold()):

@@ -12,6 +12,8 @@ from fastdbn.optim import at_epoch
 from fastdbn.unit import Unit
 from fastdbn.units import Mixed, check_groups, get_unit, named, visible_unit
 
+AHEAD = 1000
+"""Epochs of which a file holds the values of a schedule at least, for the rest of a training that goes on from there."""
 COUNTS = 2**53
 """Epochs, minibatches and draws are fewer."""
 WIDE = 1 << 24
@@ -56,7 +58,7 @@ def encode(value, name, epochs=0):
     if name == "pretrain" and not isinstance(value, bool):
         return True  # a network that was given: a copy of it is in the file
     if callable(value):
-        return [at_epoch(value, epoch, name) for epoch in range(max(epochs, 1))]
+        return _taken(value, name, epochs)
     if name == "random_state" and not isinstance(value, int):
         return None
     if isinstance(value, int) and (name == "random_state" or abs(value) < 2**63):
@@ -64,6 +66,19 @@ def encode(value, name, epochs=0):
     if value is None or isinstance(value, str) or (isinstance(value, float) and np.isfinite(value)):
         return value
     raise ValueError(f"{name}={reprlib.repr(value)} cannot be saved: give a value that JSON can hold")
+
+
+def _taken(schedule, name, epochs):
+    """The values of a schedule at so many epochs, or as far as it goes, without repeats at the end: the last one holds."""
+    values = [at_epoch(schedule, 0, name)]
+    for epoch in range(1, epochs):
+        try:
+            values.append(at_epoch(schedule, epoch, name))
+        except Exception:
+            break
+    while values[-2:-1] == values[-1:]:
+        values.pop()
+    return values
 
 
 def decode(value):
@@ -91,10 +106,10 @@ def decode(value):
 
 
 def encode_params(estimator):
-    """All parameters of an estimator, schedules for as many epochs as it may have trained."""
-    names = "n_iter_", "max_iter", "up_down_iter"
-    epochs = [getattr(estimator, name, 0) for name in names]
-    epochs = max(value for value in epochs if isinstance(value, int))
+    """The parameters; of schedules that are callables the values of `AHEAD` epochs, or up to the end of one more fit."""
+    done = max(getattr(estimator, "n_iter_", 0), getattr(estimator, "up_down_iter_", 0))
+    planned = (getattr(estimator, name, 0) for name in ("n_iter", "pretrain_iter", "max_iter", "up_down_iter"))
+    epochs = max(AHEAD, done + max(max(x) if isinstance(x, tuple) else x for x in planned))
     return {name: encode(value, name, epochs) for name, value in estimator.get_params(deep=False).items()}
 
 

@@ -6,10 +6,10 @@ import threading
 import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, rng
 from fastdbn.backends import get_backend
+from fastdbn.interrupt import Interruptible, check_is_fitted
 
 _lock = threading.Lock()
 
@@ -30,7 +30,7 @@ class Scored:
         return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
 
 
-class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An estimator that transforms dense or sparse rows, in a precision of its own, and can be saved."""
 
     def _set(self, values):

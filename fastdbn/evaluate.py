@@ -6,12 +6,12 @@ docs/evaluation.md says what each number means, and which are bounds and in whic
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, pseudo, rng
 from fastdbn.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
 from fastdbn.dbn import DBN
 from fastdbn.inference import later_rows
+from fastdbn.interrupt import check_is_fitted
 from fastdbn.mixing import Mixing, autocorrelation, integrated_time, mixing
 from fastdbn.partition import Enumeration, machine_of, rbm_of
 from fastdbn.units import get_unit

@@ -5,13 +5,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks
 from fastdbn.choice import warn_of_first_batch
 from fastdbn.estimator import Scored
 from fastdbn.inference import later_rows
-from fastdbn.placement import all_or_nothing
+from fastdbn.interrupt import check_is_fitted
 from fastdbn.supervised import PARAMETERS, Supervised
 
 
@@ -108,7 +107,6 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         """
         return self._fit(X, y, sample_weight, self._continues(), None)
 
-    @all_or_nothing
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass of back-propagation over X and y, on the network of an earlier fit or, without one, on random weights.
 
@@ -121,19 +119,13 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         if not again:
             if classes is None:
                 raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
-            self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            known = checks.shown(self.classes_)
-            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
-        self._fixed_classes = True
-        try:
-            return self._fit(X, y, sample_weight, again, 1)
-        finally:
-            del self._fixed_classes
+            shown = checks.shown(self.classes_)
+            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {shown}: leave them out")
+        return self._fit(X, y, sample_weight, again, 1, None if again else np.unique(classes))
 
-    def _targets(self, y, n, again):
-        fixed = again or getattr(self, "_fixed_classes", False)
-        target, self.classes_ = checks.classes(y, n, self.classes_ if fixed else None)
+    def _targets(self, y, n, again, known=None):
+        target, self.classes_ = checks.classes(y, n, self.classes_ if again else known)
         return target, len(self.classes_)
 
     def _class_factors(self, target):
@@ -293,7 +285,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             warn_of_first_batch("y")
         return self
 
-    def _targets(self, y, n, again):
+    def _targets(self, y, n, again, known=None):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
         y = check_array(checks.unmasked(y, "y"), ensure_2d=False, dtype=np.float64, input_name="y")

@@ -11,23 +11,23 @@ import copy
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, model, options, rng
 from fastdbn.backends import Params
 from fastdbn.dbn import DBN, FURTHER, up
 from fastdbn.estimator import Scored
 from fastdbn.inference import checked, later_rows
+from fastdbn.interrupt import all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.monitors import MONITORS
 from fastdbn.optim import is_sequence
 from fastdbn.outcome import warn_of_idle_units
-from fastdbn.placement import all_or_nothing, backend_for, warn_of_precision
+from fastdbn.placement import backend_for, warn_of_precision
 from fastdbn.rbm import RBM
 from fastdbn.report import progress
 from fastdbn.train import customary_rate
 from fastdbn.units import get_unit, visible_unit
 from fastdbn.updown import LABELS, JointVisible, Schedule, Untied, train
-from fastdbn.wake_sleep import refuse_counts
+from fastdbn.wake_sleep import UP_DOWN, refuse_counts
 
 
 class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
@@ -49,7 +49,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
     warm_start : bool, default False
-        Go on from the last fit by up-down, ``up_down_iter`` epochs more, without pretraining.
+        Go on from the last fit by up-down, ``up_down_iter`` epochs more, without pretraining; complete one that was interrupted.
 
     Attributes
     ----------
@@ -109,6 +109,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     # ---- training
 
+    def __sklearn_is_fitted__(self):
+        return super().__sklearn_is_fitted__() and hasattr(self, "label_components_")
+
     @classmethod
     def stack(cls, layers):
         """A fitted network of RBMs and, on top of them, a fitted GenerativeDBNClassifier of one layer.
@@ -155,17 +158,24 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         DivergenceError
             if training leaves the finite numbers; the parameters of the last good epoch are kept.
         """
-        again = self.warm_start and self.__sklearn_is_fitted__()
+        again = self._goes_on()
         layers = self._new_layers()
         schedule = self._schedule(**self._up_down_parameters(), weight_decay=0.0, batch_size=layers[0].batch_size)
+        self._begin_run(again)
         X = checked(self, X, reset=not again)
         if again:
-            self._numbers(y, X.shape[0])
-            return self.up_down(X, y, **self._up_down_parameters())
-        self._check_unit(X)
-        numbers, self.classes_ = checks.classes(y, X.shape[0])
-        self._pretrain(X, numbers, False, None)._up_down(X, self._one_hot(numbers), schedule)
-        warn_of_idle_units(self.layers_[:-1])
+            self.layers_[0]._check_values(X)
+            numbers = self._numbers(y, X.shape[0])
+        else:
+            self._check_unit(X)
+            numbers, self.classes_ = checks.classes(y, X.shape[0])
+        pretrains = not again or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
+        if pretrains:
+            self._pretrain(X, numbers, again, None)
+        self._up_down(X, self._one_hot(numbers), schedule)
+        if pretrains:
+            warn_of_idle_units(self.layers_[:-1])
+        self._end_run()
         return self
 
     @all_or_nothing
@@ -178,10 +188,11 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         classes : array or None
             All labels that will occur; needed in the first call where there was no fit.
         """
-        again = self.__sklearn_is_fitted__()
-        self._new_layers()
+        again = bool(getattr(self, "layers_", None))
+        layers = self._new_layers()
         if not again and classes is None:
             raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
+        self._begin_run(again, 1)
         X = checked(self, X, reset=not again)
         if not again:
             self._check_unit(X)
@@ -191,8 +202,13 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
             raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
         numbers = self._numbers(y, X.shape[0])
         if hasattr(self, "up_down_iter_"):
-            return self.up_down(X, y, **self._up_down_parameters() | {"n_iter": 1})
-        return self._pretrain(X, numbers, again, 1)
+            self.layers_[0]._check_values(X)
+            parameters = self._up_down_parameters() | {"n_iter": 1}
+            schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
+            self._up_down(X, self._one_hot(numbers), schedule, a_pass=True)
+        else:
+            self._pretrain(X, numbers, again, 1)
+        return self
 
     @all_or_nothing
     def up_down(
@@ -204,9 +220,12 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
+        self._begin_run(True)
         X = checked(self, X, reset=False)
         self.layers_[0]._check_values(X)
-        return self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
+        self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
+        self._end_run()
+        return self
 
     def _up_down_parameters(self):
         return {
@@ -234,13 +253,13 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     def _pretrain(self, X, numbers, again, epochs):
         self._labels = self._one_hot(numbers)
         try:
-            return self._fit_layers(self._new_layers(), X, None, again, epochs)
+            self._fit_layers(self._new_layers(), X, None, again, epochs)
         finally:
             del self._labels
 
-    def _train_layer(self, rbm, below, weights, epochs, binarize):
+    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
-            super()._train_layer(rbm, below, weights, epochs, binarize)
+            super()._train_layer(rbm, below, weights, epochs, start, binarize)
         else:
             self._train_top(rbm, below, epochs, binarize)
 
@@ -251,19 +270,11 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         if rbm.n_iter_ == 0:
             share = model.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
-            self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
-            self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
+            self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
+            self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
         rate = customary_rate(unit, hidden) if settings.learning_rate is None else settings.learning_rate
-        schedule = Schedule(
-            rate,
-            rate,
-            settings.momentum,
-            settings.weight_decay,
-            settings.k,
-            settings.batch_size,
-            settings.n_iter if epochs is None else epochs,
-        )
+        schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
         last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(rbm)
         warn_of_precision(rbm, backend)
         v, labels_v = rbm._velocity, self._label_velocity
@@ -273,11 +284,11 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
         def on_epoch(state, metrics):
             nv = state.velocity.W.shape[0] - count
-            self._keep_top(state.top)
-            rbm._velocity = Params(state.velocity.W[:nv], state.velocity.b[:nv], state.velocity.c)
-            self._label_velocity = state.velocity.W[nv:], state.velocity.b[nv:]
-            rbm.n_iter_, rbm._step = state.epoch, state.steps
-            rbm.history_ = {name: np.append(rbm.history_[name], metrics.get(name, np.nan)) for name in MONITORS}
+            velocity = Params(state.velocity.W[:nv], state.velocity.b[:nv], state.velocity.c)
+            history = {name: np.append(rbm.history_[name], metrics.get(name, np.nan)) for name in MONITORS}
+            of_top = {"n_iter_": state.epoch, "_step": state.steps, "_velocity": velocity, "history_": history}
+            of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
+            all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
             if self.verbose:
                 progress(
                     f"layer {rbm.layer_ + 1} epoch {state.epoch}/{last}, with labels: |dW|/|W| {metrics['update_ratio']:.1e}, "
@@ -294,10 +305,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         W, b, c = super()._top()
         return Params(np.r_[W, self.label_components_.T], np.r_[b, self.label_intercept_], c)
 
-    def _keep_top(self, params):
+    def _of_top(self, params):
         n = len(params.b) - len(self.classes_)
-        super()._keep_top(Params(params.W[:n], params.b[:n], params.c))
-        self.label_components_, self.label_intercept_ = np.ascontiguousarray(params.W[n:].T), params.b[n:]
+        own = {"label_components_": np.ascontiguousarray(params.W[n:].T), "label_intercept_": params.b[n:]}
+        return [*super()._of_top(Params(params.W[:n], params.b[:n], params.c)), (self, own)]
 
     # ---- use
 
@@ -377,16 +388,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         check_is_fitted(self)
         return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
 
-    def score_samples(self, X, n_samples=10):
-        """As `DBN.score_samples`, of the data alone: labels are summed out."""
-        check_is_fitted(self)
-        checks.integer(n_samples, "n_samples")
-        X, first = later_rows(self, X), self.layers_[0]
-        out = np.empty(X.shape[0])
-        for backend, rows, v in first._blocks(X, first._threshold()):
-            who = backend.array(rng.content_keys(X[rows]))
-            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
-        return out
+    def _bounds(self, X, n_samples):
+        """As `DBN._bounds`, of the data alone: labels are summed out, with one layer too."""
+        return self._mean_brackets(X, n_samples)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, label=None):
         """Draw visible states from the network, of given classes or of classes drawn along.

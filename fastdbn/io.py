@@ -30,6 +30,7 @@ from fastdbn.generative import GenerativeDBNClassifier
 from fastdbn.layerfile import check_chains, check_scaling, get_rbm, get_scaling, put_rbm, put_scaling
 from fastdbn.outliers import DBNOutlierDetector
 from fastdbn.rbm import RBM
+from fastdbn.runfile import get_optimizer, get_run, put_optimizer, put_run
 from fastdbn.supervised import Supervised
 from fastdbn.units import get_unit
 from fastdbn.wake_sleep import METRICS as UP_DOWN
@@ -80,6 +81,7 @@ def save(estimator, path):
         classes = _put_network(estimator, tensors, state)
     if getattr(estimator, "_left_out", ()):
         state["left_out"] = list(estimator._left_out)
+    put_run(estimator, state)
     names = getattr(estimator, "feature_names_in_", None)
     record = {
         "format_version": modelfile.FORMAT_VERSION,
@@ -154,6 +156,7 @@ def _build(record, tensors):
             _get_threshold(estimator, tensors, state)
         if cls is GenerativeDBNClassifier:
             _get_labels(estimator, record["classes"], tensors)
+    get_run(estimator, state)
     estimator.n_features_in_ = layers[0].n_features_in_ if layers else len(estimator.coefs_[0])
     scaling = get_scaling(record["scaling"], tensors, estimator.n_features_in_)
     if layers:
@@ -287,6 +290,7 @@ def _put_network(estimator, tensors, state):
         "seed": str(estimator.seed_),
         "history": encode_history(estimator.history_),
     }
+    put_optimizer(estimator, tensors, state)
     if isinstance(estimator, DBNRegressor):
         tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
         state["flat"] = estimator._flat
@@ -309,6 +313,7 @@ def _get_network(estimator, record, tensors, layers):
     estimator.visible_ = unit_of(state, "visible", n_in)
     _check_means(estimator, n_in)
     estimator.n_iter_, estimator._step = count(state, "n_iter"), count(state, "step")
+    get_optimizer(estimator, tensors, state)
     estimator.seed_ = entries.seed(state)
     columns = entries.history(state, tuple(entry(state, "history", dict)), estimator.n_iter_)
     estimator.history_ = {name: values.tolist() for name, values in columns.items()}

@@ -79,15 +79,17 @@ class Stopping:
     Parameters
     ----------
     name : str
-        Of `MONITORS`.
+        Of `MONITORS`, or another where `tol` and `sense` are given.
     patience : int
         Epochs with a measure, one after another, without a better one, after which the fit ends.
     tol : float or None
         None is the monitor's own.
+    sense : str or None
+        What is better; None is the monitor's own.
     """
 
-    def __init__(self, name, patience, tol=None):
-        self.name, self.patience, self.sense = name, patience, MONITORS[name].sense
+    def __init__(self, name, patience, tol=None, sense=None):
+        self.name, self.patience, self.sense = name, patience, MONITORS[name].sense if sense is None else sense
         self.tol = MONITORS[name].tol if tol is None else tol
         self.best, self.kept, self.stale = -np.inf, None, 0
 
@@ -105,6 +107,17 @@ class Stopping:
         self.kept = state if keep else self.kept
         self.best = max(self.best, score)
         return self.stale >= self.patience
+
+    def replay(self, history, state):
+        """Take in the epochs that a fit which was interrupted has had, of which the last left `state`.
+
+        An interrupt leaves the best epoch, so the last is the best one so far. Where it is not, the search begins anew.
+        """
+        epochs = len(history[self.name])
+        for i in range(epochs):
+            self.update({self.name: history[self.name][i]}, state if i + 1 == epochs else None)
+        if self.kept is None:
+            self.best, self.stale = -np.inf, 0
 
 
 class _Rows:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastdbn import rng
 from fastdbn.backends import Key, Weights
-from fastdbn.optim import STATES, at_epoch, step_hyper
+from fastdbn.optim import STATES, Optimizer, at_epoch, step_hyper
 from fastdbn.units import get_unit
 
 OUTPUT = "gaussian"
@@ -52,12 +52,17 @@ class Network:
     seed : int
     step : int
         minibatches seen so far; it keys the dropout masks.
+    optimizer : Optimizer or None
+        where the update rule stands. It begins anew with None, and with that of another rule.
     """
 
-    def __init__(self, backend, visible, units, coefs, intercepts, plan, seed, step=0):
+    def __init__(self, backend, visible, units, coefs, intercepts, plan, seed, step=0, optimizer=None):
         self.backend, self.plan, self.seed, self.step = backend, plan, seed, step
         self.units = [*units, get_unit(OUTPUT)]
-        self.weights = [self._weights(w, c) for w, c in zip(coefs, intercepts, strict=True)]
+        if optimizer is None or optimizer.solver != plan.solver:
+            optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(coefs))
+        self.updates = optimizer.steps
+        self.weights = [self._weights(*layer) for layer in zip(coefs, intercepts, optimizer.states, strict=True)]
         sizes = [len(coefs[0]), *map(len, intercepts)]
         rows = plan.batch_size
         self.inputs = backend.states(visible, rows, sizes[0])
@@ -66,10 +71,11 @@ class Network:
         self.deltas = [backend.zeros(rows, n) for n in sizes[1:]]
         self.room = [None if plan.max_norm is None else backend.zeros(n) for n in sizes[1:]]
 
-    def _weights(self, W, bias):
-        """A layer's buffers from host arrays, the rule's states at zero."""
+    def _weights(self, W, bias, states):
+        """A layer's buffers from host arrays; states of the rule that are None begin at zero."""
         b = self.backend
-        states = [zeros for _ in range(STATES[self.plan.solver]) for zeros in (b.zeros(*W.shape), b.zeros(len(bias)))]
+        shapes = (W.shape, bias.shape) * STATES[self.plan.solver]
+        states = [b.zeros(*shape) if x is None else b.array(x) for x, shape in zip(states, shapes, strict=True)]
         return Weights(b.array(W), b.array(bias), *states, *[None] * (4 - len(states)))
 
     def _key(self, layer) -> Key:
@@ -103,6 +109,7 @@ class Network:
             for weights, room in zip(self.weights, self.room, strict=True):
                 b.limit_columns(weights.W, self.plan.max_norm, room)
         self.step += 1
+        self.updates += 1
         return loss
 
     def train_epoch(self, data, order, target, weights, epoch):
@@ -130,17 +137,20 @@ class Network:
             edges = start, start + plan.batch_size
             y = None if target is None else b.part(target, *edges)
             rows, weight = b.part(order, *edges), b.part(weights, *edges)
-            hyper = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.step + 1, momentum)
+            hyper = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.updates + 1, momentum)
             total += self.minibatch(data, rows, y, weight, epoch, hyper)
         return total / len(order)
 
     def finite(self):
-        """Whether all parameters are finite."""
-        return bool(np.isfinite(sum(self.backend.norm(x) for w in self.weights for x in (w.W, w.bias))))
+        """Whether all parameters, and what the rule keeps for them, are finite."""
+        return bool(np.isfinite(sum(self.backend.norm(x) for w in self.weights for x in w if x is not None)))
 
     def host(self):
-        """Host copies of weights and biases."""
-        return [self.backend.to_host(w.W) for w in self.weights], [self.backend.to_host(w.bias) for w in self.weights]
+        """Host copies of weights and biases, and the `Optimizer`."""
+        get = self.backend.to_host
+        states = [tuple(get(x) for x in w[2:] if x is not None) for w in self.weights]
+        optimizer = Optimizer(self.plan.solver, self.updates, states)
+        return [get(w.W) for w in self.weights], [get(w.bias) for w in self.weights], optimizer
 
 
 def glorot(seed, layer, n_in, n_out, logistic):

@@ -49,6 +49,17 @@ STATES = {"sgd": 1, "adam": 2}
 """How many numbers a rule keeps for each parameter."""
 
 
+class Optimizer(NamedTuple):
+    """What a rule goes on with, as host arrays: its name, the steps that its states have seen, and these.
+
+    Of each layer the states are a tuple: the first for W, the first for the bias, then the second ones where the rule has two.
+    """
+
+    solver: str
+    steps: int
+    states: list[tuple]
+
+
 def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     """The `StepHyper` of step number `step` (from 1) in a precision."""
     first = momentum if rule == "sgd" else beta_1

@@ -4,12 +4,11 @@ import numbers
 
 import numpy as np
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
-from fastdbn.dbn import DBN
+from fastdbn.dbn import DBN, DRAWS
 from fastdbn.extent import extent
-from fastdbn.inference import checked, later_rows
-from fastdbn.placement import all_or_nothing
+from fastdbn.inference import checked, clipped
+from fastdbn.interrupt import check_is_fitted
 from fastdbn.units import get_unit
 
 
@@ -80,19 +79,26 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     ):
         self._set(locals())
 
-    @all_or_nothing
-    def _fit(self, X, sample_weight, again, epochs):
-        """Train as a DBN does, then set the threshold by the scores of the same rows."""
-        share = self._share()
-        super()._fit(X, sample_weight, again, epochs)
-        X, first = later_rows(self, X), self.layers_[0]
+    def __sklearn_is_fitted__(self):
+        return super().__sklearn_is_fitted__() and hasattr(self, "offset_")
+
+    def _new_layers(self):
+        self._share()
+        return super()._new_layers()
+
+    def _fit_layers(self, *arguments):
+        vars(self).pop("offset_", None)  # it belongs to the scores before
+        super()._fit_layers(*arguments)
+
+    def _trained_on(self, X):
+        """Set the threshold by the scores of the rows that were trained on."""
+        share, X, first = self._share(), clipped(self, X), self.layers_[0]
         found = extent(get_unit(first.visible_), first.scaling_, X, first._threshold() is not None)
-        self.extent_ = self.extent_.joined(found) if again and hasattr(self, "extent_") else found
-        scores = super().score_samples(X)
+        self.extent_ = self.extent_.joined(found) if hasattr(self, "extent_") else found
+        scores = self._bounds(X, DRAWS)
         low, high = np.quantile(scores, (0.25, 0.75))
-        self.offset_ = float(low - 1.5 * (high - low) if share is None else np.quantile(scores, share))
         self.top_ = float(scores.max())
-        return self
+        self.offset_ = float(low - 1.5 * (high - low) if share is None else np.quantile(scores, share))
 
     def _share(self):
         """The share of outliers, checked; None where Tukey's fence decides."""

@@ -1,9 +1,6 @@
-"""Where an estimator computes: its backend, its way to a GPU and back, and what is left when the GPU's memory does not do."""
+"""Where an estimator computes: its backend, and its way to a GPU and back."""
 
-import functools
 import warnings
-
-from sklearn.base import BaseEstimator
 
 from fastdbn import backends
 from fastdbn.report import progress
@@ -43,44 +40,3 @@ def warn_of_precision(estimator, backend):
             "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",
             stacklevel=2,
         )
-
-
-def _parts(estimator):
-    """An estimator and all that it holds: a network's layers, a classifier's network."""
-    yield estimator
-    for value in vars(estimator).values():
-        for part in value if isinstance(value, list) else (value,):
-            if isinstance(part, BaseEstimator):
-                yield from _parts(part)
-
-
-def _kept(value):
-    """A value that training does not change: histories are lists that it appends to, arrays it replaces."""
-    if isinstance(value, dict):
-        return {key: _kept(x) for key, x in value.items()}
-    return [_kept(x) for x in value] if isinstance(value, list) else value
-
-
-def all_or_nothing(method):
-    """A method that trains, which leaves the estimator, and all that it holds, as it was where memory is lacking.
-
-    Python's own MemoryError says nothing, so it gets a message.
-    """
-
-    @functools.wraps(method)
-    def run(self, *arguments, **options):
-        before = [(part, _kept(vars(part))) for part in _parts(self)]
-        try:
-            return method(self, *arguments, **options)
-        except MemoryError as error:
-            for part, attributes in before:
-                vars(part).clear()
-                vars(part).update(attributes)
-            if str(error):
-                raise
-            raise MemoryError(
-                f"{type(self).__name__}.{method.__name__.lstrip('_')} ran out of memory; the estimator is as it was. Use fewer "
-                "rows or units, a memory map, or a CSR matrix"
-            ) from error
-
-    return run

@@ -9,10 +9,11 @@ from fastdbn.backends import Params, Source
 from fastdbn.choice import choose
 from fastdbn.clamp import Clamped
 from fastdbn.inference import Inference, checked
+from fastdbn.interrupt import all_at_once, all_or_nothing
 from fastdbn.monitors import MONITORS, Stopping
 from fastdbn.optim import steps_at_epoch
 from fastdbn.outcome import warn_of_idle_units
-from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
+from fastdbn.placement import announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
 from fastdbn.units import get_unit, named
@@ -263,7 +264,8 @@ class RBM(Clamped, Inference):
     @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
-        self._settings()
+        settings = self._settings()
+        self._begin_run(again, epochs)
         X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if again:
@@ -272,7 +274,12 @@ class RBM(Clamped, Inference):
         else:
             options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
             self._begin(X, weights, epochs is not None)
-        return self._train(X, weights, epochs)
+        if epochs is not None:
+            return self._train(X, weights, epochs)
+        start, lacking = self._enter(0, self.n_iter_, settings.n_iter)
+        self._train(X, weights, lacking, start)
+        self._end_run()
+        return self
 
     def _settings(self):
         """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""
@@ -327,23 +334,38 @@ class RBM(Clamped, Inference):
         if self.verbose:
             progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaling.words}")
 
-    def _keep(self, state):
-        """Take a training state into the fitted attributes."""
-        self.components_ = np.ascontiguousarray(state.params.W.T)
-        self.intercept_visible_, self.intercept_hidden_ = state.params.b, state.params.c
-        self.n_iter_ = state.epoch
-        self._velocity, self._chains, self._step, self._kept = state.velocity, state.chains, state.step, dict(state.kept)
-        self.scaling_ = variance.scaled(self.scaling_, state.kept)
+    def _keep(self, state, **others):
+        """Take a training state, and other attributes of that moment, into the fitted ones."""
+        all_at_once(
+            (
+                self,
+                {
+                    "components_": np.ascontiguousarray(state.params.W.T),
+                    "intercept_visible_": state.params.b,
+                    "intercept_hidden_": state.params.c,
+                    "n_iter_": state.epoch,
+                    "scaling_": variance.scaled(self.scaling_, state.kept),
+                    "_velocity": state.velocity,
+                    "_chains": state.chains,
+                    "_step": state.step,
+                    "_kept": dict(state.kept),
+                    **others,
+                },
+            )
+        )
 
     def _state(self):
         params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
         return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._kept)
 
-    def _train(self, X, weights, epochs, estimator=None, binarize="own"):
-        """Run epochs over X; `estimator` is the one that callbacks see, a DBN for its layers."""
+    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own"):
+        """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
+
+        `estimator` is the one that callbacks see, a DBN for its layers.
+        """
         settings, visible, hidden = self._settings(), get_unit(self.visible_), get_unit(self.hidden_)
         settings = settings._replace(
-            n_iter=settings.n_iter if epochs is None else epochs,
+            n_iter=epochs,
             learning_rate=customary_rate(visible, hidden) if settings.learning_rate is None else settings.learning_rate,
         )
         rows = held_out = stopping = None
@@ -351,8 +373,6 @@ class RBM(Clamped, Inference):
             rows, held_out = hold_out(self.seed_, X.shape[0], self.validation_fraction)
             known = weights_of_known(self.seed_, X.shape[0], self.validation_fraction, weights)
             weights = None if weights is None else weights / known[rows].mean()
-        if self.early_stopping is not None and epochs is None:
-            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
         backend = backend_for(self)
         threshold, absence = self.binarize if binarize == "own" else binarize, None
         if self.missing is not None:
@@ -373,6 +393,9 @@ class RBM(Clamped, Inference):
             absence,
         )
         state = self._state()
+        if self.early_stopping is not None and start is not None:
+            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
+            stopping.replay({name: values[start:] for name, values in self.history_.items()}, state)
         if state.chains is not None and len(state.chains) != settings.n_chains * len(settings.betas or (1,)):
             state = state._replace(chains=None)
         last = state.epoch + settings.n_iter
@@ -386,8 +409,7 @@ class RBM(Clamped, Inference):
             progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
 
         def on_epoch(state, metrics):
-            self._keep(state)
-            self.history_ = {name: np.append(values, metrics[name]) for name, values in self.history_.items()}
+            self._keep(state, history_={name: np.append(x, metrics[name]) for name, x in self.history_.items()})
             if self.verbose:
                 progress(
                     f"layer {self.layer_ + 1} epoch {state.epoch}/{last}: reconstruction error "
@@ -401,9 +423,12 @@ class RBM(Clamped, Inference):
         try:
             with backend.single_threaded():
                 train(backend, layer, state, settings, on_epoch)
-        finally:
-            if stopping is not None and stopping.kept is not None:
-                last = self._state()
+        except BaseException:
+            if stopping is not None and stopping.kept is not None:  # go on from there, over the same epochs
                 best = stopping.kept
-                self._keep(last._replace(params=best.params, velocity=best.velocity, kept=best.kept))
+                self._keep(best, history_={name: x[: best.epoch] for name, x in self.history_.items()})
+            raise
+        if stopping is not None and stopping.kept is not None:
+            best = stopping.kept
+            self._keep(self._state()._replace(params=best.params, velocity=best.velocity, kept=best.kept))
         return self

@@ -8,7 +8,6 @@ import copy
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted
 
 from fastdbn import checks, data, options, ranges, rng
 from fastdbn.choice import choose
@@ -16,16 +15,23 @@ from fastdbn.data import BLOCK, Scaling
 from fastdbn.dbn import DBN
 from fastdbn.estimator import Estimator
 from fastdbn.inference import checked, later_rows
+from fastdbn.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.monitors import Stopping
 from fastdbn.network import OUTPUT, Network, Plan, glorot
 from fastdbn.optim import momentum_ramp
 from fastdbn.outcome import idle_layers, some_rows, warn_of_constant_outputs
-from fastdbn.placement import all_or_nothing, announce, backend_for, warn_of_precision
+from fastdbn.placement import announce, backend_for, warn_of_precision
 from fastdbn.report import progress
 from fastdbn.train import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit, named
 
 _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
 """Parameters handed to the DBN as they are."""
+
+FINE_TUNING = "fine-tuning"
+"""What callbacks are told is trained."""
+MOMENT = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
+"""The attributes that say where back-propagation stands; the first three belong to the best epoch where that is sought."""
 
 PARAMETERS = """    Parameters
     ----------
@@ -79,8 +85,18 @@ rbm_params
 {attributes}"""
 
 
+def _without_callbacks(dbn):
+    """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
+    for part in (dbn, *getattr(dbn, "layers_", ())):
+        part.callback = None
+    return dbn
+
+
 class Supervised(Estimator):
     """What classifier and regressor share; they say what targets, loss and score are."""
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
 
     @property
     def _n_features_out(self):
@@ -88,14 +104,13 @@ class Supervised(Estimator):
 
     # ---- training
 
-    def _rate(self, epochs):
-        """The learning rate or its schedule; by default a line down to 0, which is worth 0.3 points on digits."""
+    def _rate(self, epochs, start=0):
+        """The learning rate or its schedule; by default a line down to 0 from epoch `start`, worth 0.3 points on digits."""
         if self.learning_rate_init is not None:
             return checks.schedule(self.learning_rate_init, "learning_rate_init")
         top = {"adam": 0.005, "sgd": 0.2}[self.solver]
         if epochs is not None:
             return top
-        start = self.n_iter_ if self._continues() else 0
         return lambda epoch: top * max(0.0, 1.0 - (epoch - start) / max(self.max_iter, 1))
 
     def _continues(self):
@@ -168,13 +183,18 @@ class Supervised(Estimator):
         return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, again, epochs):
-        """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit."""
+    def _fit(self, X, y, sample_weight, again, epochs, known=None):
+        """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit.
+
+        known are the classes of the first call of `partial_fit`, or None.
+        """
         sizes, plan = self._check(epochs)
         dbn = self._dbn()
         dbn._new_layers()
-        X = checked(self, X, reset=not again)
-        target, n_outputs = self._targets(y, X.shape[0], again)
+        pretrained = epochs is None and self._interrupted()
+        self._begin_run(again or pretrained, epochs)
+        X = checked(self, X, reset=not (again or pretrained))
+        target, n_outputs = self._targets(y, X.shape[0], again, known)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._check_rows(target, X.shape[0], epochs)
         options.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
@@ -183,9 +203,12 @@ class Supervised(Estimator):
         else:
             self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs)
         self._back_propagate(X, target, weights, plan, epochs)
-        if epochs is None and self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
+        if epochs is not None:
+            return self
+        if self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
             rows = some_rows(X.shape[0])
             warn_of_constant_outputs(self._forward(X[rows]), target[rows])
+        self._end_run()
         return self
 
     def _check_same(self, sizes, n_outputs, X):
@@ -231,49 +254,59 @@ class Supervised(Estimator):
             )
         self._check_suits(dbn)
         dbn.layers_[0]._check_values(X)
-        return copy.deepcopy(dbn)
+        dbn = copy.deepcopy(dbn)
+        vars(dbn).pop("_run", None)  # it is taken as it is
+        return _without_callbacks(dbn)
 
     def _begin(self, X, sizes, n_outputs, weights, dbn, epochs):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
-        given = self._pretrained(sizes, X)
-        pretrain = given is not None or (self.pretrain and epochs is None)
-        self.seed_ = rng.seed_of(self.random_state)
-        self._left_out = ()  # columns of the table, on the command line, that are no features
-        dbn = given or dbn
-        self.dbn_ = dbn if pretrain else None  # here already, so that an interrupt leaves what was pretrained
-        if pretrain:
-            if given is None:
-                dbn.random_state = self.seed_
-                dbn.fit(X, sample_weight=weights)
-            for part in (dbn, *dbn.layers_):
-                part.callback = None  # it refers to this estimator and would be pickled with it
-            first = dbn.layers_[0]
-            self.visible_, self.scaling_ = first.visible_, first.scaling_
-            self.coefs_ = [np.ascontiguousarray(rbm.components_.T) for rbm in dbn.layers_]
-            self.intercepts_ = [rbm.intercept_hidden_.copy() for rbm in dbn.layers_]
+        if not hasattr(self, "seed_"):  # else pretraining was interrupted
+            self.seed_ = rng.seed_of(self.random_state)
+            self.dbn_ = self._pretrained(sizes, X)
+            if self.dbn_ is None:
+                self.dbn_ = dbn if self.pretrain and epochs is None else None
+            else:
+                self._begin_run(True, epochs)  # its epochs are none of this fit
+        if self.dbn_ is not None:
+            if vars(self.dbn_).get("_run") or not self.dbn_.__sklearn_is_fitted__():
+                self._pretrain(X, weights, dbn)
+            first = self.dbn_.layers_[0]
+            visible, scaling = first.visible_, first.scaling_
+            coefs = [np.ascontiguousarray(rbm.components_.T) for rbm in self.dbn_.layers_]
+            intercepts = [rbm.intercept_hidden_.copy() for rbm in self.dbn_.layers_]
         else:
-            unit, self.scaling_ = choose(X, self.visible, self.scale, self.binarize, weights, None, epochs is not None)
+            unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, None, epochs is not None)
             ranges.check_groups(unit, X)
-            self.visible_ = named(unit)
             if self.verbose:
-                progress(f"{X.shape[1]} {unit.name} visible units, data {self.scaling_.words}")
-            self.coefs_, self.intercepts_, n_in = [], [], X.shape[1]
+                progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
+            visible, coefs, intercepts, n_in = named(unit), [], [], X.shape[1]
             for i, (size, unit) in enumerate(zip(sizes, self._units(len(sizes)), strict=True)):
                 W = glorot(self.seed_, i, n_in, size, unit.support == (0.0, 1.0))
-                self.coefs_.append(W.astype(self.dtype))
-                self.intercepts_.append(np.zeros(size, self.dtype))
+                coefs.append(W.astype(self.dtype))
+                intercepts.append(np.zeros(size, self.dtype))
                 n_in = size
-        self._begin_outputs(sizes, n_outputs)
-        self.n_iter_, self._step = 0, 0
-        self.history_ = {"loss": []}
+        for W, c in self._initial_outputs(sizes, n_outputs):
+            coefs.append(W)
+            intercepts.append(c)
+        begun = {"visible_": visible, "scaling_": scaling, "coefs_": coefs, "intercepts_": intercepts}
+        begun |= {"n_iter_": 0, "history_": {"loss": []}, "_step": 0, "_optimizer": None}
         if self.early_stopping:
-            self.history_["validation_score"] = []
+            begun["history_"]["validation_score"] = []
+        all_at_once((self, begun))
 
-    def _begin_outputs(self, sizes, n_outputs):
-        """Initial weights of the layers that are not pretrained."""
+    def _pretrain(self, X, weights, new):
+        """Train the DBN of this network, or complete it, with the parameters of a new one."""
+        dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
+        try:
+            dbn.fit(X, sample_weight=weights)
+        finally:
+            dbn.warm_start = False
+            _without_callbacks(dbn)
+
+    def _initial_outputs(self, sizes, n_outputs):
+        """Initial (weights, biases) of the layers that are not pretrained."""
         W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
-        self.coefs_.append(W.astype(self.dtype))
-        self.intercepts_.append(np.zeros(n_outputs, self.dtype))
+        yield W.astype(self.dtype), np.zeros(n_outputs, self.dtype)
 
     def _output_unit(self):
         """The unit whose means the network's outputs are."""
@@ -303,43 +336,54 @@ class Supervised(Estimator):
         units = self._units(len(self.coefs_) - 1)
         visible = get_unit(self.visible_)
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
-        plan = plan._replace(loss=loss, batch_size=min(plan.batch_size, len(rows)))
-        best, stale, kept = -np.inf, 0, None
-        first, last = self.n_iter_, self.n_iter_ + (self.max_iter if epochs is None else epochs)
-        with backend.single_threaded():
-            net = Network(backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step)
-            for epoch in range(first, last):
-                order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
-                loss = net.train_epoch(source, order, target, weights, epoch)
-                if not (np.isfinite(loss) and net.finite()):
-                    raise DivergenceError(
-                        f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller learning_rate_init "
-                        f"(it is {self.learning_rate_init!r}) or scale the data"
-                    )
-                self.coefs_, self.intercepts_ = net.host()
-                self.n_iter_, self._step = epoch + 1, net.step
-                metrics = {"loss": loss}
-                if stopping:
-                    metrics["validation_score"] = self._score(held_X, held_y)
-                for name, value in metrics.items():
-                    self.history_.setdefault(name, []).append(value)
-                if self.verbose:
-                    line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
-                    progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
-                if self.callback is not None:
-                    try:
-                        self.callback(estimator=self, layer="fine-tuning", epoch=epoch + 1, metrics=metrics)
-                    except StopIteration:
+        first = self.n_iter_
+        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
+        rate, last = self._rate(epochs, start), first + lacking
+        plan = plan._replace(loss=loss, learning_rate=rate, batch_size=min(plan.batch_size, len(rows)))
+        moment, search = self._moment(), None
+        if stopping:
+            search = Stopping("validation_score", self.n_iter_no_change, self.tol, "rises")
+            scores = self.history_.get("validation_score", [])
+            search.replay({"validation_score": scores[max(0, len(scores) - first + start) :]}, moment)
+        try:
+            with backend.single_threaded():
+                net = Network(
+                    backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step, self._optimizer
+                )
+                for epoch in range(first, last):
+                    order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
+                    loss = net.train_epoch(source, order, target, weights, epoch)
+                    if not (np.isfinite(loss) and net.finite()):
+                        raise DivergenceError(
+                            f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller "
+                            f"learning_rate_init (it is {self.learning_rate_init!r}) or scale the data"
+                        )
+                    values = *net.host(), epoch + 1, net.step
+                    all_at_once((self, dict(zip(MOMENT[:-1], values, strict=True))))
+                    metrics = {"loss": loss}
+                    if stopping:
+                        metrics["validation_score"] = self._score(held_X, held_y)
+                    self.history_ = self.history_ | {k: [*self.history_.get(k, ()), x] for k, x in metrics.items()}
+                    moment = self._moment()
+                    if self.verbose:
+                        line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
+                        progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
+                    if self.callback is not None:
+                        try:
+                            self.callback(estimator=self, layer=FINE_TUNING, epoch=epoch + 1, metrics=metrics)
+                        except StopIteration:
+                            break
+                    if stopping and search.update(metrics, moment):
                         break
-                if stopping:
-                    score = metrics["validation_score"]
-                    stale = 0 if score > best + self.tol else stale + 1
-                    if score > best:
-                        best, kept = score, (self.coefs_, self.intercepts_)
-                    if stale >= self.n_iter_no_change:
-                        break
-        if stopping and kept is not None:
-            self.coefs_, self.intercepts_ = kept
+        except BaseException:  # go on from the best epoch, over those after it, or from the last that was whole
+            all_at_once((self, search.kept if stopping and search.kept is not None else moment))
+            raise
+        if stopping and search.kept is not None:
+            all_at_once((self, {name: search.kept[name] for name in MOMENT[:3]}))
+
+    def _moment(self):
+        """Where training stands, as attributes."""
+        return {name: getattr(self, name) for name in MOMENT}
 
     def _split(self, rows, target):
         """Rows to train on and rows held out, by the seed; stratified where classes allow it."""

@@ -7,15 +7,15 @@ from sklearn.base import BaseEstimator
 
 
 @contextlib.contextmanager
-def no_room(monkeypatch, backend, after):
-    """There is no memory for buffers once so many were made; gives a list of one number, how many were."""
+def no_room(monkeypatch, backend, after, error=MemoryError):
+    """There is no memory for buffers once so many were made, or another error; gives a list of one number, how many were."""
     count = [0]
 
     def limited(make):
         def run(*arguments, **options):
             count[0] += 1
             if count[0] > after:
-                raise MemoryError("no room")
+                raise error("no room")
             return make(*arguments, **options)
 
         return run

@@ -1,0 +1,138 @@
+"""What an interrupt leaves of a fit, and how a later fit completes it.
+
+A fit is a run of stages, named as callbacks are told: the layers of a stack by their numbers, "up-down", "fine-tuning". Its
+estimator notes in `_run` where each stage began, until the run is complete. So after Ctrl-C, a divergence or an error in a
+callback a fit with `warm_start` trains the epochs and the stages that are lacking, and no others. A call that ends before its
+first epoch is through leaves the estimator as it was.
+"""
+
+import functools
+from typing import NamedTuple
+
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import validation
+
+
+class Run(NamedTuple):
+    """A fit that is under way or was interrupted.
+
+    epochs are those that the estimator had before the present call; begun has for each stage the epoch at which it began and how
+    many it was to train; done names the stages that are complete.
+    """
+
+    epochs: int
+    begun: dict
+    done: tuple = ()
+
+
+class Interruptible:
+    """An estimator whose fit can be interrupted and completed."""
+
+    def _interrupted(self):
+        """Whether a fit was interrupted, which this one is to complete."""
+        return bool(getattr(self, "warm_start", False) and vars(self).get("_run"))
+
+    def _begin_run(self, goes_on, epochs=None):
+        """Begin a run, on what was fitted before or on nothing, or go on with the one that was interrupted.
+
+        A pass of so many epochs is no run: it is done as a whole, or not at all.
+        """
+        if not goes_on:
+            self._forget()
+        if epochs is not None:
+            return
+        run = self._run if goes_on and self._interrupted() else Run(0, {})
+        self._run = run._replace(epochs=_epochs(self))
+
+    def _forget(self):
+        """Drop all that an earlier fit has left, so that nothing of it gets among what is new."""
+        for name in [*vars(self)]:
+            if name.endswith("_") or (name.startswith("_") and not name.startswith(("_sklearn", "_metadata"))):
+                delattr(self, name)
+
+    def _enter(self, stage, epoch, n_iter):
+        """(the epoch at which a stage of the run began, the epochs that it lacks), where it stands at `epoch`.
+
+        Another number of epochs than it began with makes a new beginning.
+        """
+        start, planned = self._run.begun.get(stage, (epoch, n_iter))
+        start = start if planned == n_iter else epoch
+        self._run = self._run._replace(begun=self._run.begun | {stage: (start, n_iter)})
+        return start, 0 if stage in self._run.done else max(0, start + n_iter - epoch)
+
+    def _leave(self, stage):
+        """A stage of the run is complete."""
+        self._run = self._run._replace(done=(*self._run.done, stage))
+
+    def _end_run(self):
+        """The run is complete."""
+        del self._run
+
+
+def check_is_fitted(estimator):
+    """Refuse an estimator that cannot be used yet, by scikit-learn's NotFittedError."""
+    try:
+        validation.check_is_fitted(estimator)
+    except NotFittedError:
+        if not vars(estimator).get("_run"):
+            raise
+        raise NotFittedError(
+            f"the fit of this {type(estimator).__name__} was interrupted before it could be used: complete it by fit with "
+            "warm_start=True"
+        ) from None
+
+
+def all_at_once(*changes):
+    """Give estimators attributes, (estimator, dict) each. Ctrl-C comes between two instructions of Python's, and this is one."""
+    list(map(dict.update, *zip(*((vars(estimator), values) for estimator, values in changes), strict=True)))
+
+
+def all_or_nothing(method):
+    """A method that trains: it leaves the estimator, and all that it holds, as it was where memory is lacking.
+
+    Whatever else ends it has the same effect before an epoch is through; after that, a run keeps what it has learnt. Python's own
+    MemoryError says nothing, so it gets a message.
+    """
+
+    @functools.wraps(method)
+    def run(self, *arguments, **options):
+        before = [(part, _kept(vars(part))) for part in _parts(self)]
+        run = vars(self).get("_run")
+        try:
+            return method(self, *arguments, **options)
+        except BaseException as error:
+            now = vars(self).get("_run")
+            if isinstance(error, MemoryError) or now is run or _epochs(self) <= now.epochs:
+                for part, attributes in before:
+                    vars(part).clear()
+                    vars(part).update(attributes)
+            if not isinstance(error, MemoryError) or str(error):
+                raise
+            raise MemoryError(
+                f"{type(self).__name__}.{method.__name__.lstrip('_')} ran out of memory; the estimator is as it was. Use fewer "
+                "rows or units, a memory map, or a CSR matrix"
+            ) from error
+
+    return run
+
+
+def _epochs(estimator):
+    """The epochs that an estimator, and all that it holds, was trained for."""
+    return sum(vars(part).get(name, 0) for part in _parts(estimator) for name in ("n_iter_", "up_down_iter_"))
+
+
+def _parts(estimator):
+    """An estimator and all that it holds: a network's layers, a classifier's network."""
+    yield estimator
+    for value in vars(estimator).values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, BaseEstimator):
+                yield from _parts(part)
+
+
+def _kept(value):
+    """A value that training does not change: histories are lists that it appends to, arrays it replaces."""
+    if isinstance(value, dict):
+        return {key: _kept(x) for key, x in value.items()}
+    return [_kept(x) for x in value] if isinstance(value, list) else value
