@@ -123,7 +123,8 @@ class RBM(Clamped, Inference):
         Called after each epoch with keywords estimator, layer, epoch (from 1) and metrics (a dict). Raising StopIteration ends
         the fit cleanly.
     warm_start : bool, default False
-        Go on from the last fit's parameters. What they belong to must stay: ``n_components``, the units, ``scale``, ``dtype``
+        Go on from the last fit's parameters: complete a fit that was interrupted, or after a complete one train `n_iter` epochs
+        more. What the parameters belong to must stay: ``n_components``, the units, ``scale``, ``dtype``
         and a ``random_state`` that is a number.
 
     Attributes
