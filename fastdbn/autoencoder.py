@@ -13,7 +13,8 @@ from fastdbn import checks
 from fastdbn.inference import later_rows
 from fastdbn.interrupt import check_is_fitted
 from fastdbn.network import glorot
-from fastdbn.supervised import PARAMETERS, Supervised
+from fastdbn.shared_docs import PARAMETERS
+from fastdbn.supervised import Supervised
 from fastdbn.units import get_unit, visible_unit
 
 

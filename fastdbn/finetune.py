@@ -11,7 +11,8 @@ from fastdbn.choice import warn_of_first_batch
 from fastdbn.estimator import Scored
 from fastdbn.inference import later_rows
 from fastdbn.interrupt import check_is_fitted
-from fastdbn.supervised import PARAMETERS, Supervised
+from fastdbn.shared_docs import PARAMETERS
+from fastdbn.supervised import Supervised
 
 
 class DBNClassifier(Scored, ClassifierMixin, Supervised):
