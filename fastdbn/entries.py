@@ -101,6 +101,8 @@ def decode(value):
         return slice(*(x if x is None else whole(x, "slice", -COUNTS) for x in (start, stop, step)))
     if kind == "mixed":
         parts = [(decode(unit), slice(whole(start, "mixed"), whole(stop, "mixed"))) for unit, start, stop in content]
+        if not all(isinstance(unit, (str, Unit)) for unit, _ in parts):
+            raise ValueError(f"{reprlib.repr(value)} has parts that are no unit types")
         return visible_unit(parts, parts[-1][1].stop)
     raise ValueError(f"{reprlib.repr(value)} is no parameter")
 

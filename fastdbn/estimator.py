@@ -95,7 +95,22 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return self.to_device("cpu")
 
     def save(self, path):
-        """Write the model to a safetensors file, read back by `fastdbn.load`."""
+        """Write the model to a safetensors file, read back by `fastdbn.load`.
+
+        Parameters
+        ----------
+        path : str or path
+            An existing file is replaced in one step, and keeps its mode.
+
+        Raises
+        ------
+        NotFittedError
+            before a fit.
+        ValueError
+            for what a file cannot hold, such as unit records of one's own.
+        OSError
+            if the file cannot be written, for example because the disk is full. An existing file is left as it was.
+        """
         from fastdbn.io import save
 
         check_is_fitted(self)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fastdbn.atomic import replacing
 from fastdbn.report import progress
 
 
@@ -31,17 +32,9 @@ def check_out(path, force):
 
 
 def _write(path, write):
-    """write(file) into a file aside, which then takes the path's place."""
-    path = Path(path)
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
+    """write(file) into a file that takes the path's place when it is whole."""
+    with replacing(path) as aside, open(aside, "wb") as file:
+        write(file)
     progress(f"wrote {path}")
 
 

@@ -157,8 +157,9 @@ def change_tensor(draw, record, tensors):
     x, way = tensors[name].copy(), draw.integers(12)
     if way <= 4:
         huge = [0.0, -1.0, 1.5, 3.0, 1e-320, 1e-40, 1e6, 1e12, 1e15, 1e20, 3e38, 1e300, -1e300, np.inf, np.nan]
-        with np.errstate(over="ignore"):
-            x[... if draw.random() < 0.3 else tuple(draw.integers(n) for n in x.shape)] = huge[draw.integers(len(huge))]
+        with np.errstate(over="ignore", invalid="ignore"):
+            at = ... if draw.random() < 0.3 else tuple(draw.integers(n) for n in x.shape)
+            x[at] = np.array(huge[draw.integers(len(huge))]).astype(x.dtype)
     elif way == 5:
         x = x.astype([np.float16, np.float64, np.float32, np.int32, np.bool_][draw.integers(5)])
     elif way == 6:
@@ -378,17 +379,18 @@ def main():
     args = parser.parse_args()
     if args.worker:
         return work(args.first, args.count, args.worker)
-    counts = collections.Counter()
+    counts, totals = collections.Counter(), collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         originals(folder, MODELS)
         for seed, name, what, result, detail in run(args.first, args.count, folder):
             counts[what, result] += 1
+            totals[result] += 1
+            if sum(totals.values()) % SHARE == 0:
+                print(f"{sum(totals.values())} files: {dict(totals)}", file=sys.stderr, flush=True)
             if result == "FAILED":
                 print(f"FAILED: seed {seed}, {name}, {what}: {detail}", flush=True)
-    totals = collections.Counter()
     for (what, result), n in sorted(counts.items()):
         print(f"{what:>20} {result:>8} {n:>8}")
-        totals[result] += n
     print(f"{sum(totals.values())} files:", ", ".join(f"{n} {result}" for result, n in totals.most_common()))
     return int(totals["FAILED"] > 0)
 
