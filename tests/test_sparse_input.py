@@ -101,9 +101,9 @@ def test_every_function_refuses_them(function):
 
 def test_odd_matrices_that_are_right():
     """Equal columns in a row add up, in any order; so do containers of other formats."""
-    odd = sparse.csr_matrix((np.ones(4, np.float32), [3, 1, 3, 0], [0, 3, 4]), shape=(2, 6))
+    odd = sparse.csr_matrix((np.full(4, 0.5, np.float32), [3, 1, 3, 0], [0, 3, 4]), shape=(2, 6))
     rbm = ESTIMATORS["rbm"].fit(X)
-    expected = rbm.transform(np.array([[0, 1, 0, 2, 0, 0], [1, 0, 0, 0, 0, 0]], np.float32))
+    expected = rbm.transform(np.array([[0, 0.5, 0, 1, 0, 0], [0.5, 0, 0, 0, 0, 0]], np.float32))
     for format_ in ("csr", "csc", "coo", "bsr", "lil", "dok"):
         np.testing.assert_allclose(rbm.transform(odd.copy().asformat(format_)), expected, rtol=1e-6)
     assert odd.indices.tolist() == [3, 1, 3, 0]
