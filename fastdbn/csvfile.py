@@ -12,8 +12,8 @@ import numpy as np
 from fastdbn.cells import is_missing, is_number, is_text, looks_numeric
 
 DELIMITERS = ",;\t|"
-ROOM, RATIO = 1 << 28, 250
-"""A compressed file may hold so many bytes, and so many for each of its own: tables of zeros shrink to a hundredth."""
+ROOM, RATIO = 1 << 28, 100
+"""A compressed file may hold so many bytes, and so many for each of its own: tables of text shrink to a tenth."""
 
 
 def bound(path):
@@ -35,25 +35,19 @@ def refuse_bomb(path):
     )
 
 
-class _Unpacked(io.RawIOBase):
-    """The bytes of a gzip file, up to its bound."""
+def _check_unpacked(path):
+    """Refuse a gzip file that unpacks to more than its bound, before any of its rows are kept."""
+    with gzip.open(path) as file:
+        left = bound(path)
+        while block := file.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                refuse_bomb(path)
 
-    def __init__(self, path):
-        self.path, self.file, self.left = path, gzip.open(path), bound(path)  # noqa: SIM115 - closed by close
 
-    def readable(self):
-        return True
-
-    def readinto(self, room):
-        read = self.file.readinto(room)
-        self.left -= read
-        if self.left < 0:
-            refuse_bomb(self.path)
-        return read
-
-    def close(self):
-        self.file.close()
-        super().close()
+def _is_gzip(path):
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _open(path):
@@ -64,8 +58,7 @@ def _open(path):
         raise ValueError(f"{path} is a spreadsheet or an archive: save the table as UTF-8 CSV")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 CSV")
-    data = io.BufferedReader(_Unpacked(path), 1 << 20) if start[:2] == b"\x1f\x8b" else path.open("rb")
-    return io.TextIOWrapper(data, "utf-8-sig", newline="")
+    return io.TextIOWrapper(gzip.open(path) if _is_gzip(path) else path.open("rb"), "utf-8-sig", newline="")
 
 
 def _rows(file, delimiter):
@@ -136,6 +129,8 @@ def read_csv(path):
     """
     line = 1
     try:
+        if _is_gzip(path):
+            _check_unpacked(path)
         with _open(path) as file:
             lines = list(itertools.islice((text for text in file if text.strip()), 20))
         with _open(path) as file:
