@@ -156,7 +156,8 @@ class DBNAutoencoder(Supervised):
         return 1.0
 
     def _score(self, X, target):
-        return self.score(X)
+        X = X.toarray() if hasattr(X, "toarray") else X
+        return -float(np.mean(np.sum(np.square(self.scaling_.invert(self._forward(X)) - X, dtype=np.float64), axis=1)))
 
     # ---- use
 
@@ -200,6 +201,4 @@ class DBNAutoencoder(Supervised):
     def score(self, X, y=None):
         """Minus the mean over rows of the squared error of `reconstruct`, summed over features; higher is better."""
         check_is_fitted(self)
-        X = later_rows(self, X)
-        X = X.toarray() if hasattr(X, "toarray") else X
-        return -float(np.mean(np.sum(np.square(self.reconstruct(X) - X, dtype=np.float64), axis=1)))
+        return self._score(later_rows(self, X), None)

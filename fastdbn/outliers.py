@@ -5,9 +5,10 @@ import numbers
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from fastdbn import checks
 from fastdbn.dbn import DBN, DRAWS
 from fastdbn.extent import extent
-from fastdbn.inference import checked, clipped
+from fastdbn.inference import checked, clipped, later_rows
 from fastdbn.interrupt import check_is_fitted
 from fastdbn.units import get_unit
 
@@ -79,12 +80,47 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     ):
         self._set(locals())
 
+    @classmethod
+    def stack(cls, layers, X=None, contamination="auto"):
+        """A fitted detector of RBMs that were trained one on top of the other, with the threshold that training rows give it.
+
+        Parameters
+        ----------
+        layers : sequence of fitted RBM
+            As for `DBN.stack`.
+        X : (n, n_features) array or CSR matrix
+            The rows that the layers were trained on, or others like them.
+        contamination : "auto" or float in (0, 0.5], default "auto"
+
+        Returns
+        -------
+        DBNOutlierDetector
+
+        Raises
+        ------
+        ValueError
+            without X, or if neighbours differ in size or unit type.
+        """
+        if X is None:
+            raise ValueError("X=None: give training rows, because a detector's threshold comes from their scores")
+        network = super().stack(layers).set_params(contamination=contamination)
+        network._trained_on(later_rows(network, X))
+        return network
+
     def __sklearn_is_fitted__(self):
         return super().__sklearn_is_fitted__() and hasattr(self, "offset_")
 
     def _new_layers(self):
         self._share()
         return super()._new_layers()
+
+    def _up_down(self, X, *arguments, **options):
+        """Up-down moves all scores: the threshold follows, also where it is interrupted."""
+        self._share()
+        try:
+            return super()._up_down(X, *arguments, **options)
+        finally:
+            self._trained_on(X)
 
     def _fit_layers(self, *arguments):
         vars(self).pop("offset_", None)  # it belongs to the scores before
@@ -125,8 +161,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         (n,) float64 array
         """
         check_is_fitted(self)
+        checks.integer(n_samples, "n_samples")
         inside, cost = self.extent_.split(checked(self, X, reset=False))
-        scores = super().score_samples(inside, n_samples)
+        scores = self._bounds(clipped(self, inside), n_samples)
         penalty = max(2.0 * (self.top_ - self.offset_), 1.0)
         return np.where(cost > 0, np.minimum(scores, self.top_) - penalty * cost, scores)
 
