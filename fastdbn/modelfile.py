@@ -51,7 +51,7 @@ def write(path, tensors, record):
         try:
             save_file(tensors, aside, metadata={"fastdbn": canonical(record)})
         except SafetensorError as error:
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, f"the model was not saved: {error}") from error
 
 
