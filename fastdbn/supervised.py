@@ -329,6 +329,8 @@ class Supervised(Estimator):
             raise
         if stopping and search.kept is not None:
             all_at_once((self, {name: search.kept[name] for name in MOMENT[:3]}))
+        if epochs is None:
+            self._leave(FINE_TUNING)
 
     def _moment(self):
         """Where training stands, as attributes."""

@@ -155,3 +155,5 @@ class WakeSleep:
         number = len(self.layers_) - 1
         with backend.single_threaded():
             train(backend, units, state, source, X.shape[0], labels, schedule, first.seed_, number, on_epoch)
+        if not a_pass:
+            self._leave(UP_DOWN)

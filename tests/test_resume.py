@@ -7,6 +7,7 @@ from test_interrupt import LAYERS, Interrupt, X, Y, falling, learnt
 
 from fastdbn import DBN, RBM, BernoulliRBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, GenerativeDBNClassifier, load
 
+pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
 NETWORK = {"pretrain_iter": 1, "learning_rate_init": falling, **LAYERS}
 STEPS = {"up_down_learning_rate": 0.01, "n_gibbs": [1, 2, 3, 4]}
 HALVES = {  # a model, and which parameter has which value for the whole, for the first part and for the rest
