@@ -122,9 +122,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         finally:
             self._trained_on(X)
 
-    def _fit_layers(self, *arguments):
-        vars(self).pop("offset_", None)  # it belongs to the scores before
-        super()._fit_layers(*arguments)
+    def _fit_layers(self, layers, X, weights, again, epochs):
+        for name in ("offset_",) if again else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
+            vars(self).pop(name, None)
+        super()._fit_layers(layers, X, weights, again, epochs)
 
     def _trained_on(self, X):
         """Set the threshold by the scores of the rows that were trained on."""
