@@ -73,7 +73,7 @@ COPIES = 4
 
 def check_room(sizes, name, value):
     """Refuse layers of some sizes, from the data up, whose weights this machine has no memory for."""
-    checks.room(COPIES * sum(below * above for below, above in itertools.pairwise(sizes)), name, value)
+    checks.room(COPIES * sum(below * above for below, above in itertools.pairwise(map(int, sizes))), name, value)
 
 
 def check_binarize(value):

@@ -248,3 +248,57 @@ def test_a_network_that_is_given_keeps_its_data(options, epochs):
             DBNClassifier(4, pretrain=dbn, **more).fit(X, Y)
         assert not epochs
     DBNClassifier(4, pretrain=DBN(4, binarize="sample").fit(X)).fit(X, Y)
+
+
+def test_numbers_of_numpy_are_numbers(monkeypatch):
+    """They come out of searches over np.arange and np.linspace, of any width."""
+    seen = []
+    monkeypatch.setattr(rbm, "train", lambda *arguments: seen.append(arguments[3]))
+    numbers = {"k": 2, "persistent": True, "n_chains": 3, "batch_size": 5, "n_iter": 1, "verbose": 0, "random_state": 1}
+    rates = {"learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.25, "l1": 0.5, "max_norm": 2.0, "validation_fraction": 0.25}
+    RBM(4, **numbers, **rates).fit(X)
+    for whole, real in ((np.int64, np.float64), (np.uint8, np.float32), (np.int16, np.float16)):
+        given = {name: np.bool_(x) if x is True else whole(x) for name, x in numbers.items()}
+        RBM(whole(4), **given, **{name: real(x) for name, x in rates.items()}, warm_start=np.True_).fit(X)
+        assert seen[0] == seen.pop()
+
+
+CHANGED = {
+    "k": 2,
+    "persistent": True,
+    "n_chains": 3,
+    "learning_rate": 0.01,
+    "momentum": 0.1,
+    "weight_decay": 0.1,
+    "clip_norm": 1.0,
+    "variance_rate": 0.5,
+    "batch_size": 5,
+    "n_iter": 2,
+    "centering": "data",
+    "l1": 0.1,
+    "max_norm": 2.0,
+    "sparsity_target": 0.1,
+    "sparsity_cost": 0.5,
+    "fast_learning_rate": 0.1,
+    "temperatures": 3,
+    "monitor_interval": 2,
+    "validation_fraction": 0.25,
+}
+"""Parameters that may change between fits, and another value."""
+FIXED = {"n_components", "visible", "hidden", "scale", "dtype", "random_state", "binarize"}
+BESIDE = {"n_jobs", "device", "precision", "verbose", "callback", "warm_start", "early_stopping", "n_iter_no_change", "tol"}
+MISSING = {"missing", "missing_steps"}
+
+
+def test_a_parameter_that_changes_between_fits_reaches_the_next(monkeypatch):
+    """Beside those that are refused, and those that decide nothing about a gradient, none is ignored."""
+    assert set(RBM().get_params()) == FIXED | set(CHANGED) | BESIDE | MISSING
+    seen = []
+    monkeypatch.setattr(rbm, "train", lambda *arguments: seen.append((arguments[1].rows, arguments[3])))
+    with_chains = {"n_chains", "fast_learning_rate", "temperatures"}
+    for name, value in CHANGED.items():
+        more = {"persistent": True} if name in with_chains else {"sparsity_target": 0.1} if name == "sparsity_cost" else {}
+        model = RBM(4, random_state=0, warm_start=True, **more).fit(X)
+        model.set_params(**{name: value}).fit(X)
+        (rows, settings), (new_rows, new_settings) = seen[-2:]
+        assert settings != new_settings or (rows is None) != (new_rows is None), name
