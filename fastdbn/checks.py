@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastdbn.optim import LARGEST, MOST_STEPS, as_float, at_epoch, is_number, is_sequence, steps_at_epoch
+from fastdbn.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence, steps_at_epoch
 
 MOST = 2**31 - 1
 """The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
@@ -50,12 +50,20 @@ def integer(value, name, least=1, most=MOST):
 
 def real(value, name, least=0.0, most=LARGEST, below=None):
     """A number in [least, most], or in [least, below), or a ValueError."""
-    number = as_float(value) if is_number(value) else np.nan
+    number = _as_float(value) if is_number(value) else np.nan
     if least <= number <= most and (below is None or number < below):
         return number
     bottom = "" if least <= -LARGEST else f" of at least {least:g}"
     top = f" and below {below:g}" if below is not None else "" if most >= LARGEST else f" and at most {most:g}"
     raise ValueError(f"{name}={shown(value)}: give a finite number{bottom}{top}")
+
+
+def _as_float(number):
+    """A real number as a Python float, infinite where it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf
 
 
 def memory():

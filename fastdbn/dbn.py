@@ -125,7 +125,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
 
     def _goes_on(self):
         """Whether a fit goes on from an earlier one, complete or interrupted."""
-        return bool(self.warm_start and getattr(self, "layers_", None))
+        return checks.flag(self.warm_start, "warm_start") and bool(getattr(self, "layers_", None))
 
     @property
     def n_iter_(self):

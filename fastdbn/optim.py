@@ -86,14 +86,6 @@ LARGEST = float(np.finfo(np.float32).max)
 """The largest number that training in float32 knows."""
 
 
-def as_float(number):
-    """A real number as a Python float, infinite where it is too large for one."""
-    try:
-        return float(number)
-    except OverflowError:
-        return np.inf
-
-
 def is_number(value):
     """Whether a value is a real number, and no boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -124,11 +116,11 @@ def at_epoch(schedule, epoch, name):
         value = schedule(epoch)
     elif is_sequence(schedule):
         value = schedule[min(epoch, len(schedule) - 1)]
-    elif is_number(schedule) and 0 <= as_float(schedule) <= LARGEST:
+    elif is_number(schedule) and 0 <= schedule <= LARGEST:
         value = schedule
     else:
         raise ValueError(f"{name}={schedule!r}: give a finite number of at least 0, a callable of the epoch, or a non-empty list")
-    if not (is_number(value) and 0 <= as_float(value) <= LARGEST):
+    if not (is_number(value) and 0 <= value <= LARGEST):
         raise ValueError(f"{name} is {value!r} at epoch {epoch}: it must be a finite number of at least 0")
     return float(value)
 

@@ -250,7 +250,7 @@ class RBM(Clamped, Inference):
         DivergenceError
             if training leaves the finite numbers; the parameters of the last good epoch are kept.
         """
-        self._fit(X, sample_weight, self.warm_start and hasattr(self, "components_"), None)
+        self._fit(X, sample_weight, checks.flag(self.warm_start, "warm_start") and hasattr(self, "components_"), None)
         warn_of_idle_units([self])
         return self
 

@@ -64,7 +64,7 @@ class Supervised(Estimator):
 
     def _continues(self):
         """Whether a fit goes on from an earlier one."""
-        return bool(self.warm_start and hasattr(self, "coefs_"))
+        return checks.flag(self.warm_start, "warm_start") and hasattr(self, "coefs_")
 
     def _sizes(self):
         """Units of all hidden layers."""
@@ -116,6 +116,21 @@ class Supervised(Estimator):
                 "rows of X, which leaves none to train on: give more rows, a smaller share or early_stopping=False"
             )
 
+    def _check_weights(self, target, weights, n, seed, epochs):
+        """Refuse weights that leave no row to train on, before anything is trained."""
+        if weights is None:
+            return
+        weights = weights * self._class_factors(target)
+        if not weights.any():
+            raise ValueError("sample_weight is 0 for all rows but those whose class_weight is 0: give more rows a weight")
+        if self.early_stopping and epochs is None:
+            rows, held_out = self._split(np.arange(n, dtype=np.uint32), target, seed)
+            if not weights[rows].any():
+                raise ValueError(
+                    f"sample_weight is 0 for all rows but those that validation_fraction={self.validation_fraction!r} holds out, "
+                    f"{len(held_out)} of {n}: give more rows a weight, or take another share or random_state"
+                )
+
     def _n_held_out(self, n):
         return max(1, round(self.validation_fraction * n))
 
@@ -147,10 +162,12 @@ class Supervised(Estimator):
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._check_rows(target, X.shape[0], epochs)
         options.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
+        seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
+        self._check_weights(target, weights, X.shape[0], seed, epochs)
         if again:
             self._check_same(sizes, n_outputs, X)
         else:
-            self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs)
+            self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
         self._back_propagate(X, target, weights, plan, epochs)
         if epochs is not None:
             return self
@@ -207,10 +224,10 @@ class Supervised(Estimator):
         vars(dbn).pop("_run", None)  # it is taken as it is
         return _without_callbacks(dbn)
 
-    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs):
+    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
         if not hasattr(self, "seed_"):  # else pretraining was interrupted
-            self.seed_ = rng.seed_of(self.random_state)
+            self.seed_ = seed
             self.dbn_ = self._pretrained(sizes, X)
             if self.dbn_ is None:
                 self.dbn_ = dbn if self.pretrain and epochs is None else None
@@ -275,7 +292,7 @@ class Supervised(Estimator):
         rows, held_out = np.arange(n, dtype=np.uint32), None
         stopping = self.early_stopping and epochs is None
         if stopping:
-            rows, held_out = self._split(rows, target)
+            rows, held_out = self._split(rows, target, self.seed_)
             held_X, held_y = X[held_out], None if target is None else target[held_out]
         backend = backend_for(self)
         if self.dbn_ is None:
@@ -336,7 +353,7 @@ class Supervised(Estimator):
         """Where training stands, as attributes."""
         return {name: getattr(self, name) for name in MOMENT}
 
-    def _split(self, rows, target):
+    def _split(self, rows, target, seed):
         """Rows to train on and rows held out, by the seed; stratified where classes allow it."""
         n_held = self._n_held_out(len(rows))
         strata = target if self._loss == "softmax" else None
@@ -344,7 +361,7 @@ class Supervised(Estimator):
             counts = np.bincount(strata)
             if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
                 strata = None
-        seed = int(rng.host_generator(self.seed_, 0, rng.stream(rng.SPLIT)).integers(2**31))
+        seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
         train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
         return np.sort(train), np.sort(held)
 

@@ -98,8 +98,6 @@ def test_parameters_are_taken_or_refused_before_the_first_epoch(estimator, epoch
     for name in estimator.get_params(deep=False):
         taken = set()
         for kind, value in VALUES.items():
-            if (name, kind) == ("warm_start", "matrix"):
-                continue
             epochs.clear()
             model = clone(estimator)
             setattr(model, name, value)
@@ -199,6 +197,21 @@ def test_weight_on_held_out_rows_alone(epochs):
         model.fit(X, sample_weight=weights)
 
 
+def test_weight_on_rows_that_early_stopping_holds_out(epochs):
+    """Nor is there for back-propagation, which would end with the weights it began with."""
+    for cls in (DBNClassifier, DBNRegressor, DBNAutoencoder):
+        model = cls(4, early_stopping=True, validation_fraction=0.25, random_state=0)
+        held_out = model._split(np.arange(24, dtype=np.uint32), Y, 0)[1]
+        weights = np.zeros(len(X))
+        weights[held_out[0]] = 1.0
+        with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):
+            model.fit(X, Y, sample_weight=weights)
+        assert not epochs
+    with pytest.raises(ValueError, match=r"sample_weight is 0 .* class_weight is 0"):
+        DBNClassifier(4, class_weight={0: 0.0}).fit(X, Y, sample_weight=1 - Y)
+    assert not epochs
+
+
 def test_rates_of_a_top_with_labels(epochs, monkeypatch):
     """Its rate is that of both its units, and a steered one is refused before the layers below are trained."""
     with pytest.raises(ValueError, match=r"learning_rate='auto' reaches the top RBM.*tuple whose last value"):
@@ -257,7 +270,7 @@ def test_numbers_of_numpy_are_numbers(monkeypatch):
     numbers = {"k": 2, "persistent": True, "n_chains": 3, "batch_size": 5, "n_iter": 1, "verbose": 0, "random_state": 1}
     rates = {"learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.25, "l1": 0.5, "max_norm": 2.0, "validation_fraction": 0.25}
     RBM(4, **numbers, **rates).fit(X)
-    for whole, real in ((np.int64, np.float64), (np.uint8, np.float32), (np.int16, np.float16)):
+    for whole, real in ((np.int64, np.float64), (np.uint8, np.float32), (np.int16, np.longdouble)):
         given = {name: np.bool_(x) if x is True else whole(x) for name, x in numbers.items()}
         RBM(whole(4), **given, **{name: real(x) for name, x in rates.items()}, warm_start=np.True_).fit(X)
         assert seen[0] == seen.pop()
