@@ -14,6 +14,8 @@ from fastdbn.units import Mixed, check_groups, get_unit, named, visible_unit
 
 AHEAD = 1000
 """Epochs of which a file holds the values of a schedule at least, for the rest of a training that goes on from there."""
+FURTHEST = 100_000
+"""Epochs of one more fit of which it holds them at most."""
 COUNTS = 2**53
 """Epochs, minibatches and draws are fewer."""
 WIDE = 1 << 24
@@ -108,10 +110,11 @@ def decode(value):
 
 
 def encode_params(estimator):
-    """The parameters; of schedules that are callables the values of `AHEAD` epochs, or up to the end of one more fit."""
+    """The parameters; of schedules that are callables the values of `AHEAD` epochs, or to the end of one more fit."""
     done = max(getattr(estimator, "n_iter_", 0), getattr(estimator, "up_down_iter_", 0))
-    planned = (getattr(estimator, name, 0) for name in ("n_iter", "pretrain_iter", "max_iter", "up_down_iter"))
-    epochs = max(AHEAD, done + max(max(x) if isinstance(x, tuple) else x for x in planned))
+    planned = [getattr(estimator, name, 0) for name in ("n_iter", "pretrain_iter", "max_iter", "up_down_iter")]
+    planned = [x for value in planned for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, int)]
+    epochs = max(AHEAD, done + min(max(planned), FURTHEST))
     return {name: encode(value, name, epochs) for name, value in estimator.get_params(deep=False).items()}
 
 

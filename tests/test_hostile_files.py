@@ -269,6 +269,15 @@ def test_save_refuses_what_load_would(change, match, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_fit_without_an_end(tmp_path):
+    """A callable is not asked for a billion epochs where a callback is to end the next fit."""
+    model = RBM(4, learning_rate=lambda epoch: 0.1 / (1 + epoch), **PLAIN).fit(X).set_params(n_iter=10**9)
+    model.save(tmp_path / "m")
+    assert len(load(tmp_path / "m").learning_rate) == 100_001
+    with pytest.raises(ValueError, match="n_iter='x'"):
+        model.set_params(n_iter="x").save(tmp_path / "m")
+
+
 def test_classes_of_ones_own(tmp_path):
     """A file names a class of this library."""
 
