@@ -26,7 +26,7 @@ ELSEWHERE = {
 }
 """Methods that are scikit-learn's, or take no values."""
 TAKEN = {
-    "": "device layers method n_samples n_steps n_chains schedule",
+    "": "contamination device layers method n_samples n_steps n_chains schedule",
     "none": "batch_size burn_in classes mask n_gibbs statistic totals "
     "ais.n_steps inverse_temperatures.n_steps reverse_ais.n_steps predict_proba.n_samples predict_log_proba.n_samples",
     "true": "exact mean",
@@ -76,7 +76,7 @@ def test_arguments_of_methods(fitted, number, epochs):  # noqa: F811
     model = fitted[number]
     for name, method in inspect.getmembers(model, inspect.ismethod):
         if not name.startswith("_") and not name.endswith("_request") and name not in ELSEWHERE:
-            sweep(method, name)
+            sweep(method, name, layers=getattr(model, "layers_", None))
 
 
 @pytest.mark.parametrize("name", [name for name in evaluate.__all__ if inspect.isfunction(getattr(evaluate, name))])
