@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
+from sklearn.base import BaseEstimator
 
 from fastdbn import (
     DBN,
@@ -42,7 +43,6 @@ from fastdbn import (
     load,
     modelfile,
 )
-from fastdbn.placement import _parts
 from fastdbn.units import get_unit
 
 SPARE, SECONDS, SHARE = 1 << 30, 60, 2000
@@ -125,12 +125,13 @@ def value(draw, like):
     return choices[draw.integers(len(choices))]
 
 
-def places(tree):
-    """(container, key) of all entries of a tree."""
+def places(tree, levels=30):
+    """(container, key) of all entries of a tree, down to so many levels."""
     keys = tree.keys() if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
     for key in list(keys):
         yield tree, key
-        yield from places(tree[key])
+        if levels:
+            yield from places(tree[key], levels - 1)
 
 
 def change_record(draw, record, tensors):
@@ -158,7 +159,7 @@ def change_tensor(draw, record, tensors):
     if way <= 4:
         huge = [0.0, -1.0, 1.5, 3.0, 1e-320, 1e-40, 1e6, 1e12, 1e15, 1e20, 3e38, 1e300, -1e300, np.inf, np.nan]
         with np.errstate(over="ignore", invalid="ignore"):
-            at = ... if draw.random() < 0.3 else tuple(draw.integers(n) for n in x.shape)
+            at = ... if draw.random() < 0.3 or not x.size else tuple(draw.integers(n) for n in x.shape)
             x[at] = np.array(huge[draw.integers(len(huge))]).astype(x.dtype)
     elif way == 5:
         x = x.astype([np.float16, np.float64, np.float32, np.int32, np.bool_][draw.integers(5)])
@@ -250,9 +251,18 @@ def mutated(seed, data):
 # ---- outcomes
 
 
+def parts(model):
+    """A model and the models that it holds."""
+    yield model
+    for value in vars(model).values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, BaseEstimator):
+                yield from parts(part)
+
+
 def weights(model):
     """The bytes of all arrays of a model."""
-    arrays = [x for part in _parts(model) for key, x in sorted(vars(part).items()) if key.endswith("_")]
+    arrays = [x for part in parts(model) for key, x in sorted(vars(part).items()) if key.endswith("_")]
     arrays = itertools.chain.from_iterable(x if isinstance(x, list) else [x] for x in arrays)
     return b"".join(x.tobytes() for x in arrays if isinstance(x, np.ndarray) and x.dtype.kind == "f")
 
@@ -260,18 +270,18 @@ def weights(model):
 def kinds(model):
     """Unit types and precision of all parts of a model: what its kernels depend on."""
     names = "visible_", "hidden_", "dtype", "device"
-    return [[repr(getattr(part, name, None)) for name in names] for part in _parts(model)]
+    return [[repr(getattr(part, name, None)) for name in names] for part in parts(model)]
 
 
 def options(model):
     """The parameters that are no numbers: those of training that its kernels depend on."""
-    params = [(key, x) for part in _parts(model) for key, x in part.get_params(deep=False).items()]
+    params = [(key, x) for part in parts(model) for key, x in part.get_params(deep=False).items()]
     return [(key, x) for key, x in params if x is None or isinstance(x, (bool, str))]
 
 
 def rows(model):
     """A few rows on the model's own scale."""
-    first = next((part for part in _parts(model) if hasattr(part, "components_") and hasattr(part, "visible_")), model)
+    first = next((part for part in parts(model) if hasattr(part, "components_") and hasattr(part, "visible_")), model)
     draw, n = np.random.default_rng(0), model.n_features_in_
     X = np.zeros((4, n))
     for unit, start, stop, _ in get_unit(first.visible_).parts(n):
