@@ -95,7 +95,10 @@ def decode(value):
     if kind == "unit":
         return get_unit(content)
     if kind == "tuple":
-        return tuple(decode(x) for x in content)
+        values = tuple(decode(x) for x in content)
+        if any(isinstance(x, Mixed) for x in values):
+            raise ValueError(f"{reprlib.repr(value)} has a mixed layer for a part of one")
+        return values
     if kind == "dict":
         return {decode(k): decode(v) for k, v in content}
     if kind == "slice":

@@ -90,6 +90,11 @@ BOMBS = [
     ("rbm", "softmax of many units", of_layer("hidden", "softmax:1000000000")),
     ("rbm", "mixed layer of many columns", of_layer("visible", {"mixed": [["bernoulli", 0, 2**40]]})),
     ("rbm", "mixed layer in a mixed layer", of_layer("visible", {"mixed": [[{"mixed": [["bernoulli", 0, 6]]}, 0, 6]]})),
+    (
+        "rbm",
+        "mixed layer as a parameter's part",
+        of_params("visible", [{"tuple": [{"mixed": [["spin", 0, 6]]}, {"slice": [0, 6, 1]}]}]),
+    ),
     ("rbm", "threads", of_layer("params", {"n_components": 4, "n_jobs": 2**40})),
     ("rbm", "deep parameters", of_params("learning_rate", nested(500))),
     ("rbm", "deep state", item("state", "more", nested(30))),
