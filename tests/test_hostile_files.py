@@ -91,7 +91,7 @@ BOMBS = [
     ("rbm", "mixed layer of many columns", of_layer("visible", {"mixed": [["bernoulli", 0, 2**40]]})),
     ("rbm", "mixed layer in a mixed layer", of_layer("visible", {"mixed": [[{"mixed": [["bernoulli", 0, 6]]}, 0, 6]]})),
     (
-        "rbm",
+        "dbn",
         "mixed layer as a parameter's part",
         of_params("visible", [{"tuple": [{"mixed": [["spin", 0, 6]]}, {"slice": [0, 6, 1]}]}]),
     ),
