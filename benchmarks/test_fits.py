@@ -1,4 +1,4 @@
-"""Whole epochs beside peers on the same work and threads, by pytest-benchmark: `pytest benchmarks`.
+"""Whole epochs beside peers on the same work and threads, by pytest-benchmark: `pytest benchmarks -n 0`.
 
 `extra_info` holds samples per second and the share of the dense limit, measured in the same run.
 """

@@ -1,4 +1,4 @@
-"""Each operation of the backend protocol on one thread, by pytest-benchmark: `pytest benchmarks`.
+"""Each operation of the backend protocol on one thread, by pytest-benchmark: `pytest benchmarks -n 0`.
 
 `extra_info` holds samples per second and, where the operation is matrix products with trimmings, the share of the time of those
 products alone through NumPy. Timing never fails. Everything goes through the protocol (fastdbn/backends/__init__.py), so that
