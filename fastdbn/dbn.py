@@ -162,7 +162,8 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
             if i and (rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_)):
                 raise ValueError(
                     f"layers[{i}] has {rbm.n_features_in_} visible units ({get_unit(rbm.visible_).name}) on "
-                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): they do not fit together"
+                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): they do not fit together. "
+                    f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
                 )
         per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}

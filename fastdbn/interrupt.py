@@ -13,6 +13,25 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import validation
 
+PRIVATE = frozenset(
+    (
+        "_chains",
+        "_draws",
+        "_flat",
+        "_kept",
+        "_label_velocity",
+        "_labels",
+        "_left_out",
+        "_optimizer",
+        "_rbm",
+        "_run",
+        "_step",
+        "_up_down_step",
+        "_velocity",
+    )
+)
+"""What fits leave beside public attributes. Others that begin with an underscore are scikit-learn's."""
+
 
 class Run(NamedTuple):
     """A fit that is under way or was interrupted.
@@ -48,7 +67,7 @@ class Interruptible:
     def _forget(self):
         """Drop all that an earlier fit has left, so that nothing of it gets among what is new."""
         for name in [*vars(self)]:
-            if name.endswith("_") or (name.startswith("_") and not name.startswith(("_sklearn", "_metadata"))):
+            if name.endswith("_") or name in PRIVATE:
                 delattr(self, name)
 
     def _enter(self, stage, epoch, n_iter):

@@ -55,8 +55,8 @@ def count_words_of(words):
 
 
 @kernel
-def make_lists(plus, n_plus, minus, n_minus, first, lists, q0, q1):
-    list_units(plus, n_plus, minus, n_minus, first, lists, q0, q1)
+def make_lists(plus, n_plus, minus, n_minus, lists, q0, q1):
+    list_units(plus, n_plus, minus, n_minus, lists, q0, q1)
 
 
 @kernel
@@ -306,9 +306,9 @@ def test_lists(units, sides):
     for edges in (range(count_words(units) + 1), (0, count_words(units))):
         lists = Lists(np.zeros((units, 37 + 50), np.uint16), np.full((units, 2), 99, np.int32))
         for q0, q1 in itertools.pairwise(edges):
-            make_lists(words, n_plus, chains, n_minus, 37, lists, q0, q1)
+            make_lists(words, n_plus, chains, n_minus, lists, q0, q1)
         for i in range(units):
-            expected = [*np.flatnonzero(plus[:n_plus, i]), *37 + np.flatnonzero(minus[:n_minus, i])]
+            expected = [*np.flatnonzero(plus[:n_plus, i]), *n_plus + np.flatnonzero(minus[:n_minus, i])]
             assert list(lists.index[i, : lists.count[i, 0]]) == expected
             assert lists.count[i, 1] == plus[:n_plus, i].sum()
         found.append(lists.index.tobytes() + lists.count.tobytes())
@@ -352,7 +352,7 @@ def test_step(nh, listed, dtype):
     b, parts, route = np.full(nv, np.nan, dtype), cpu_binary.count_parts(nh), blas.addresses(dtype)
     listed_p, listed_m = listed in ("both", "plus"), listed in ("both", "minus")
     lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
-    make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, n, lists, 0, count_words(nv))
+    make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
     for plus, minus in SCALES.values():
         gradient = plus * vp.astype(float).T @ hp - minus * vm.astype(float).T @ hm
         new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + plus * hp.sum(axis=0) - minus * hm.sum(axis=0)
@@ -385,7 +385,7 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
     vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
     hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
     lists, results = Lists(np.zeros((nv, 2 * n), np.uint16), np.zeros((nv, 2), np.int32)), set()
-    make_lists(packed(vp).words, n, packed(vm).words, n, n, lists, 0, count_words(nv))
+    make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
     for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
         params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))
         out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))

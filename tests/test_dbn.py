@@ -173,7 +173,7 @@ def test_stack_of_trained_layers(binary):
     assert np.array_equal(stacked.transform(X), whole.transform(X))
     assert np.array_equal(stacked.sample(3, 5, random_state=1), whole.sample(3, 5, random_state=1))
     first = RBM(6, n_iter=1, random_state=0).fit(X)
-    second = RBM(4, n_iter=1, random_state=0).fit(first.transform(X))
+    second = RBM(4, visible="bernoulli", n_iter=1, random_state=0).fit(first.transform(X))
     network = DBN.stack([first, second])
     assert np.array_equal(network.transform(X), second.transform(first.transform(X)))
     assert (second.layer_, network.layers_[1].layer_) == (0, 1)

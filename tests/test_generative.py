@@ -109,7 +109,7 @@ def test_stack_is_a_network_with_its_top(binary, tmp_path):
     """RBMs and a generative top of one layer: the whole's posterior is the top's at the means of the layers below."""
     X, y = binary(60, 6), np.array(["a", "b", "c"] * 20)
     lower = RBM(5, n_iter=2, random_state=0).fit(X)
-    top = GenerativeDBNClassifier((4,), n_iter=2, up_down_iter=1, random_state=1).fit(lower.transform(X), y)
+    top = GenerativeDBNClassifier((4,), visible="bernoulli", n_iter=2, up_down_iter=1, random_state=1).fit(lower.transform(X), y)
     network = GenerativeDBNClassifier.stack([lower, top])
     assert np.array_equal(network.predict_proba(X), top.predict_proba(lower.transform(X)))
     network.save(tmp_path / "m")

@@ -23,6 +23,7 @@ from fastdbn import (
     load,
 )
 from fastdbn.backends.cpu import CPU
+from fastdbn.interrupt import PRIVATE
 
 
 def falling(epoch):
@@ -166,6 +167,17 @@ def test_a_second_fit_forgets_the_first(name):
     with pytest.raises(KeyboardInterrupt):
         fresh.fit(X, Y)
     assert learnt(model) == learnt(fresh)
+
+
+@every
+def test_private_attributes_are_known(name):
+    """A fit drops what it knows to be a fit's, and leaves alone what others set, as scikit-learn's tools do while they run."""
+    model = model_of(name)
+    model._set_by_others = 1
+    model.fit(X, Y)
+    private = {attribute for attribute in vars(model) if attribute.startswith("_") and not attribute.startswith("_sklearn")}
+    assert private - {"_set_by_others"} <= PRIVATE
+    assert model._set_by_others == 1
 
 
 @every
