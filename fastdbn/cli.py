@@ -110,7 +110,7 @@ def build_parser():
     warm = add("warmup", run_warmup, "Compile all kernels into the disk cache, for later runs to start at once.", data=False)
     warm.add_argument("--dtype", nargs="+", choices=("float32", "float64"), help="precisions of the models [all]")
     warm.add_argument("--units", nargs="+", type=_unit, metavar="UNIT", help="unit types [bernoulli gaussian softmax]")
-    kinds = ("float32", "float64", "uint8", "bool", "int64")
+    kinds = ("float32", "float64", "uint8", "bool", "int64", "int32")
     warm.add_argument("--data", nargs="+", choices=kinds, help="types of the data [all]")
     warm.add_argument("--quiet", action="store_true", help="no progress")
     add("versions", run_versions, "Versions of everything that computes.", data=False)

@@ -44,14 +44,16 @@ def warn_of_constant_outputs(outputs, target):
     outputs : (n, n_outputs) array
     target : (n,) class numbers, or (n, n_outputs) standardised numbers
     """
+    remedies = ["a larger learning_rate_init", "more epochs (max_iter)", "scale='standard'"]
     if target.ndim == 1:
         outputs, target = outputs.argmax(axis=1)[:, None], target[:, None]
+        remedies.append("class_weight='balanced'")
     same = (outputs.std(axis=0) < SAME) & (target.std(axis=0) >= SAME)
     if same.any():
         which = f"output {np.argmax(same)} of {len(same)} is" if len(same) > 1 else "the output is"
         warn(
-            f"{which} the same for all of {len(outputs)} rows of the fit: the network has learned nothing from X. Try "
-            "a larger learning_rate_init, more epochs (max_iter), scale='standard', or class_weight='balanced'",
+            f"{which} the same for all of {len(outputs)} rows of the fit: the network has learned nothing from X. "
+            f"Try one of these: {', '.join(remedies)}",
             FitWarning,
         )
 

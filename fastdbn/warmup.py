@@ -26,7 +26,7 @@ from fastdbn.report import progress
 from fastdbn.units import UNITS
 
 DTYPES = ("float32", "float64")
-DATA = ("float32", "float64", "uint8", "bool", "int64")
+DATA = ("float32", "float64", "uint8", "bool", "int64", "int32")
 """Types of the values in X that the estimators read as they are."""
 COMMON = ("bernoulli", "gaussian", "softmax")
 """Unit types that are compiled where none are named: each pair of two takes half a minute."""
@@ -52,7 +52,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
         Precisions of the estimators.
     units : str or sequence of str, default ("bernoulli", "gaussian", "softmax")
         Unit types by name, of either side of an RBM.
-    data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64")
+    data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64", "int32")
         Types of the data, dense (writable and read-only, as memory maps are) and CSR.
     verbose : int, default 1
         1 prints a line for each step to stderr.
