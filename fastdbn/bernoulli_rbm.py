@@ -84,7 +84,9 @@ class BernoulliRBM(Estimator):
     def _checked(self, X, reset):
         checks.matrix(X)
         X = checks.unmasked(X, "X")
-        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False)
+        checks.finite(X, names=getattr(self, "feature_names_in_", None))
+        return X
 
     def _engine(self, dtype):
         """The `RBM` that does the work, unfitted."""

@@ -4,8 +4,10 @@ import numbers
 import os
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite
 
 from fastdbn.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence, steps_at_epoch
 
@@ -137,6 +139,40 @@ def names(value, name, allowed):
         if key not in allowed:
             raise ValueError(f"{name} has {shown(key)}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
     return value
+
+
+def finite(X, allow_nan=False, names=None):
+    """Refuse numbers of X, an array or a CSR matrix, that are not finite; NaN passes with `allow_nan`.
+
+    Raises
+    ------
+    ValueError
+        that names row and column, by the names of the columns where they are known.
+    """
+    try:
+        assert_all_finite(X, allow_nan=allow_nan)
+    except ValueError:
+        row, column, value = _first_not_finite(X, allow_nan)
+    else:
+        return
+    column = column if names is None else repr(str(names[column]))
+    remedy = "scale it, or leave the row out"
+    if np.isnan(value):
+        remedy = (
+            "fill it in, as scikit-learn's SimpleImputer does, or leave the row out; RBM takes it with missing='drop' or 'sample'"
+        )
+    raise ValueError(f"Input X contains {'NaN' if np.isnan(value) else 'infinity'} in row {row}, column {column}: {remedy}")
+
+
+def _first_not_finite(X, allow_nan):
+    """(row, column, value) of the first number that is not finite, or is infinite."""
+    is_bad = np.isinf if allow_nan else lambda x: ~np.isfinite(x)
+    if sparse.issparse(X):
+        at = int(np.argmax(is_bad(X.data)))
+        return int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at]), X.data[at]
+    row = next(i for i, x in enumerate(X) if is_bad(x).any())
+    column = int(np.argmax(is_bad(X[row])))
+    return row, column, X[row, column]
 
 
 def unmasked(values, name, may_lack=False):

@@ -130,7 +130,8 @@ class Clamped:
         """
         check_is_fitted(self)
         X = checks.unmasked(X, "X", may_lack=True)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        checks.finite(X, True, getattr(self, "feature_names_in_", None))
         missing = np.isnan(X)
         if mask is not None:
             mask = np.asarray(checks.unmasked(mask, "mask"))

@@ -61,8 +61,10 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         reset=reset,
         accept_sparse="csr",
         dtype=_types_for(X),
-        ensure_all_finite="allow-nan" if finite and may_lack and not sparse.issparse(X) else finite,
+        ensure_all_finite=False,
     )
+    if finite:
+        checks.finite(X, may_lack and not sparse.issparse(X), getattr(estimator, "feature_names_in_", None))
     if reset:
         _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
     return X

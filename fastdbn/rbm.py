@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import assert_all_finite
 
 from fastdbn import checks, data, missing, model, monitors, options, ranges, rng, variance
 from fastdbn.backends import Params, Source
@@ -301,7 +300,8 @@ class RBM(Clamped, Inference):
         if not np.all(columns.observed):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
-            assert_all_finite(X, input_name="X", allow_nan=self.missing is not None and not sparse.issparse(X))
+            may_lack = self.missing is not None and not sparse.issparse(X)
+            checks.finite(X, may_lack, getattr(self, "feature_names_in_", None))
         unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns, first_batch)
         ranges.check_groups(unit, X)
         if self.binarize is not None and unit.support in ("mixed", "counts"):

@@ -90,10 +90,11 @@ def test_values_that_are_not_finite(kind, value, block_size):
     bad[-1, 4] = value
     if kind == "csr":
         X, bad = sparse.csr_matrix(X), sparse.csr_matrix(bad)
-    for model in (RBM(2, n_iter=1), RBM(2, n_iter=1, scale="minmax"), DBN((2,), n_iter=1)):
-        with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+    where = rf"Input X contains (NaN|infinity) in row {X.shape[0] - 1}, column 4: "
+    for model in (RBM(2, n_iter=1), RBM(2, n_iter=1, scale="minmax"), DBN((2,), n_iter=1), BernoulliRBM(2, n_iter=1)):
+        with pytest.raises(ValueError, match=where):
             model.fit(bad)
-        with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        with pytest.raises(ValueError, match=where):
             model.fit(X).partial_fit(bad)
 
 
