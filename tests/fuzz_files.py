@@ -15,6 +15,7 @@ with its seed, and ``--first SEED --count 1`` repeats it. The exit status is 1 i
 import argparse
 import collections
 import contextlib
+import copy
 import itertools
 import json
 import os
@@ -120,7 +121,13 @@ def value(draw, like):
     nested = None
     for _ in range([3, 15, 30, 500][draw.integers(4)]):
         nested = [nested]
-    pool = [[None, True, False], NUMBERS, TEXTS, MARKED, [[], {}, [1], ["a"], [[1, 2]], [None] * 5, "x" * 10**5, nested, LONG]]
+    pool = [
+        [None, True, False],
+        NUMBERS,
+        TEXTS,
+        copy.deepcopy(MARKED),
+        [[], {}, [1], ["a"], [[1, 2]], [None] * 5, "x" * 10**5, nested, LONG],
+    ]
     choices = pool[draw.integers(len(pool))]
     return choices[draw.integers(len(choices))]
 
