@@ -121,13 +121,8 @@ def value(draw, like):
     nested = None
     for _ in range([3, 15, 30, 500][draw.integers(4)]):
         nested = [nested]
-    pool = [
-        [None, True, False],
-        NUMBERS,
-        TEXTS,
-        copy.deepcopy(MARKED),
-        [[], {}, [1], ["a"], [[1, 2]], [None] * 5, "x" * 10**5, nested, LONG],
-    ]
+    others = [[], {}, [1], ["a"], [[1, 2]], [None] * 5, "x" * 10**5, nested, LONG]
+    pool = [[None, True, False], NUMBERS, TEXTS, copy.deepcopy(MARKED), others]
     choices = pool[draw.integers(len(pool))]
     return choices[draw.integers(len(choices))]
 
