@@ -94,17 +94,18 @@ def test_the_code_for_arm():
         target = binding.Target.from_triple(triple)
     except RuntimeError:
         pytest.skip("this LLVM knows no ARM")
-    module, real = ir.Module(), ir.FloatType()
+    module, place = ir.Module(), ir.FloatType().as_pointer()
     module.triple = triple
-    function = ir.Function(module, ir.FunctionType(real, [real]), "square")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [place]), "square")
     builder = ir.IRBuilder(function.append_basic_block())
     restore = flush.BEGIN["aarch64"](builder)
-    square = builder.fmul(function.args[0], function.args[0])
+    x = builder.load(function.args[0])
+    builder.store(builder.fmul(x, x), function.args[0])
     restore()
-    builder.ret(square)
+    builder.ret_void()
     text = target.create_target_machine().emit_assembly(binding.parse_assembly(str(module)))
     words = [line.split()[0] for line in text.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
-    assert words == ["mrs", "orr", "msr", "fmul", "msr", "ret"]
+    assert words == ["mrs", "orr", "msr", "ldr", "fmul", "str", "msr", "ret"]
     assert "#0x1000000" in text
 
 
