@@ -76,7 +76,7 @@ def _taken(schedule, name, epochs):
     for epoch in range(1, epochs):
         try:
             values.append(at_epoch(schedule, epoch, name))
-        except Exception:
+        except Exception:  # a callable of the user may fail in any way beyond the epochs that it was made for
             break
     while values[-2:-1] == values[-1:]:
         values.pop()
