@@ -110,10 +110,10 @@ def usable(model, path):
             answers += [] if use is None else [use(X)]
         except NotFittedError as error:
             assert "interrupted" in str(error) and "warm_start=True" in str(error)
-            answers.append(NotImplementedError)
+            answers.append(NotFittedError)
         except (AttributeError, ValueError) as error:  # there is no pretrained network, or no method of this name
             assert "cannot generate" in str(error) or "has no attribute 'sample'" in str(error)
-    lacking = [answer is NotImplementedError for answer in answers]
+    lacking = [answer is NotFittedError for answer in answers]
     assert all(lacking) or not any(lacking)
     return not any(lacking)
 
