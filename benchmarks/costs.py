@@ -1,4 +1,4 @@
-"""The constants of the cost rule (fastdbn/backends/cpu_binary.py, cpu_update.py), measured: `python -m benchmarks.costs`.
+"""The constants of the cost rule (fastdbn/backends/binary.py, update.py), measured: `python -m benchmarks.costs`.
 
 Each way to a product of 784 binary units with weights to 500, and of 500 back to 784, is timed alone on one thread at several
 numbers of rows; lines through those times give picoseconds for what grows with the rows and for what does not. Prints them beside
@@ -12,8 +12,10 @@ import numpy as np
 from numba import njit
 
 from benchmarks.machine import describe, in_words
-from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_update, get_backend
-from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
+from fastdbn.backends.cpu import binary, blas, update
+from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side
 
 NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
 TILES_ROWS = (16, 32, 64, 128)
@@ -87,7 +89,7 @@ def main():
     print(in_words(describe(1)) + "\npicoseconds\n")
     print(f"{'':<10}{'measured':>10}{'in use':>10}")
     for name, value in found.items():
-        used = getattr(cpu_update if name == "COLLECT" else cpu_binary, name)
+        used = getattr(update if name == "COLLECT" else binary, name)
         print(f"{name:<10}{value:>10.1f}{used:>10.1f}")
 
 

@@ -21,9 +21,11 @@ import numpy as np
 
 from benchmarks import cuda_torch, store
 from benchmarks.machine import describe, version
-from fastdbn import RBM, evaluate, rng
-from fastdbn.backends import PRECISIONS, Hyper, Params, Source, lacking_cuda
-from fastdbn.backends.cpu import CPU
+from fastdbn import RBM, evaluate
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.devices import PRECISIONS, lacking_cuda
+from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.maths import rng
 
 BUDGET = 400.0
 """Seconds after which no further work is begun."""
@@ -66,7 +68,7 @@ def wall_clock(run):
 
 def clock_of(backend):
     """A clock for what a backend does: events on its stream; of the CPU, and of the simulator, which times none, the host's."""
-    from fastdbn.backends.cuda_jit import SIMULATED
+    from fastdbn.backends.cuda.jit import SIMULATED
 
     if backend.name == "cpu" or SIMULATED:
         return wall_clock
@@ -93,7 +95,7 @@ def median_seconds(run, clock, rounds):
 
 def problem(backend, work, X):
     """A training problem of a work on a backend."""
-    from fastdbn.train import Layer, Settings, State, make_problem
+    from fastdbn.training.train import Layer, Settings, State, make_problem
     from fastdbn.units import get_unit
 
     W = rng.host_generator(0, 0, rng.stream(rng.INIT)).normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
@@ -106,7 +108,7 @@ def problem(backend, work, X):
 
 def training_seconds(backend, work, X, rounds):
     """Seconds a minibatch of training as `train` calls it."""
-    from fastdbn import cd
+    from fastdbn.training import cd
 
     given, order = problem(backend, work, X), np.arange(work.batch * work.steps) % len(X)
     order, hyper = backend.array(order.astype(np.uint32)), Hyper(0.05, 0.9, 2e-4)
@@ -131,7 +133,7 @@ def products_seconds(backend, work, rounds):
 
 def minibatches(work, rounds):
     """One row of the table: seconds a minibatch by everybody."""
-    from fastdbn.backends.cuda import CUDA
+    from fastdbn.backends.cuda.backend import CUDA
 
     X = (np.random.default_rng(0).random((max(work.batch, min(work.batch * work.steps, 60000)), work.nv)) < 0.14).astype(np.uint8)
     gpu = CUDA(None, "float32", work.precision)
@@ -147,7 +149,7 @@ def minibatches(work, rounds):
 
 def ceilings(n, rounds):
     """Rates of the card: products in TFLOP/s for each precision, copies in GB/s read and written."""
-    from fastdbn.backends.cuda import CUDA
+    from fastdbn.backends.cuda.backend import CUDA
 
     found = {}
     for precision in PRECISIONS:
@@ -188,7 +190,7 @@ def command(X, y, layers, epochs):
             line = [
                 sys.executable,
                 "-m",
-                "fastdbn.cli",
+                "fastdbn.cli.main",
                 "train",
                 Path(folder, "data.npz"),
                 "--out",
@@ -281,8 +283,8 @@ def main(arguments=None):
         parser.error(lacking_cuda())
     from numba import cuda
 
-    from fastdbn.backends.cuda_blas import library
-    from fastdbn.backends.cuda_jit import SIMULATED
+    from fastdbn.backends.cuda.blas import library
+    from fastdbn.backends.cuda.jit import SIMULATED
 
     if SIMULATED and not args.tiny:
         parser.error("NUMBA_ENABLE_CUDASIM=1 simulates a GPU: give --tiny")

@@ -49,7 +49,7 @@ def sources():
 
 def describe(threads):
     """Machine, versions and threads as a dict for JSON."""
-    from fastdbn.backends.blas import has_extension
+    from fastdbn.backends.cpu.blas import has_extension
 
     libraries = {(x["internal_api"], x["version"], x.get("architecture")) for x in threadpool_info() if x["user_api"] == "blas"}
     return {

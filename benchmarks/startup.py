@@ -50,7 +50,7 @@ def run(code, folder):
 def command(argv, folder):
     """Wall time of `fastdbn ...` in a new process; None where there is no such command."""
     start = time.perf_counter()
-    line = [sys.executable, "-m", "fastdbn.cli", *argv]
+    line = [sys.executable, "-m", "fastdbn.cli.main", *argv]
     code = subprocess.run(line, env=environment(folder), cwd=folder, capture_output=True).returncode
     if code == 2:
         return None

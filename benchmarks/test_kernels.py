@@ -14,10 +14,13 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmarks.works import DECAY, MOMENTUM, WORKS, data
-from fastdbn import RBM, cd, evaluate, rng
-from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
-from fastdbn.optim import RULES, STATES, step_hyper
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import RBM, evaluate
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side, Source, Weights
+from fastdbn.maths import rng
+from fastdbn.maths.optim import RULES, STATES, step_hyper
+from fastdbn.training import cd
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import UNITS, get_unit
 
 B, NV, NH, CLASSES, ROWS = 100, 784, 500, 10, 2000

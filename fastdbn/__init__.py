@@ -8,20 +8,20 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RBM": "rbm",
-    "BernoulliRBM": "bernoulli_rbm",
-    "DBN": "dbn",
-    "DBNClassifier": "finetune",
-    "DBNRegressor": "finetune",
-    "DBNAutoencoder": "autoencoder",
-    "GenerativeDBNClassifier": "generative",
-    "DBNOutlierDetector": "outliers",
-    "DivergenceError": "train",
-    "DataWarning": "report",
-    "FitWarning": "report",
-    "Unit": "unit",
-    "load": "io",
-    "show_versions": "versions",
+    "RBM": "estimators.rbm",
+    "BernoulliRBM": "estimators.bernoulli_rbm",
+    "DBN": "estimators.dbn",
+    "DBNClassifier": "estimators.finetune",
+    "DBNRegressor": "estimators.finetune",
+    "DBNAutoencoder": "estimators.autoencoder",
+    "GenerativeDBNClassifier": "estimators.generative",
+    "DBNOutlierDetector": "estimators.outliers",
+    "DivergenceError": "training.train",
+    "DataWarning": "support.report",
+    "FitWarning": "support.report",
+    "Unit": "units.unit",
+    "load": "files.state",
+    "show_versions": "cli.versions",
 }
 
 __all__ = ["__version__", "evaluate", *_HOMES]

@@ -14,8 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("FASTDBN_QUIET", "1")  # tests of stderr hold whether or not kernels are in the cache
 
-from fastdbn import warmup
-from fastdbn.backends import blas, jit, pool
+from fastdbn.backends.cpu import blas, jit, pool
+from fastdbn.cli import warmup
 
 
 @pytest.fixture(params=["extension", "address"])
@@ -99,7 +99,18 @@ def warmed(tmp_path_factory):
 
     They are compiled into the cache of the test run itself, because most other tests use them too.
     """
-    command = [sys.executable, "-m", "fastdbn.cli", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32"]
+    command = [
+        sys.executable,
+        "-m",
+        "fastdbn.cli.main",
+        "warmup",
+        "--dtype",
+        "float32",
+        "--units",
+        "bernoulli",
+        "--data",
+        "float32",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     own, folder = Path(jit.cache_folder()), tmp_path_factory.mktemp("warmed")
     copy = folder / own.name

@@ -42,8 +42,8 @@ from fastdbn import (
     DBNRegressor,
     GenerativeDBNClassifier,
     load,
-    modelfile,
 )
+from fastdbn.files import format
 from fastdbn.units import get_unit
 
 SPARE, SECONDS, SHARE = 1 << 30, 60, 2000
@@ -184,8 +184,8 @@ def sealed(draw, record, tensors):
     """The bytes of a file with a right hash, where the record can be written at all."""
     text = None
     try:
-        record["sha256"] = modelfile.digest(tensors, record)
-        text = modelfile.canonical(record)
+        record["sha256"] = format.digest(tensors, record)
+        text = format.canonical(record)
         if LONG in text:  # a number that `digest` cannot hash
             text = text.replace(f'"{LONG}"', "1" * 5000)
         if draw.random() < 0.02:

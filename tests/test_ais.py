@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM, evaluate
-from fastdbn.ais import Chains, base_biases, inverse_temperatures
-from fastdbn.backends import cpu
+from fastdbn.backends.cpu import backend
+from fastdbn.evaluate.ais import Chains, base_biases, inverse_temperatures
 
 PAIRS = [
     ("bernoulli", "bernoulli"),
@@ -144,7 +144,7 @@ def test_same_bits_at_any_number_of_threads(split_everything):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_one_call_is_the_operations(visible, hidden, sizes, n_chains, dtype, reverse, monkeypatch, split_everything):
     """All steps in compiled calls leave the log weights and the states of single operations, bit for bit."""
-    monkeypatch.setattr(cpu, "ANNEALED", 4)
+    monkeypatch.setattr(backend, "ANNEALED", 4)
     betas, found, composed, operations = inverse_temperatures("linear", 11), [], [], Chains._anneal
     monkeypatch.setattr(Chains, "_anneal", lambda *given: composed.append(True) or operations(*given))
     for fused in (True, False):
@@ -152,7 +152,7 @@ def test_one_call_is_the_operations(visible, hidden, sizes, n_chains, dtype, rev
         chains = Chains(rbm, np.linspace(-1, 1, sizes[0]), n_chains, seed=3)
         chains.start_at_base()
         if not fused:
-            monkeypatch.setattr(cpu.CPU, "anneal", lambda *_: None)
+            monkeypatch.setattr(backend.CPU, "anneal", lambda *_: None)
         found.append(chains.anneal(betas, reverse).tobytes() + chains.v.tobytes())
     assert found[0] == found[1]
     assert len(composed) == 1

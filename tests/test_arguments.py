@@ -87,7 +87,7 @@ def test_arguments_of_evaluation(fitted, name):
 
 def test_samples_beyond_the_memory_are_refused(fitted, monkeypatch):
     """As for sizes of layers."""
-    monkeypatch.setattr("fastdbn.checks.memory", lambda: 1e3)
+    monkeypatch.setattr("fastdbn.support.checks.memory", lambda: 1e3)
     for model in fitted:
         if hasattr(model, "sample"):
             with pytest.raises(ValueError, match="n_samples=1000 asks for"):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from fastdbn import atomic, modelfile
-from fastdbn.atomic import replacing
+from fastdbn.files import format
+from fastdbn.support import atomic
+from fastdbn.support.atomic import replacing
 
 
 def write(path, text="new"):
@@ -103,10 +104,10 @@ def test_a_full_disk(step, number, tmp_path, monkeypatch):
         raise OSError(number, os.strerror(number))
 
     (tmp_path / "m").write_text("old")
-    module = {"mkdtemp": atomic.tempfile, "save_file": modelfile}.get(step, os)
+    module = {"mkdtemp": atomic.tempfile, "save_file": format}.get(step, os)
     monkeypatch.setattr(module, step, fail)
     with pytest.raises(OSError, match=str(tmp_path / "m")) as caught:
-        modelfile.write(tmp_path / "m", {"x": np.zeros(3)}, record())
+        format.write(tmp_path / "m", {"x": np.zeros(3)}, record())
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "m"))
     assert (tmp_path / "m").read_text() == "old"
     assert os.listdir(tmp_path) == ["m"]
@@ -118,7 +119,7 @@ def test_a_file_that_may_not_grow(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(OSError, match=str(tmp_path / "m")) as caught:
-            modelfile.write(tmp_path / "m", {"x": np.zeros(10_000)}, record())
+            format.write(tmp_path / "m", {"x": np.zeros(10_000)}, record())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.errno == errno.EFBIG

@@ -9,9 +9,10 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from fastdbn import DBN, DBNAutoencoder
-from fastdbn.backends import Source, get_backend
-from fastdbn.network import Network, Plan
-from fastdbn.optim import step_hyper
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Source
+from fastdbn.maths.optim import step_hyper
+from fastdbn.training.backprop import Network, Plan
 from fastdbn.units import get_unit, visible_unit
 from fastdbn.units.softmax import softmax as groups
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, Source, Weights, get_backend
-from fastdbn.optim import STATES, step_hyper
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side, Source, Weights
+from fastdbn.maths import rng
+from fastdbn.maths.optim import STATES, step_hyper
 from fastdbn.units import get_unit, softmax
 
 SIZES = [(1, 1, 1), (3, 5, 2), (7, 33, 17), (100, 270, 530)]

@@ -5,14 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from fastdbn import rng
-from fastdbn.backends import Hyper, Params, Side, blas, cpu_binary, cpu_kernels, get_backend
-from fastdbn.backends.cpu_binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
-from fastdbn.backends.cpu_center import Slide, make_centre
-from fastdbn.backends.cpu_room import aligned
-from fastdbn.backends.cpu_update import Lists, list_units, move_columns, multiply_rows, worth_listing
-from fastdbn.backends.jit import kernel
-from fastdbn.backends.simd import LINE, STRIP, WORD
+from fastdbn.backends.cpu import binary, blas, kernels
+from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu.center import Slide, make_centre
+from fastdbn.backends.cpu.jit import kernel
+from fastdbn.backends.cpu.room import aligned
+from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
+from fastdbn.backends.cpu.update import Lists, list_units, move_columns, multiply_rows, worth_listing
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -28,30 +30,30 @@ SIZES += [(3, 512, 17), (3, 513, 129), (2, 1025, 300), (2, 1600, 530)]
 
 @kernel
 def multiply(way, blas, x, units, inputs, W, transpose, out, r0, r1, j0, j1):
-    cpu_binary.prepare(way, x, units, r0, r1)
-    cpu_binary.product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
+    binary.prepare(way, x, units, r0, r1)
+    binary.product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
 
 
 @kernel
 def pack(x, words):
     for r in range(len(x)):
-        cpu_binary.pack_row(x[r], words[r])
+        binary.pack_row(x[r], words[r])
 
 
 @kernel
 def unpack(words, x):
     for r in range(len(x)):
-        cpu_binary.unpack_row(words[r], x[r])
+        binary.unpack_row(words[r], x[r])
 
 
 @kernel
 def count(x):
-    return cpu_binary.count_ones(x)
+    return binary.count_ones(x)
 
 
 @kernel
 def count_words_of(words):
-    return cpu_binary.count_packed(words)
+    return binary.count_packed(words)
 
 
 @kernel
@@ -137,11 +139,11 @@ def test_what_is_not_binary(units, dtype):
 def test_parts_are_whole_words_and_cover_every_column():
     """Parts of columns are not wider than they may be, begin at words, and meet."""
     for n in (1, 63, 64, 65, 255, 256, 257, 500, 513, 2000):
-        parts = cpu_binary.count_parts(n)
+        parts = binary.count_parts(n)
         edges = [edge(p, n) for p in range(parts + 1)]
         assert edges[0] == 0
         assert edges[-1] == n
-        assert all(a % WORD == 0 and a < b <= a + cpu_binary.PART for a, b in itertools.pairwise(edges))
+        assert all(a % WORD == 0 and a < b <= a + binary.PART for a, b in itertools.pairwise(edges))
 
 
 # ---- products
@@ -222,7 +224,7 @@ def test_conditional_of_binary_states(density, dtype, split_everything):
 
 def test_more_rows_than_a_block(split_everything):
     """States are packed anew for every block of rows."""
-    rows = cpu_binary.PART * 5
+    rows = binary.PART * 5
     x, W = states(rows, 100, 0.1, "float32"), weights(100, 300)
     for n_threads in (1, 3):
         out = np.zeros((rows, 300), np.float32)
@@ -232,7 +234,7 @@ def test_more_rows_than_a_block(split_everything):
 
 def test_many_rows(split_everything):
     """So many rows that blocks are taller: multiplied or added up, to the same bits at 1 and 3 threads."""
-    rows = cpu_kernels.BLOCKS * cpu_kernels.ROWS * 2 + 77
+    rows = kernels.BLOCKS * kernels.ROWS * 2 + 77
     W = weights(70, 40)
     for x in (states(rows, 70, 0.1, "float32"), np.random.default_rng(1).random((rows, 70), dtype=np.float32)):
         results = []
@@ -349,7 +351,7 @@ def test_step(nh, listed, dtype):
     vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
     hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
-    b, parts, route = np.full(nv, np.nan, dtype), cpu_binary.count_parts(nh), blas.addresses(dtype)
+    b, parts, route = np.full(nv, np.nan, dtype), binary.count_parts(nh), blas.addresses(dtype)
     listed_p, listed_m = listed in ("both", "plus"), listed in ("both", "minus")
     lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
     make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
@@ -362,7 +364,7 @@ def test_step(nh, listed, dtype):
             means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
             sides, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
             numbers, around = ((real(plus), real(minus)), real(0.9), real(0.01)), not_centred(nv, nh, dtype)
-            for p in reversed(range(cpu_binary.count_parts(nv))):
+            for p in reversed(range(binary.count_parts(nv))):
                 multiply_part(route, params, out, *sides, nh, *numbers, edge(p, nv), edge(p + 1, nv))
             for p in reversed(range(parts)):
                 j0, j1 = edge(p, nh), edge(p + 1, nh)

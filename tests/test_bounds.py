@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from small import ESTIMATORS, binary, each_estimator
 
 from fastdbn import DBN, RBM, BernoulliRBM, DBNOutlierDetector, GenerativeDBNClassifier, evaluate
-from fastdbn.ais import base_biases
+from fastdbn.evaluate.ais import base_biases
 from fastdbn.units import get_unit
 
 ALL, X, Y = naive.bits(6), binary(60, 6), np.arange(60) % 3

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fastdbn.backends.jit import fingerprint
+from fastdbn.backends.cpu.jit import fingerprint
 
 SETUP = """
 import hashlib, shutil, tempfile
@@ -19,7 +19,7 @@ X = (np.random.default_rng(0).random((150, 130)) < 0.3).astype(np.float32)
 FIT = "rbm = RBM(70, k=2, batch_size=20, n_iter=2, centering='data', random_state=0, n_jobs=1).fit(X)\n"
 SAY = "print(*count_kernels(), hashlib.sha256(rbm.components_.tobytes() + rbm.free_energy(X).tobytes()).hexdigest())\n"
 SMALL = """
-from fastdbn.backends.cpu_kernels import square_sum
+from fastdbn.backends.cpu.kernels import square_sum
 arrays = [X.ravel(), X.ravel().astype(float)]
 arrays += [np.frombuffer(a.tobytes(), a.dtype) for a in arrays]  # read-only, so each has a kernel of its own
 sums = [square_sum(a) for a in arrays]
@@ -68,7 +68,7 @@ def test_damage_is_mended(tmp_path):
 def test_kernels_that_cannot_be_linked(tmp_path):
     """Intact files whose content is no kernel, as another library's version might leave them, mean compiling."""
     expected = run(tmp_path)
-    code = "from fastdbn.backends import jit\nimport pathlib, pickle\n"
+    code = "from fastdbn.backends.cpu import jit\nimport pathlib, pickle\n"
     code += "path = next(pathlib.Path(cache_folder()).glob('*square_sum*.nbc'))\n"
     code += "jit.write(path.name, pickle.dumps(('no', 'kernel')))\n"
     assert run(tmp_path, code + SMALL) == (1, 3, expected[2])
@@ -76,7 +76,7 @@ def test_kernels_that_cannot_be_linked(tmp_path):
 
 def test_folder_removed_while_running(tmp_path):
     """A folder that disappears is made again for what is compiled afterwards."""
-    code = "from fastdbn.backends.cpu_kernels import square_sum\nsquare_sum(X.ravel().astype(np.uint8))\n"
+    code = "from fastdbn.backends.cpu.kernels import square_sum\nsquare_sum(X.ravel().astype(np.uint8))\n"
     compiled, _, _ = run(tmp_path, code + "shutil.rmtree(cache_folder())\n" + SMALL)
     assert compiled == 5
     assert len(list(tmp_path.rglob("*.nbc"))) == 4

@@ -10,7 +10,7 @@ import warnings
 import pytest
 from test_cache import SETUP, SMALL
 
-from fastdbn.backends import cache, compiling
+from fastdbn.backends.cpu import anneal, cache, compiling, kernels, loading, network, steps
 
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only POSIX has owners and modes of this kind")
 
@@ -136,7 +136,7 @@ def stderr(folder, before="", **environment):
 
 def test_slow_kernels_are_announced_once(tmp_path):
     """Before the first of them is compiled; not when it is in the cache, nor for quick ones."""
-    slow = "from fastdbn.backends import compiling\ncompiling.SECONDS['square_sum'] = 12\n"
+    slow = "from fastdbn.backends.cpu import compiling\ncompiling.SECONDS['square_sum'] = 12\n"
     assert stderr(tmp_path / "quick") == ""
     said = stderr(tmp_path / "slow", slow)
     assert said.startswith(f"fastdbn: compiling kernels, about 12 s; later runs load them from {tmp_path / 'slow'}")
@@ -148,9 +148,8 @@ def test_slow_kernels_are_announced_once(tmp_path):
 
 def test_slow_kernels_have_their_names():
     """Every name in the table is that of a kernel, or of what makes it."""
-    from fastdbn.backends import cpu_anneal, cpu_data, cpu_kernels, cpu_network, cpu_steps
 
-    homes = (cpu_anneal, cpu_data, cpu_kernels, cpu_network, cpu_steps)
+    homes = (anneal, loading, kernels, network, steps)
     for name in compiling.SECONDS:
         assert any(hasattr(home, name) for home in homes), name
 

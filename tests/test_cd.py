@@ -7,11 +7,15 @@ import pytest
 from exact import Machine
 from scipy import sparse
 
-from fastdbn import RBM, cd, rng
-from fastdbn.backends import Hyper, Params, Source, get_backend, pool
-from fastdbn.backends.cpu import CPU
-from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, SPARSE
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import RBM
+from fastdbn.backends.cpu import pool
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, SPARSE
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.maths import rng
+from fastdbn.training import cd
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
 BERNOULLI = get_unit("bernoulli")

@@ -6,7 +6,8 @@ import pytest
 from exact import Machine
 
 from fastdbn import DBN, RBM, load
-from fastdbn.backends import Centering, Hyper, Params, Side, get_backend
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Centering, Hyper, Params, Side
 
 RATE, MOMENTUM, DECAY, SLIDE = 0.3, 0.7, 0.1, 0.25
 

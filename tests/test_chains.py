@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from exact import Machine
 
-from fastdbn import RBM, cd, chains, load
-from fastdbn.backends import Hyper, Params, Source, get_backend
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import RBM, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.training import cd, chains
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
 BERNOULLI = get_unit("bernoulli")

@@ -8,8 +8,8 @@ from scipy import sparse, stats
 from sklearn.preprocessing import minmax_scale
 
 from fastdbn import DataWarning
-from fastdbn.choice import choose
-from fastdbn.data import columns
+from fastdbn.inputs.choice import choose
+from fastdbn.inputs.data import columns
 
 Z = np.random.default_rng(0).normal(size=(400, 20))
 U = stats.norm.cdf(Z)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM
-from fastdbn.cli import main
+from fastdbn.cli.main import main
 
 QUICK = ["--layers", "12", "--epochs", "6", "--pretrain-epochs", "2", "--quiet"]
 
@@ -310,7 +310,7 @@ def test_no_training_is_lost(folder, capsys, monkeypatch):
 
 def test_memory_error(folder, capsys, monkeypatch):
     """A MemoryError, which has no text of its own, is said in words."""
-    from fastdbn import tables
+    from fastdbn.cli import tables
 
     def full(*_, **__):
         raise MemoryError

@@ -4,9 +4,10 @@ import naive
 import numpy as np
 import pytest
 
-from fastdbn import RBM, load, optim
-from fastdbn.backends import get_backend
-from fastdbn.train import OFFSETS
+from fastdbn import RBM, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.maths import optim
+from fastdbn.training.train import OFFSETS
 
 
 def binary(n=60, width=9, seed=0):

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from scipy import sparse, special, stats
 
-from fastdbn import DBN, RBM, DBNClassifier, cd, evaluate, load, model, rng
-from fastdbn.backends import Params, Source, get_backend
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import DBN, RBM, DBNClassifier, evaluate, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params, Source
+from fastdbn.machine import model
+from fastdbn.maths import rng
+from fastdbn.training import cd
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit
 
 UNIT, BERNOULLI = get_unit("replicated-softmax"), get_unit("bernoulli")

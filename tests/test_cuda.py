@@ -6,10 +6,11 @@ Run with `NUMBA_ENABLE_CUDASIM=1 pytest tests/test_cuda*.py`, or with `pytest --
 import numpy as np
 import pytest
 
-from fastdbn import cd, rng, train
-from fastdbn.backends import Centering, Hyper, Params, Side, Source, Weights
-from fastdbn.backends.cpu import CPU
-from fastdbn.optim import STATES, step_hyper
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.protocol import Centering, Hyper, Params, Side, Source, Weights
+from fastdbn.maths import rng
+from fastdbn.maths.optim import STATES, step_hyper
+from fastdbn.training import cd, train
 from fastdbn.units import get_unit, softmax
 from fastdbn.units.mixed import mixed
 
@@ -24,7 +25,7 @@ units = pytest.mark.parametrize("name", UNITS)
 
 
 def backends(dtype):
-    from fastdbn.backends.cuda import CUDA
+    from fastdbn.backends.cuda.backend import CUDA
 
     return CUDA(1, dtype), CPU(1, dtype)
 
@@ -316,7 +317,7 @@ def problem(b, X, hidden, persistent, k=2):
 @pytest.mark.parametrize("data", ["binary", "probabilities"])
 def test_many_minibatches_in_one_kernel(dtype, hidden, persistent, data, monkeypatch):
     """The kernel of whole minibatches gives what the operations give, and both what the CPU gives."""
-    from fastdbn.backends.cuda import CUDA
+    from fastdbn.backends.cuda.backend import CUDA
 
     draw = np.random.default_rng(0)
     X = draw.integers(0, 2, (11, 8)).astype(dtype) if data == "binary" else draw.random((11, 8)) * 0.99
@@ -343,16 +344,16 @@ def draw_order(n):
 def test_annealing_in_one_kernel(dtype, visible, reverse, monkeypatch):
     """The kernel of many steps of annealing gives what the operations and the CPU give, over several launches."""
     from fastdbn import RBM
-    from fastdbn.ais import Chains, inverse_temperatures
-    from fastdbn.backends import cuda
+    from fastdbn.backends.cuda import backend
+    from fastdbn.evaluate.ais import Chains, inverse_temperatures
 
     X = np.random.default_rng(0).integers(0, 2, (20, 7)).astype(dtype)
     model, results, fused = RBM(5, visible=visible, n_iter=2, dtype=dtype, random_state=0).fit(X), [], []
-    anneal = cuda.CUDA.anneal
-    monkeypatch.setattr(cuda.CUDA, "anneal", lambda *given: fused.append(anneal(*given)) or fused[-1])
-    monkeypatch.setattr(cuda, "ANNEALED", 4)
-    for device, bound in (("cuda", cuda.PERSISTENT), ("cuda", 0), ("cpu", 0)):
-        monkeypatch.setattr(cuda, "PERSISTENT", bound)
+    anneal = backend.CUDA.anneal
+    monkeypatch.setattr(backend.CUDA, "anneal", lambda *given: fused.append(anneal(*given)) or fused[-1])
+    monkeypatch.setattr(backend, "ANNEALED", 4)
+    for device, bound in (("cuda", backend.PERSISTENT), ("cuda", 0), ("cpu", 0)):
+        monkeypatch.setattr(backend, "PERSISTENT", bound)
         chains = Chains(model.to_device(device), np.linspace(-1, 1, 7), 5, seed=3)
         chains.start_at_base()
         results.append(chains.anneal(inverse_temperatures("linear", 6), reverse))
@@ -366,9 +367,10 @@ def test_annealing_in_one_kernel(dtype, visible, reverse, monkeypatch):
 
 def test_losses_wait(monkeypatch):
     """Losses are added up on the device and read once, and when its room for them is spent."""
-    from fastdbn.backends import cuda_losses
 
-    monkeypatch.setattr(cuda_losses, "SLOTS", 3)
+    from fastdbn.backends.cuda import losses
+
+    monkeypatch.setattr(losses, "SLOTS", 3)
     gpu, cpu = backends("float32")
     totals = []
     for b in (gpu, cpu):
@@ -385,7 +387,7 @@ def test_threads():
     from concurrent.futures import ThreadPoolExecutor
 
     from fastdbn import RBM
-    from fastdbn.backends.cuda_jit import SIMULATED
+    from fastdbn.backends.cuda.jit import SIMULATED
 
     if SIMULATED:
         pytest.skip("the simulator runs one kernel at a time")
@@ -400,7 +402,7 @@ def test_threads():
 
 def test_no_room():
     """An allocation that does not fit names the sizes and the remedy."""
-    from fastdbn.backends.cuda import CUDA
+    from fastdbn.backends.cuda.backend import CUDA
 
     with pytest.raises(MemoryError, match=r"\(16777216, 16777216\) \(1,125,899,906\.8 MB\).*batch_size"):
         CUDA(1).zeros(2**24, 2**24)
@@ -408,7 +410,7 @@ def test_no_room():
 
 def test_no_room_to_begin_with(monkeypatch):
     """Nor for the context: who holds the memory is named, however the driver says it; other errors pass."""
-    from fastdbn.backends import cuda as backend
+    from fastdbn.backends.cuda import backend
 
     for text, error in (
         ("cuDevicePrimaryCtxRetain results in CUDA_ERROR_OUT_OF_MEMORY", MemoryError),
@@ -426,7 +428,7 @@ def test_no_room_to_begin_with(monkeypatch):
 
 def test_layout():
     """What cuBLAS is told of an array: row-major or turned, and its leading dimension."""
-    from fastdbn.backends.cuda_blas import layout
+    from fastdbn.backends.cuda.blas import layout
 
     x = np.zeros((6, 4), np.float32)
     assert layout(x, False) == (False, 4)

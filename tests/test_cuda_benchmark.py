@@ -51,7 +51,7 @@ def test_events(monkeypatch):
     """A GPU is timed between two events on the backend's stream; the CPU by the host's clock."""
     from numba import cuda as numba_cuda
 
-    from fastdbn.backends import cuda_jit
+    from fastdbn.backends.cuda import jit
 
     log = []
     event = SimpleNamespace(
@@ -59,7 +59,7 @@ def test_events(monkeypatch):
         synchronize=lambda: log.append("wait"),
         elapsed_time=lambda last: 250.0,
     )
-    monkeypatch.setattr(cuda_jit, "SIMULATED", False)
+    monkeypatch.setattr(jit, "SIMULATED", False)
     monkeypatch.setattr(numba_cuda, "event", lambda: event)
     clock = cuda.clock_of(SimpleNamespace(name="cuda", stream="s"))
     assert clock(lambda: log.append("run")) == 0.25

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdbn.backends import cuda_blas
+from fastdbn.backends.cuda import blas
 
 KINDS = [np.float32, np.float64]
 COMPUTE = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}
@@ -17,7 +17,7 @@ COMPUTE = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}
 
 
 class Array:
-    """A host array as cuda_blas asks for a device's."""
+    """A host array as blas asks for a device's."""
 
     def __init__(self, x):
         self.shape, self.strides, self.dtype, self.x = x.shape, x.strides, x.dtype, x
@@ -46,11 +46,11 @@ def stand_in(monkeypatch):
         C = matrix(c, kind_c, m, n, ldc)
         before = C if beta._obj.value else np.zeros_like(C)  # C may hold anything, NaN too, where beta is 0
         C[...] = alpha._obj.value * (A.T if turn_a else A) @ (B.T if turn_b else B) + beta._obj.value * before
-        return cuda_blas.OK
+        return blas.OK
 
     calls = SimpleNamespace(cublasCreate_v2=lambda handle: 0, cublasSetStream_v2=lambda handle, stream: 0, cublasGemmEx=gemm)
-    monkeypatch.setattr(cuda_blas, "library", lambda: calls)
-    monkeypatch.setattr(cuda_blas, "_own", threading.local())
+    monkeypatch.setattr(blas, "library", lambda: calls)
+    monkeypatch.setattr(blas, "_own", threading.local())
     return calls, asked
 
 
@@ -74,7 +74,7 @@ def test_product(dtype, size, turned, order, wide, beta, stand_in):
     B = made((k, n), turned[1], order, wide).astype(dtype, order="K")
     C = np.full((m, n), 2.0 if beta else np.nan, dtype)
     expected = 1.5 * (A.T if turned[0] else A) @ (B.T if turned[1] else B) + (beta * C if beta else 0)
-    cuda_blas.multiply(0, "float32", 1.5, Array(A), turned[0], Array(B), turned[1], beta, Array(C))
+    blas.multiply(0, "float32", 1.5, Array(A), turned[0], Array(B), turned[1], beta, Array(C))
     assert np.allclose(C, expected, rtol=1e-5)
 
 
@@ -90,13 +90,13 @@ def test_product(dtype, size, turned, order, wide, beta, stand_in):
 def test_precision(dtype, precision, compute, stand_in):
     """How numbers are multiplied, by the names and numbers of cublas_api.h; float64 is never rounded."""
     x = np.ones((2, 2), dtype)
-    cuda_blas.multiply(0, precision, 1.0, Array(x), False, Array(x), False, 0.0, Array(x.copy()))
+    blas.multiply(0, precision, 1.0, Array(x), False, Array(x), False, 0.0, Array(x.copy()))
     assert stand_in[1] == [COMPUTE[compute]]
 
 
 def test_library():
     """The extra's library is found without a GPU, has what is called, and in its header the numbers that we give it."""
-    library = cuda_blas.library()
+    library = blas.library()
     if library is None:
         pytest.skip("needs cuBLAS")
     for name in ("cublasCreate_v2", "cublasSetStream_v2", "cublasGemmEx"):
@@ -107,13 +107,13 @@ def test_library():
     text = header.read_text()
     for name, number in COMPUTE.items():
         assert re.search(rf"\bCUBLAS_COMPUTE_{name}\s*=\s*{number}\b", text)
-    assert re.search(rf"\bCUBLAS_STATUS_ALLOC_FAILED\s*=\s*{cuda_blas.NO_DEVICE_MEMORY}\b", text)
+    assert re.search(rf"\bCUBLAS_STATUS_ALLOC_FAILED\s*=\s*{blas.NO_DEVICE_MEMORY}\b", text)
 
 
 def test_faults(stand_in, monkeypatch):
     """A lack of memory is a MemoryError, other states are errors that name the product."""
     x = Array(np.ones((2, 3)))
-    for status, error in ((cuda_blas.NO_DEVICE_MEMORY, MemoryError), (13, RuntimeError)):
+    for status, error in ((blas.NO_DEVICE_MEMORY, MemoryError), (13, RuntimeError)):
         monkeypatch.setattr(stand_in[0], "cublasGemmEx", lambda *given, status=status: status)
         with pytest.raises(error, match=r"the product \(3, 2\) x \(2, 3\)"):
-            cuda_blas.multiply(0, "float32", 1.0, x, True, x, False, 0.0, Array(np.ones((3, 3))))
+            blas.multiply(0, "float32", 1.0, x, True, x, False, 0.0, Array(np.ones((3, 3))))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdbn import optim, rng
+from fastdbn.maths import optim, rng
 from fastdbn.units import UNITS, get_unit
 
 CAPABILITY = (8, 0)
@@ -63,9 +63,9 @@ def named(real):
 
 def simple(real):
     """Kernels that know no unit, with their arguments."""
-    from fastdbn.backends import cuda_kernels as k
-    from fastdbn.backends import cuda_sums as s
-    from fastdbn.backends import cuda_tiles as t
+    from fastdbn.backends.cuda import kernels as k
+    from fastdbn.backends.cuda import sums as s
+    from fastdbn.backends.cuda import tiles as t
 
     a = named(real)
     r, v, m, i = a.r, a.v, a.m, a.i
@@ -83,8 +83,8 @@ def simple(real):
 
 def of_unit(real, unit):
     """The kernels of a unit type, with their arguments."""
-    from fastdbn.backends import cuda_kernels as k
-    from fastdbn.backends import cuda_sums as s
+    from fastdbn.backends.cuda import kernels as k
+    from fastdbn.backends.cuda import sums as s
 
     a = named(real)
     v, m, i = a.v, a.m, a.i
@@ -119,12 +119,12 @@ def minibatches(compiled, visible, hidden, real, kind, persistent):
     """PTX of the kernel of many minibatches."""
     from numba import typeof
 
-    from fastdbn.backends import cuda_tiles
+    from fastdbn.backends.cuda import tiles
 
     a, one = named(real), np.uint32(1)
-    run = typeof(cuda_tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
-    kernel = cuda_tiles.steps(EVERY[visible], EVERY[hidden], real, kind, persistent)
-    data = a.words if kind == cuda_tiles.BITS else a.m
+    run = typeof(tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
+    kernel = tiles.steps(EVERY[visible], EVERY[hidden], real, kind, persistent)
+    data = a.words if kind == tiles.BITS else a.m
     return compiled(kernel, (data, a.rows, *(a.m, a.v, a.v) * 2, *(a.m,) * 6, a.rows, run))
 
 
@@ -132,12 +132,12 @@ def annealing(compiled, visible, hidden, real):
     """PTX of the kernel of annealing."""
     from numba import typeof
 
-    from fastdbn.backends import cuda_tiles
+    from fastdbn.backends.cuda import tiles
 
     a, one = named(real), np.uint32(1)
-    keys = typeof(cuda_tiles.Anneal(one, one, one, one))
+    keys = typeof(tiles.Anneal(one, one, one, one))
     signature = (a.m, a.v, a.out, a.out, a.v, *(a.m,) * 4, a.rows, a.rows, *(a.out,) * 3, a.v, a.v, a.out2, keys)
-    return compiled(cuda_tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
+    return compiled(tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
 
 
 @pytest.mark.parametrize("real", REALS)

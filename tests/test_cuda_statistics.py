@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fastdbn import cd, rng, train
-from fastdbn.backends import Hyper, Params, Source
-from fastdbn.backends.cpu import CPU
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.maths import rng
+from fastdbn.training import cd, train
 from fastdbn.units import get_unit
 
 pytestmark = pytest.mark.usefixtures("cuda_device")
@@ -16,8 +17,8 @@ ON_A_GPU = 2_000_000
 
 
 def gpu(dtype):
-    from fastdbn.backends.cuda import CUDA
-    from fastdbn.backends.cuda_jit import SIMULATED
+    from fastdbn.backends.cuda.backend import CUDA
+    from fastdbn.backends.cuda.jit import SIMULATED
 
     return CUDA(1, dtype), SIMULATED
 

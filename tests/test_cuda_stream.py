@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fastdbn import RBM, DBNClassifier, rng
-from fastdbn.backends import Source
+from fastdbn import RBM, DBNClassifier
+from fastdbn.backends.protocol import Source
+from fastdbn.maths import rng
 
 pytestmark = pytest.mark.usefixtures("cuda_device")
 
@@ -12,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("cuda_device")
 @pytest.fixture
 def stream(monkeypatch):
     """From its call on no data fit on the device; gives the list of the buffer that each minibatch goes through."""
-    from fastdbn.backends.cuda import CUDA
-    from fastdbn.backends.cuda_data import Streamed
+    from fastdbn.backends.cuda.backend import CUDA
+    from fastdbn.backends.cuda.loading import Streamed
 
     turns, take = [], Streamed.take
 
@@ -39,9 +40,10 @@ def data(kind, folder):
 @pytest.mark.parametrize("kind", ["bits", "real"])
 def test_streamed_fit(kind, stream, tmp_path, monkeypatch):
     """A fit on a memory map or an array that is streamed gives the bits of one on data that lie on the device."""
-    from fastdbn.backends import cuda
 
-    monkeypatch.setattr(cuda, "PERSISTENT", 0)  # both compose the operations
+    from fastdbn.backends.cuda import backend
+
+    monkeypatch.setattr(backend, "PERSISTENT", 0)  # both compose the operations
     X = data(kind, tmp_path)
     model = RBM(3, n_iter=2, batch_size=4, device="cuda", random_state=0)
     resident = model.fit(X).components_
@@ -63,8 +65,8 @@ def test_streamed_back_propagation(stream, tmp_path):
 
 def test_buffers(stream):
     """A minibatch is copied beside the one before it, which may still be read; shorter and longer ones too."""
-    from fastdbn.backends.cuda import CUDA
-    from fastdbn.backends.cuda_jit import SIMULATED
+    from fastdbn.backends.cuda.backend import CUDA
+    from fastdbn.backends.cuda.jit import SIMULATED
 
     n, columns, size = (40, 6, 5) if SIMULATED else (20_000, 784, 2_000)
     stream()

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import DBN, RBM, BernoulliRBM, data, ranges, rng
-from fastdbn.choice import choose
+from fastdbn import DBN, RBM, BernoulliRBM
+from fastdbn.inputs import data, ranges
+from fastdbn.inputs.choice import choose
+from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
 KINDS = ["float32", "float64", "uint8", "bool", "int64", "fortran", "strided", "csr float32", "csr int64", "csr untidy"]

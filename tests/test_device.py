@@ -22,12 +22,11 @@ from fastdbn import (
     DBNRegressor,
     GenerativeDBNClassifier,
     backends,
-    cli,
     evaluate,
-    placement,
 )
-from fastdbn.backends import DeviceError
-from fastdbn.backends.cpu import CPU
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.devices import DeviceError
+from fastdbn.cli.main import main
 
 COMMON = {"n_iter": 2, "batch_size": 8, "random_state": 0}
 SUPERVISED = {"pretrain_iter": 1, "max_iter": 2, "batch_size": 8, "random_state": 0}
@@ -172,7 +171,7 @@ class TestEstimators:
     def test_no_memory(self, device, rows, monkeypatch):
         """Where a fit of this device finds no memory the error passes and the model is what it was."""
         model = clone(MODELS["cd"]).set_params(device=device, warm_start=True).fit(rows[0])
-        backend = type(placement.backend_for(model))
+        backend = type(device.backend_for(model))
         before = contents(model)
         with no_room(monkeypatch, backend, 3), pytest.raises(MemoryError, match="no room"):
             model.fit(rows[0])
@@ -271,7 +270,7 @@ class TestChoice:
         """--device reaches the estimator; what is lacking is an error of one line."""
         monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
         out = str(tmp_path / "m.safetensors")
-        assert cli.main(["train", "--device", "cuda", "--out", out]) == 1
+        assert main.main(["train", "--device", "cuda", "--out", out]) == 1
         said = capsys.readouterr()
         assert said.err == "fastdbn: error: device='cuda': a part is lacking; or use device='cpu' or 'auto'\n"
         assert not said.out

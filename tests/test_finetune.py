@@ -8,9 +8,10 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from fastdbn import DBN, DBNClassifier, DBNRegressor, DivergenceError, load
-from fastdbn.backends import Source, get_backend
-from fastdbn.network import Network, Plan
-from fastdbn.optim import step_hyper
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Source
+from fastdbn.maths.optim import step_hyper
+from fastdbn.training.backprop import Network, Plan
 from fastdbn.units import get_unit
 
 FAST = {"hidden_layer_sizes": (24, 16), "pretrain_iter": 2, "max_iter": 10, "random_state": 0}

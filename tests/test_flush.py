@@ -9,10 +9,12 @@ from llvmlite import binding, ir
 from small import binary, bits, small
 
 from fastdbn import DBN, DBNClassifier
-from fastdbn.ais import Chains, inverse_temperatures
-from fastdbn.backends import Params, flush, get_backend, jit
-from fastdbn.backends.cpu import CPU
-from fastdbn.backends.jit import inlinable, kernel
+from fastdbn.backends.cpu import flush, jit
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.cpu.jit import inlinable, kernel
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params
+from fastdbn.evaluate.ais import Chains, inverse_temperatures
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"), reason="the mode is set on x86 and ARM alone"

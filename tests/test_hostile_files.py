@@ -10,17 +10,8 @@ import pytest
 from safetensors.numpy import save, save_file
 from test_io_edges import item, rewrite, tensor
 
-from fastdbn import (
-    DBN,
-    RBM,
-    BernoulliRBM,
-    DBNClassifier,
-    DBNOutlierDetector,
-    DBNRegressor,
-    GenerativeDBNClassifier,
-    load,
-    modelfile,
-)
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, load
+from fastdbn.files import format
 
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((40, 6)) < 0.4).astype(np.float32)
@@ -142,8 +133,8 @@ def test_an_entry_that_stands_twice(files, tmp_path):
     """JSON leaves open which of two entries counts, and the hash is over one of them."""
     path = tmp_path / "m"
     path.write_bytes(files["rbm"])
-    record, tensors = modelfile.read(path)
-    text = modelfile.canonical(record).replace('{"class":', '{"class":"DBN","class":')
+    record, tensors = format.read(path)
+    text = format.canonical(record).replace('{"class":', '{"class":"DBN","class":')
     path.write_bytes(save(tensors, metadata={"fastdbn": text}))
     refused(path, "canonical")
 
@@ -171,7 +162,7 @@ def test_a_lack_of_memory_has_a_message(files, tmp_path, monkeypatch):
 
     for name in ("_tensor", "digest"):
         with monkeypatch.context() as patch:
-            patch.setattr(modelfile, name, fail)
+            patch.setattr(format, name, fail)
             refused(path, "memory")
 
 

@@ -22,8 +22,8 @@ from fastdbn import (
     GenerativeDBNClassifier,
     load,
 )
-from fastdbn.backends.cpu import CPU
-from fastdbn.interrupt import PRIVATE
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.estimators.interrupt import PRIVATE
 
 
 def falling(epoch):

@@ -18,8 +18,8 @@ from fastdbn import (
     GenerativeDBNClassifier,
     Unit,
     load,
-    modelfile,
 )
+from fastdbn.files import format
 from fastdbn.units import bernoulli, softmax
 
 FAST = {"pretrain_iter": 2, "max_iter": 3, "random_state": 0}
@@ -98,7 +98,7 @@ def test_metadata(tmp_path):
     stated = {"format_version", "class", "params", "classes", "scaling", "feature_names", "sha256"}
     assert stated <= set(record)
     assert text == json.dumps(record, sort_keys=True, separators=(",", ":"))
-    assert record["sha256"] == modelfile.digest(tensors, record)
+    assert record["sha256"] == format.digest(tensors, record)
     assert all(x.dtype.kind == "f" for x in tensors.values())
 
 
@@ -107,7 +107,7 @@ def saved(tmp_path):
     """A saved classifier: (path, record, tensors)."""
     path = tmp_path / "m"
     DBNClassifier((6, 5), scale="standard", **FAST).fit(*data()).save(path)
-    return path, *modelfile.read(path)
+    return path, *format.read(path)
 
 
 def test_mutated_bytes(saved):
@@ -128,8 +128,8 @@ def test_mutated_bytes(saved):
 
 def rewrite(path, record, tensors):
     """Write with a right hash, as someone who knows the format would."""
-    record["sha256"] = modelfile.digest(tensors, record)
-    save_file(tensors, path, metadata={"fastdbn": modelfile.canonical(record)})
+    record["sha256"] = format.digest(tensors, record)
+    save_file(tensors, path, metadata={"fastdbn": format.canonical(record)})
 
 
 def drop(name):
@@ -199,7 +199,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr(modelfile, "save_file", fail)
+    monkeypatch.setattr(format, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         model.save(path)
     assert path.read_bytes() == before

@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, load, modelfile
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, load
+from fastdbn.files import format
 from fastdbn.units import bernoulli, softmax
 
 DRAW = np.random.default_rng(0)
@@ -157,8 +158,8 @@ def rewrite(path, change):
         record = json.loads(file.metadata()["fastdbn"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     change(record, tensors)
-    record["sha256"] = modelfile.digest(tensors, record)
-    save_file(tensors, path, metadata={"fastdbn": modelfile.canonical(record)})
+    record["sha256"] = format.digest(tensors, record)
+    save_file(tensors, path, metadata={"fastdbn": format.canonical(record)})
 
 
 def tensor(name, value):

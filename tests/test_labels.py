@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastdbn import DBNClassifier
-from fastdbn.checks import LONG, classes, integer, shown
+from fastdbn.support.checks import LONG, classes, integer, shown
 
 
 @pytest.mark.parametrize(

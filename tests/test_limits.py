@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import RBM, rng
-from fastdbn.backends import Hyper, Params, Side, Source, cpu_room, get_backend, pool
-from fastdbn.backends.cpu_binary import COLUMNS, SEGMENT
-from fastdbn.backends.simd import GROUPS, SUMS
+from fastdbn import RBM
+from fastdbn.backends.cpu import pool, room
+from fastdbn.backends.cpu.binary import COLUMNS, SEGMENT
+from fastdbn.backends.cpu.simd import GROUPS, SUMS
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side, Source
+from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
 KEY = rng.key(0, 0, 0)
@@ -84,7 +87,7 @@ def test_numbers_that_are_none_of_threads(n_jobs):
 def test_threads_without_work_take_no_memory(monkeypatch):
     """Buffers of training are for as many threads as can share it: one for each word of hidden units."""
     counts = []
-    monkeypatch.setattr(cpu_room, "make_room", lambda problem, n, make=cpu_room.make_room: counts.append(n) or make(problem, n))
+    monkeypatch.setattr(room, "make_room", lambda problem, n, make=room.make_room: counts.append(n) or make(problem, n))
     RBM(65, n_iter=1, n_jobs=1024, visible="bernoulli").fit(np.eye(4, dtype=np.float32))
     assert counts == [2]
 

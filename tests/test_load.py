@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import RBM, monitors, rng
-from fastdbn.backends import Source, cpu, cpu_steps, get_backend
-from fastdbn.backends.cpu_data import DENSE, ONES, PACKED, SPARSE
+from fastdbn import RBM
+from fastdbn.backends.cpu import backend, steps
+from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, SPARSE
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Source
+from fastdbn.maths import rng
+from fastdbn.training import monitors
 from fastdbn.units import get_unit
 
 DTYPES = ["float32", "float64", "uint8", "int64", "int32", "bool", "int16", "float16"]
@@ -103,7 +107,7 @@ def test_numbers_that_round_to_binary():
 @pytest.mark.parametrize("place", [(0, 0), (63, 69), (64, 3), (149, 69)], ids=str)
 def test_one_number_that_is_not_binary(place, n_threads, monkeypatch, split_everything):
     """It is found wherever it is, and keeps all data as they are."""
-    monkeypatch.setattr(cpu, "_PACKED", 70 * 64)
+    monkeypatch.setattr(backend, "_PACKED", 70 * 64)
     X = binary(70).astype(np.float32)
     check(X, PACKED, n_threads=n_threads)
     X[place] = 0.5
@@ -249,7 +253,7 @@ def test_memory_map_packs_to_bits(tmp_path):
 def test_one_kernel_for_all_data():
     """Whatever holds the data, whole minibatches are compiled once."""
     bernoulli = get_unit("bernoulli")
-    cpu_steps.cd_steps.cache_clear()  # a kernel that no other test has called
+    steps.cd_steps.cache_clear()  # a kernel that no other test has called
     real = np.random.default_rng(0).random((40, 9))
     for X in (real, real.round()):
         for kind in ("float32", "float64", "uint8", "int64", "bool"):
@@ -257,4 +261,4 @@ def test_one_kernel_for_all_data():
             frozen.flags.writeable = False
             for data in (X.astype(kind), frozen, sparse.csr_matrix(X.astype(kind))):
                 RBM(5, n_iter=1, visible="bernoulli", binarize="sample" if X is real else None).fit(data)
-    assert len(cpu_steps.cd_steps(bernoulli, bernoulli).signatures) == 1
+    assert len(steps.cd_steps(bernoulli, bernoulli).signatures) == 1

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from test_device import MODELS
 
 from fastdbn import RBM
-from fastdbn.backends.cpu import CPU
+from fastdbn.backends.cpu.backend import CPU
 
 FIRST = np.random.default_rng(0).integers(0, 2, (16, 3)).astype(np.float32)
 X, LABELS = np.stack([FIRST, 1 - FIRST], axis=2).reshape(16, 6), FIRST[:, 0].astype(int)

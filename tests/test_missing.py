@@ -6,10 +6,12 @@ from exact import Machine
 from naive import sigmoid
 from scipy import sparse
 
-from fastdbn import DBN, RBM, cd, load
-from fastdbn.backends import Params, Source, get_backend
-from fastdbn.missing import Absence, split
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import DBN, RBM, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params, Source
+from fastdbn.training import cd
+from fastdbn.training.missing import Absence, split
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import get_unit, softmax
 
 BERNOULLI = get_unit("bernoulli")

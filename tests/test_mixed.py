@@ -8,8 +8,11 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
-from fastdbn import DBN, RBM, DBNClassifier, evaluate, load, model, rng
-from fastdbn.backends import Params, get_backend
+from fastdbn import DBN, RBM, DBNClassifier, evaluate, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params
+from fastdbn.machine import model
+from fastdbn.maths import rng
 from fastdbn.units import get_unit, visible_unit
 
 SEVERAL = [("bernoulli", slice(7, 12)), ("gaussian", slice(0, 3)), ("softmax", slice(3, 7)), ("binomial:3", slice(12, None))]

@@ -5,10 +5,12 @@ import pytest
 from exact import Machine
 from naive import sigmoid
 
-from fastdbn import DBN, RBM, load, monitors
-from fastdbn.backends import Params, Source, get_backend
-from fastdbn.monitors import MONITORS, Stopping, Watch
-from fastdbn.train import Layer, hold_out
+from fastdbn import DBN, RBM, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params, Source
+from fastdbn.training import monitors
+from fastdbn.training.monitors import MONITORS, Stopping, Watch
+from fastdbn.training.train import Layer, hold_out
 from fastdbn.units import gaussian, get_unit, softmax
 
 BERNOULLI = get_unit("bernoulli")

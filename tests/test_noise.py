@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small import binary
 
-from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier, evaluate, rng
+from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier, evaluate
+from fastdbn.maths import rng
 
 X, Y, WEIGHTS, SEED = binary(40, 6), np.arange(40) % 2, np.linspace(0.5, 1.5, 40), 7
 GAPS = np.where(np.eye(40, 6), np.nan, X)
@@ -117,7 +118,7 @@ def test_acceptance_is_keyed_by_row(monkeypatch):
         rbm.components_ = 2 * draw.standard_normal(rbm.components_.shape).astype(np.float32)
     rows = np.tile(np.array([[1, np.nan, np.nan, 0, np.nan, np.nan]]), (60, 1))
     whole = dbn.impute(rows, n_steps=40, method="sample", random_state=0)
-    monkeypatch.setattr("fastdbn.inference.block_rows", lambda width: 7)
+    monkeypatch.setattr("fastdbn.estimators.inference.block_rows", lambda width: 7)
     assert np.array_equal(dbn.impute(rows, n_steps=40, method="sample", random_state=0), whole)
     assert np.array_equal(dbn.impute(rows[:20], n_steps=40, method="sample", random_state=0), whole[:20])
     draw = rng.row_uniforms(np.arange(20_000, dtype=np.uint32), rng.key(0, 0, 0))
@@ -149,10 +150,10 @@ def test_threads_get_numbers_of_their_own(kind):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_can_draw():
     """The lock of the numbers may be held when another thread forks; the child has one of its own."""
-    from fastdbn import estimator
+    from fastdbn.estimators import base
 
     model = RBM(3, n_iter=0, random_state=0).fit(X)
-    with estimator._lock:
+    with base._lock:
         child = os.fork()
         if not child:
             model._next_noise(None)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM
-from fastdbn.model import unbounded_norm
-from fastdbn.train import DivergenceError
+from fastdbn.machine.model import unbounded_norm
+from fastdbn.training.train import DivergenceError
 from fastdbn.units import UNITS, get_unit, visible_unit
 
 UNBOUNDED = ["gaussian", "gaussian-variance", "rectified", "noisy-relu"]

@@ -6,8 +6,8 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn import DBN, DBNOutlierDetector
-from fastdbn.data import Scaling
-from fastdbn.extent import extent
+from fastdbn.inputs.data import Scaling
+from fastdbn.inputs.extent import extent
 from fastdbn.units import get_unit
 
 

@@ -13,14 +13,12 @@ from fastdbn import (
     DBNOutlierDetector,
     DBNRegressor,
     GenerativeDBNClassifier,
-    checks,
-    generative,
-    network,
-    rbm,
-    wake_sleep,
 )
-from fastdbn.checks import MOST
-from fastdbn.train import hold_out
+from fastdbn.estimators import generative, rbm, wake_sleep
+from fastdbn.support import checks
+from fastdbn.support.checks import MOST
+from fastdbn.training import backprop
+from fastdbn.training.train import hold_out
 
 ESTIMATORS = [
     RBM(4, n_iter=1),
@@ -87,7 +85,7 @@ def epochs(monkeypatch):
 
     for module in (rbm, generative, wake_sleep):
         monkeypatch.setattr(module, "train", train)
-    monkeypatch.setattr(network.Network, "train_epoch", lambda *arguments: run.append(1) or 0.0)
+    monkeypatch.setattr(backprop.Network, "train_epoch", lambda *arguments: run.append(1) or 0.0)
     return run
 
 
@@ -257,7 +255,7 @@ def test_a_network_that_is_given_keeps_its_data(options, epochs):
     """What it was pretrained on is what it reads; another scale beside it would have no effect, another threshold a bad one."""
     for dbn, more in ((DBN(4).fit(X), options), (DBN(4, **options).fit(X), {"visible": "bernoulli", "scale": "none"})):
         epochs.clear()
-        with pytest.raises(ValueError, match=r"is not that of the pretrained network.*give the same"):
+        with pytest.raises(ValueError, match=r"is not that of the pretrained backprop.*give the same"):
             DBNClassifier(4, pretrain=dbn, **more).fit(X, Y)
         assert not epochs
     DBNClassifier(4, pretrain=DBN(4, binarize="sample").fit(X)).fit(X, Y)

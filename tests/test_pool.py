@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_threads import run_threads
 
-from fastdbn.backends import pool
-from fastdbn.backends.gate import wait
-from fastdbn.backends.jit import kernel
+from fastdbn.backends.cpu import pool
+from fastdbn.backends.cpu.gate import wait
+from fastdbn.backends.cpu.jit import kernel
 
 MODULUS = 1_000_003
 sizes = pytest.mark.parametrize("size", [1, 2, 3, 8])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastdbn.backends.cpu_product import DEPTH, ROWS, multiply, multiply_and_fetch
-from fastdbn.backends.jit import kernel
+from fastdbn.backends.cpu.jit import kernel
+from fastdbn.backends.cpu.product import DEPTH, ROWS, multiply, multiply_and_fetch
 
 SIZES = [1, 2, 4, 7, 8, 15, 16, 17, 31, 33, 50, 65]
 SHAPES = [(m, 5, n) for m in SIZES for n in SIZES]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, backends, evaluate
-from fastdbn.backends.cpu import CPU
+from fastdbn.backends.cpu.backend import CPU
 
 HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss", "square_sums"}
 """Operations that give host values."""

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import (
-    DBN,
-    RBM,
-    DataWarning,
-    DBNAutoencoder,
-    DBNClassifier,
-    GenerativeDBNClassifier,
-    evaluate,
-    ranges,
-)
-from fastdbn.data import Scaling
+from fastdbn import DBN, RBM, DataWarning, DBNAutoencoder, DBNClassifier, GenerativeDBNClassifier, evaluate
+from fastdbn.inputs import ranges
+from fastdbn.inputs.data import Scaling
 from fastdbn.units import get_unit, visible_unit
 
 X = np.random.default_rng(0).integers(0, 2, (30, 4)).astype(np.float32)

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from small import PARAMETERS, binary, bits, small
 
 import fastdbn
-from fastdbn.monitors import MONITORS
-from fastdbn.train import order_of_epoch
+from fastdbn.training.monitors import MONITORS
+from fastdbn.training.train import order_of_epoch
 
 # ---- fit, partial_fit, warm_start
 

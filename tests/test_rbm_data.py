@@ -7,7 +7,8 @@ import pytest
 from scipy import sparse
 from small import binary, bits, small
 
-from fastdbn import RBM, inference
+from fastdbn import RBM
+from fastdbn.estimators import inference
 from fastdbn.units import softmax
 
 # ---- data

@@ -27,7 +27,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("line", re.findall(r"^fastdbn (.*)$", TEXT, re.M))
 def test_commands_parse(line):
     """Every command line of the README is one that the parser takes."""
-    from fastdbn.cli import build_parser
+    from fastdbn.cli.main import build_parser
 
     build_parser().parse_args(line.split())
 

@@ -4,8 +4,8 @@ import naive
 import numpy as np
 import pytest
 
-from fastdbn import rng
-from fastdbn.backends.jit import kernel
+from fastdbn.backends.cpu.jit import kernel
+from fastdbn.maths import rng
 
 PUBLISHED = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),

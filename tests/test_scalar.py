@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from fastdbn import scalar
-from fastdbn.backends.jit import kernel
+from fastdbn.backends.cpu.jit import kernel
+from fastdbn.maths import scalar
 
 
 def over_array(function):

@@ -156,7 +156,7 @@ def test_threshold_of_a_stack():
 
 def test_every_class_is_tried():
     import fastdbn
-    from fastdbn.estimator import Estimator
+    from fastdbn.estimators.base import Estimator
 
     kinds = {value for name in fastdbn.__all__ if isinstance(value := getattr(fastdbn, name), type)}
     assert {kind for kind in kinds if issubclass(kind, Estimator)} == {type(estimator) for estimator in ESTIMATORS}

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdbn import columns, csvfile
-from fastdbn.columns import features, left_out, position, target_values, wanted
-from fastdbn.tables import Table, has_split, read_table
+from fastdbn.cli import columns, csvfile
+from fastdbn.cli.columns import features, left_out, position, target_values, wanted
+from fastdbn.cli.tables import Table, has_split, read_table
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor
-from fastdbn.backends.blas import single_threaded
+from fastdbn.backends.cpu.blas import single_threaded
 
 
 def parameters(model):

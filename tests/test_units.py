@@ -6,11 +6,15 @@ import naive
 import numpy as np
 import pytest
 
-from fastdbn import RBM, Unit, cd, model, rng
-from fastdbn.backends import Params, Source, Weights, get_backend
-from fastdbn.optim import step_hyper
-from fastdbn.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
-from fastdbn.train import Layer, Settings, State, make_problem
+from fastdbn import RBM, Unit
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params, Source, Weights
+from fastdbn.machine import model
+from fastdbn.maths import rng
+from fastdbn.maths.optim import step_hyper
+from fastdbn.maths.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
+from fastdbn.training import cd
+from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import UNITS, get_unit, named
 
 TERNARY = Unit(

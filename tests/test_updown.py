@@ -8,10 +8,11 @@ from exact import LabelledMachine, Machine, bars_and_stripes
 from naive import log_bernoulli, numerical_gradient, sigmoid
 
 from fastdbn import DBN, DivergenceError
-from fastdbn.backends import Hyper, Params, Source, get_backend
-from fastdbn.optim import step_hyper
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.maths.optim import step_hyper
+from fastdbn.training.updown import Directed, Untied, UpDown
 from fastdbn.units import get_unit
-from fastdbn.updown import Directed, Untied, UpDown
 
 SIZES = 5, 4, 3
 """Visible units, those above them, those under the top."""

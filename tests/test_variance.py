@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from naive import bits
 
-from fastdbn import DBN, RBM, load, variance
-from fastdbn.backends import Hyper, Params, Side, get_backend
-from fastdbn.variance import Variance
+from fastdbn import DBN, RBM, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.training import variance
+from fastdbn.training.variance import Variance
 
 
 def log_likelihood(v, W, b, c, z, weights=None):

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastdbn import cli
-from fastdbn import warmup as module
+from fastdbn.cli import warmup as module
+from fastdbn.cli.main import main
 from fastdbn.units import UNITS
 
 USES = """
@@ -68,7 +68,7 @@ def test_nothing_is_left_to_compile(warmed, tmp_path):
 def test_second_run(warmed, tmp_path):
     """A second run compiles nothing and says where the cache is; a lost kernel is compiled anew, a lost record does no harm."""
     folder = shutil.copytree(warmed, tmp_path / "cache")
-    command = ("-m", "fastdbn.cli", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32", "--quiet")
+    command = ("-m", "fastdbn.cli.main", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32", "--quiet")
     out = run(folder, *command)
     assert out.startswith("0 kernels compiled, ")
     assert str(folder) in out
@@ -83,7 +83,7 @@ def test_second_run(warmed, tmp_path):
 
 def test_no_folder_is_an_error():
     """To warm a cache that cannot be kept is refused, with the remedy."""
-    message = run("/proc/nowhere", "-m", "fastdbn.cli", "warmup", code=1)
+    message = run("/proc/nowhere", "-m", "fastdbn.cli.main", "warmup", code=1)
     assert "fastdbn: error: compiled kernels cannot be kept" in message
     assert "FASTDBN_CACHE_DIR" in message
     assert "Traceback" not in message
@@ -93,7 +93,7 @@ def test_usage(capsys):
     """Names that are none are refused on the command line and in Python."""
     for option in ("--dtype", "--units", "--data"):
         with pytest.raises(SystemExit) as error:
-            cli.main(["warmup", option, "complex"])
+            main.main(["warmup", option, "complex"])
         assert error.value.code == 2
     with pytest.raises(ValueError, match="units='relux': give one of 'bernoulli'"):
         module.warmup(units="relux")

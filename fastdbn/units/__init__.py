@@ -1,6 +1,5 @@
 """The unit types by name."""
 
-from fastdbn.unit import Unit
 from fastdbn.units.bernoulli import bernoulli
 from fastdbn.units.binomial import binomial
 from fastdbn.units.gaussian import gaussian, gaussian_variance
@@ -10,6 +9,7 @@ from fastdbn.units.rectified import rectified
 from fastdbn.units.replicated_softmax import replicated_softmax
 from fastdbn.units.softmax import softmax
 from fastdbn.units.spin import spin
+from fastdbn.units.unit import Unit
 
 UNITS = {
     unit.name: unit

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastdbn.scalar import ONE, ZERO, sigmoid, softplus
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import ONE, ZERO, sigmoid, softplus
+from fastdbn.units.unit import Unit
 
 
 def mean(s):

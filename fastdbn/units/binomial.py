@@ -8,8 +8,8 @@ import functools
 
 import numpy as np
 
-from fastdbn.scalar import ZERO, exp, log_factorial, sigmoid, softplus
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import ZERO, exp, log_factorial, sigmoid, softplus
+from fastdbn.units.unit import Unit
 
 MOST = 1000
 """The largest n: float64 holds the least probability that a draw begins with, 2^-n."""

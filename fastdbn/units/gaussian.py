@@ -6,8 +6,8 @@ Data of another scale are standardised first. The learning rate is small, for no
 
 import numpy as np
 
-from fastdbn.scalar import HALF, LOG_2PI, ONE
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import HALF, LOG_2PI, ONE
+from fastdbn.units.unit import Unit
 
 _HIGH = np.float32(LOG_2PI / 2)
 _LOW = np.float32(LOG_2PI / 2 - float(_HIGH))  # together they are exact in float64 and do not widen float32

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn.unit import Part
+from fastdbn.units.unit import Part
 
 APART = 1 << 24
 """Distance of the noise of parts that draw many numbers for a row."""

@@ -7,8 +7,8 @@ near s = 0. As visible units they get the base measure of `rectified`, which is 
 
 import numpy as np
 
-from fastdbn.scalar import HALF, ONE, ZERO, exp, sigmoid, softplus, softplus_integral, sqrt
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import HALF, ONE, ZERO, exp, sigmoid, softplus, softplus_integral, sqrt
+from fastdbn.units.unit import Unit
 
 
 def mean(s):

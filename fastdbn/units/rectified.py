@@ -9,8 +9,8 @@
 import numpy as np
 from scipy.special import erfcx
 
-from fastdbn.scalar import HALF, LOG_2PI, ONE, TWO, ZERO, density, excess, log, tail_quantile
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import HALF, LOG_2PI, ONE, TWO, ZERO, density, excess, log, tail_quantile
+from fastdbn.units.unit import Unit
 
 _SMALL = np.float32(0.01)
 

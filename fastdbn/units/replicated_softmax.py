@@ -12,10 +12,10 @@ A draw takes O(K + D): D uniforms in ascending order are the partial sums of D +
 
 import numpy as np
 
-from fastdbn import rng
-from fastdbn.scalar import ONE, log, log_factorial
-from fastdbn.unit import Unit
+from fastdbn.maths import rng
+from fastdbn.maths.scalar import ONE, log, log_factorial
 from fastdbn.units.softmax import cgf, link, mean, slope
+from fastdbn.units.unit import Unit
 
 
 def draw(mean, total, first, row, key, noise, out):

@@ -5,9 +5,9 @@ A draw inverts the cumulative distribution with one uniform (Salakhutdinov, Mnih
 
 import numpy as np
 
-from fastdbn import scalar
-from fastdbn.scalar import ONE, ZERO, logsumexp
-from fastdbn.unit import Unit
+from fastdbn.maths import scalar
+from fastdbn.maths.scalar import ONE, ZERO, logsumexp
+from fastdbn.units.unit import Unit
 
 
 def mean(s, out):

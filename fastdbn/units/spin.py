@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastdbn.scalar import ONE, ZERO, softplus, tanh
-from fastdbn.unit import Unit
+from fastdbn.maths.scalar import ONE, ZERO, softplus, tanh
+from fastdbn.units.unit import Unit
 
 
 def mean(s):

@@ -1,0 +1,210 @@
+"""How every CPU kernel is compiled and cached: the JIT options live here and nowhere else.
+
+Kernels compile at their first call and are kept on disk for the next process (cache.py). The folder's name holds a hash of the
+kernels' sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
+under a fingerprint of the record's functions, so that an edited unit is compiled anew, wherever it was written. No writable
+folder, or a damaged file, means compiling without the cache, never an error.
+"""
+
+import contextlib
+import functools
+import hashlib
+import pickle
+import types
+
+import numpy as np
+from numba import njit
+from numba.core import caching
+from numba.core import types as nbt
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+from numba.extending import overload, register_jitable
+
+from fastdbn.backends.cpu import flush
+from fastdbn.backends.cpu.cache import cache_folder, make, read, write
+from fastdbn.backends.cpu.compiling import announce
+from fastdbn.maths import rng, scalar
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
+# error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
+# multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
+
+_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
+_SCALAR = _INNER | {"forceinline": True}
+# A call keeps the loop around it from being vectorised, and Philox is too long for the compiler to inline of its own accord.
+
+
+def _by_precision(generic, single, double):
+    """Let kernels call `generic`: the text for the precision of its first argument."""
+
+    @overload(generic, jit_options=_SCALAR, inline="never", strict=False)
+    def choose(x):
+        return single if x == nbt.float32 else double
+
+
+def _by_array(generic, single, double):
+    """Let kernels call `generic`: the text for the precision of its first argument, an array; all have the same four."""
+
+    @overload(generic, jit_options=_SCALAR, inline="never", strict=False)
+    def choose_by_array(out, unit, row, key):
+        return single if out.dtype == nbt.float32 else double
+
+
+def inlinable(function):
+    """Make a plain function callable from kernels; returns it."""
+    return register_jitable(**_INNER)(function)
+
+
+def inlined(function):
+    """Make a scalar formula callable from kernels, always inlined; returns it."""
+    return register_jitable(**_SCALAR)(function)
+
+
+for _function in (*scalar.SHARED, *rng.SHARED):
+    inlined(_function)
+for _generic, _texts in scalar.PRECISIONS.items():
+    for _function in _texts:
+        inlined(_function)
+    _by_precision(_generic, *_texts)
+for _named, _by_type in rng.BY_ARRAY.items():
+    _by_array(_named, *_by_type)
+
+
+def fingerprint(function, seen=None):
+    """A hash of what a function computes: its bytecode, constants, and the functions and numbers that it refers to."""
+    seen = {} if seen is None else seen
+    if id(function) in seen:
+        return b"seen"
+    seen[id(function)] = function
+    code = function.__code__
+    digest = hashlib.sha256(code.co_code)
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    named = [function.__globals__.get(name) for name in code.co_names]
+    for item in (*code.co_consts, *cells, *named):
+        if isinstance(item, types.FunctionType):
+            digest.update(fingerprint(item, seen))
+        elif isinstance(item, (int, float, complex, str, bytes, tuple, np.generic, type(None))):
+            digest.update(repr(item).encode())
+    return digest.digest()
+
+
+class _Locator(caching._CacheLocator):
+    """Tells Numba's cache to use `cache_folder`; the folder's name already holds the sources' stamp."""
+
+    def ensure_cache_path(self):
+        make(cache_folder())
+
+    def get_cache_path(self):
+        return cache_folder()
+
+    def get_source_stamp(self):
+        return "by folder"
+
+    def get_disambiguator(self):
+        return "k"
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls() if cache_folder() else None
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = (_Locator,)  # type: ignore[assignment]
+
+
+_used: set[str] = set()
+
+
+class _Files:
+    """One file for each compiled signature, named by a hash of what it was compiled from and for, with a hash of its content.
+
+    Numba's own files number the signatures in an index, where two processes that compile at once may give one number to
+    both: a file would then hold the wrong code. And machine code from a damaged file must never be linked.
+    """
+
+    def __init__(self, base):
+        self.base = base
+
+    def _name(self, key):
+        return f"{self.base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
+
+    def load(self, key):
+        try:
+            content = read(self._name(key))
+        except FileNotFoundError:
+            return None
+        data = pickle.loads(content)
+        _used.add(self._name(key))
+        return data
+
+    def save(self, key, data):
+        write(self._name(key), dumps(data))
+        _used.add(self._name(key))
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's function cache, filed under our fingerprint; whatever is wrong with a file means: compile."""
+
+    _impl_class = _CacheImpl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._cache_file = _Files(self._impl.filename_base)
+
+    @functools.cached_property
+    def _fingerprint(self):
+        return fingerprint(self._py_func).hex()
+
+    def _index_key(self, sig, codegen):
+        return (sig, codegen.magic_tuple(), self._fingerprint)
+
+    def load_overload(self, sig, target_context):
+        found = None
+        with contextlib.suppress(Exception):  # whatever a damaged file makes of unpickling and linking
+            found = super().load_overload(sig, target_context)
+        if found is None:
+            announce(self._py_func, cache_folder())
+        return found
+
+    def save_overload(self, sig, data):
+        # a full or read-only disk is no reason to fail
+        with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
+            super().save_overload(sig, data)
+
+
+class _NoCache(caching.NullCache):
+    """Takes the place of a cache where no folder can be used."""
+
+    def __init__(self, py_func):
+        self._py_func = py_func
+
+    def load_overload(self, sig, target_context):
+        announce(self._py_func, None)
+
+
+_kernels: list = []
+
+
+def used_files():
+    """Names of the files of compiled kernels that this process has read or written."""
+    return frozenset(_used)
+
+
+def machine():
+    """A word for what kernels are compiled for, beside their types: the processor and what it can do."""
+    codegen = cpu_target.target_context.codegen()
+    return hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()[:16]
+
+
+def kernel(function):
+    """Compile a function lazily with the library's options, through the cache where there is one; it flushes subnormals."""
+    dispatcher = njit(**OPTIONS, pipeline_class=flush.Compiler)(function)
+    dispatcher._cache = _Cache(function) if cache_folder() else _NoCache(function)
+    _kernels.append(dispatcher)
+    return dispatcher
+
+
+def count_kernels():
+    """(compiled, read from the cache): how many kernels this process has made ready, a kernel for each signature."""
+    compiled = sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in _kernels)
+    return compiled, sum(sum(dispatcher.stats.cache_hits.values()) for dispatcher in _kernels)

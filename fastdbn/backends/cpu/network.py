@@ -1,0 +1,238 @@
+"""The CPU kernels of back-propagation: dropout masks, the way back through a layer, losses; blocks as in kernels.py.
+
+The way back is one pass over the weights: a block of rows of W gives the deltas of the units below, then receives its gradient
+and its step while it is in the cache. There is no buffer for whole gradients.
+"""
+
+import functools
+
+import numpy as np
+from numba import carray
+
+from fastdbn.backends.cpu.binary import APART, count_ones, count_words, edge, pack_row
+from fastdbn.backends.cpu.jit import inlinable, inlined, kernel
+from fastdbn.backends.cpu.kernels import block, prepare_unit
+from fastdbn.backends.cpu.product import multiply, multiply_and_fetch
+from fastdbn.backends.cpu.simd import ROW, add_whole_rows, stack_like
+from fastdbn.backends.cpu.update import Lists, list_units, worth_listing
+from fastdbn.maths import optim, rng, scalar
+
+_ROW_ROOM = ROW // 4
+TALLEST, CHUNK = 128, 256
+"""Rows and columns of W that are worked on at a time: with their states they stay in the second cache."""
+
+
+@inlinable
+def mask_block(x, rate, rows, key, out, r0, r1, j0, j1):
+    """Units whose uniform is under the rate become 0, the others grow by 1 / (1 - rate); j0 is a multiple of 4."""
+    zero, kept = x.dtype.type(0), x.dtype.type(1) / (x.dtype.type(1) - rate)
+    noise = carray(stack_like(x, CHUNK), CHUNK)  # apart from out, so that the compiler vectorises both loops
+    for i in range(r0, r1):
+        for j in range(j0, j1, CHUNK):
+            a, o = x[i, j : min(j + CHUNK, j1)], out[i, j : min(j + CHUNK, j1)]
+            rng.uniforms_32(noise[: len(o)], j, rows[i], key)
+            for e in range(len(o)):
+                o[e] = zero if noise[e] < rate else a[e] * kept
+
+
+@kernel
+def mask(first, last, x, rate, rows, key, out):
+    for t in range(first, last):
+        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
+        mask_block(x, rate, rows, key, out, r0, r1, j0, j1)
+
+
+@functools.cache
+def _through(unit):
+    """Plain function: out[:, i0:i1], deltas by weights, is masked where rate is not 0 and multiplied by the slope at means."""
+    if unit is not None:
+        prepare_unit(unit)
+    slope = unit and unit.slope
+
+    def units(group, mean, rate, rows, key, out, i0, i1):
+        if rate > 0:
+            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
+        for r in range(out.shape[0]):
+            o, m = out[r, i0:i1], mean[r, i0:i1]
+            for j in range(len(o)):
+                o[j] *= slope(m[j])
+
+    def groups(group, mean, rate, rows, key, out, i0, i1):
+        if rate > 0:
+            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
+        for r in range(out.shape[0]):
+            for g in range(i0, i1, group):
+                slope(mean[r, g : g + group], out[r, g : g + group], out[r, g : g + group])
+
+    return inlinable(units if unit is None or unit.group == 1 else groups)
+
+
+@functools.cache
+def _move(rule):
+    """Plain function (p, g, first, second, hyper): the step of some parameters by their gradient; second is None where unused."""
+    formula = inlined(optim.RULES[rule])
+
+    def one(p, g, first, second, hyper):
+        for j in range(len(p)):
+            p[j], first[j], _ = formula(p[j], g[j], first[j], g[j], hyper)
+
+    def two(p, g, first, second, hyper):
+        for j in range(len(p)):
+            p[j], first[j], second[j] = formula(p[j], g[j], first[j], second[j], hyper)
+
+    return inlinable(two if optim.STATES[rule] == 2 else one)
+
+
+@inlinable
+def _row(x, i, j0, j1):
+    """A piece of a row; None of None."""
+    if x is None:
+        return None
+    else:
+        return x[i, j0:j1]
+
+
+@inlinable
+def _list_inputs(x, n_out, wanted):
+    """Whether adding up deltas by lists is worth it, if wanted, and lists of the rows where each input is 1."""
+    listed = wanted and n_out >= ROW // x.itemsize and worth_listing(count_ones(x), x.shape[0], x.shape[1])
+    rows, n_in = (x.shape[0], x.shape[1]) if listed else (0, 0)
+    lists = Lists(np.empty((n_in, rows + APART), np.uint16), np.zeros((n_in, 2), np.int32))
+    words = np.empty((rows, count_words(n_in)), np.uint64)
+    for r in range(rows):
+        pack_row(x[r], words[r])
+    list_units(words, rows, words, 0, lists, 0, words.shape[1])
+    return listed, lists
+
+
+@functools.cache
+def descend(rule, unit):
+    """The way back through the weights (rows: inputs, columns: outputs) above a layer of `unit`, or above the data if None."""
+    move, through = _move(rule), _through(unit)
+    whole = unit is not None and unit.group != 1
+
+    def run(first, last, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key):
+        W, bias = weights.W, weights.bias
+        n_in, n_out = W.shape
+        stride, wide = delta.strides[0] // delta.itemsize, ROW // W.itemsize
+        room = np.empty((min(TALLEST, n_in), min(CHUNK, n_out)), W.dtype)
+        sums = carray(stack_like(W, _ROW_ROOM), _ROW_ROOM)
+        listed, lists = _list_inputs(x, n_out, below is None)
+        for t in range(first, last):
+            t0, t1 = 0 if whole else edge(t, n_in), n_in if whole else edge(t + 1, n_in)
+            if listed:
+                for i in range(t0, t1):
+                    at = i * lists.index.shape[1]
+                    for j0 in range(0, n_out, wide):
+                        from_, j1 = min(j0, n_out - wide), min(j0 + wide, n_out)  # the last strip begins in the one before it
+                        add_whole_rows(delta, from_, stride, lists.index, at, at + lists.count[i, 0], sums, 0, True)
+                        second = _row(weights.second_W, i, j0, j1)
+                        move(W[i, j0:j1], sums[j0 - from_ :], weights.first_W[i, j0:j1], second, hyper)
+            else:
+                for i0 in range(t0, t1, TALLEST):
+                    i1 = min(i0 + TALLEST, t1)
+                    for j0 in range(0, n_out, CHUNK):
+                        j1 = min(j0 + CHUNK, n_out)
+                        w, v = W[i0:i1, j0:j1], weights.first_W[i0:i1, j0:j1]
+                        if below is not None:
+                            multiply(False, True, delta[:, j0:j1], w, j0 > 0, below[:, i0:i1])
+                        gradient = room[: i1 - i0, : j1 - j0]
+                        multiply_and_fetch(True, False, x[:, i0:i1], delta[:, j0:j1], False, gradient, w, v)
+                        for i in range(i0, i1):
+                            # pieces of rows of whole matrices, for of those the compiler knows that they are contiguous
+                            second = _row(weights.second_W, i, j0, j1)
+                            move(W[i, j0:j1], room[i - i0], weights.first_W[i, j0:j1], second, hyper)
+                if below is not None:
+                    through(group, mean, rate, rows, key, below, t0, t1)
+            if t1 == n_in:
+                total = np.zeros(n_out, W.dtype)
+                for r in range(len(delta)):
+                    for j in range(n_out):
+                        total[j] += delta[r, j]
+                move(bias, total, weights.first_bias, weights.second_bias, bias_hyper)
+
+    return kernel(run)
+
+
+@kernel
+def softmax_loss(z, target, weight, scale, delta):
+    """Sum of weight * -log softmax(z)[target]; delta = scale weight (softmax(z) - one-hot). target (B,) integers."""
+    total = 0.0
+    for i in range(len(z)):
+        s, d = z[i], delta[i]
+        top, partition = s.max(), z.dtype.type(0)
+        for j in range(len(s)):
+            d[j] = scalar.exp(s[j] - top)
+            partition += d[j]
+        # log of the mean itself would be -inf once it underflows, so: log-sum-exp
+        total += np.float64(weight[i]) * np.float64(top + scalar.log(partition) - s[target[i]])
+        w = scale * weight[i]
+        for j in range(len(s)):
+            d[j] *= w / partition
+        d[target[i]] -= w
+    return total
+
+
+@kernel
+def squared_loss(z, target, weight, scale, delta):
+    """Sum of weight * |z - target|^2 / 2; delta = scale weight (z - target)."""
+    total = 0.0
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            d = z[i, j] - target[i, j]
+            total += 0.5 * np.float64(weight[i]) * np.float64(d) * np.float64(d)
+            delta[i, j] = scale * weight[i] * d
+    return total
+
+
+@functools.cache
+def unit_loss(unit):
+    """Of columns that hold units of a type: rows' sums of weight * -log p(target | s = z) are added to `sums`, and delta, which
+    may be z, = scale weight (mean(z) - target)."""
+    prepare_unit(unit)
+    mean, cgf, base = unit.mean, unit.cgf, unit.base
+
+    def units(first, last, group, columns, z, target, weight, scale, delta, sums):
+        j0, j1 = columns[0], columns[1]
+        for i in range(first, last):
+            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
+            for j in range(len(s)):
+                total += np.float64(cgf(s[j]) + base(x[j]) - s[j] * x[j])
+            w = scale * weight[i]
+            for j in range(len(s)):
+                d[j] = w * (mean(s[j]) - x[j])
+            sums[i] += np.float64(weight[i]) * total
+
+    def groups(first, last, group, columns, z, target, weight, scale, delta, sums):
+        j0, j1 = columns[0], columns[1]
+        for i in range(first, last):
+            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
+            for g in range(0, len(s), group):
+                total += np.float64(cgf(s[g : g + group]) + base(x[g : g + group]))
+            for j in range(len(s)):
+                total -= np.float64(s[j] * x[j])
+            w = scale * weight[i]
+            for g in range(0, len(s), group):
+                mean(s[g : g + group], d[g : g + group])
+            for j in range(len(s)):
+                d[j] = w * (d[j] - x[j])
+            sums[i] += np.float64(weight[i]) * total
+
+    return kernel(units if unit.group == 1 else groups)
+
+
+@kernel
+def limit_columns(W, longest, squares):
+    """Scale down the columns of W whose norm is above longest; squares (n,) is room for the sums."""
+    one = W.dtype.type(1)
+    for j in range(W.shape[1]):
+        squares[j] = 0
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            squares[j] += W[i, j] * W[i, j]
+    for j in range(W.shape[1]):
+        norm = np.sqrt(squares[j])
+        squares[j] = longest / norm if norm > longest else one
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            W[i, j] *= squares[j]

@@ -1,0 +1,79 @@
+"""The buffers in which whole minibatches are trained, aligned to lines of the cache."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn.backends.cpu.binary import APART, States, count_segments, count_words
+from fastdbn.backends.cpu.center import make_centre
+from fastdbn.backends.cpu.simd import GROUPS, LINE, STRIP, WORD
+from fastdbn.backends.cpu.update import LISTED, Lists
+from fastdbn.backends.protocol import Params
+
+
+class Room(NamedTuple):
+    """Buffers of a problem, rows of weights and means padded to whole words of columns.
+
+    params and velocity are the `Params` in work; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
+    and then the chains'; means_v (chains, nv); lists as update.py has them; packed (threads, rows strip); sums (2, nv); centre
+    as center.py has it, its h padded.
+    """
+
+    params: Any
+    velocity: Any
+    v0: Any
+    vk: Any
+    h: Any
+    means_h: Any
+    means_v: Any
+    lists: Any
+    packed: Any
+    sums: Any
+    centre: Any
+
+
+def aligned(shape, dtype):
+    """An array of zeros that begins at a line of the cache."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def _states(floats):
+    """`States` around a buffer of floats."""
+    rows, n = floats.shape
+    words = count_words(n)
+    return States(
+        floats,
+        aligned((rows, words), np.uint64),
+        aligned((rows, words * WORD + APART), np.uint16),
+        np.zeros((rows, count_segments(n) + 1), np.int32),
+        aligned((rows, words * GROUPS + APART), np.uint16),
+    )
+
+
+def make_room(problem, n_threads):
+    """The `Room` of a problem, for that many threads."""
+    nv, nh = problem.params.W.shape
+    dtype = problem.params.W.dtype
+    batch, chains = len(problem.plus.v), len(problem.minus.v)
+    wide_v, wide_h = count_words(nv) * WORD, count_words(nh) * WORD
+    line = LINE // dtype.itemsize  # one more keeps rows apart, as APART does
+
+    def params():
+        return Params(aligned((wide_v, wide_h + line), dtype), aligned(wide_v, dtype), aligned(wide_h, dtype))
+
+    return Room(
+        params(),
+        params(),
+        _states(problem.plus.v),
+        _states(problem.minus.v),
+        _states(problem.states),
+        aligned((batch + chains, wide_h + line), dtype),
+        aligned((chains, wide_v + line), dtype),
+        Lists(np.zeros((nv, min(batch, LISTED) + min(chains, LISTED) + APART), np.uint16), np.zeros((nv, 2), np.int32)),
+        aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
+        aligned((2, nv), dtype),
+        make_centre(nv, wide_h, dtype, room=aligned),
+    )

@@ -1,0 +1,427 @@
+"""The CUDA backend: the protocol's operations on arrays of a GPU, by the kernels of kernels.py and tiles.py and cuBLAS.
+
+All work of a backend goes to one stream of its own, so operations run in the order in which they were asked for, and the host
+waits only where it reads. Allocations are plain device memory.
+"""
+
+import contextlib
+import functools
+
+import numpy as np
+from numba import cuda
+
+from fastdbn.backends.cpu.backend import CPU, SLOW
+from fastdbn.backends.cuda import blas, kernels, loading, sums, tiles
+from fastdbn.backends.cuda.jit import REALS, SIMULATED, THREADS, blocks_for
+from fastdbn.backends.cuda.loading import Resident, Rows, Streamed
+from fastdbn.backends.cuda.losses import Loss, Losses
+from fastdbn.backends.cuda.memory import BEGIN, needed, of_array
+from fastdbn.backends.protocol import Params
+from fastdbn.maths import rng
+from fastdbn.units.unit import Unit
+
+PERSISTENT = 1 << 27
+"""Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
+SUMMED = 1 << 20
+"""Rows that this kernel adds up at most: a float32 sum of many more would lose what each row adds."""
+ANNEALED = 1000
+"""Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
+
+
+def _single(*units):
+    """Whether layers are of one type of units that are none of a group, which the kernels of many steps take."""
+    return all(isinstance(unit, Unit) and unit.group == 1 for unit in units)
+
+
+@functools.cache
+def processors():
+    """Multiprocessors of the GPU: so many blocks run at once for certain."""
+    return 1 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def _has_cublas():
+    """Whether products are cuBLAS's: in the simulator, and without the library, they are those of tiles.py."""
+    return not SIMULATED and blas.library() is not None
+
+
+def _flat(x):
+    return x.reshape(x.size)
+
+
+class CUDA:
+    """Operations on arrays of the current GPU; see `fastdbn.backends.Backend` for what each does.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        threads of the host, which prepare data.
+    dtype : "float32" or "float64"
+    precision : "float32", "tf32" or "bf16"
+        what products round their factors to, if they are cuBLAS's and in float32; sums are in float32, and parameters stay as
+        they are.
+    """
+
+    name = "cuda"
+    n_threads = 1
+    single_threaded = staticmethod(contextlib.nullcontext)
+
+    def __init__(self, n_jobs=None, dtype="float32", precision="float32"):
+        self.host = CPU(n_jobs, dtype)
+        self.dtype = self.host.dtype
+        self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
+        self.real = REALS[self.dtype]
+        with needed(BEGIN):  # by the context, where this process has none yet
+            self.stream = cuda.stream()
+        self._rooms = {}
+
+    # ---- memory
+
+    def fits(self, size):
+        """Whether data of so many bytes may be kept on the device."""
+        return size <= loading.SHARE * cuda.current_context().get_memory_info().free
+
+    def empty(self, *shape, dtype=None):
+        """A buffer of any content."""
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        with needed(of_array, shape, dtype):
+            return cuda.device_array(shape, dtype, stream=self.stream)
+
+    def pinned(self, *shape):
+        """Memory of the host that copies may go on from while the host goes on too."""
+        with needed(of_array, shape, self.dtype, "the host's pinned memory"):
+            return cuda.pinned_array(shape, self.dtype)
+
+    def _room(self, name, *shape, dtype=None):
+        """Room that is used again by the next operation of the same name and shape."""
+        if (name, shape) not in self._rooms:
+            self._rooms[name, shape] = self.empty(*shape, dtype=dtype)
+        return self._rooms[name, shape]
+
+    def load(self, source, often=False):
+        return loading.load(self, source, often)
+
+    def array(self, values):
+        values = np.asarray(values)
+        values = values.astype(self.dtype, copy=False) if values.dtype.kind == "f" else values
+        values = np.ascontiguousarray(values)
+        out = self._copied(values)
+        return Rows(values, out) if values.dtype == np.uint32 else out
+
+    def _copied(self, values):
+        with needed(of_array, values.shape, values.dtype):
+            return cuda.to_device(values, stream=self.stream)
+
+    def constant(self, values):
+        values = np.asarray(values, self.dtype)
+        whole = values.flags.c_contiguous or values.flags.f_contiguous  # in either order: products take both
+        return self._copied(values if whole else np.ascontiguousarray(values))
+
+    def zeros(self, *shape):
+        out = self.empty(*shape)
+        self._launch(kernels.fill, out.size, _flat(out), self.real(0))
+        return out
+
+    def states(self, unit, rows, units, values=None):
+        return self.zeros(rows, units) if values is None else self.array(np.ascontiguousarray(values, self.dtype))
+
+    def to_host(self, x):
+        out = x.copy_to_host(stream=self.stream)
+        self.stream.synchronize()
+        return out
+
+    def onto(self, out):
+        return self.empty(*out.shape)
+
+    def fetch(self, x, out):
+        out[...] = self.to_host(x)
+
+    def part(self, x, start, stop):
+        return x.part(start, stop) if isinstance(x, Rows) else x[start:stop]
+
+    def _launch(self, kernel, items, *arguments):
+        """A thread for each item."""
+        if items:
+            kernel[blocks_for(items), THREADS, self.stream](*arguments)
+
+    def _launch_blocks(self, kernel, items, *arguments):
+        """A block for each item."""
+        if items:
+            kernel[blocks_for(items, 1), THREADS, self.stream](*arguments)
+
+    def _read(self, kernel, out, *arguments):
+        """Numbers that a kernel gives, a block for each, are added to out, a host array, or become out, a buffer."""
+        if not isinstance(out, np.ndarray):
+            self._launch_blocks(kernel, out.size, *arguments, out)
+            return
+        room = self._room("numbers", *out.shape, dtype=np.float64)
+        self._launch_blocks(kernel, out.size, *arguments, room)
+        out += self.to_host(room)
+
+    # ---- layers
+
+    def take(self, data, rows, key, out):
+        if isinstance(data, Streamed):
+            data.take(rows, key, out)
+        elif data.kind == tiles.SAMPLES:
+            self._launch(kernels.take_samples(self.real), out.size, data.X, rows.device, key, out)
+        else:
+            kernel = kernels.take_bits if data.kind == tiles.BITS else kernels.take_values
+            self._launch(kernel, out.size, data.X, rows.device, out)
+
+    def in_place(self, data):
+        return isinstance(data, Resident) and data.kind == tiles.VALUES
+
+    def rows(self, data, start, stop, key, room):
+        if self.in_place(data):
+            return data.X[start:stop]
+        out = room[: stop - start]
+        self.take(data, self.array(np.arange(start, stop, dtype=np.uint32)), key, out)
+        return out
+
+    def _product(self, alpha, A, turn_A, B, turn_B, beta, C, precision=None):
+        """C = alpha op(A) op(B) + beta C."""
+        if _has_cublas():
+            blas.multiply(int(self.stream), precision or self.precision, alpha, A, turn_A, B, turn_B, beta, C)
+        else:
+            real, blocks = self.real, tiles.count_tiles(*C.shape)
+            self._launch_blocks(tiles.product(real), blocks, real(alpha), A, turn_A, B, turn_B, real(beta), C)
+
+    def _plain_product(self, *arguments):
+        """The same in full precision."""
+        self._product(*arguments, precision="float32")
+
+    def field(self, x, W, out, transpose=False):
+        self._product(1.0, x, False, W, transpose, 0.0, out)
+
+    def activate(self, unit, bias, mean, states=None, rows=None, key=None, beta=None):
+        drawn, tempered = states is not None and key is not None, beta is not None
+        given = rows.device if drawn else self._no_rows(), key if drawn else rng.key(0, 0, 0), beta if tempered else bias
+        for part, start, stop, number in unit.parts(mean.shape[1]):
+            if part.keeps_total and states is None:
+                part = part._replace(support="one-of")  # means of one trial
+            kernel = kernels.activate(part, self.real, drawn, tempered)
+            columns = part.group_size(stop - start), start, stop, number
+            self._launch(kernel, mean.size, *columns, bias, mean, mean if states is None else states, *given)
+
+    def _no_rows(self):
+        return self._room("no rows", 1, dtype=np.uint32)
+
+    def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
+        self.field(x, W, mean, transpose)
+        self.activate(unit, bias, mean, states, rows, key, beta)
+
+    def join(self, out, *parts):
+        start = 0
+        for x in parts:
+            self._launch(kernels.place, x.size, x, out, start)
+            start += x.shape[1]
+
+    def hold(self, x, values, held):
+        arrays = x, x if values is None else values, held
+        rows = (y if y.ndim > 1 else y.reshape(1, y.size) for y in arrays)
+        self._launch(kernels.hold(values is None), x.size, *rows)
+
+    def gather(self, x, rows, out):
+        self._launch(kernels.take_values, out.size, x, rows.device, out)
+
+    def scatter(self, x, rows, out):
+        self._launch(kernels.scatter, x.size, x, rows.device, out)
+
+    def copy(self, x, out):
+        out.copy_to_device(x, stream=self.stream)
+
+    def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
+        weight = _flat(self._ones(len(h))) if weight is None else weight
+        offset = self._room("no offset", h.shape[1]) if offset is None else offset
+        numbers = (self.real(x) for x in (1 / SLOW, target, cost, share))
+        self._launch_blocks(sums.sparsify, h.shape[1], h, weight, activity, offset, *numbers)
+
+    def shrink(self, W, amount):
+        self._launch(kernels.shrink, W.size, _flat(W), self.real(amount))
+
+    def scale_rows(self, x, weight):
+        self._launch(kernels.scale_rows, x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
+
+    def scale_columns(self, x, weight):
+        self._launch(kernels.scale_columns, x.size, x, weight)
+
+    # ---- the gradient of contrastive divergence
+
+    def _ones(self, n):
+        if ("ones", n) not in self._rooms:
+            self._rooms["ones", n] = self.array(np.ones((1, n), self.dtype))
+        return self._rooms["ones", n]
+
+    def _sum(self, scale, weight, x, beta, out):
+        """out = scale times the sum of the rows of x by their weights + beta out; always in full precision."""
+        weight = self._ones(x.shape[0]) if weight is None else weight.reshape(1, x.shape[0])
+        self._plain_product(scale, weight, False, x, False, beta, out.reshape(1, out.size))
+
+    def statistics(self, plus, minus, plus_scale, minus_scale, out):
+        for side, scale, beta in ((plus, plus_scale, 0.0), (minus, -minus_scale, 1.0)):
+            self._product(scale, side.v, True, side.h, False, beta, out.W)
+            self._sum(scale, side.weight, side.v, beta, out.b)
+            self._sum(scale, None, side.h, beta, out.c)
+
+    def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper, centering=None, mean_weight=1.0):
+        gradient = Params(*(self._room(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
+        self.statistics(plus, minus, plus_scale, minus_scale, gradient)
+        if centering is None:
+            self.move(params, velocity, gradient, hyper)
+            return
+        slide = centering.slide if mean_weight > 0 else 0.0
+        model, data = slide * centering.model_share * minus_scale, slide * (1 - centering.model_share) * plus_scale
+        model, data = model / (mean_weight or 1.0), data / (mean_weight or 1.0)
+        for offset, layer in ((centering.v, "v"), (centering.h, "h")):
+            for side, share, kept in ((plus, data, 1.0 - slide), (minus, model, 1.0)):
+                self._sum(share, side.weight if layer == "v" else None, getattr(side, layer), kept, offset)
+        column, row = (lambda x: x.reshape(x.size, 1)), (lambda x: x.reshape(1, x.size))
+        self._plain_product(-1.0, column(centering.v), False, row(gradient.c), False, 1.0, gradient.W)
+        self._plain_product(-1.0, column(gradient.b), False, row(centering.h), False, 1.0, gradient.W)
+        self.move(params, velocity, gradient, hyper)
+        self._plain_product(-1.0, row(centering.h), False, velocity.W, True, 1.0, row(params.b))
+        self._plain_product(-1.0, row(centering.v), False, velocity.W, False, 1.0, row(params.c))
+
+    def move(self, params, velocity, gradient, hyper):
+        for p, v, g, decay in zip(params, velocity, gradient, (hyper.weight_decay, 0.0, 0.0), strict=True):
+            numbers = (self.real(x) for x in (hyper.learning_rate, hyper.momentum, decay))
+            self._launch(kernels.step, p.size, _flat(p), _flat(v), _flat(g), *numbers)
+
+    def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
+        nv, nh = problem.params.W.shape
+        rows = max(problem.plus.v.shape[0], problem.minus.v.shape[0])
+        units = problem.visible, problem.hidden
+        simple = _single(*units) and problem.centering is None
+        small = rows <= SUMMED and rows * nv * nh <= PERSISTENT
+        if not (simple and small) or isinstance(problem.data, Streamed):
+            return False
+        key = rng.key(problem.seed, 0, 0)
+        streams = (rng.stream(purpose, problem.layer) for purpose in (rng.HIDDEN, rng.VISIBLE, rng.DATA))
+        numbers = (self.real(x) for x in (hyper.learning_rate, hyper.momentum, hyper.weight_decay))
+        run = tiles.Run(batch_size, problem.k, key.k0, key.k1, step, epoch, *streams, *numbers)
+        kernel = tiles.steps(*units, self.real, problem.data.kind, problem.persistent)
+        blocks = min(processors(), max(tiles.count_tiles(nv, nh), tiles.count_tiles(rows, max(nv, nh))))
+        plus, minus = problem.plus, problem.minus
+        kernel[blocks, THREADS, self.stream](
+            *(problem.data.X, order.device, *problem.params, *problem.velocity, plus.v, plus.h, minus.v, minus.h),
+            *(problem.states, problem.work, problem.chain_rows.device, run),
+        )
+        return True
+
+    def anneal(self, chains, number, upper, lower, down):
+        visible, hidden, (W, _, _) = chains.machine
+        n, (nv, nh) = len(chains.v), W.shape
+        if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
+            return None
+        key, (_, _, c) = rng.key(chains.seed, 0, 0), chains.params
+        keys = tiles.Anneal(key.k0, key.k1, *(rng.stream(rng.ANNEAL, layer) for layer in (3, 4)))
+        bias, base = (self._copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
+        parts = self._copied(np.zeros((n, THREADS)))
+        blocks = min(processors(), max(n, *(tiles.count_tiles(n, units) for units in (nv, nh))))
+        rooms = self.empty(nv), self.empty(n)
+        for start in range(0, len(number), ANNEALED):
+            steps = (self._copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
+            tiles.anneal(visible, hidden, self.real)[blocks, THREADS, self.stream](
+                *(
+                    chains.params.W,
+                    c,
+                    bias,
+                    base,
+                    chains.toward,
+                    chains.v,
+                    chains.h,
+                    chains.mean,
+                    chains.field,
+                    chains.who.device,
+                ),
+                *(*steps, *rooms, parts, keys),
+            )
+        return self.to_host(parts).sum(axis=1)
+
+    def threads(self, nv, nh, rows, k):
+        return 1
+
+    # ---- numbers for the host
+
+    def _cgf(self, unit, bias, field, W, step, beta, states, out):
+        if isinstance(out, np.ndarray):  # a buffer is for units of one part
+            out[...] = 0
+        for part, start, stop, _ in unit.parts(field.shape[1]):
+            counted = part.keeps_total and states is not None
+            kernel = sums.cgf(part, beta is not None, step is not None, counted)
+            room = field if part.group == 1 else self._room("row", blocks_for(out.size, 1), field.shape[1])
+            given = (field if x is None else x for x in (W, step, states))
+            columns = part.group_size(stop - start), start, stop
+            self._read(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, room)
+
+    def cgf(self, unit, bias, field, out, beta=None, states=None):
+        self._cgf(unit, bias, field, None, None, beta, states, out.reshape(-1, 1))
+
+    def cgf_shifted(self, unit, bias, field, W, step, out):
+        self._cgf(unit, bias, field, W, step, None, None, out)
+
+    def base(self, unit, x, out):
+        out[...] = 0
+        for part, start, stop, _ in unit.parts(x.shape[1]):
+            self._read(sums.base(part), out, part.group_size(stop - start), start, stop, x)
+
+    def square_sums(self, x, weight, out):
+        out[...] = 0
+        self._read(sums.column_squares(weight is not None), out, x, x if weight is None else weight)
+
+    def dot(self, x, y, out):
+        out[...] = 0
+        self._read(sums.dot, out, x, y.reshape(1, y.size) if y.ndim == 1 else y)
+
+    def norm(self, x):
+        out = np.zeros(min(blocks_for(x.size), 1024))
+        self._read(sums.square_sums, out, _flat(x))
+        return float(np.sqrt(out.sum()))
+
+    # ---- back-propagation
+
+    def mask(self, x, rate, rows, key, out):
+        self._launch(kernels.mask(self.real), x.size, x, self.real(rate), rows.device, key, out)
+
+    def loss(self, kind, output, target, weight, scale, delta):
+        """A `losses.Loss`, which is read when it is asked for."""
+        of_rows, losses, total = self._room("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
+        arguments = output, target, weight, self.real(scale), delta, of_rows
+        if isinstance(kind, str):
+            softmax = kind == "softmax"
+            launches = [(self._launch, kernels.softmax_loss) if softmax else (self._launch_blocks, sums.squared_loss)]
+        else:
+            launches = []
+            for part, start, stop, _ in kind.parts(output.shape[1]):
+                columns = part.group_size(stop - start), start, stop
+                launches.append((self._launch_blocks, sums.unit_loss(part), *columns))
+        for launch, kernel, *columns in launches:
+            launch(kernel, output.shape[0], *columns, *arguments)
+            slot = losses.next_slot()
+            self._launch_blocks(sums.add_up, 1, of_rows, losses.room, slot)
+            total += Loss(losses, [slot])
+        return total
+
+    @functools.cached_property
+    def _losses(self):
+        return Losses(self)
+
+    def descend(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=None, key=None):
+        if unit is not None:
+            self._product(1.0, delta, False, weights.W, True, 0.0, below)
+            if rate:
+                self.mask(below, rate, rows, key, below)
+            self._launch(kernels.slopes(unit), below.size, unit.group_size(below.shape[1]), mean, below)
+        gradient_W, gradient_bias = self._room("W", *weights.W.shape), self._room("bias", len(weights.bias))
+        self._product(1.0, x, True, delta, False, 0.0, gradient_W)
+        self._sum(1.0, None, delta, 0.0, gradient_bias)
+        without = hyper._replace(weight_decay=self.real(0))
+        for p, gradient, first, second, numbers in (
+            (weights.W, gradient_W, weights.first_W, weights.second_W, hyper),
+            (weights.bias, gradient_bias, weights.first_bias, weights.second_bias, without),
+        ):
+            second = first if second is None else second
+            self._launch(kernels.move(rule), p.size, *map(_flat, (p, gradient, first, second)), numbers)
+
+    def limit_columns(self, W, longest, room):
+        self._launch_blocks(sums.limit_columns, W.shape[1], W, self.real(longest))

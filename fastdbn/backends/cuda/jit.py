@@ -1,0 +1,49 @@
+"""How CUDA kernels are made and launched: for a GPU by numba-cuda, or in CUDA's simulator, which runs them as plain Python.
+
+Kernels are compiled from the same scalar formulas as those of the CPU (jit.py makes them callable from kernels of either). With
+`NUMBA_ENABLE_CUDASIM=1` in the environment they run without a GPU: blocks are then tiny, for each of their threads is a thread of
+Python. What the simulator swaps for its own is the name `cuda` of a kernel's module, so functions that use it stay with the
+kernels that call them, in one file.
+"""
+
+import math
+
+import numpy as np
+from numba import config, cuda
+
+from fastdbn.backends.cpu import jit  # noqa: F401  makes the formulas callable from kernels
+from fastdbn.maths import scalar
+
+SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
+SIDE = 2 if SIMULATED else 16
+THREADS = SIDE * SIDE
+"""Threads of a block, a square of SIDE x SIDE in products; a power of two."""
+MOST_BLOCKS = 2 if SIMULATED else 4096
+"""Blocks of a launch at most; their threads go on to further items where there are more."""
+REALS = {np.dtype(np.float32): np.float32, np.dtype(np.float64): np.float64}
+
+if not SIMULATED:
+    from numba.cuda.extending import overload  # type: ignore[attr-defined]
+
+    @overload(scalar.floor)
+    def _floor(x):
+        return lambda x: math.floor(x)
+
+    @overload(scalar.sqrt)
+    def _sqrt(x):
+        return lambda x: math.sqrt(x)
+
+
+def kernel(function):
+    """A kernel of a plain function."""
+    return cuda.jit(function)
+
+
+def device(function):
+    """A function for kernels of its own file that uses `cuda`."""
+    return cuda.jit(device=True)(function)
+
+
+def blocks_for(items, each=THREADS):
+    """Blocks for so many items, of which a block takes so many."""
+    return max(1, min(-(-items // each), MOST_BLOCKS))

@@ -1,0 +1,294 @@
+"""Products of our own by tiles in shared memory, and the kernels of many minibatches and of annealing that are made of them.
+
+Small layers are bound by launches: a minibatch of CD-1 is a dozen kernels, each of which takes less time than its launch. So one
+kernel runs many minibatches (`steps`), or steps of annealing (`anneal`): its blocks are all on the GPU at once, share out the
+tiles of each product, and wait for each other between one phase and the next (a cooperative launch). In the simulator, which has
+no wait across blocks, there is one block. Large layers take cuBLAS, or without it the kernel `product`.
+
+A thread computes 2 x 2 numbers of a tile. Sums run over the inputs in order, whatever the tiles are.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import cuda
+
+from fastdbn.backends.cpu.kernels import prepare_unit
+from fastdbn.backends.cuda.jit import SIDE, THREADS, device, kernel
+from fastdbn.backends.cuda.kernels import QUAD, activate_quad, bit, draw_quad
+from fastdbn.maths import rng
+
+TILE, DEPTH = 2 * SIDE, 16
+"""Rows and columns of a tile of the output, and the inputs read at a time."""
+_ROOM = DEPTH, TILE + 1
+"""Shared memory of one factor; a column more, or its writes would meet in one bank."""
+
+
+def count_tiles(rows, columns):
+    return -(-rows // TILE) * -(-columns // TILE)
+
+
+@device
+def _load(room, X, turned, i0, k0):
+    """room[k, i] = X[i0 + i, k0 + k], or of X' where it is turned; zeros outside. Neighbouring threads read neighbours."""
+    zero = X.dtype.type(0)
+    for e in range(cuda.threadIdx.x, DEPTH * TILE, THREADS):
+        if turned:
+            k, i = e // TILE, e % TILE
+            room[k, i] = X[k0 + k, i0 + i] if k0 + k < X.shape[0] and i0 + i < X.shape[1] else zero
+        else:
+            i, k = e // DEPTH, e % DEPTH
+            room[k, i] = X[i0 + i, k0 + k] if i0 + i < X.shape[0] and k0 + k < X.shape[1] else zero
+
+
+@device
+def _tile(A, turn_A, B, turn_B, i0, j0, a, b):
+    """This thread's numbers of the tile of op(A) op(B) that begins at (i0, j0): (0, 0), (0, SIDE), (SIDE, 0), (SIDE, SIDE)."""
+    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+    zero = A.dtype.type(0)
+    s, t, u, w = zero, zero, zero, zero
+    for k0 in range(0, A.shape[0] if turn_A else A.shape[1], DEPTH):
+        _load(a, A, turn_A, i0, k0)
+        _load(b, B, not turn_B, j0, k0)
+        cuda.syncthreads()
+        for k in range(DEPTH):
+            a0, a1, b0, b1 = a[k, ty], a[k, ty + SIDE], b[k, tx], b[k, tx + SIDE]
+            s += a0 * b0
+            t += a0 * b1
+            u += a1 * b0
+            w += a1 * b1
+        cuda.syncthreads()
+    return s, t, u, w
+
+
+@device
+def _put(C, i, j, x, beta):
+    if i < C.shape[0] and j < C.shape[1]:
+        C[i, j] = x if beta == 0 else x + beta * C[i, j]
+
+
+@functools.cache
+def product(real):
+    """C = alpha op(A) op(B) + beta C; op transposes where `turn` is set. A block for each tile."""
+
+    def run(alpha, A, turn_A, B, turn_B, beta, C):
+        a = cuda.shared.array(_ROOM, real)
+        b = cuda.shared.array(_ROOM, real)
+        ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+        across = (C.shape[1] + TILE - 1) // TILE
+        for e in range(cuda.blockIdx.x, (C.shape[0] + TILE - 1) // TILE * across, cuda.gridDim.x):
+            i, j = e // across * TILE, e % across * TILE
+            s, t, u, w = _tile(A, turn_A, B, turn_B, i, j, a, b)
+            _put(C, i + ty, j + tx, alpha * s, beta)
+            _put(C, i + ty, j + tx + SIDE, alpha * t, beta)
+            _put(C, i + ty + SIDE, j + tx, alpha * u, beta)
+            _put(C, i + ty + SIDE, j + tx + SIDE, alpha * w, beta)
+
+    return kernel(run)
+
+
+class Run(NamedTuple):
+    """The numbers of a run of minibatches: sizes, what makes the keys of its noise, and those of the step, in the precision."""
+
+    batch_size: int
+    k: int
+    k0: np.uint32
+    k1: np.uint32
+    step: int
+    epoch: int
+    hidden: np.uint32
+    visible: np.uint32
+    data: np.uint32
+    rate: Any
+    momentum: Any
+    decay: Any
+
+
+BITS, VALUES, SAMPLES = range(3)
+"""Kinds of data: packed words; numbers; numbers that are probabilities."""
+
+
+@device
+def _put_tile(C, x, W, turned, i, j, a, b):
+    """The tile of C = x W, or x W', that begins at (i, j)."""
+    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+    s, t, u, w = _tile(x, False, W, turned, i, j, a, b)
+    _put(C, i + ty, j + tx, s, 0)
+    _put(C, i + ty, j + tx + SIDE, t, 0)
+    _put(C, i + ty + SIDE, j + tx, u, 0)
+    _put(C, i + ty + SIDE, j + tx + SIDE, w, 0)
+
+
+@functools.cache
+def _layer(unit, drawn, tempered=False):
+    """Device function: means, and draws where `drawn`, of a layer given the states x of the other, tile by tile."""
+    quad_of = activate_quad(unit, drawn, tempered)
+
+    def run(x, W, turned, bias, mean, states, rows, key, beta, a, b, noise):
+        n_rows, n = mean.shape[0], mean.shape[1]
+        across = (n + TILE - 1) // TILE
+        for e in range(cuda.blockIdx.x, (n_rows + TILE - 1) // TILE * across, cuda.gridDim.x):
+            i, j = e // across * TILE, e % across * TILE
+            _put_tile(mean, x, W, turned, i, j, a, b)
+            cuda.syncthreads()
+            for f in range(cuda.threadIdx.x, TILE * (TILE // QUAD), THREADS):
+                r, at = i + f // (TILE // QUAD), j + f % (TILE // QUAD) * QUAD
+                if r < n_rows and at < n:
+                    quad_of(bias, mean, states, rows, key, beta, noise, r, at, n, at)
+
+    return device(run)
+
+
+@device
+def _move(p, velocity, i, j, gradient, run):
+    if i < p.shape[0] and j < p.shape[1]:
+        velocity[i, j] = run.momentum * velocity[i, j] + run.rate * (gradient - run.decay * p[i, j])
+        p[i, j] += velocity[i, j]
+
+
+@device
+def _move_bias(p, velocity, plus, minus, plus_scale, minus_scale, run):
+    """The step of a bias by the sums of the columns of both sides."""
+    for j in range(cuda.grid(1), len(p), cuda.gridsize(1)):
+        s, t = p.dtype.type(0), p.dtype.type(0)
+        for r in range(plus.shape[0]):
+            s += plus[r, j]
+        for r in range(minus.shape[0]):
+            t += minus[r, j]
+        velocity[j] = run.momentum * velocity[j] + run.rate * (plus_scale * s - minus_scale * t)
+        p[j] += velocity[j]
+
+
+@device
+def _update(W, velocity, v, h, chain_v, chain_h, plus_scale, minus_scale, run, a, b):
+    """The step of W by both sides of the gradient, tile by tile."""
+    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+    across = (W.shape[1] + TILE - 1) // TILE
+    for e in range(cuda.blockIdx.x, (W.shape[0] + TILE - 1) // TILE * across, cuda.gridDim.x):
+        i, j = e // across * TILE, e % across * TILE
+        s, t, u, w = _tile(v, True, h, False, i, j, a, b)
+        s_, t_, u_, w_ = _tile(chain_v, True, chain_h, False, i, j, a, b)
+        _move(W, velocity, i + ty, j + tx, plus_scale * s - minus_scale * s_, run)
+        _move(W, velocity, i + ty, j + tx + SIDE, plus_scale * t - minus_scale * t_, run)
+        _move(W, velocity, i + ty + SIDE, j + tx, plus_scale * u - minus_scale * u_, run)
+        _move(W, velocity, i + ty + SIDE, j + tx + SIDE, plus_scale * w - minus_scale * w_, run)
+
+
+@functools.cache
+def _take(kind):
+    """Device function: v = rows of the data as visible states."""
+
+    def numbers(X, rows, key, v, noise):
+        n = v.shape[1]
+        for e in range(cuda.grid(1), v.shape[0] * n, cuda.gridsize(1)):
+            i, j = e // n, e % n
+            v[i, j] = bit(X, rows[i], j) if kind == BITS else X[rows[i], j]
+
+    def samples(X, rows, key, v, noise):
+        quads = (v.shape[1] + QUAD - 1) // QUAD
+        for e in range(cuda.grid(1), v.shape[0] * quads, cuda.gridsize(1)):
+            row = rows[e // quads]
+            draw_quad(X[row], noise, e // quads, e % quads, row, key, v)
+
+    return device(samples if kind == SAMPLES else numbers)
+
+
+@functools.cache
+def steps(visible, hidden, real, kind, persistent):
+    """CD-k, or with `persistent` PCD-k, on the minibatches of the rows in `order`, as cd.py says it."""
+    take, means = _take(kind), _layer(hidden, False)
+    draw_hidden, draw_visible = _layer(hidden, True), _layer(visible, True)
+
+    def run(X, order, W, b, c, dW, db, dc, plus_v, plus_h, minus_v, minus_h, states, work, chain_rows, p):
+        left = cuda.shared.array(_ROOM, real)
+        right = cuda.shared.array(_ROOM, real)
+        noise = cuda.local.array(4, real)
+        grid = cuda.cg.this_grid()
+        for s in range((len(order) + p.batch_size - 1) // p.batch_size):
+            rows = order[s * p.batch_size : min((s + 1) * p.batch_size, len(order))]
+            v, h, step = plus_v[: len(rows)], plus_h[: len(rows)], np.uint32(p.step + s)
+            take(X, rows, rng.Key(p.k0, p.k1, np.uint32(p.epoch), p.data), v, noise)
+            grid.sync()
+            who = chain_rows if persistent else rows
+            chain, mean = states[: len(who)], work[: len(who)]
+            chain_v, chain_h = minus_v[: len(who)], minus_h[: len(who)]
+            if persistent:
+                means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
+            else:
+                draw_hidden(v, W, False, c, h, chain, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
+            grid.sync()
+            for t in range(p.k):
+                key = rng.Key(p.k0, p.k1, step, np.uint32(p.visible + t))
+                draw_visible(chain, W, True, b, mean, chain_v, who, key, c, left, right, noise)
+                grid.sync()
+                key = rng.Key(p.k0, p.k1, step, np.uint32(p.hidden + t + 1))
+                if persistent or t + 1 < p.k:
+                    draw_hidden(chain_v, W, False, c, chain_h, chain, who, key, c, left, right, noise)
+                else:
+                    means(chain_v, W, False, c, chain_h, chain_h, who, key, c, left, right, noise)
+                grid.sync()
+            plus_scale, minus_scale = real(1) / real(len(rows)), real(1) / real(len(who))
+            _update(W, dW, v, h, chain_v, chain_h, plus_scale, minus_scale, p, left, right)
+            _move_bias(b, db, v, chain_v, plus_scale, minus_scale, p)
+            _move_bias(c, dc, h, chain_h, plus_scale, minus_scale, p)
+            grid.sync()
+
+    return kernel(run)
+
+
+class Anneal(NamedTuple):
+    """What makes the keys of a run of annealing."""
+
+    k0: np.uint32
+    k1: np.uint32
+    hidden: np.uint32
+    visible: np.uint32
+
+
+@functools.cache
+def anneal(visible, hidden, real):
+    """Steps of annealed importance sampling, as ais.py says them: chains v move, and their log weights are added up in parts.
+
+    Step t is number[t], with inverse temperatures upper and lower[t] of its weight, and down[t] of the draws, 0 for none. bias
+    and base are the visible biases of model and base; now (nv,), beta (B,) and field, mean are room; parts (B, THREADS).
+    """
+    prepare_unit(hidden)
+    cgf, draw_hidden, draw_visible = hidden.cgf, activate_quad(hidden, True, True), _layer(visible, True, True)
+
+    def run(W, c, bias, base, toward, v, h, mean, field, who, number, upper, lower, down, now, beta, parts, p):
+        left = cuda.shared.array(_ROOM, real)
+        right = cuda.shared.array(_ROOM, real)
+        noise = cuda.local.array(4, real)
+        grid, me = cuda.cg.this_grid(), cuda.threadIdx.x
+        n, nv, nh = v.shape[0], v.shape[1], field.shape[1]
+        across = (nh + TILE - 1) // TILE
+        for t in range(len(number)):
+            for e in range(cuda.blockIdx.x, (n + TILE - 1) // TILE * across, cuda.gridDim.x):
+                _put_tile(field, v, W, False, e // across * TILE, e % across * TILE, left, right)
+            for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+                beta[i] = down[t]
+            if down[t] > 0:
+                for j in range(cuda.grid(1), nv, cuda.gridsize(1)):
+                    now[j] = bias[j] + base[j] * ((1.0 - down[t]) / down[t])
+            grid.sync()
+            key = rng.Key(p.k0, p.k1, number[t], p.hidden)
+            for r in range(cuda.blockIdx.x, n, cuda.gridDim.x):
+                part = 0.0
+                for i in range(me, nv, THREADS):
+                    part += np.float64(v[r, i]) * np.float64(toward[i])
+                part *= upper[t] - lower[t]
+                for j in range(QUAD * me, nh, QUAD * THREADS):
+                    for i in range(j, min(j + QUAD, nh)):
+                        s = field[r, i] + c[i]
+                        part += np.float64(cgf(s * real(upper[t]))) - np.float64(cgf(s * real(lower[t])))
+                    if down[t] > 0:
+                        draw_hidden(c, field, h, who, key, beta, noise, r, j, nh, j)
+                parts[r, me] += part
+            if down[t] > 0:
+                grid.sync()
+                key = rng.Key(p.k0, p.k1, number[t], p.visible)
+                draw_visible(h, W, True, now, mean, v, who, key, beta, left, right, noise)
+            grid.sync()
+
+    return kernel(run)

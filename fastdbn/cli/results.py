@@ -1,0 +1,90 @@
+"""What commands write: tables as CSV or .npy, whole or not at all, and a trained model wherever there is room for it."""
+
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from fastdbn.support.atomic import replacing
+from fastdbn.support.report import progress
+
+
+def check_out(path, force):
+    """Refuse, before any work, a path that cannot or may not be written.
+
+    Raises
+    ------
+    ValueError
+        with the remedy.
+    """
+    if path is None:
+        return
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"--out {path} is a folder: name a file")
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists and is kept: give --force to replace it, or --out with another name")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--out {path}: the folder {path.parent} cannot be written")
+
+
+def _write(path, write):
+    """write(file) into a file that takes the path's place when it is whole."""
+    with replacing(path) as aside, open(aside, "wb") as file:
+        write(file)
+    progress(f"wrote {path}")
+
+
+def put_table(path, header, columns):
+    """Columns as CSV to a path or stdout, or as .npy."""
+    import csv
+    import io
+
+    import numpy as np
+
+    if path is not None and Path(path).suffix == ".npy":
+        _write(path, lambda file: np.save(file, np.column_stack(columns), allow_pickle=False))
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+    if path is None:
+        sys.stdout.write(text.getvalue())
+    else:
+        _write(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def save_somewhere(model, path):
+    """Save a model; where that fails, in another folder, so that its training is not lost.
+
+    Raises
+    ------
+    OSError
+        if the model is not at the path; the message says where it is.
+    """
+    try:
+        model.save(path)
+        return
+    except OSError as error:
+        failure = f"{path} could not be saved ({error})"
+    for parent in (tempfile.gettempdir(), Path.cwd(), Path.home()):
+        folder = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="fastdbn-", dir=parent))
+            model.save(folder / Path(path).name)
+        except OSError:
+            if folder is not None:
+                folder.rmdir()
+            continue
+        kept = folder / Path(path).name
+        raise OSError(
+            f"{failure}, but nothing is lost: the trained model is {kept}. Move it where you want it, for example: "
+            f"{shlex.join(['mv', str(kept), str(path)])}"
+        )
+    raise OSError(
+        f"{failure}, nor is there room in {tempfile.gettempdir()}, the current or the home folder: the training is lost"
+    )

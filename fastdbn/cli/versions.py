@@ -1,0 +1,33 @@
+"""What a report of a problem should say: versions of everything that computes, and how it is set up."""
+
+import importlib.metadata
+import platform
+import sys
+
+PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "safetensors", "threadpoolctl", "numba-cuda")
+
+
+def show_versions():
+    """Print the versions of Python, the platform and the packages, the kernel cache and the BLAS libraries in use."""
+    from threadpoolctl import threadpool_info
+
+    import fastdbn
+    from fastdbn.backends.cpu.blas import has_extension, single_threaded
+    from fastdbn.backends.cpu.jit import cache_folder
+    from fastdbn.backends.cpu.pool import available_threads
+
+    print(f"python         {sys.version.split()[0]} on {platform.platform()}")
+    for name in PACKAGES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = fastdbn.__version__ + " (not installed)" if name == "fastdbn" else "not installed"
+        print(f"{name:<14} {version}")
+    print(f"{'processors':<14} {available_threads()}")
+    print(f"{'extension':<14} {'in use' if has_extension() else 'not in use'}")
+    print(f"{'kernel cache':<14} {cache_folder() or 'none: no folder can be written'}")
+    with single_threaded():
+        pass  # loads SciPy's BLAS
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            print(f"{'blas':<14} {library['internal_api']} {library['version']} {library.get('architecture', '')}")

@@ -1,0 +1,1 @@
+"""The estimators: scikit-learn's manners around machines and their training."""

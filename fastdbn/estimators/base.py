@@ -1,0 +1,118 @@
+"""What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
+
+import os
+import threading
+
+import numpy as np
+import sklearn
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from fastdbn.backends.devices import get_backend
+from fastdbn.estimators.interrupt import Interruptible, check_is_fitted
+from fastdbn.maths import rng
+from fastdbn.support import checks
+
+_lock = threading.Lock()
+
+
+def _reset():
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
+
+
+class Scored:
+    """`score` of classifiers and regressors; it stands before scikit-learn's mixin."""
+
+    def score(self, X, y, sample_weight=None):
+        """scikit-learn's score, accuracy of a classifier and R2 of a regressor; a ValueError for masked targets or weights."""
+        return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
+
+
+class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """An estimator that transforms dense or sparse rows, in a precision of its own, and can be saved."""
+
+    def _set(self, values):
+        """Store the arguments of the constructor, its `locals()`, as attributes of their names, as scikit-learn wants it."""
+        for name, value in values.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_layer(self, layer, n):
+        """The number from 0 of a layer that `transform` is to give, of n."""
+        if not isinstance(layer, (int, np.integer)) or isinstance(layer, bool) or not -n <= layer < n:
+            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
+        output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
+        if layer % n != n - 1 and output != "default":
+            raise ValueError(
+                f"layer={layer!r}: set_output(transform={output!r}) names the columns of the last layer alone. Call "
+                "set_output(transform='default') first"
+            )
+        return layer % n
+
+    def _next_noise(self, random_state):
+        """(seed, number of the draw): a seed of its own, or the model's and a number that no other call is given."""
+        if random_state is not None:
+            return rng.seed_of(random_state), 0
+        with _lock:
+            self._draws += 1
+            return self._stack()[0].seed_, self._draws
+
+    def to_device(self, device="cuda"):
+        """Let this estimator and its layers compute on a device from now on.
+
+        Parameters
+        ----------
+        device : {"cuda", "auto", "cpu"}, default "cuda"
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for an unknown device.
+        DeviceError
+            if there is no such device here; the estimator is left as it was.
+        """
+        get_backend(device=device)
+        for part in (self, *getattr(self, "layers_", ())):
+            part.device = device
+        if getattr(self, "dbn_", None) is not None:
+            self.dbn_.to_device(device)
+        return self
+
+    def to_host(self):
+        """Let this estimator and its layers compute on the CPU from now on; returns self."""
+        return self.to_device("cpu")
+
+    def save(self, path):
+        """Write the model to a safetensors file, read back by `fastdbn.load`.
+
+        Parameters
+        ----------
+        path : str or path
+            An existing file is replaced in one step, and keeps its mode.
+
+        Raises
+        ------
+        NotFittedError
+            before a fit.
+        ValueError
+            for what a file cannot hold, such as unit records of one's own.
+        OSError
+            if the file cannot be written, for example because the disk is full. An existing file is left as it was.
+        """
+        from fastdbn.files.state import save
+
+        check_is_fitted(self)
+        save(self, path)

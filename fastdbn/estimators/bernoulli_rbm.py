@@ -1,0 +1,223 @@
+"""BernoulliRBM with the interface of scikit-learn's: its parameters, defaults, methods and attributes, on fastdbn's engine."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastdbn.estimators import options
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.interrupt import all_or_nothing
+from fastdbn.estimators.rbm import RBM
+from fastdbn.inputs.data import Scaling, block_rows
+from fastdbn.maths import rng
+from fastdbn.support import checks
+from fastdbn.units import bernoulli
+
+
+class BernoulliRBM(Estimator):
+    """Bernoulli Restricted Boltzmann Machine, a drop-in for `sklearn.neural_network.BernoulliRBM`.
+
+    Trained by persistent contrastive divergence with one chain for each row of a batch. The precision follows the input, and
+    fits in float32 and float64 draw the same samples. Rows are shuffled in every epoch; momentum and weight decay are 0.
+
+    Parameters
+    ----------
+    n_components : int, default 256
+        Hidden units.
+    learning_rate : float, default 0.1
+    batch_size : int, default 10
+    n_iter : int, default 10
+        Epochs.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    random_state : None, int, RandomState or Generator, default None
+    n_jobs : int or None, default None
+        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. Not a parameter of scikit-learn's.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes, as for `RBM`; nor is this one.
+
+    Attributes
+    ----------
+    components_ : (n_components, n_features) array
+    intercept_hidden_ : (n_components,) array
+    intercept_visible_ : (n_features,) array
+    h_samples_ : (batch_size, n_components) array
+        Hidden states of the persistent chains.
+    n_features_in_ : int
+    n_iter_ : int
+        Epochs trained.
+
+    References
+    ----------
+    Tieleman 2008, "Training restricted Boltzmann machines using approximations to the likelihood gradient".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdbn import BernoulliRBM
+    >>> X = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    >>> BernoulliRBM(n_components=2, random_state=0).fit(X).transform(X).shape
+    (4, 2)
+    """
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        learning_rate=0.1,
+        batch_size=10,
+        n_iter=10,
+        verbose=0,
+        random_state=None,
+        n_jobs=None,
+        device="cpu",
+    ):
+        self._set(locals())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def _checked(self, X, reset):
+        checks.matrix(X)
+        X = checks.unmasked(X, "X")
+        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False)
+        checks.finite(X, names=getattr(self, "feature_names_in_", None))
+        return X
+
+    def _engine(self, dtype):
+        """The `RBM` that does the work, unfitted."""
+        return RBM(
+            self.n_components,
+            visible="bernoulli",
+            scale="none",
+            persistent=True,
+            learning_rate=self.learning_rate,
+            momentum=0.0,
+            weight_decay=0.0,
+            batch_size=self.batch_size,
+            n_iter=self.n_iter,
+            n_jobs=self.n_jobs,
+            device=self.device,
+            dtype=str(dtype),
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+
+    def _fitted(self):
+        """The fitted engine with this estimator's arrays, which the user may have written."""
+        check_is_fitted(self)
+        self._rbm.components_ = self.components_
+        self._rbm.intercept_hidden_ = self.intercept_hidden_
+        self._rbm.intercept_visible_ = self.intercept_visible_
+        self._rbm.n_jobs, self._rbm.device = self.n_jobs, self.device
+        return self._rbm
+
+    def _publish(self):
+        for name in ("components_", "intercept_hidden_", "intercept_visible_", "n_iter_"):
+            setattr(self, name, getattr(self._rbm, name))
+        self.h_samples_ = self._rbm._chains
+
+    def _begin(self, X):
+        rbm = self._engine(X.dtype)
+        rbm._settings()
+        options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
+        self._rbm = rbm
+        # biases begin at 0 and values outside of [0, 1] are taken, as scikit-learn does
+        rbm._begin_layer(bernoulli, Scaling(), np.full(X.shape[1], 0.5), X.shape[0], rng.seed_of(self.random_state), 0)
+        rbm._chains = np.zeros((int(self.batch_size), int(self.n_components)), X.dtype)
+        self._publish()
+
+    def _train(self, X, epochs):
+        self._fitted()._chains = self.h_samples_
+        self._rbm.set_params(learning_rate=self.learning_rate, batch_size=self.batch_size, verbose=self.verbose)
+        try:
+            self._rbm._train(X, None, epochs)
+        finally:
+            self._publish()
+        return self
+
+    @all_or_nothing
+    def fit(self, X, y=None):
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix, values in [0, 1]
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        n_iter = checks.integer(self.n_iter, "n_iter", 0)
+        self._begin_run(False)
+        X = self._checked(X, reset=True)
+        self._begin(X)
+        self._train(X, n_iter)
+        self._end_run()
+        return self
+
+    @all_or_nothing
+    def partial_fit(self, X, y=None):
+        """One pass over X from where training stands; parameters as for `fit`."""
+        first = not hasattr(self, "components_")
+        X = self._checked(X, reset=first)
+        if first:
+            self._begin(X)
+        else:
+            engine = self._engine(self._rbm.dtype)
+            engine._settings()
+            options.check_same(self._rbm, engine)
+        return self._train(X, 1)
+
+    def transform(self, X):
+        """P(h = 1 | v) of the rows of X, in the precision of X.
+
+        Returns
+        -------
+        (n, n_components) array
+        """
+        rbm = self._fitted()
+        X = self._checked(X, reset=False)
+        return rbm._means(X, None).astype(X.dtype, copy=False)
+
+    def gibbs(self, v):
+        """One Gibbs step from visible states v.
+
+        Returns
+        -------
+        (n, n_features) bool array
+        """
+        rbm = self._fitted()
+        return rbm.gibbs(self._checked(v, reset=False)) > 0.5
+
+    def score_samples(self, X):
+        """Stochastic pseudo-likelihood of each row: n_features log p(v_i | v without i) for one random i.
+
+        i is keyed by the row's own values, so that the order of rows and their neighbours do not matter.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        rbm = self._fitted()
+        X = self._checked(X, reset=False)
+        key = rng.key(rbm.seed_, 0, rng.stream(rng.SCORE))
+        out, (n, width) = np.empty(X.shape[0]), X.shape
+        for start in range(0, n, block_rows(width)):
+            part = X[start : start + block_rows(width)]
+            who = rng.content_keys(part)
+            flipped = part.toarray() if sparse.issparse(part) else part.copy()
+            with np.errstate(over="ignore"):
+                words = rng.philox(np.zeros(len(who), np.uint32), who, key.step, key.stream, key.k0, key.k1)[0]
+            chosen = np.arange(len(who)), ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * width).astype(np.intp)
+            flipped[chosen] = 1 - flipped[chosen]
+            loss = rbm._free_energy(part, None) - rbm._free_energy(flipped, None)
+            out[start : start + len(who)] = -width * np.logaddexp(0, loss)
+        return out

@@ -1,0 +1,451 @@
+"""The Deep Belief Network: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
+
+    p(v, h1, ..., hL) = p(v | h1) p(h1 | h2) ... p(h_{L-1}, h_L)
+
+where the last factor is the top RBM and the others are the downward conditionals of the RBMs below it.
+"""
+
+import copy
+
+import numpy as np
+
+from fastdbn.estimators import options
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.clamp import Clamped
+from fastdbn.estimators.device import backend_for
+from fastdbn.estimators.inference import checked, later_rows
+from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
+from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.wake_sleep import WakeSleep
+from fastdbn.inputs import data
+from fastdbn.inputs.data import Scaling, block_rows
+from fastdbn.machine import model
+from fastdbn.maths import rng
+from fastdbn.maths.optim import is_sequence
+from fastdbn.support import checks
+from fastdbn.training.train import weights_of_known
+from fastdbn.units import get_unit
+
+PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
+"""Parameters of which a tuple gives one value for each layer."""
+DRAWS = 10
+"""Draws for a bound on log p(x)."""
+SHARED = ("n_jobs", "dtype", "device", "verbose", "callback")
+
+
+def up(layers, X):
+    """Hidden means of the last of some RBMs, block by block through all of them."""
+    out = np.empty((X.shape[0], layers[-1].components_.shape[0]), layers[-1].dtype)
+    rows = block_rows(max(X.shape[1], *(rbm.components_.shape[0] for rbm in layers)))
+    for start in range(0, X.shape[0], rows):
+        part = X[start : start + rows]
+        for rbm in layers:
+            part = rbm._means(part, rbm._threshold())
+        out[start : start + rows] = part
+    return out
+
+
+class DBN(Clamped, WakeSleep, Estimator):
+    """Deep Belief Network, pretrained layer by layer.
+
+    Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
+    meaning and defaults.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default (256, 256)
+        Hidden units of each layer, from below.
+    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, n_iter, binarize, \
+n_jobs, dtype, device, random_state, verbose, callback, warm_start
+        As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
+        units anew in each epoch). Either way the means of all rows are held while the next layer trains: for each row 4 bytes
+        a hidden unit, 8 in float64.
+    rbm_params : dict or None, default None
+        Further parameters of `RBM`, by name, that have no place of their own here; a tuple gives one value for each layer.
+        What goes through several layers at once takes the most exact ``precision`` of theirs.
+
+    Attributes
+    ----------
+    layers_ : list of RBM
+        The fitted layers, from below. After `up_down` those under the top have weights for the way up, ``components_``, and for
+        the way down, ``generative_components_``.
+    n_iter_ : int
+        Epochs of all layers together.
+    up_down_iter_, up_down_history_ : int, dict of arrays
+        Epochs of `up_down`, and one entry for each: ``wake_loss`` and ``sleep_loss``, the means over rows of
+        -log p(h below | h above) and -log q(h above | h below), summed over layers, ``update_ratio`` of the top, ``seconds``.
+
+    References
+    ----------
+    Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdbn import DBN
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 16)).astype(np.float32)
+    >>> DBN((12, 6), n_iter=2, random_state=0).fit_transform(X).shape
+    (200, 6)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 256),
+        *,
+        visible="auto",
+        hidden="bernoulli",
+        scale="auto",
+        k=1,
+        persistent=False,
+        n_chains=None,
+        learning_rate=None,
+        momentum=None,
+        weight_decay=2e-4,
+        batch_size=32,
+        n_iter=20,
+        binarize=None,
+        propagate="mean",
+        rbm_params=None,
+        n_jobs=None,
+        device="cpu",
+        dtype="float32",
+        random_state=None,
+        verbose=0,
+        callback=None,
+        warm_start=False,
+    ):
+        self._set(locals())
+
+    @property
+    def _n_features_out(self):
+        return self.layers_[-1].components_.shape[0]
+
+    def __sklearn_is_fitted__(self):
+        planned = [stage for stage in self._run.begun if isinstance(stage, int)] if vars(self).get("_run") else ()
+        return len(getattr(self, "layers_", ())) >= max(len(planned), 1)
+
+    def _goes_on(self):
+        """Whether a fit goes on from an earlier one, complete or interrupted."""
+        return checks.flag(self.warm_start, "warm_start") and bool(getattr(self, "layers_", None))
+
+    @property
+    def n_iter_(self):
+        """Epochs of all layers together."""
+        return sum(rbm.n_iter_ for rbm in self.layers_)
+
+    # ---- training
+
+    @classmethod
+    def stack(cls, layers):
+        """A fitted network of RBMs that were trained one on top of the other.
+
+        Parameters
+        ----------
+        layers : sequence of fitted RBM
+            From below; copies are taken.
+
+        Returns
+        -------
+        DBN
+
+        Raises
+        ------
+        ValueError
+            if neighbours differ in size or unit type.
+        """
+        if not is_sequence(layers) or not all(isinstance(rbm, RBM) for rbm in layers):
+            raise ValueError(f"layers={layers!r}: give a list of fitted RBMs, at least one")
+        layers = [copy.deepcopy(rbm) for rbm in layers]
+        for i, rbm in enumerate(layers):
+            check_is_fitted(rbm)
+            rbm.layer_, rbm.callback = i, None
+            below = layers[i - 1]
+            if i and (rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_)):
+                raise ValueError(
+                    f"layers[{i}] has {rbm.n_features_in_} visible units ({get_unit(rbm.visible_).name}) on "
+                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): they do not fit together. "
+                    f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
+                )
+        per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
+        shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
+        further = {name: tuple(getattr(rbm, name) for rbm in layers) for name in FURTHER}
+        sizes = checks.layer_sizes([rbm.components_.shape[0] for rbm in layers], "layers")
+        network = cls(sizes, **per_layer, **shared, rbm_params=further or None)
+        network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
+        return network
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Pretrain all layers from below; each next one learns from the final weights of those under it.
+
+        Parameters, return value and errors are those of `RBM.fit`.
+        """
+        self._fit(X, sample_weight, self._goes_on(), None)
+        warn_of_idle_units(self.layers_)
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """One pass over X for each layer, bottom up, from where training stands; of the first batch `RBM.partial_fit` tells."""
+        return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
+
+    @all_or_nothing
+    def _fit(self, X, sample_weight, again, epochs):
+        layers = self._new_layers()
+        self._begin_run(again, epochs)
+        X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
+        self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), again, epochs)
+        self._trained_on(X)
+        if epochs is None:
+            self._end_run()
+        return self
+
+    def _trained_on(self, X):
+        """What is left to do once all layers are trained."""
+
+    def _fit_layers(self, layers, X, weights, again, epochs):
+        """Train on X, checked, the fitted layers with the parameters of those given, and of these what is lacking."""
+        if again:
+            self._follow(layers)
+            self.layers_[0]._check_values(X)
+        else:
+            sizes = X.shape[1], *(rbm.n_components for rbm in layers)
+            options.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
+            if epochs is None:
+                for i, rbm in enumerate(layers):
+                    self._enter(i, 0, rbm.n_iter)
+            layers[0]._begin(X, weights, epochs is not None)
+            self.layers_, self._draws = [layers[0]], 0
+        for rbm in layers:  # before any is trained
+            weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
+        below, drawn = X, None
+        for i, new in enumerate(layers):
+            if i == len(self.layers_):
+                seed = self.layers_[0].seed_
+                mean = data.columns(below, weights_of_known(seed, X.shape[0], new.validation_fraction, weights)).mean
+                new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
+                self.layers_.append(new)
+            rbm = self.layers_[i]
+            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, rbm.n_iter)
+            self._train_layer(rbm, below, weights, lacking, start, rbm.binarize if i == 0 else drawn)
+            if epochs is None:
+                self._leave(i)
+            if i + 1 < len(layers):
+                below, drawn = self._next_data(rbm, below)
+
+    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
+        """Epochs of a layer, which belong to a fit that began at epoch `start` or are a pass of their own."""
+        rbm._train(below, weights, epochs, start, estimator=self, binarize=binarize)
+
+    def _new_layers(self):
+        """Unfitted RBMs with this network's parameters."""
+        options.check_shared(self)
+        sizes = checks.layer_sizes(self.hidden_layer_sizes)
+        checks.choice(self.propagate, "propagate", ("mean", "sample"))
+        values = {name: getattr(self, name) for name in PER_LAYER} | checks.names(self.rbm_params, "rbm_params", FURTHER)
+        values = {name: checks.per_layer(value, name, len(sizes)) for name, value in values.items()}
+        layers = []
+        for i, size in enumerate(sizes):
+            below = {"visible": values["hidden"][i - 1], "scale": "none"}
+            own = {"visible": self.visible, "scale": self.scale, "binarize": self.binarize, "random_state": self.random_state}
+            rbm = RBM(
+                size,
+                **(below if i else own),
+                **{name: value[i] for name, value in values.items()},
+                **{name: getattr(self, name) for name in SHARED},
+            )
+            rbm._settings()
+            layers.append(rbm)
+        return layers
+
+    def _follow(self, layers):
+        """Let fitted layers train on with this network's present parameters."""
+        if hasattr(self, "up_down_iter_"):
+            raise ValueError(
+                "this network's weights were untied by up_down, so that its layers cannot train on as RBMs: go on by up_down, or "
+                "fit anew with warm_start=False"
+            )
+        if (len(layers) != len(self.layers_) and self.__sklearn_is_fitted__()) or len(layers) < len(self.layers_):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network "
+                f"{len(self.layers_)}: keep the sizes, or fit anew with warm_start=False"
+            )
+        for old, new in zip(self.layers_, layers, strict=False):
+            if new.n_components != old.components_.shape[0]:
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
+                    "warm_start=False"
+                )
+            options.check_same(old, new, old.layer_ == 0)
+            old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED, *FURTHER)})
+
+    def _next_data(self, rbm, below):
+        """What the layer above `rbm` learns from, and how it is binarised there."""
+        unit = get_unit(rbm.hidden_)
+        binary = unit.support == (0.0, 1.0)
+        if self.propagate == "sample" and not binary:
+            return rbm._means(below, rbm._threshold(), draw=True), None
+        return rbm._means(below, rbm._threshold()), "sample" if self.propagate == "sample" else None
+
+    # ---- use
+
+    def transform(self, X, layer=-1):
+        """Hidden means of a layer given X, by mean-field up-passes.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        layer : int, default -1
+            Index into `layers_`.
+
+        Returns
+        -------
+        (n, units of the layer) array
+        """
+        check_is_fitted(self)
+        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
+        return up(self.layers_[: self._check_layer(layer, len(self.layers_)) + 1], X)
+
+    def reconstruct(self, X):
+        """Visible means after a mean-field pass up and down, on the scale of X."""
+        check_is_fitted(self)
+        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
+        H = up(self.layers_, X)
+        for rbm in reversed(self.layers_):
+            H = rbm._down(H)
+        return self.layers_[0]._with_totals(H, X)
+
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+        """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+        n_steps : int, default 1000
+            Gibbs steps in the top RBM.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+        mean : bool, default False
+            Return the visible means of the last step, not states drawn from them.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
+        """
+        check_is_fitted(self)
+        n = checks.integer(n_samples, "n_samples")
+        checks.integer(n_steps, "n_steps")
+        checks.flag(mean, "mean")
+        checks.room(n * max(sum(rbm.components_.shape) for rbm in self.layers_), "n_samples", n_samples)
+        seed, number = self._next_noise(random_state)
+        return self._descend(*self.layers_[-1]._sample(n, n_steps, seed, number), seed, number, mean)
+
+    def _descend(self, states, means, seed, number, mean):
+        """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
+        backend = backend_for(self)
+        n, first = len(states), self.layers_[0]
+        who = backend.array(np.arange(n, dtype=np.uint32))
+        for rbm in reversed(self.layers_[:-1]):
+            unit, params = get_unit(rbm.visible_), rbm._params(backend, down=True)
+            v, v_mean = rbm._start(backend, n, seed, number), backend.zeros(n, len(params.b))
+            key = rng.key(seed, 0, rng.draw_stream(rng.VISIBLE, number, rng.DOWN, rbm.layer_))
+            with backend.single_threaded():
+                h = backend.states(get_unit(rbm.hidden_), *states.shape, states)
+                backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
+            states, means = backend.to_host(v), backend.to_host(v_mean)
+        return first.scaling_.invert(means if mean else states)
+
+    def _stack(self):
+        return self.layers_
+
+    def score_samples(self, X, n_samples=DRAWS):
+        """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
+
+        E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
+        expectation over `n_samples` draws keyed by the row's own values, so that neither its place nor its neighbours matter
+        (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). With one layer it is minus the free energy, exactly.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+            Values between 0 and 1 for Bernoulli units are taken as they are; the bound holds for binary rows.
+        n_samples : int, default 10
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        checks.integer(n_samples, "n_samples")
+        return self._bounds(later_rows(self, X), n_samples)
+
+    def _bounds(self, X, n_samples):
+        """The bounds of `score_samples`, for rows that are checked."""
+        if len(self.layers_) == 1:
+            return -self.layers_[0]._free_energy(X, self.layers_[0]._threshold())
+        return self._mean_brackets(X, n_samples)
+
+    def _mean_brackets(self, X, n_samples):
+        """The means over draws of the bound's brackets."""
+        first = self.layers_[0]
+        out = np.empty(X.shape[0])
+        for backend, rows, v in first._blocks(X, first._threshold()):
+            who = backend.array(rng.content_keys(X[rows]))
+            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
+        return out
+
+    def _drawn_up(self, backend, v, who, number, seed):
+        """States of all layers under the top, from visible ones up, draw number `number`."""
+        states = [v]
+        for rbm in self.layers_[:-1]:
+            params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
+            mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
+            key = rng.key(seed, number, rng.stream(rng.SCORE, rbm.layer_))
+            backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
+            states.append(h)
+        return states
+
+    def _brackets(self, backend, v, who, n_samples, seed):
+        """The bound's bracket for each of some draws from q of a block of visible states, (B,) float64 each.
+
+        log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
+        """
+        for number in range(n_samples):
+            yield self._log_weight(backend, self._drawn_up(backend, v, who, number, seed))
+
+    def _log_weight(self, backend, states):
+        """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
+        total = np.zeros(len(states[0]))
+        for rbm, below, h in zip(self.layers_, states, states[1:], strict=False):
+            upward, downward = rbm._params(backend), rbm._params(backend, down=True)
+            up, down = np.zeros(len(h)), np.zeros(len(h))
+            visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+            model.log_conditional(backend, hidden, h, below, upward, False, backend.zeros(len(h), len(upward.c)), up)
+            model.log_conditional(backend, visible, below, h, downward, True, backend.zeros(len(h), len(upward.b)), down)
+            total += down - up
+        return total - self._top_energy(backend, states[-1])
+
+    def top_rbm(self):
+        """The top RBM, fitted: `fastdbn.evaluate` gives its log Z, exactly or by `ais`, which bounds of the network need.
+
+        Returns
+        -------
+        RBM
+            Its rows are states of the layer under the top.
+        """
+        check_is_fitted(self)
+        return self.layers_[-1]
+
+    def _top_energy(self, backend, h):
+        """The top RBM's free energy of states of the layer under it, (B,) float64."""
+        top, energy = self.layers_[-1], np.empty(len(h))
+        params = top._params(backend)
+        room = backend.zeros(len(h), len(params.c))
+        model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, h, room, energy)
+        return energy
+
+
+FURTHER = tuple(name for name in RBM().get_params() if name not in DBN().get_params() and name != "n_components")
+"""Parameters of `RBM` that `rbm_params` may hold."""

@@ -1,0 +1,42 @@
+"""Where an estimator computes: its backend, and its way to a GPU and back."""
+
+import warnings
+
+from fastdbn.backends.devices import PRECISIONS, get_backend, lacking_cuda
+from fastdbn.support.report import progress
+
+
+def precision_of(estimator):
+    """The precision of products: an RBM's own parameter, or a network's by `rbm_params`.
+
+    Of a tuple, one for each layer, what several layers share takes the most exact: back-propagation, up-down, sampling.
+    """
+    further = getattr(estimator, "rbm_params", None) or {}
+    precision = getattr(estimator, "precision", further.get("precision", "float32"))
+    if isinstance(precision, tuple) and not hasattr(estimator, "precision"):
+        return next((exact for exact in PRECISIONS if exact in precision), precision)
+    return precision
+
+
+def backend_for(estimator):
+    """The backend of an estimator's parameters n_jobs, dtype, device and precision."""
+    return get_backend(estimator.n_jobs, estimator.dtype, estimator.device, precision_of(estimator))
+
+
+def announce(estimator, backend):
+    """Say at `verbose` which device computes, where that was a choice."""
+    device = estimator.device
+    if estimator.verbose and device != "cpu":
+        lack = lacking_cuda() if backend.name == "cpu" else None
+        progress(f"device={device!r}: {backend.name} computes" + (f", for {lack}" if lack else ""))
+
+
+def warn_of_precision(estimator, backend):
+    """A UserWarning where nothing rounds products as the estimator's `precision` says."""
+    asked = precision_of(estimator)
+    if asked not in ("float32", getattr(backend, "precision", "float32")):
+        warnings.warn(
+            f"precision={asked!r} has no effect with device={estimator.device!r} and dtype={estimator.dtype!r} here: products "
+            "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",
+            stacklevel=2,
+        )

@@ -1,0 +1,454 @@
+"""The Deep Belief Network with labels: a generative classifier (Hinton, Osindero, Teh 2006; Larochelle and Bengio 2008).
+
+The top RBM's visible units are the states h of the layer under it and a softmax group y, one unit for each class, so that the
+network models p(x, y). Summing out the top's hidden units leaves, exactly,
+
+    p(y | h)  proportional to  exp(l_y + sum_j cgf(t_j + (h P)_j + L_yj))
+"""
+
+import copy
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import ClassifierMixin
+
+from fastdbn.backends.protocol import Params
+from fastdbn.estimators import options
+from fastdbn.estimators.base import Scored
+from fastdbn.estimators.dbn import DBN, FURTHER, up
+from fastdbn.estimators.device import backend_for, warn_of_precision
+from fastdbn.estimators.inference import checked, later_rows
+from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.wake_sleep import UP_DOWN, refuse_counts
+from fastdbn.inputs import data
+from fastdbn.machine import model
+from fastdbn.maths import rng
+from fastdbn.maths.optim import is_sequence
+from fastdbn.support import checks
+from fastdbn.support.report import progress
+from fastdbn.training.monitors import MONITORS
+from fastdbn.training.train import customary_rate
+from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, train
+from fastdbn.units import get_unit, visible_unit
+
+
+class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
+    """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM, and draws data of a class.
+
+    Layers under the top are pretrained as in `DBN`; the top RBM then learns the joint distribution of their means and the
+    labels by CD-k; the up-down algorithm at last trains all weights together.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
+n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
+        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the
+        layers under it, by tuples.
+    up_down_iter : int, default 60
+        Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
+    up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
+        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates.
+    n_gibbs : int, callable of the epoch, list or None, default None
+        See `DBN.up_down`.
+    warm_start : bool, default False
+        Go on from the last fit by up-down, ``up_down_iter`` epochs more, without pretraining; complete one that was interrupted.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    layers_ : list of RBM
+        As for `DBN`; the last one's visible units are without the labels.
+    label_components_ : (units of the top, n_classes) array
+        Weights L between the top and the labels.
+    label_intercept_ : (n_classes,) array
+        Biases l of the labels.
+    n_iter_, up_down_iter_, up_down_history_
+        As for `DBN`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastdbn import GenerativeDBNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = GenerativeDBNClassifier((64, 128), up_down_iter=20, random_state=0).fit(X[:1500] / 16, y[:1500])
+    >>> bool(model.score(X[1500:] / 16, y[1500:]) > 0.8)
+    True
+    >>> model.sample(2, label=3).shape
+    (2, 64)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 256),
+        *,
+        visible="auto",
+        hidden="bernoulli",
+        scale="auto",
+        k=1,
+        persistent=False,
+        n_chains=None,
+        learning_rate=None,
+        momentum=None,
+        weight_decay=2e-4,
+        batch_size=32,
+        n_iter=20,
+        binarize=None,
+        propagate="mean",
+        rbm_params=None,
+        up_down_iter=60,
+        up_down_learning_rate=None,
+        up_down_top_learning_rate=None,
+        n_gibbs=None,
+        n_jobs=None,
+        device="cpu",
+        dtype="float32",
+        random_state=None,
+        verbose=0,
+        callback=None,
+        warm_start=False,
+    ):
+        self._set(locals())
+
+    # ---- training
+
+    def __sklearn_is_fitted__(self):
+        return super().__sklearn_is_fitted__() and hasattr(self, "label_components_")
+
+    @classmethod
+    def stack(cls, layers):
+        """A fitted network of RBMs and, on top of them, a fitted GenerativeDBNClassifier of one layer.
+
+        Parameters
+        ----------
+        layers : sequence of fitted estimators
+            From below; copies are taken.
+
+        Returns
+        -------
+        GenerativeDBNClassifier
+
+        Raises
+        ------
+        ValueError
+            if the last has no labels or more layers than one, or if neighbours differ in size or unit type.
+        """
+        *lower, top = layers if is_sequence(layers) else [None]
+        if not isinstance(top, GenerativeDBNClassifier) or len(getattr(top, "layers_", ())) != 1:
+            raise ValueError(f"layers ends with {top!r}: give a fitted GenerativeDBNClassifier of one layer as the top")
+        network = super().stack([*lower, top.layers_[0]])
+        for name in ("classes_", "label_components_", "label_intercept_", "_label_velocity"):
+            setattr(network, name, copy.deepcopy(getattr(top, name)))
+        return network
+
+    @all_or_nothing
+    def fit(self, X, y):
+        """Pretrain the layers under the top, the top with labels, then all by up-down.
+
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n,) labels of any type
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for bad data or parameters, or a single class.
+        DivergenceError
+            if training leaves the finite numbers; the parameters of the last good epoch are kept.
+        """
+        again = self._goes_on()
+        layers = self._new_layers()
+        schedule = self._schedule(**self._up_down_parameters(), weight_decay=0.0, batch_size=layers[0].batch_size)
+        self._begin_run(again)
+        X = checked(self, X, reset=not again)
+        if again:
+            self.layers_[0]._check_values(X)
+            numbers = self._numbers(y, X.shape[0])
+        else:
+            self._check_unit(X)
+            numbers, self.classes_ = checks.classes(y, X.shape[0])
+        pretrains = not again or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
+        if pretrains:
+            self._pretrain(X, numbers, again, None)
+        self._up_down(X, self._one_hot(numbers), schedule)
+        if pretrains:
+            warn_of_idle_units(self.layers_[:-1])
+        self._end_run()
+        return self
+
+    @all_or_nothing
+    def partial_fit(self, X, y, classes=None):
+        """One pass over X for each layer, bottom up, from where training stands; one of up-down once that has begun.
+
+        Parameters
+        ----------
+        X, y : as for `fit`
+        classes : array or None
+            All labels that will occur; needed in the first call where there was no fit.
+        """
+        again = bool(getattr(self, "layers_", None))
+        layers = self._new_layers()
+        if not again and classes is None:
+            raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
+        self._begin_run(again, 1)
+        X = checked(self, X, reset=not again)
+        if not again:
+            self._check_unit(X)
+            self.classes_ = np.unique(classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            known = checks.shown(self.classes_)
+            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
+        numbers = self._numbers(y, X.shape[0])
+        if hasattr(self, "up_down_iter_"):
+            self.layers_[0]._check_values(X)
+            parameters = self._up_down_parameters() | {"n_iter": 1}
+            schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
+            self._up_down(X, self._one_hot(numbers), schedule, a_pass=True)
+        else:
+            self._pretrain(X, numbers, again, 1)
+        return self
+
+    @all_or_nothing
+    def up_down(
+        self, X, y, n_iter=20, *, learning_rate=None, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+    ):
+        """Train all weights of the fitted network together by the up-down algorithm, the top with the labels y.
+
+        All else is as for `DBN.up_down`, but that rates are the customary ones where none are given.
+        """
+        check_is_fitted(self)
+        schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
+        self._begin_run(True)
+        X = checked(self, X, reset=False)
+        self.layers_[0]._check_values(X)
+        self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
+        self._end_run()
+        return self
+
+    def _up_down_parameters(self):
+        return {
+            "n_iter": self.up_down_iter,
+            "learning_rate": self.up_down_learning_rate,
+            "top_learning_rate": self.up_down_top_learning_rate,
+            "n_gibbs": self.n_gibbs,
+        }
+
+    def _check_unit(self, X):
+        if not (isinstance(self.visible, str) and self.visible == "auto"):
+            refuse_counts(visible_unit(self.visible, X.shape[1]))
+
+    def _numbers(self, y, n):
+        return checks.classes(y, n, self.classes_)[0]
+
+    def _one_hot(self, numbers):
+        return np.eye(len(self.classes_), dtype=self.dtype)[numbers]
+
+    def _new_layers(self):
+        layers = super()._new_layers()
+        options.check_labelled(self, layers[-1], RBM(), FURTHER)
+        return layers
+
+    def _pretrain(self, X, numbers, again, epochs):
+        self._labels = self._one_hot(numbers)
+        try:
+            self._fit_layers(self._new_layers(), X, None, again, epochs)
+        finally:
+            del self._labels
+
+    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
+        if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
+            super()._train_layer(rbm, below, weights, epochs, start, binarize)
+        else:
+            self._train_top(rbm, below, epochs, binarize)
+
+    def _train_top(self, rbm, below, epochs, binarize):
+        """CD-k with labels: up-down with nothing under the top."""
+        settings, count = rbm._settings(), len(self.classes_)
+        unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+        if rbm.n_iter_ == 0:
+            share = model.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
+            draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
+            self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
+            self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
+            self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
+        rate = customary_rate(unit, hidden) if settings.learning_rate is None else settings.learning_rate
+        schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
+        last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(rbm)
+        warn_of_precision(rbm, backend)
+        v, labels_v = rbm._velocity, self._label_velocity
+        velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
+        state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
+        source = backend.load(data.source(below, rbm.scaling_, binarize), often=True)
+
+        def on_epoch(state, metrics):
+            nv = state.velocity.W.shape[0] - count
+            velocity = Params(state.velocity.W[:nv], state.velocity.b[:nv], state.velocity.c)
+            history = {name: np.append(rbm.history_[name], metrics.get(name, np.nan)) for name in MONITORS}
+            of_top = {"n_iter_": state.epoch, "_step": state.steps, "_velocity": velocity, "history_": history}
+            of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
+            all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
+            if self.verbose:
+                progress(
+                    f"layer {rbm.layer_ + 1} epoch {state.epoch}/{last}, with labels: |dW|/|W| {metrics['update_ratio']:.1e}, "
+                    f"{metrics['seconds']:.2f} s"
+                )
+            if self.callback is not None:
+                self.callback(estimator=self, layer=rbm.layer_, epoch=state.epoch, metrics=metrics)
+
+        units = [unit, hidden]
+        with backend.single_threaded():
+            train(backend, units, state, source, below.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, on_epoch)
+
+    def _top(self):
+        W, b, c = super()._top()
+        return Params(np.r_[W, self.label_components_.T], np.r_[b, self.label_intercept_], c)
+
+    def _of_top(self, params):
+        n = len(params.b) - len(self.classes_)
+        own = {"label_components_": np.ascontiguousarray(params.W[n:].T), "label_intercept_": params.b[n:]}
+        return [*super()._of_top(Params(params.W[:n], params.b[:n], params.c)), (self, own)]
+
+    # ---- use
+
+    def _label_scores(self, backend, h):
+        """l_y + sum_j cgf(t_j + (h P)_j + L_yj) for states h of the layer under the top, (B, n_classes) float64."""
+        top = self.layers_[-1]
+        params, out = top._params(backend, len(h)), np.empty((len(h), len(self.classes_)))
+        field, ones = backend.zeros(len(h), len(params.c)), backend.array(np.ones(out.shape, self.dtype))
+        backend.field(h, params.W, field)
+        backend.cgf_shifted(get_unit(top.hidden_), params.c, field, backend.constant(self.label_components_.T), ones, out)
+        return out + self.label_intercept_.astype(np.float64)
+
+    def top_rbm(self):
+        """The joint top RBM of states and labels, fitted: its log Z is the one that bounds of the network need.
+
+        Returns
+        -------
+        RBM
+            Its rows are states of the layer under the top, then one column for each of `classes_`, one-hot.
+        """
+        check_is_fitted(self)
+        top, velocity, (W, b, _) = copy.copy(self.layers_[-1]), self.layers_[-1]._velocity, self._top()
+        n, scaling = top.n_features_in_, top.scaling_
+        parts = [(unit, slice(start, stop)) for unit, start, stop, _ in get_unit(top.visible_).parts(n)]
+        top.visible = [*parts, (LABELS, slice(n, len(b)))]
+        top.visible_, top.n_features_in_, top.binarize = visible_unit(top.visible, len(b)), len(b), None
+        top.components_, top.intercept_visible_ = np.ascontiguousarray(W.T), b
+        labels = self._label_velocity
+        top._velocity = Params(np.r_[velocity.W, labels[0]], np.r_[velocity.b, labels[1]], velocity.c)
+        if scaling.scale is not None:
+            ones = np.ones(len(b) - n)
+            top.scaling_ = scaling._replace(shift=np.r_[scaling.shift, 0 * ones], scale=np.r_[scaling.scale, ones])
+        return top
+
+    def _top_energy(self, backend, h):
+        """The free energy of states of the layer under the top, labels summed out too."""
+        top = self.layers_[-1]
+        base, dot = np.empty(len(h)), np.empty(len(h))
+        backend.base(get_unit(top.visible_), h, base)
+        backend.dot(h, top._params(backend).b, dot)
+        return base - dot - logsumexp(self._label_scores(backend, h), axis=1)
+
+    def predict_log_proba(self, X, n_samples=None):
+        """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_samples : int or None, default None
+            None takes the exact posterior at the means of the layer under the top; a number averages the posteriors at so many
+            states drawn by up-passes.
+        """
+        check_is_fitted(self)
+        X = later_rows(self, X)
+        out = np.empty((X.shape[0], len(self.classes_)))
+        first, top = self.layers_[0], self.layers_[-1]
+        if n_samples is None:
+            H = up(self.layers_[:-1], X) if first is not top else X
+            for backend, rows, h in top._blocks(H, top._threshold()):
+                out[rows] = self._label_scores(backend, h)
+            return out - logsumexp(out, axis=1, keepdims=True)
+        checks.integer(n_samples, "n_samples")
+        for backend, rows, v in first._blocks(X, first._threshold()):
+            who, each = backend.array(rng.content_keys(X[rows])), []
+            for s in range(n_samples):
+                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s, first.seed_)[-1])
+                each.append(scores - logsumexp(scores, axis=1, keepdims=True))
+            out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
+        return out
+
+    def predict_proba(self, X, n_samples=None):
+        """Probabilities of the classes, (n, n_classes) float64; see `predict_log_proba`."""
+        return np.exp(self.predict_log_proba(X, n_samples))
+
+    def predict(self, X):
+        """The most probable class of each row, (n,), as the labels were given."""
+        check_is_fitted(self)
+        return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
+
+    def _bounds(self, X, n_samples):
+        """As `DBN._bounds`, of the data alone: labels are summed out, with one layer too."""
+        return self._mean_brackets(X, n_samples)
+
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, label=None):
+        """Draw visible states from the network, of given classes or of classes drawn along.
+
+        Parameters
+        ----------
+        n_samples, n_steps, random_state, mean
+            As for `DBN.sample`.
+        label : a class, (n_samples,) array of classes, or None
+            Held in the top RBM while it runs. None lets labels run too.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+
+        Raises
+        ------
+        ValueError
+            for a label that the fit did not have, or another number of labels.
+        """
+        check_is_fitted(self)
+        n = checks.integer(n_samples, "n_samples")
+        checks.integer(n_steps, "n_steps")
+        checks.flag(mean, "mean")
+        backend, top = backend_for(self), self.layers_[-1]
+        checks.room(n * max(len(x) for x in self._top()[1:]), "n_samples", n_samples)
+        labels = None
+        if label is not None:
+            if np.shape(label) not in ((), (n,)):
+                raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
+            numbers, _ = checks.classes(np.broadcast_to(label, n), n, self.classes_, "label")
+            labels = backend.array(self._one_hot(numbers))
+        seed, number = self._next_noise(random_state)
+        params = Params(*(backend.constant(x) for x in self._top()))
+        visible, hidden = get_unit(top.visible_), get_unit(top.hidden_)
+        joint = JointVisible(backend, (visible, hidden), params, len(self.classes_), n)
+        v, h_mean = backend.zeros(n, len(params.b)), backend.zeros(n, len(params.c))
+        h, who = backend.states(hidden, n, len(params.c)), backend.array(np.arange(n, dtype=np.uint32))
+
+        def key(purpose, step):
+            return rng.key(seed, step, rng.draw_stream(purpose, number))
+
+        with backend.single_threaded():
+            backend.activate(hidden, params.c, h_mean, h, who, key(rng.INIT, 0))
+            for t in range(n_steps):
+                states, means = joint.draw(h, v, who, lambda purpose, t=t: key(purpose, t), labels)
+                backend.conditional(hidden, v, params.W, params.c, h_mean, h, who, key(rng.HIDDEN, t))
+        return self._descend(backend.to_host(states), backend.to_host(means), seed, number, mean)
+
+    def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
+        """As `DBN.impute`, labels summed out; for networks of two hidden layers or more."""
+        check_is_fitted(self)
+        if len(self.layers_) == 1:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}: impute with labels needs two hidden layers or more"
+            )
+        return super().impute(X, mask, n_steps, method, random_state)

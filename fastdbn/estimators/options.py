@@ -1,0 +1,224 @@
+"""The parameters of an RBM, checked before anything is computed, and which of them do not go together."""
+
+import itertools
+import numbers
+
+import numpy as np
+
+from fastdbn.inputs.choice import SCALES
+from fastdbn.maths import rng
+from fastdbn.maths.optim import LARGEST, is_number, momentum_ramp
+from fastdbn.support import checks
+from fastdbn.training import missing, monitors, variance
+from fastdbn.training.train import MODEL_SHARE, Settings
+from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
+
+
+def check_shared(estimator):
+    """What all estimators have, where this one has it: whom it tells, where its noise comes from, and whether it goes on."""
+    checks.function(getattr(estimator, "callback", None), "callback")
+    checks.flag(getattr(estimator, "warm_start", False), "warm_start")
+    if not isinstance(estimator.verbose, (bool, np.bool_)):
+        checks.integer(estimator.verbose, "verbose", 0)
+    rng.check(estimator.random_state)
+
+
+def settings(rbm):
+    """The `Settings` of an estimator's parameters.
+
+    Raises
+    ------
+    ValueError
+        that names the parameter, its value and the remedy.
+    """
+    check_shared(rbm)
+    if rbm.learning_rate is not None and not _is_auto(rbm.learning_rate):
+        checks.schedule(rbm.learning_rate, "learning_rate")
+    momentum = momentum_ramp if rbm.momentum is None else checks.schedule(rbm.momentum, "momentum", 1.0)
+    batch_size = checks.integer(rbm.batch_size, "batch_size")
+    check_binarize(rbm.binarize)
+    checks.choice(rbm.scale, "scale", SCALES)
+    n_components, hidden = checks.integer(rbm.n_components, "n_components"), get_unit(rbm.hidden, "hidden")
+    variance.check_hidden(hidden)
+    check_groups(hidden, n_components, "hidden")
+    visible = None if isinstance(rbm.visible, list) or _is_auto(rbm.visible) else get_unit(rbm.visible)
+    monitors.check(rbm.early_stopping, rbm.n_iter_no_change, rbm.tol, rbm.validation_fraction, visible)
+    missing.check(rbm.missing, rbm.missing_steps, rbm.persistent)
+    _check_centering(rbm)
+    n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
+    if checks.flag(rbm.persistent, "persistent"):
+        of = "batch_size" if rbm.n_chains is None else "n_chains"
+        checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
+    return Settings(
+        checks.steps(rbm.k, "k"),
+        checks.flag(rbm.persistent, "persistent"),
+        n_chains,
+        rbm.learning_rate,
+        momentum,
+        checks.schedule(rbm.weight_decay, "weight_decay"),
+        batch_size,
+        checks.integer(rbm.n_iter, "n_iter", 0),
+        _monitor_interval(rbm),
+        checks.real(rbm.clip_norm, "clip_norm"),
+        checks.real(rbm.variance_rate, "variance_rate"),
+        rbm.centering,
+        checks.schedule(rbm.l1, "l1"),
+        check_max_norm(rbm.max_norm) or 0.0,
+        _sparsity(rbm, hidden),
+        *_chains(rbm),
+    )
+
+
+COPIES = 4
+"""Numbers that a weight takes: its own, its velocity's, and those of the copies that a fit works on."""
+
+
+def check_room(sizes, name, value):
+    """Refuse layers of some sizes, from the data up, whose weights this machine has no memory for."""
+    checks.room(COPIES * sum(below * above for below, above in itertools.pairwise(map(int, sizes))), name, value)
+
+
+def check_binarize(value):
+    """None, "sample" or a threshold."""
+    if value is not None and not (isinstance(value, str) and value == "sample") and not is_number(value):
+        raise ValueError(f'binarize={value!r}: give a number, "sample" or None')
+    if is_number(value):
+        checks.real(value, "binarize", -LARGEST)
+
+
+def check_same(old, new, of_data=True):
+    """Refuse to train a fitted RBM further with parameters that its weights do not belong to.
+
+    Parameters
+    ----------
+    old : RBM
+        fitted.
+    new : RBM
+        with the parameters of the next fit; it may be the same.
+    of_data : bool
+        Whether its visible units are data, so that units, scaling, threshold and seed are parameters.
+
+    Raises
+    ------
+    ValueError
+        that names the parameter, its value and that of the fit.
+    """
+    same("n_components", new.n_components, len(old.components_))
+    same("hidden", get_unit(new.hidden, "hidden"), get_unit(old.hidden_))
+    same("dtype", str(new.dtype), old._velocity.W.dtype.name)
+    if of_data:
+        check_same_data(new, old)
+        check_same_seed(new, old)
+        same("binarize", new.binarize, old.binarize)
+
+
+def check_same_data(new, old, *whose):
+    """The same of the units and the scaling that `old`, any fitted estimator, has for data."""
+    visible, scaling = get_unit(old.visible_), old.scaling_
+    if not _is_auto(new.visible):
+        same("visible", visible_unit(new.visible, old.n_features_in_), visible, *whose)
+    own = new._threshold() is not None or variance.learns(visible) or isinstance(visible, Mixed)  # these scale in their own way
+    if not (own or _is_auto(new.scale)):
+        same("scale", new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard", *whose)
+
+
+def check_same_seed(new, old):
+    """The same of a seed that is given as a number."""
+    if isinstance(new.random_state, numbers.Integral):
+        same("random_state", rng.seed_of(new.random_state), old.seed_)
+
+
+def same(name, wanted, found, whose="the fit", remedy="set it back, or fit anew with warm_start=False"):
+    """Refuse a parameter that is not what an earlier fit had."""
+    if wanted != found:
+        wanted, found = (getattr(value, "name", value) for value in (wanted, found))
+        raise ValueError(f"{name}={wanted!r} is not that of {whose}, {found!r}: {remedy}")
+
+
+def check_labelled(network, top, plain, names):
+    """The parameters that a network with labels has beside others, and those of `names` that its top RBM has as `plain` does."""
+    checks.integer(network.up_down_iter, "up_down_iter", 0)
+    for name in ("up_down_learning_rate", "up_down_top_learning_rate"):
+        if getattr(network, name) is not None:
+            checks.schedule(getattr(network, name), name)
+    if network.n_gibbs is not None:
+        checks.steps(network.n_gibbs, "n_gibbs")
+    if _is_auto(top.learning_rate):
+        raise ValueError(
+            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a tuple whose last value is None, a "
+            "number or a schedule"
+        )
+    for name in ("persistent", *names):
+        value = getattr(top, name)
+        if name != "precision" and value != getattr(plain, name):
+            raise ValueError(
+                f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a tuple whose last value is "
+                f"{getattr(plain, name)!r}"
+            )
+
+
+def _monitor_interval(rbm):
+    """Epochs between two measures of the pseudo-likelihood: 1 where early stopping waits for them."""
+    interval = checks.integer(rbm.monitor_interval, "monitor_interval")
+    return 1 if rbm.early_stopping in ("pseudo_likelihood", "validation_pseudo_likelihood") else interval
+
+
+def check_units(rbm, visible, kept):
+    """Refuse what does not go with visible units that learn variances, of which something is kept, or that keep totals."""
+    if not (kept or visible.keeps_total):
+        return
+    for name in ("centering", "fast_learning_rate", "temperatures"):
+        value = getattr(rbm, name)
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} does not go with {visible.name} visible units, whose variances or totals belong to the "
+                f"gradient: use {name}=None"
+            )
+
+
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+def _check_centering(rbm):
+    if rbm.centering is None:
+        return
+    checks.choice(rbm.centering, "centering", (*MODEL_SHARE, None))
+    if rbm.missing == "drop":
+        raise ValueError(
+            f"centering={rbm.centering!r} does not go with missing='drop', where each row has units of its own and no offsets "
+            "suit all: use missing='sample' or centering=None"
+        )
+
+
+def check_max_norm(value):
+    """The bound or None."""
+    if value is not None and checks.real(value, "max_norm") == 0:
+        raise ValueError(f"max_norm={value!r}: give a positive number or None")
+    return None if value is None else float(value)
+
+
+def _sparsity(rbm, hidden):
+    """(target, cost), or None."""
+    cost = checks.real(rbm.sparsity_cost, "sparsity_cost")
+    if rbm.sparsity_target is None:
+        return None
+    target = checks.real(rbm.sparsity_target, "sparsity_target", -LARGEST)
+    if not hidden.low < target < hidden.high:
+        ends = f"{hidden.low:g} and {hidden.high:g}"
+        raise ValueError(f"sparsity_target={target!r}: {hidden.name} units need a mean between {ends}")
+    return target, cost
+
+
+def _chains(rbm):
+    """(rate of fast weights or None, inverse temperatures or None)."""
+    rate, betas = rbm.fast_learning_rate, rbm.temperatures
+    if rate is not None:
+        rate = checks.real(rate, "fast_learning_rate")
+    if betas is not None:
+        betas = checks.inverse_temperatures(betas, "temperatures")
+    for name in ("fast_learning_rate", "temperatures"):
+        value = getattr(rbm, name)
+        if value is not None and not rbm.persistent:
+            raise ValueError(f"{name}={value!r} is about chains that go on: give persistent=True with it")
+    return rate, betas

@@ -1,0 +1,440 @@
+"""The Restricted Boltzmann Machine as a scikit-learn estimator, for any pair of unit types."""
+
+import numpy as np
+from scipy import sparse
+
+from fastdbn.backends.protocol import Params, Source
+from fastdbn.estimators import options
+from fastdbn.estimators.clamp import Clamped
+from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.inference import Inference, checked
+from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
+from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.inputs import data, ranges
+from fastdbn.inputs.choice import choose
+from fastdbn.machine import model
+from fastdbn.maths import rng
+from fastdbn.maths.optim import steps_at_epoch
+from fastdbn.support import checks
+from fastdbn.support.report import progress
+from fastdbn.training import missing, monitors, variance
+from fastdbn.training.monitors import MONITORS, Stopping
+from fastdbn.training.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
+from fastdbn.units import get_unit, named
+
+
+class RBM(Clamped, Inference):
+    """Restricted Boltzmann Machine trained by contrastive divergence.
+
+    Parameters
+    ----------
+    n_components : int, default 256
+        Hidden units.
+    visible : str, Unit or list, default "auto"
+        Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy-relu", "softmax:K" (groups of K columns),
+        "binomial:N" (values 0 to N), "replicated-softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
+        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli for data in [0, 1] and for whole
+        numbers as pixels have, divided by 255 or by their greatest value. Where such columns hardly vary, and for all other
+        data, it takes Gaussian units on standardised columns; docs/units.md says how it decides.
+    hidden : str or Unit, default "bernoulli"
+        Hidden units.
+    scale : {"auto", "minmax", "standard", "none"}, default "auto"
+        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen or that are part of a
+        mixed layer, else leaves X as it is. "minmax" clips later values to the range of the fit data.
+    k : int, callable or list, default 1
+        Gibbs steps of a chain in each minibatch (CD-k, PCD-k); a callable of the epoch (from 0) or a list is a schedule, its
+        values rounded: k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
+    persistent : bool, default False
+        Let the chains go on from minibatch to minibatch (PCD, Tieleman 2008).
+    n_chains : int or None, default None
+        Persistent chains; None is the batch size.
+    learning_rate : float, callable, list, "auto" or None, default None
+        Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. "auto"
+        begins at what None is, and is steered every few thousand rows so that |dW| / |W| nears 1e-3 (Hinton 2010, section 7);
+        the history has the ``learning_rate`` of each epoch. None is
+        the customary rate of the units, the smaller of both sides': 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for
+        binomial, 0.005 for the unbounded ones.
+    momentum : float, callable, list or None, default None
+        None is 0.5 for five epochs, then 0.9 (Hinton 2010).
+    weight_decay : float, callable or list, default 2e-4
+        L2 penalty on the weights alone.
+    clip_norm : float, default 10.0
+        Of "gaussian-variance" units: the bound on the norm of the gradient, a mean over the minibatch, by all parameters (Liao
+        et al. 2022).
+    variance_rate : float, default 0.1
+        Of the same: the learning rate of the log variances, as a part of `learning_rate`.
+    batch_size : int, default 32
+        Rows of a minibatch.
+    n_iter : int, default 20
+        Epochs.
+    binarize : None, float or "sample", default None
+        None takes values in [0, 1] as probabilities; a number, on the scale of X, sets values above it to 1, others to 0;
+        "sample" draws 0 or 1 with each (scaled) value as its probability, anew for each epoch. "auto" then takes Bernoulli.
+    centering : {"data", "enhanced"} or None, default None
+        Take offsets from the states before the gradient: those of "data" follow the means of the minibatches (Melchior,
+        Fischer, Wiskott 2016), those of "enhanced" the middle of the means of data and chains, which makes it the enhanced
+        gradient (Cho, Raiko, Ilin 2011). Learning then no longer depends on which of its values a unit calls 1, and is better
+        where units are mostly on. The biases begin as those of a centred machine; as attributes they are plain ones.
+    l1 : float, callable or list, default 0.0
+        L1 penalty on the weights alone, a soft threshold after each step: those that do not pay become zero.
+    max_norm : float or None, default None
+        Bound on the norm of every hidden unit's incoming weights.
+    sparsity_target : float or None, default None
+        Mean activity that hidden units are drawn to, 0.01 to 0.1 for sparse ones (Hinton 2010, section 11): their running mean
+        over some 20 minibatches, less the target, times `sparsity_cost` joins the gradient of their input.
+    sparsity_cost : float, default 0.1
+    fast_learning_rate : float or None, default None
+        Rate of fast weights, at whose sum with the weights persistent chains run (Tieleman and Hinton 2009).
+    temperatures : int, sequence of float or None, default None
+        Parallel tempering of persistent chains: so many inverse temperatures, evenly from 1 to 0, or the inverse temperatures
+        themselves, falling from 1. Each of `n_chains` chains runs at all of them; the gradient takes those at 1. The history's
+        ``swap_rate`` should stay above 0.2.
+    validation_fraction : float, default 0.0
+        Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
+    early_stopping : str or None, default None
+        A monitor of `history_` that ends the fit when it has not got better by more than `tol` in `n_iter_no_change` epochs in
+        which it was measured, and whose best parameters the fit leaves: "pseudo_likelihood" (better: higher),
+        "reconstruction_error", "update_ratio" (lower), "free_energy_gap", "dead_units", "saturated_units" (best at the start: the
+        latest epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. `partial_fit`
+        makes its one pass whatever it says.
+    n_iter_no_change : int, default 10
+    tol : float or None, default None
+        None is the monitor's own: 1e-4 for reconstruction errors, 1e-3 nats for pseudo-likelihoods, 1e-5 for the update ratio,
+        1 nat for the gap, 0.01 for shares.
+    monitor_interval : int, default 5
+        Epochs between two measures of the pseudo-likelihood. Early stopping by it measures it in every epoch.
+    missing : {"drop", "sample"} or None, default None
+        What NaN in dense data means. None: an error. "drop": each row is a machine of its own over the units that were observed,
+        sharing weights with the others (Salakhutdinov, Mnih, Hinton 2007); for CD alone. "sample": the missing units are hidden
+        ones, drawn by Gibbs steps given the observed in the positive phase, from a chain for each row that begins anew with each
+        call of a fit and holds as many numbers as X. A softmax group is missing whole.
+    missing_steps : int, default 1
+        Gibbs steps of the missing values in each minibatch, for "sample".
+    n_jobs : int or None, default None
+        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes: "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    precision : {"float32", "tf32", "bf16"}, default "float32"
+        What products on a GPU round their factors to; parameters and sums stay float32. For large layers: products of small ones
+        are computed in full. So are all on the CPU, and those of float64 numbers, of which a fit warns.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        All give one 64-bit seed; the same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callback : callable or None, default None
+        Called after each epoch with keywords estimator, layer, epoch (from 1) and metrics (a dict). Raising StopIteration ends
+        the fit cleanly.
+    warm_start : bool, default False
+        Go on from the last fit's parameters: complete a fit that was interrupted, or after a complete one train `n_iter` epochs
+        more. What the parameters belong to must stay: ``n_components``, the units, ``scale``, ``dtype``
+        and a ``random_state`` that is a number.
+
+    Attributes
+    ----------
+    components_ : (n_components, n_features) array
+        Weights, C-contiguous; may be written.
+    intercept_hidden_ : (n_components,) array
+    intercept_visible_ : (n_features,) array
+    visible_, hidden_ : str or Unit
+        Unit types in use.
+    totals_ : (m, 1) float64 array
+        Of counts: the totals of some of the fit rows, which `sample` takes. A column for each such part of a mixed layer.
+    scaling_ : Scaling
+        What is done to X first.
+    n_iter_ : int
+        Epochs trained.
+    history_ : dict of arrays
+        One entry an epoch, NaN where not measured; docs/training.md tells what is healthy. ``reconstruction_error`` (mean
+        squared, through the hidden means), ``pseudo_likelihood`` (nats, two-valued visible units) and the same with
+        ``validation_`` before them; ``free_energy_gap`` (mean free energy of held-out rows less that of rows trained on);
+        ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean), ``dead_units`` and ``saturated_units`` (share of
+        hidden units whose mean activity is below 1 % or above 99 %); ``seconds``.
+    variance_ : (n_features,) array
+        Variances that "gaussian-variance" units have learned, of each feature given the hidden units, in the units of X.
+        `scaling_` divides by their roots, so that the other attributes are those of a machine of variance one.
+    seed_ : int
+        The 64-bit seed.
+
+    References
+    ----------
+    Hinton 2002, "Training products of experts by minimizing contrastive divergence"; Tieleman 2008, "Training restricted
+    Boltzmann machines using approximations to the likelihood gradient"; Hinton 2010, "A practical guide to training RBMs".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdbn import RBM
+    >>> X = np.random.default_rng(0).integers(0, 2, (200, 16)).astype(np.float32)
+    >>> RBM(8, n_iter=2, random_state=0).fit_transform(X).shape
+    (200, 8)
+    """
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        visible="auto",
+        hidden="bernoulli",
+        scale="auto",
+        k=1,
+        persistent=False,
+        n_chains=None,
+        learning_rate=None,
+        momentum=None,
+        weight_decay=2e-4,
+        clip_norm=10.0,
+        variance_rate=0.1,
+        batch_size=32,
+        n_iter=20,
+        binarize=None,
+        centering=None,
+        l1=0.0,
+        max_norm=None,
+        sparsity_target=None,
+        sparsity_cost=0.1,
+        fast_learning_rate=None,
+        temperatures=None,
+        validation_fraction=0.0,
+        early_stopping=None,
+        n_iter_no_change=10,
+        tol=None,
+        monitor_interval=5,
+        missing=None,
+        missing_steps=1,
+        n_jobs=None,
+        device="cpu",
+        precision="float32",
+        dtype="float32",
+        random_state=None,
+        verbose=0,
+        callback=None,
+        warm_start=False,
+    ):
+        self._set(locals())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing is not None
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    @property
+    def variance_(self):
+        """Learned variances of the visible units, in the units of X."""
+        if not variance.learns(get_unit(getattr(self, "visible_", "gaussian"))):
+            raise AttributeError("variance_ is learned with visible='gaussian-variance'")
+        return 1.0 / np.square(self.scaling_.scale)
+
+    # ---- training
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Train on X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+            Never modified.
+        y : ignored
+        sample_weight : (n,) array or None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for bad data or parameters.
+        DivergenceError
+            if training leaves the finite numbers; the parameters of the last good epoch are kept.
+        """
+        self._fit(X, sample_weight, checks.flag(self.warm_start, "warm_start") and hasattr(self, "components_"), None)
+        warn_of_idle_units([self])
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """One pass over X from where training stands; the first call fixes unit types, scaling and biases.
+
+        So the first batch must show how columns vary: give it some hundred rows, or scale X yourself and set scale="none". A
+        column that is constant in it brings a `DataWarning`. Parameters and errors are those of `fit`.
+        """
+        return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
+
+    @all_or_nothing
+    def _fit(self, X, sample_weight, again, epochs):
+        """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
+        settings = self._settings()
+        self._begin_run(again, epochs)
+        X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
+        weights = checks.sample_weights(sample_weight, X.shape[0])
+        if again:
+            options.check_same(self, self)
+            self._check_values(X)
+        else:
+            options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
+            self._begin(X, weights, epochs is not None)
+        if epochs is not None:
+            return self._train(X, weights, epochs)
+        start, lacking = self._enter(0, self.n_iter_, settings.n_iter)
+        self._train(X, weights, lacking, start)
+        self._end_run()
+        return self
+
+    def _settings(self):
+        """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""
+        backend_for(self)  # which refuses a device that is not here
+        return options.settings(self)
+
+    def _check_values(self, X):
+        """Values of later data against the unit of an earlier fit."""
+        if self._threshold() is None:
+            ranges.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
+
+    def _begin(self, X, weights, first_batch=False):
+        """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
+        seed = rng.seed_of(self.random_state)
+        weights = weights_of_known(seed, X.shape[0], self.validation_fraction, weights)
+        threshold = self._threshold()
+        columns = data.columns(X, weights, threshold, self.missing is not None)
+        if not np.all(columns.observed):
+            raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
+        if not np.isfinite(columns.low + columns.high).all():
+            may_lack = self.missing is not None and not sparse.issparse(X)
+            checks.finite(X, may_lack, getattr(self, "feature_names_in_", None))
+        unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns, first_batch)
+        ranges.check_groups(unit, X)
+        if self.binarize is not None and unit.support in ("mixed", "counts"):
+            raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
+        if unit.keeps_total:
+            self.totals_ = data.totals(unit, X)
+        mean = columns.mean if threshold is None else columns.above
+        if scaling.scale is not None:
+            mean = (mean - scaling.shift) * scaling.scale
+        self._begin_layer(unit, scaling, mean, X.shape[0], seed, 0)
+
+    def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
+        """Initial parameters of layer `number` of a stack, for visible units of the given means."""
+        monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
+        kept = variance.start(unit, scaling, self.binarize)
+        backend, hidden = backend_for(self), get_unit(self.hidden, "hidden")
+        self.visible_, self.hidden_ = named(unit), named(hidden)
+        self.scaling_, self.seed_, self.layer_ = scaling, seed, number
+        mean = model.smoothed_mean(unit, mean, n_rows)
+        params = model.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
+        options.check_units(self, unit, kept)
+        if self.centering is not None:
+            with backend.single_threaded():
+                params, offsets = model.center(backend, unit, hidden, params)
+            kept |= dict(zip(OFFSETS, offsets, strict=True))
+        self.history_ = {name: np.empty(0) for name in MONITORS}
+        self.n_features_in_ = len(mean)
+        self._draws = 0
+        velocity = Params(*(np.zeros_like(x) for x in params))
+        self._keep(State(params, velocity, None, 0, 0, kept))
+        if self.verbose:
+            progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaling.words}")
+
+    def _keep(self, state, **others):
+        """Take a training state, and other attributes of that moment, into the fitted ones."""
+        all_at_once(
+            (
+                self,
+                {
+                    "components_": np.ascontiguousarray(state.params.W.T),
+                    "intercept_visible_": state.params.b,
+                    "intercept_hidden_": state.params.c,
+                    "n_iter_": state.epoch,
+                    "scaling_": variance.scaled(self.scaling_, state.kept),
+                    "_velocity": state.velocity,
+                    "_chains": state.chains,
+                    "_step": state.step,
+                    "_kept": dict(state.kept),
+                    **others,
+                },
+            )
+        )
+
+    def _state(self):
+        params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
+        return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._kept)
+
+    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own"):
+        """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
+
+        `estimator` is the one that callbacks see, a DBN for its layers.
+        """
+        settings, visible, hidden = self._settings(), get_unit(self.visible_), get_unit(self.hidden_)
+        settings = settings._replace(
+            n_iter=epochs,
+            learning_rate=customary_rate(visible, hidden) if settings.learning_rate is None else settings.learning_rate,
+        )
+        rows = held_out = stopping = None
+        if self.validation_fraction:
+            rows, held_out = hold_out(self.seed_, X.shape[0], self.validation_fraction)
+            known = weights_of_known(self.seed_, X.shape[0], self.validation_fraction, weights)
+            weights = None if weights is None else weights / known[rows].mean()
+        backend = backend_for(self)
+        threshold, absence = self.binarize if binarize == "own" else binarize, None
+        if self.missing is not None:
+            X, lost = missing.split(X)
+            if lost is not None:
+                lost = backend.load(Source(lost), often=True)
+                absence = missing.Absence(self.missing, int(self.missing_steps), lost, X.shape[0])
+        layer = Layer(
+            visible,
+            hidden,
+            backend.load(data.source(X, variance.scaled(self.scaling_, self._kept, False), threshold), often=True),
+            X.shape[0] if rows is None else len(rows),
+            weights,
+            self.layer_,
+            self.seed_,
+            rows,
+            held_out,
+            absence,
+        )
+        state = self._state()
+        if self.early_stopping is not None and start is not None:
+            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
+            stopping.replay({name: values[start:] for name, values in self.history_.items()}, state)
+        if state.chains is not None and len(state.chains) != settings.n_chains * len(settings.betas or (1,)):
+            state = state._replace(chains=None)
+        last = state.epoch + settings.n_iter
+        if self.layer_ == 0:
+            announce(self, backend)
+        warn_of_precision(self, backend)
+        if self.verbose:
+            rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
+            threads = backend.threads(*state.params.W.shape, rows, steps_at_epoch(settings.k, state.epoch, "k"))
+            few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
+            progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
+
+        def on_epoch(state, metrics):
+            self._keep(state, history_={name: np.append(x, metrics[name]) for name, x in self.history_.items()})
+            if self.verbose:
+                progress(
+                    f"layer {self.layer_ + 1} epoch {state.epoch}/{last}: reconstruction error "
+                    f"{metrics['reconstruction_error']:.5f}, |dW|/|W| {metrics['update_ratio']:.1e}, {metrics['seconds']:.2f} s"
+                )
+            if self.callback is not None:
+                self.callback(estimator=estimator or self, layer=self.layer_, epoch=state.epoch, metrics=metrics)
+            if stopping is not None and stopping.update(metrics, state):
+                raise StopIteration
+
+        try:
+            with backend.single_threaded():
+                train(backend, layer, state, settings, on_epoch)
+        except BaseException:
+            if stopping is not None and stopping.kept is not None:  # go on from there, over the same epochs
+                best = stopping.kept
+                self._keep(best, history_={name: x[: best.epoch] for name, x in self.history_.items()})
+            raise
+        if stopping is not None and stopping.kept is not None:
+            best = stopping.kept
+            self._keep(self._state()._replace(params=best.params, velocity=best.velocity, kept=best.kept))
+        return self

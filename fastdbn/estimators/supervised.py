@@ -1,0 +1,426 @@
+"""What classifier and regressor share: pretraining, then back-propagation through the whole network, and its use.
+
+(Hinton and Salakhutdinov 2006; Bengio, Lamblin, Popovici, Larochelle 2007.)
+"""
+
+import copy
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import train_test_split
+
+from fastdbn.estimators import options
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.inference import checked, later_rows
+from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
+from fastdbn.inputs import data, ranges
+from fastdbn.inputs.choice import choose
+from fastdbn.inputs.data import BLOCK, Scaling
+from fastdbn.maths import rng
+from fastdbn.maths.optim import momentum_ramp
+from fastdbn.support import checks
+from fastdbn.support.report import progress
+from fastdbn.training.backprop import OUTPUT, Network, Plan, glorot
+from fastdbn.training.monitors import Stopping
+from fastdbn.training.train import DivergenceError, order_of_epoch
+from fastdbn.units import get_unit, named
+
+_NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
+"""Parameters handed to the DBN as they are."""
+
+FINE_TUNING = "fine-tuning"
+"""What callbacks are told is trained."""
+MOMENT = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
+"""The attributes that say where back-propagation stands; the first three belong to the best epoch where that is sought."""
+
+
+def _without_callbacks(dbn):
+    """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
+    for part in (dbn, *getattr(dbn, "layers_", ())):
+        part.callback = None
+    return dbn
+
+
+class Supervised(Estimator):
+    """What classifier and regressor share; they say what targets, loss and score are."""
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coefs_")
+
+    @property
+    def _n_features_out(self):
+        return len(self.intercepts_[-2])
+
+    # ---- training
+
+    def _rate(self, epochs, start=0):
+        """The learning rate or its schedule; by default a line down to 0 from epoch `start`, worth 0.3 points on digits."""
+        if self.learning_rate_init is not None:
+            return checks.schedule(self.learning_rate_init, "learning_rate_init")
+        top = {"adam": 0.005, "sgd": 0.2}[self.solver]
+        if epochs is not None:
+            return top
+        return lambda epoch: top * max(0.0, 1.0 - (epoch - start) / max(self.max_iter, 1))
+
+    def _continues(self):
+        """Whether a fit goes on from an earlier one."""
+        return checks.flag(self.warm_start, "warm_start") and hasattr(self, "coefs_")
+
+    def _sizes(self):
+        """Units of all hidden layers."""
+        return checks.layer_sizes(self.hidden_layer_sizes)
+
+    def _check(self, epochs):
+        """All parameters, before anything is computed; returns the network's sizes and the plan."""
+        sizes = self._sizes()
+        n_pretrained = len(checks.layer_sizes(self.hidden_layer_sizes))
+        batch = checks.per_layer(self.batch_size, "batch_size", n_pretrained)[0]
+        if isinstance(self.dropout, tuple):
+            rates = checks.per_layer(self.dropout, "dropout", len(sizes) + 1)
+        else:
+            rates = [0.0, *[self.dropout] * len(sizes)]
+        checks.choice(self.solver, "solver", ("sgd", "adam"))
+        checks.integer(self.max_iter, "max_iter", 0)
+        checks.integer(self.n_iter_no_change, "n_iter_no_change")
+        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", n_pretrained):
+            checks.integer(epochs_, "pretrain_iter", 0)
+        checks.real(self.tol, "tol")
+        share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
+        if checks.flag(self.early_stopping, "early_stopping") and share == 0:
+            raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
+        options.check_shared(self)
+        if not isinstance(self._given(), (bool, np.bool_, DBN)):
+            raise ValueError(
+                f"pretrain={self.pretrain!r}: give True, False or a fitted DBN, which FrozenEstimator may hold; DBN.stack makes "
+                "one of RBMs"
+            )
+        self._check_own()
+        momentum = checks.per_layer(self.momentum, "momentum", n_pretrained)[0]
+        return sizes, Plan(
+            self._loss,
+            self.solver,
+            self._rate(epochs),
+            momentum_ramp if momentum is None else checks.schedule(momentum, "momentum", 1.0),
+            checks.real(self.alpha, "alpha"),
+            tuple(checks.real(rate, "dropout", below=1.0) for rate in rates),
+            options.check_max_norm(self.max_norm),
+            checks.integer(batch, "batch_size"),
+        )
+
+    def _check_rows(self, target, n, epochs):
+        """What depends on the rows, before anything is trained: weights of classes, and rows that early stopping holds out."""
+        self._class_factors(target)
+        if self.early_stopping and epochs is None and self._n_held_out(n) >= n:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {self._n_held_out(n)} of the {n} "
+                "rows of X, which leaves none to train on: give more rows, a smaller share or early_stopping=False"
+            )
+
+    def _check_weights(self, target, weights, n, seed, epochs):
+        """Refuse weights that leave no row to train on, before anything is trained."""
+        if weights is None:
+            return
+        weights = weights * self._class_factors(target)
+        if not weights.any():
+            raise ValueError("sample_weight is 0 for all rows but those whose class_weight is 0: give more rows a weight")
+        if self.early_stopping and epochs is None:
+            rows, held_out = self._split(np.arange(n, dtype=np.uint32), target, seed)
+            if not weights[rows].any():
+                raise ValueError(
+                    f"sample_weight is 0 for all rows but those that validation_fraction={self.validation_fraction!r} holds out, "
+                    f"{len(held_out)} of {n}: give more rows a weight, or take another share or random_state"
+                )
+
+    def _n_held_out(self, n):
+        return max(1, round(self.validation_fraction * n))
+
+    def _check_own(self):
+        """The parameters that one of the classes alone has."""
+
+    def _dbn(self):
+        """An unfitted DBN with this estimator's parameters."""
+        return DBN(**{name: getattr(self, name) for name in _NETWORK}, n_iter=self.pretrain_iter, callback=self._layer_callback())
+
+    def _layer_callback(self):
+        if self.callback is None:
+            return None
+        return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
+
+    @all_or_nothing
+    def _fit(self, X, y, sample_weight, again, epochs, known=None):
+        """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit.
+
+        known are the classes of the first call of `partial_fit`, or None.
+        """
+        sizes, plan = self._check(epochs)
+        dbn = self._dbn()
+        dbn._new_layers()
+        pretrained = epochs is None and self._interrupted()
+        self._begin_run(again or pretrained, epochs)
+        X = checked(self, X, reset=not (again or pretrained))
+        target, n_outputs = self._targets(y, X.shape[0], again, known)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
+        self._check_rows(target, X.shape[0], epochs)
+        options.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
+        seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
+        self._check_weights(target, weights, X.shape[0], seed, epochs)
+        if again:
+            self._check_same(sizes, n_outputs, X)
+        else:
+            self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
+        self._back_propagate(X, target, weights, plan, epochs)
+        if epochs is not None:
+            return self
+        if self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
+            rows = some_rows(X.shape[0])
+            warn_of_constant_outputs(self._forward(X[rows]), target[rows])
+        self._end_run()
+        return self
+
+    def _check_same(self, sizes, n_outputs, X):
+        fitted = tuple(len(c) for c in self.intercepts_)
+        if fitted != (*sizes, n_outputs):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
+                f"{fitted}: keep them, or fit anew with warm_start=False"
+            )
+        options.check_same_data(self, self)
+        options.check_same_seed(self, self)
+        if self.dbn_ is not None:
+            self._check_suits(self.dbn_)
+        if self._threshold() is None:
+            ranges.check_values(get_unit(self.visible_), self.scaling_, X)
+
+    def _check_suits(self, dbn):
+        """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
+        whose = "the pretrained network", "give the same"
+        for rbm, unit in zip(dbn.layers_, self._units(len(dbn.layers_)), strict=True):
+            options.same("hidden", unit, get_unit(rbm.hidden_), *whose)
+        options.check_same_data(self, dbn.layers_[0], *whose)
+        options.same("binarize", self._threshold(), dbn.layers_[0]._threshold(), *whose)
+
+    def _given(self):
+        """`pretrain` without the FrozenEstimator that may hold it."""
+        return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
+
+    def _pretrained(self, sizes, X):
+        """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
+        dbn = self._given()
+        if not isinstance(dbn, DBN):
+            return None
+        if not dbn.__sklearn_is_fitted__():
+            raise ValueError("pretrain is a DBN that is not fitted: fit it, and wrap it in FrozenEstimator where it is cloned")
+        found = [(rbm.components_.shape[0], get_unit(rbm.hidden_)) for rbm in dbn.layers_]
+        if found != list(zip(sizes, self._units(len(sizes)), strict=True)) or dbn.n_features_in_ != X.shape[1]:
+            layers = ", ".join(f"{size} {unit.name}" for size, unit in found)
+            raise ValueError(
+                f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, hidden={self.hidden!r} and X with {X.shape[1]} features "
+                "do not suit it"
+            )
+        self._check_suits(dbn)
+        dbn.layers_[0]._check_values(X)
+        dbn = copy.deepcopy(dbn)
+        vars(dbn).pop("_run", None)  # it is taken as it is
+        return _without_callbacks(dbn)
+
+    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed):
+        """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
+        if not hasattr(self, "seed_"):  # else pretraining was interrupted
+            self.seed_ = seed
+            self.dbn_ = self._pretrained(sizes, X)
+            if self.dbn_ is None:
+                self.dbn_ = dbn if self.pretrain and epochs is None else None
+            else:
+                self._begin_run(True, epochs)  # its epochs are none of this fit
+        if self.dbn_ is not None:
+            if vars(self.dbn_).get("_run") or not self.dbn_.__sklearn_is_fitted__():
+                self._pretrain(X, weights, dbn)
+            first = self.dbn_.layers_[0]
+            visible, scaling = first.visible_, first.scaling_
+            coefs = [np.ascontiguousarray(rbm.components_.T) for rbm in self.dbn_.layers_]
+            intercepts = [rbm.intercept_hidden_.copy() for rbm in self.dbn_.layers_]
+        else:
+            unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, None, epochs is not None)
+            ranges.check_groups(unit, X)
+            if self.verbose:
+                progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
+            visible, coefs, intercepts, n_in = named(unit), [], [], X.shape[1]
+            for i, (size, unit) in enumerate(zip(sizes, self._units(len(sizes)), strict=True)):
+                W = glorot(self.seed_, i, n_in, size, unit.support == (0.0, 1.0))
+                coefs.append(W.astype(self.dtype))
+                intercepts.append(np.zeros(size, self.dtype))
+                n_in = size
+        for W, c in self._initial_outputs(sizes, n_outputs):
+            coefs.append(W)
+            intercepts.append(c)
+        begun = {"visible_": visible, "scaling_": scaling, "coefs_": coefs, "intercepts_": intercepts}
+        begun |= {"n_iter_": 0, "history_": {"loss": []}, "_step": 0, "_optimizer": None}
+        if self.early_stopping:
+            begun["history_"]["validation_score"] = []
+        all_at_once((self, begun))
+
+    def _pretrain(self, X, weights, new):
+        """Train the DBN of this network, or complete it, with the parameters of a new one."""
+        dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
+        try:
+            dbn.fit(X, sample_weight=weights)
+        finally:
+            dbn.warm_start = False
+            _without_callbacks(dbn)
+
+    def _initial_outputs(self, sizes, n_outputs):
+        """Initial (weights, biases) of the layers that are not pretrained."""
+        W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
+        yield W.astype(self.dtype), np.zeros(n_outputs, self.dtype)
+
+    def _output_unit(self):
+        """The unit whose means the network's outputs are."""
+        return get_unit(OUTPUT)
+
+    def _units(self, n_layers):
+        return [get_unit(unit, "hidden") for unit in checks.per_layer(self.hidden, "hidden", n_layers)]
+
+    def _threshold(self):
+        return None if self.binarize == "sample" else self.binarize
+
+    def _back_propagate(self, X, target, weights, plan, epochs):
+        n = X.shape[0]
+        weights = np.ones(n) if weights is None else weights
+        weights = weights * self._class_factors(target)
+        weights = weights / weights.mean()
+        rows, held_out = np.arange(n, dtype=np.uint32), None
+        stopping = self.early_stopping and epochs is None
+        if stopping:
+            rows, held_out = self._split(rows, target, self.seed_)
+            held_X, held_y = X[held_out], None if target is None else target[held_out]
+        backend = backend_for(self)
+        if self.dbn_ is None:
+            announce(self, backend)
+            warn_of_precision(self, backend)
+        source = backend.load(data.source(X, self.scaling_, self.binarize))
+        units = self._units(len(self.coefs_) - 1)
+        visible = get_unit(self.visible_)
+        loss = self._output_unit() if plan.loss == "unit" else plan.loss
+        first = self.n_iter_
+        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
+        rate, last = self._rate(epochs, start), first + lacking
+        plan = plan._replace(loss=loss, learning_rate=rate, batch_size=min(plan.batch_size, len(rows)))
+        moment, search = self._moment(), None
+        if stopping:
+            search = Stopping("validation_score", self.n_iter_no_change, self.tol, "rises")
+            scores = self.history_.get("validation_score", [])
+            search.replay({"validation_score": scores[max(0, len(scores) - first + start) :]}, moment)
+        try:
+            with backend.single_threaded():
+                net = Network(
+                    backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step, self._optimizer
+                )
+                for epoch in range(first, last):
+                    order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
+                    loss = net.train_epoch(source, order, target, weights, epoch)
+                    if not (np.isfinite(loss) and net.finite()):
+                        raise DivergenceError(
+                            f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller "
+                            f"learning_rate_init (it is {self.learning_rate_init!r}) or scale the data"
+                        )
+                    values = *net.host(), epoch + 1, net.step
+                    all_at_once((self, dict(zip(MOMENT[:-1], values, strict=True))))
+                    metrics = {"loss": loss}
+                    if stopping:
+                        metrics["validation_score"] = self._score(held_X, held_y)
+                    self.history_ = self.history_ | {k: [*self.history_.get(k, ()), x] for k, x in metrics.items()}
+                    moment = self._moment()
+                    if self.verbose:
+                        line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
+                        progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
+                    if self.callback is not None:
+                        try:
+                            self.callback(estimator=self, layer=FINE_TUNING, epoch=epoch + 1, metrics=metrics)
+                        except StopIteration:
+                            break
+                    if stopping and search.update(metrics, moment):
+                        break
+        except BaseException:  # go on from the best epoch, over those after it, or from the last that was whole
+            all_at_once((self, search.kept if stopping and search.kept is not None else moment))
+            raise
+        if stopping and search.kept is not None:
+            all_at_once((self, {name: search.kept[name] for name in MOMENT[:3]}))
+        if epochs is None:
+            self._leave(FINE_TUNING)
+
+    def _moment(self):
+        """Where training stands, as attributes."""
+        return {name: getattr(self, name) for name in MOMENT}
+
+    def _split(self, rows, target, seed):
+        """Rows to train on and rows held out, by the seed; stratified where classes allow it."""
+        n_held = self._n_held_out(len(rows))
+        strata = target if self._loss == "softmax" else None
+        if strata is not None:
+            counts = np.bincount(strata)
+            if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
+                strata = None
+        seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
+        train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
+        return np.sort(train), np.sort(held)
+
+    # ---- use
+
+    def _forward(self, X, n_layers=None, first=0):
+        """Means of hidden layer number n_layers (from 1), or of the outputs; in blocks of rows.
+
+        X are data, or means of hidden layer number `first`, from which the rest of the network goes on.
+        """
+        depth = len(self.coefs_) if n_layers is None else n_layers
+        backend, n = backend_for(self), X.shape[0]
+        scaling, threshold = (Scaling(), None) if first else (self.scaling_, self._threshold())
+        source = backend.load(data.source(X, scaling, threshold))
+        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1), self._output_unit()][first : depth + 1]
+        W, c = ([backend.constant(x) for x in xs[first:depth]] for xs in (self.coefs_, self.intercepts_))
+        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[first : depth - 1]]
+        inputs = backend.states(units[0], min(BLOCK, n), X.shape[1])
+        key, out = rng.key(self.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(self.intercepts_[depth - 1])), self.dtype)
+        with backend.single_threaded():
+            for start in range(0, n, BLOCK):
+                stop = min(start + BLOCK, n)
+                a, to = backend.rows(source, start, stop, key, inputs), out[start:stop]
+                made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
+                for unit, w, bias, mean in zip(units[1:], W, c, made, strict=True):
+                    backend.conditional(unit, a, w, bias, mean)
+                    a = mean
+                backend.fetch(a, to)
+        return out
+
+    def transform(self, X, layer=-1):
+        """Means of a hidden layer of the fine-tuned network.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        layer : int, default -1
+            Hidden layer; 0 is the lowest, -1 the last.
+
+        Returns
+        -------
+        (n, units of the layer) array
+        """
+        check_is_fitted(self)
+        X = later_rows(self, X)
+        return self._forward(X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
+
+    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+        """Draw visible states from the pretrained network, as `DBN.sample`.
+
+        Raises
+        ------
+        ValueError
+            if there is none, for ``pretrain=False`` or after `partial_fit` alone.
+        """
+        check_is_fitted(self)
+        if self.dbn_ is None:
+            raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
+        return self.dbn_.sample(n_samples, n_steps, random_state, mean)

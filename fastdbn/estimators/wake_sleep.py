@@ -1,0 +1,160 @@
+"""Up-down as a method of a fitted network: its layers' weights untied, trained by updown.py, and put back layer by layer."""
+
+import numpy as np
+
+from fastdbn.backends.protocol import Params
+from fastdbn.estimators.device import backend_for
+from fastdbn.estimators.inference import checked
+from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.inputs import data
+from fastdbn.support import checks
+from fastdbn.support.report import progress
+from fastdbn.training.updown import Directed, Schedule, Untied, train
+from fastdbn.units import get_unit
+
+UP_DOWN = "up-down"
+"""What callbacks are told is trained."""
+METRICS = ("wake_loss", "sleep_loss", "update_ratio", "seconds")
+
+
+def thirds(n_iter, start=0):
+    """Gibbs steps of the top for a run that begins at an epoch: 3, 6 and 10 in its thirds (Hinton, Osindero, Teh 2006)."""
+    return lambda epoch: (3, 6, 10)[min(3 * (epoch - start) // max(n_iter, 1), 2)]
+
+
+TOP = 4.0
+"""How many times the customary rate of its units the top learns by: its steps have no momentum, as those of pretraining have."""
+
+
+def with_defaults(schedule, units, start):
+    """The schedule of a run that begins at an epoch, with customary rates and Gibbs steps where it has none.
+
+    units are those of all levels, from below.
+    """
+    rate, top = schedule.learning_rate, schedule.top_learning_rate
+    if rate is None:
+        rate = min(unit.learning_rate for unit in units[:-1])
+        top = TOP * min(unit.learning_rate for unit in units[-2:]) if top is None else top
+    k = thirds(schedule.n_iter, start) if schedule.k is None else schedule.k
+    return schedule._replace(learning_rate=rate, top_learning_rate=rate if top is None else top, k=k)
+
+
+def refuse_counts(unit):
+    """A ValueError for visible units whose totals a network cannot make."""
+    if unit.keeps_total:
+        raise ValueError(f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals")
+
+
+class WakeSleep:
+    """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
+
+    @all_or_nothing
+    def up_down(
+        self, X, n_iter=20, *, learning_rate=1e-3, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+    ):
+        """Train all weights of the fitted network together by the up-down algorithm, generative and recognition weights untied.
+
+        Afterwards `transform` goes up by recognition weights, and `sample`, `reconstruct` and scores go down by generative ones.
+        A second call goes on where the first ended: the schedules count epochs from the first call's start. Where the first was
+        interrupted and the network has ``warm_start=True``, a call with the same `n_iter` trains the epochs that it lacks.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_iter : int, default 20
+            Epochs.
+        learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
+            Small, or what pretraining has learnt is lost. None is the customary rate of the units.
+        top_learning_rate : float, callable of the epoch, list or None, default None
+            Of the top RBM, which bears more than the layers under it: on MNIST 0.3, where theirs is 0.02. None is theirs, or
+            where theirs is None four times the customary rate of the top's units.
+        n_gibbs : int, callable of the epoch, list or None, default None
+            Gibbs steps of the top RBM in each minibatch. None takes 3, 6 and 10 in the thirds of this call's epochs.
+        weight_decay : float, callable or list, default 0
+        batch_size : int or None, default None
+            None is that of the first layer.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for bad data or parameters.
+        DivergenceError
+            if training leaves the finite numbers; the weights of the last good epoch are kept.
+
+        References
+        ----------
+        Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets", appendix B.
+        """
+        check_is_fitted(self)
+        refuse_counts(get_unit(self.layers_[0].visible_))
+        schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
+        self._begin_run(True)
+        X = checked(self, X, reset=False)
+        self.layers_[0]._check_values(X)
+        self._up_down(X, None, schedule)
+        self._end_run()
+        return self
+
+    def _schedule(self, n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size):
+        n_iter = checks.integer(n_iter, "n_iter", 0)
+        rates = {"learning_rate": learning_rate, "top_learning_rate": top_learning_rate}
+        return Schedule(
+            *(None if rate is None else checks.schedule(rate, name) for name, rate in rates.items()),
+            0.0,
+            checks.schedule(weight_decay, "weight_decay"),
+            None if n_gibbs is None else checks.steps(n_gibbs, "n_gibbs"),
+            checks.integer(self.layers_[0].batch_size if batch_size is None else batch_size, "batch_size"),
+            n_iter,
+        )
+
+    def _top(self):
+        """Parameters of the top RBM as up-down trains them, labels included."""
+        return self.layers_[-1]._state().params
+
+    def _of_top(self, params):
+        """The attributes that hold parameters of the top RBM: (estimator, dict) each."""
+        names = "components_", "intercept_visible_", "intercept_hidden_"
+        return [(self.layers_[-1], dict(zip(names, (np.ascontiguousarray(params.W.T), params.b, params.c), strict=True)))]
+
+    def _up_down(self, X, labels, schedule, a_pass=False):
+        """Epochs of up-down over X, checked, and one-hot labels or None: those that the run lacks, or a pass of its own."""
+        first, lower, top = self.layers_[0], self.layers_[:-1], self._top()
+        done = getattr(self, "up_down_iter_", 0)
+        recognition = [Directed(rbm.components_.T, rbm.intercept_hidden_) for rbm in lower]
+        generative = [Directed(rbm._downward(), rbm.intercept_visible_) for rbm in lower]
+        zeros = Params(*(np.zeros_like(x) for x in top))
+        steps = getattr(self, "_up_down_step", self.layers_[-1]._step)
+        state = Untied(recognition, generative, top, zeros, done, steps)
+        units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
+        start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter)
+        schedule = with_defaults(schedule, units, start)._replace(n_iter=lacking)
+        backend, last = backend_for(self), done + schedule.n_iter
+        source = backend.load(data.source(X, first.scaling_, first.binarize), often=True)
+
+        def on_epoch(state, metrics):
+            names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"
+            untied = [
+                (rbm, dict(zip(names, (np.ascontiguousarray(up.W.T), up.bias, *down), strict=True)))
+                for rbm, up, down in zip(lower, state.recognition, state.generative, strict=True)
+            ]
+            history = getattr(self, "up_down_history_", {})
+            history = {name: np.append(history.get(name, ()), metrics[name]) for name in METRICS}
+            own = {"up_down_iter_": state.epoch, "_up_down_step": state.steps, "up_down_history_": history}
+            all_at_once(*untied, *self._of_top(state.top), (self, own))
+            if self.verbose:
+                progress(
+                    f"up-down epoch {state.epoch}/{last}: wake loss {metrics['wake_loss']:.3f}, sleep loss "
+                    f"{metrics['sleep_loss']:.3f}, |dW|/|W| {metrics['update_ratio']:.1e}, {metrics['seconds']:.2f} s"
+                )
+            if self.callback is not None:
+                self.callback(estimator=self, layer=UP_DOWN, epoch=state.epoch, metrics=metrics)
+
+        number = len(self.layers_) - 1
+        with backend.single_threaded():
+            train(backend, units, state, source, X.shape[0], labels, schedule, first.seed_, number, on_epoch)
+        if not a_pass:
+            self._leave(UP_DOWN)

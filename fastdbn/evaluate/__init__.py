@@ -1,0 +1,27 @@
+"""What a fitted model is worth: likelihoods, exact and estimated, bounds, and how well its chains mix.
+
+docs/evaluation.md says what each number means, and which are bounds and in which direction.
+"""
+
+from fastdbn.evaluate.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
+from fastdbn.evaluate.bounds import Bound, dbn_bound, exact_samples, free_energy_gap, log_likelihood, log_z, pseudo_log_likelihood
+from fastdbn.evaluate.mixing import Mixing, autocorrelation, integrated_time, mixing
+
+__all__ = [
+    "Bound",
+    "Estimate",
+    "Mixing",
+    "ais",
+    "autocorrelation",
+    "dbn_bound",
+    "exact_samples",
+    "free_energy_gap",
+    "gap",
+    "integrated_time",
+    "inverse_temperatures",
+    "log_likelihood",
+    "log_z",
+    "mixing",
+    "pseudo_log_likelihood",
+    "reverse_ais",
+]

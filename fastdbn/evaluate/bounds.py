@@ -1,0 +1,253 @@
+"""Likelihoods of an RBM, exact where it is small, and bounds on that of a DBN."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.inference import later_rows
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.evaluate.exact import Enumeration, machine_of, rbm_of
+from fastdbn.machine import pseudo
+from fastdbn.maths import rng
+from fastdbn.support import checks
+from fastdbn.units import get_unit
+
+
+class Bound(NamedTuple):
+    """Lower bounds on log p(x) under a DBN, in expectation over the draws.
+
+    Attributes
+    ----------
+    bound : (n,) float64 array
+        the variational bound, E_q log(p(x, h) / q(h | x)).
+    tightened : (n,) float64 array
+        log of the mean of p(x, h) / q(h | x) over the draws: it rises to log p(x) with their number.
+    """
+
+    bound: Any
+    tightened: Any
+
+
+def _states(estimator, model, X):
+    """X, checked by an estimator, for the likelihood of its RBM `model`: rows of values that the visible units take.
+
+    Raises
+    ------
+    ValueError
+        for values between those of two-valued units: they are probabilities, of which there is no likelihood.
+    """
+    X = later_rows(estimator, X)
+    for unit, start, stop, _ in get_unit(model.visible_).parts(X.shape[1]):
+        values = (0.0, 1.0) if unit.support == "one-of" else unit.support
+        if not isinstance(values, tuple) or model._threshold() is not None:
+            continue
+        for backend, rows, v in model._blocks(X):
+            block = backend.to_host(v)[:, start:stop]
+            bad = np.argwhere((block != values[0]) & (block != values[1]))
+            if len(bad):
+                i, j = bad[0]
+                raise ValueError(
+                    f"X has {block[i, j]:g} in row {rows.start + i}, column {start + j}, and {unit.name} units are {values[0]:g} "
+                    f"or {values[1]:g}: binarise X first, X > 0.5 or rng.random(X.shape) < X, and say which beside the result"
+                )
+    return X
+
+
+def _log_jacobian(model):
+    """log |d inside / d x| of the scaling, where the visible units have densities."""
+    continuous = get_unit(model.visible_).support in ("real", "half-line", "mixed") and model.scaling_.scale is not None
+    return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
+
+
+def _exact(model):
+    rbm = rbm_of(model)
+    return float(np.logaddexp.reduce(Enumeration(machine_of(rbm), rbm.n_jobs).block_logs()))
+
+
+def log_z(model):
+    """log Z of a small RBM, exactly: all states of its smaller side are enumerated, the other side is summed out.
+
+    The side that is enumerated has two-valued, softmax or binomial units and up to 2^25 states; the other may be of any kind, so
+    that Gaussian visible units with few hidden ones are exact too. Computed in float64.
+
+    Parameters
+    ----------
+    model : RBM or BernoulliRBM
+        fitted.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        for larger machines; the message has their sizes.
+    """
+    return _exact(model)
+
+
+def exact_samples(model, n_samples, random_state=None):
+    """Independent draws from p(v) of a small RBM, for which `log_z` is exact.
+
+    Parameters
+    ----------
+    model : RBM or BernoulliRBM
+        fitted.
+    n_samples : int
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    (n_samples, n_features) float64 array
+        On the scale of the fit data.
+    """
+    n, seed = checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
+    rbm = rbm_of(model)
+    return rbm.scaling_.invert(Enumeration(machine_of(rbm), rbm.n_jobs).draw(n, seed))
+
+
+def log_likelihood(model, X, log_z=None):
+    """log p(x) of each row under an RBM, in nats.
+
+    Parameters
+    ----------
+    model : RBM or BernoulliRBM
+        fitted.
+    X : (n, n_features) array or CSR matrix
+        Of values that the visible units take: for two-valued units say beside the result how X was binarised, for that changes it
+        by tens of nats.
+    log_z : float or None, default None
+        From `ais`, say; None is `log_z(model)`, for small machines.
+
+    Returns
+    -------
+    (n,) float64 array
+        For units on the real line log densities of X as given: where the model scales its data, the logarithms of the scales are
+        added.
+
+    Raises
+    ------
+    ValueError
+        for values between those of two-valued units.
+    """
+    rbm = rbm_of(model)
+    X = _states(model, rbm, X)
+    z = _exact(rbm) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
+    return _log_jacobian(rbm) - rbm._free_energy(X, rbm._threshold()) - z
+
+
+def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
+    """The variational lower bound on log p(x) of each row under a DBN, and its importance-weighted tightening.
+
+    log p(x) >= E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ] - log Z_top
+
+    with q the upward conditionals and the top RBM's hidden units summed out. The tightening is never below the bound, by Jensen.
+    Both are bounds in expectation over the draws, and only as good as log Z: an error there moves all rows alike.
+
+    Parameters
+    ----------
+    dbn : DBN, DBNOutlierDetector or GenerativeDBNClassifier
+        fitted.
+    X : (n, n_features) array or CSR matrix
+        As for `log_likelihood`.
+    log_z_top : float or None, default None
+        log Z of ``dbn.top_rbm()``, from `ais`, say; None is `log_z`, for small ones. With labels that is the joint top RBM, and
+        the bound is on log p(x), the labels summed out.
+    n_samples : int, default 100
+        Draws for each row, keyed by its values.
+    random_state : None, int, RandomState or Generator
+
+    Returns
+    -------
+    Bound
+
+    Raises
+    ------
+    ValueError
+        for values between those of two-valued units.
+
+    References
+    ----------
+    Hinton, Osindero, Teh 2006, "A fast learning algorithm for deep belief nets"; Salakhutdinov and Murray 2008, "On the
+    quantitative analysis of deep belief networks"; Burda, Grosse, Salakhutdinov 2016, "Importance weighted autoencoders".
+    """
+    if not isinstance(dbn, DBN):
+        raise ValueError(
+            f"dbn={type(dbn).__name__}: give a fitted DBN. For an RBM use log_likelihood; of a network after back-propagation "
+            "give its dbn_"
+        )
+    check_is_fitted(dbn)
+    first = dbn.layers_[0]
+    X, n, seed = _states(dbn, first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
+    z = _exact(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
+    z -= _log_jacobian(first)
+    mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
+    for backend, rows, v in first._blocks(X, first._threshold()):
+        who = backend.array(rng.content_keys(X[rows]))
+        for bracket in dbn._brackets(backend, v, who, n, seed):
+            mean[rows] += bracket / n
+            logs[rows] = np.logaddexp(logs[rows], bracket)
+    return Bound(mean - z, logs - np.log(n) - z)
+
+
+def pseudo_log_likelihood(model, X, exact=True, random_state=None):
+    """The log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
+
+    Parameters
+    ----------
+    model : RBM or BernoulliRBM
+        fitted; visible units of two values, or softmax.
+    X : (n, n_features) array or CSR matrix
+    exact : bool, default True
+        False takes one unit, or softmax group, of each row, drawn at random, times their number: an unbiased estimate.
+    random_state : None, int, RandomState or Generator
+        of that choice.
+
+    Returns
+    -------
+    (n,) float64 array
+
+    Raises
+    ------
+    ValueError
+        for units of another kind, or values that such units do not take.
+
+    References
+    ----------
+    Besag 1975, "Statistical analysis of non-lattice data".
+    """
+    rbm = rbm_of(model)
+    X = _states(model, rbm, X)
+    units, out, params = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), np.empty(X.shape[0]), None
+    rng.check(random_state)
+    draw = None if checks.flag(exact, "exact") else rng.host_generator(rng.seed_of(random_state), 0, rng.stream(rng.SCORE))
+    for backend, rows, v in rbm._blocks(X, rbm._threshold()):
+        params = params or rbm._params(backend, len(out))
+        out[rows] = pseudo.log_likelihood(backend, *units, params, v, draw)
+    return out
+
+
+def free_energy_gap(model, X_train, X_validation):
+    """How much less probable, in nats a row, validation rows are than training rows; Z cancels out.
+
+    mean F(validation) - mean F(training) of an RBM; of a DBN the difference of its bounds. It grows as the model overfits
+    (Hinton 2010, section 6); take as many training rows as there are validation rows.
+
+    Parameters
+    ----------
+    model : RBM, BernoulliRBM or DBN
+        fitted.
+    X_train, X_validation : (n, n_features) arrays or CSR matrices
+
+    Returns
+    -------
+    float
+    """
+    if isinstance(model, DBN):
+        scores = model.score_samples
+    else:
+        rbm = rbm_of(model)
+        scores = rbm.score_samples if rbm is model else lambda X: -rbm._free_energy(later_rows(model, X), None)
+    return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))

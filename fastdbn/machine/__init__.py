@@ -1,0 +1,1 @@
+"""The Restricted Boltzmann Machine as mathematics: energies, conditionals, pseudo-likelihood."""

@@ -1,0 +1,125 @@
+"""The RBM as a model: its parameters, energies and conditional means, for any pair of unit types.
+
+    E(v, h) = sum base(v) + sum base(h) - b.v - c.h - v W h
+    F(v)    = sum base(v) - b.v - sum_j cgf(c_j + (v W)_j)          p(v) = e^-F(v) / Z
+    E[h | v] = mean(c + v W),   E[v | h] = mean(b + W h)
+
+(Smolensky 1986; Welling, Rosen-Zvi, Hinton 2004.)
+"""
+
+import numpy as np
+
+from fastdbn.backends.protocol import Params
+from fastdbn.maths import rng
+
+INIT_SCALE = 0.01
+"""Standard deviation of the initial weights (Hinton 2010, section 8)."""
+
+
+def init_params(dtype, visible, nv, nh, seed, layer, visible_mean):
+    """Initial parameters as host arrays: W ~ N(0, 0.01^2), b with the data's means, c = 0.
+
+    Parameters
+    ----------
+    dtype : NumPy type
+    visible : Unit
+    nv, nh, seed, layer : int
+    visible_mean : (nv,) array
+        the data's column means, already inside the unit's range.
+    """
+    draw = rng.host_generator(seed, 0, rng.stream(rng.INIT, layer))
+    W = draw.standard_normal((nv, nh)) * INIT_SCALE
+    return Params(W.astype(dtype), visible.link(visible_mean).astype(dtype), np.zeros(nh, dtype))
+
+
+def center(backend, visible, hidden, params):
+    """Host parameters of the machine whose *centred* biases are b and c, and the offsets: the means at those biases.
+
+    With offsets v and h the plain biases are b - W h and c - W' v (Melchior, Fischer, Wiskott 2016).
+
+    Returns
+    -------
+    params : Params
+    offsets : (v (nv,), h (nh,))
+    """
+    W = backend.constant(params.W)
+    rooms = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
+    fields = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
+    for unit, bias, room in zip((visible, hidden), (params.b, params.c), rooms, strict=True):
+        backend.activate(unit, backend.constant(bias), room)
+    backend.field(rooms[1], W, fields[0], transpose=True)
+    backend.field(rooms[0], W, fields[1])
+    b, c = (bias - backend.to_host(field)[0] for bias, field in zip((params.b, params.c), fields, strict=True))
+    return Params(params.W, b, c), tuple(backend.to_host(room)[0] for room in rooms)
+
+
+def smoothed_mean(unit, mean, n):
+    """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
+    mean = np.array(mean, np.float64)
+    for part, start, stop, _ in unit.parts(len(mean)):
+        if np.isfinite(part.low):
+            width = part.high - part.low if np.isfinite(part.high) else 1.0
+            mean[start:stop] = part.low + width * ((mean[start:stop] - part.low) / width * n + 0.5) / (n + 1.0)
+    return mean
+
+
+def unbounded_norm(visible, hidden, W):
+    """The spectral norm of the weights between units whose states nothing bounds; 0.0 where there are no such on one side.
+
+    exp(-E) has a finite integral for any weights if the states of one side are bounded. Else, where base grows like x^2 / 2 on
+    both sides (Gaussian and rectified units), it has one if this norm is below 1: v W h <= |W| (|v|^2 + |h|^2) / 2. Between
+    Gaussian units that is necessary too.
+
+    Parameters
+    ----------
+    visible, hidden : Unit
+    W : (nv, nh) host array
+    """
+    rows = np.concatenate([np.full(stop - start, not unit.bounded) for unit, start, stop, _ in visible.parts(len(W))])
+    if hidden.bounded or not rows.any():
+        return 0.0
+    between = W[rows].astype(np.float64)
+    return float(np.linalg.norm(between, 2)) if np.isfinite(between).all() else np.inf
+
+
+def free_energy(backend, visible, hidden, params, v, room, out):
+    """out (B,) float64 = F(v).
+
+    Parameters
+    ----------
+    visible, hidden : Unit
+    params : Params
+    v : (B, nv) states
+    room : (B, nh) buffer for the fields
+    """
+    energy = np.empty(len(out))
+    backend.field(v, params.W, room)
+    backend.cgf(hidden, params.c, room, out)
+    backend.base(visible, v, energy)
+    energy -= out
+    backend.dot(v, params.b, out)
+    np.subtract(energy, out, out=out)
+
+
+def log_conditional(backend, unit, x, given, params, transpose, room, out):
+    """out (B,) float64 += log p(x | given) = sum s x - base(x) - cgf(s) of one layer given the states of the other.
+
+    Parameters
+    ----------
+    unit : Unit
+        of the layer of x.
+    x, given : states
+    transpose : bool
+        False for hidden x given visible states, True for visible x given hidden states.
+    room : buffer of the shape of x
+    """
+    bias = params.b if transpose else params.c
+    part = np.empty(len(out))
+    backend.field(given, params.W, room, transpose)
+    for term in (room, bias):
+        backend.dot(x, term, part)
+        out += part
+    backend.base(unit, x, part)
+    out -= part
+    backend.cgf(unit, bias, room, part, states=x)
+    out -= part

@@ -1,0 +1,149 @@
+"""The pseudo-likelihood: log p(v_i | all other visible units), summed over the visible units (Besag 1975; Hyvarinen 2006).
+
+It needs no Z: with v' the other states of unit i, or of the softmax group i,
+
+    log p(v_i | v_-i) = -log sum_v' exp(F(v) - F(v')),    v' = v among them.
+
+The stochastic form takes one unit, or one group, of each row, times how many there are: an unbiased estimate at the cost of one
+free energy for each state that a unit has.
+"""
+
+import numpy as np
+
+from fastdbn.machine import model
+
+
+def is_two_valued(unit):
+    """Whether a unit's states are two numbers."""
+    return isinstance(unit.support, tuple)
+
+
+def count_states(unit, n):
+    """How many states a unit, or a group, of a visible layer of n has.
+
+    Raises
+    ------
+    ValueError
+        if they are not few and finite.
+    """
+    if is_two_valued(unit):
+        return 2
+    if unit.support == "one-of":
+        return unit.group_size(n)
+    raise ValueError(
+        f"visible={unit.name!r}: the pseudo-likelihood is for units of two values and for softmax units; compare free energies, "
+        "or use fastdbn.evaluate.ais"
+    )
+
+
+def _shares(unit, v, rows, chosen):
+    """(states, B): the probability of each state of the chosen unit, or group, of each row; 0 or 1 but for means."""
+    if unit.support == "one-of":
+        return v.reshape(len(v), -1, unit.group_size(v.shape[1]))[rows, chosen].T
+    low, high = unit.support
+    share = (v[rows, chosen] - low) / (high - low)
+    return np.stack([1 - share, share])
+
+
+def _put(unit, v, rows, chosen, state):
+    """v in place, with the chosen unit, or group, of each row in its state of that number."""
+    if unit.support == "one-of":
+        size = unit.group_size(v.shape[1])
+        v.reshape(len(v), -1, size)[rows, chosen] = np.eye(size)[state]
+    else:
+        v[rows, chosen] = unit.support[state]
+
+
+def stochastic(backend, visible, hidden, params, v, chosen):
+    """log p(v_i | v_-i) of one unit, or group, i of each row, times their number.
+
+    Where v_i is a mean of its states, it is their expectation.
+
+    Parameters
+    ----------
+    backend : Backend
+    visible, hidden : Unit
+    params : Params
+    v : (B, nv) states
+    chosen : (B,) host array of integers
+        the unit of each row, or its group.
+
+    Returns
+    -------
+    (B,) float64 array
+    """
+    host, nv, rows = backend.to_host(v), len(params.b), np.arange(len(v))
+    room, states = backend.zeros(len(v), len(params.c)), count_states(visible, nv)
+    shares, energies = _shares(visible, host, rows, chosen).astype(np.float64), np.empty((states, len(v)))
+    for state in range(states):
+        _put(visible, host, rows, chosen, state)
+        moved = backend.states(visible, *host.shape, host)
+        model.free_energy(backend, visible, hidden, params, moved, room, energies[state])
+    return -count_units(visible, nv) * ((shares * energies).sum(axis=0) + np.logaddexp.reduce(-energies))
+
+
+def count_units(unit, n):
+    """How many units a visible layer of n has, or how many groups."""
+    return n if unit.group == 1 else n // unit.group_size(n)
+
+
+def exact(backend, visible, hidden, params, v):
+    """log p(v_i | v_-i) summed over all units, or groups; parameters and result as for `stochastic`."""
+    count_states(visible, len(params.b))
+    return (_exact_groups if visible.support == "one-of" else _exact_units)(backend, visible, hidden, params, v)
+
+
+def _base(backend, unit):
+    """The base measure's energies of a unit's two values."""
+    out = np.empty(2)
+    backend.base(unit, backend.states(unit, 2, 1, np.array(unit.support)[:, None]), out)
+    return out
+
+
+def _exact_units(backend, visible, hidden, params, v):
+    host, bias = backend.to_host(v).astype(np.float64), backend.to_host(params.b).astype(np.float64)
+    step = sum(visible.support) - 2 * host
+    field, here, there = backend.zeros(len(v), len(params.c)), np.empty(len(v)), np.empty(host.shape)
+    backend.field(v, params.W, field)
+    backend.cgf(hidden, params.c, field, here)
+    backend.cgf_shifted(hidden, params.c, field, params.W, backend.constant(step), there)
+    low, high = _base(backend, visible)
+    base = np.where(host == visible.support[0], high - low, low - high)
+    there += step * bias - base - here[:, None]
+    return -np.logaddexp(0, there).sum(axis=1)
+
+
+def _exact_groups(backend, visible, hidden, params, v):
+    host, bias = backend.to_host(v), backend.to_host(params.b).astype(np.float64)
+    size, total = visible.group_size(host.shape[1]), np.zeros(len(v))
+    field, ones = backend.zeros(len(v), len(params.c)), backend.constant(np.ones((len(v), size)))
+    for start in range(0, host.shape[1], size):
+        group, s = slice(start, start + size), np.empty((len(v), size))
+        rest = host.copy()
+        rest[:, group] = 0
+        backend.field(backend.states(visible, *rest.shape, rest), params.W, field)
+        backend.cgf_shifted(hidden, params.c, field, backend.part(params.W, start, start + size), ones, s)
+        s += bias[group]
+        total += (s * host[:, group]).sum(axis=1) - np.logaddexp.reduce(s, axis=1)
+    return total
+
+
+def log_likelihood(backend, visible, hidden, params, v, draw=None):
+    """The log pseudo-likelihood of each row: stochastic with the NumPy generator `draw`, else exact.
+
+    Parameters
+    ----------
+    backend : Backend
+    visible, hidden : Unit
+    params : Params
+    v : (B, nv) states
+    draw : numpy.random.Generator or None
+
+    Returns
+    -------
+    (B,) float64 array
+    """
+    if draw is None:
+        return exact(backend, visible, hidden, params, v)
+    chosen = draw.integers(0, count_units(visible, len(params.b)), len(v))
+    return stochastic(backend, visible, hidden, params, v, chosen)

@@ -1,0 +1,1 @@
+"""Scalar formulas, noise, seeds, and update rules."""

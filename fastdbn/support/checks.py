@@ -1,0 +1,310 @@
+"""Checks of estimator parameters, each with a message that names the argument, its value and the remedy."""
+
+import numbers
+import os
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite
+
+from fastdbn.maths.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence, steps_at_epoch
+
+MOST = 2**31 - 1
+"""The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
+MOST_LAYERS = 31
+"""The most layers of a network: so many have noise of their own (`rng.draw_stream`)."""
+MOST_TEMPERATURES = 10_000
+FINITE = float(np.finfo(np.float64).max)
+"""The largest number that results in float64 may have."""
+
+
+LONG = 200
+"""Characters of a value that a message shows, and elements of an array that it looks into."""
+
+
+def _plain(value):
+    """A value with Python's numbers and texts in place of NumPy's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.size <= LONG:
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return (tuple if isinstance(value, tuple) else list)(map(_plain, value))
+    if isinstance(value, dict):
+        return {_plain(key): _plain(of_key) for key, of_key in value.items()}
+    return value
+
+
+def shown(value):
+    """How a message shows a value: numbers and texts of NumPy as Python's, and the beginning of a long one."""
+    text = repr(_plain(value))
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
+
+
+def integer(value, name, least=1, most=MOST):
+    """An integer in [least, most], or a ValueError."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= value <= most:
+        return int(value)
+    raise ValueError(f"{name}={shown(value)}: give an integer from {least} to {most}")
+
+
+def real(value, name, least=0.0, most=LARGEST, below=None):
+    """A number in [least, most], or in [least, below), or a ValueError."""
+    number = _as_float(value) if is_number(value) else np.nan
+    if least <= number <= most and (below is None or number < below):
+        return number
+    bottom = "" if least <= -LARGEST else f" of at least {least:g}"
+    top = f" and below {below:g}" if below is not None else "" if most >= LARGEST else f" and at most {most:g}"
+    raise ValueError(f"{name}={shown(value)}: give a finite number{bottom}{top}")
+
+
+def _as_float(number):
+    """A real number as a Python float, infinite where it is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf
+
+
+def memory():
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else np.inf
+
+
+def room(count, name, value):
+    """Refuse the parameter `name` where it asks for more numbers of 4 bytes than the machine's memory holds."""
+    if 4 * count > memory():
+        raise ValueError(
+            f"{name}={shown(value)} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
+        )
+
+
+def flag(value, name):
+    """True or False, or a ValueError."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name}={shown(value)}: give True or False")
+
+
+def function(value, name):
+    """A callable or None, or a ValueError."""
+    if value is None or callable(value):
+        return value
+    raise ValueError(f"{name}={shown(value)}: give a callable or None")
+
+
+def schedule(value, name, most=LARGEST):
+    """A number, callable or list that `at_epoch` accepts: a list in all of its values, a callable at epoch 0."""
+    return _schedule(at_epoch, value, name, most)
+
+
+def steps(value, name):
+    """The same for a schedule of whole numbers, which `steps_at_epoch` accepts."""
+    return integer(value, name, most=MOST_STEPS) if np.isscalar(value) else _schedule(steps_at_epoch, value, name, MOST_STEPS)
+
+
+def _schedule(read, value, name, most):
+    for epoch in range(len(value) if is_sequence(value) else 1):
+        number = read(value, epoch, name)
+        if number > most:
+            raise ValueError(f"{name} is {number:g} at epoch {epoch}: it must be at most {most:g}")
+    return value
+
+
+def choice(value, name, allowed):
+    """One of some strings, or a ValueError that lists them."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise ValueError(f"{name}={shown(value)}: give one of {', '.join(map(repr, allowed))}")
+
+
+def per_layer(value, name, n_layers):
+    """A list with one value for each layer: of a tuple its own, of anything else the same for all."""
+    if isinstance(value, tuple):
+        if len(value) != n_layers:
+            raise ValueError(f"{name}={shown(value)} has {len(value)} values for {n_layers} layers: give one, or one for each")
+        return list(value)
+    return [value] * n_layers
+
+
+def names(value, name, allowed):
+    """A dict whose keys are some of the allowed names, empty for None; or a ValueError that lists them."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}={shown(value)}: give a dict of parameters by name, or None")
+    for key in value:
+        if key not in allowed:
+            raise ValueError(f"{name} has {shown(key)}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def finite(X, allow_nan=False, names=None):
+    """Refuse numbers of X, an array or a CSR matrix, that are not finite; NaN passes with `allow_nan`.
+
+    Raises
+    ------
+    ValueError
+        that names row and column, by the names of the columns where they are known.
+    """
+    try:
+        assert_all_finite(X, allow_nan=allow_nan)
+    except ValueError:
+        row, column, value = _first_not_finite(X, allow_nan)
+    else:
+        return
+    column = column if names is None else repr(str(names[column]))
+    remedy = "scale it, or leave the row out"
+    if np.isnan(value):
+        remedy = (
+            "fill it in, as scikit-learn's SimpleImputer does, or leave the row out; RBM takes it with missing='drop' or 'sample'"
+        )
+    raise ValueError(f"Input X contains {'NaN' if np.isnan(value) else 'infinity'} in row {row}, column {column}: {remedy}")
+
+
+def _first_not_finite(X, allow_nan):
+    """(row, column, value) of the first number that is not finite, or is infinite."""
+    is_bad = np.isinf if allow_nan else lambda x: ~np.isfinite(x)
+    if sparse.issparse(X):
+        at = int(np.argmax(is_bad(X.data)))
+        return int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at]), X.data[at]
+    row = next(i for i, x in enumerate(X) if is_bad(x).any())
+    column = int(np.argmax(is_bad(X[row])))
+    return row, column, X[row, column]
+
+
+def unmasked(values, name, may_lack=False):
+    """Values as given, but of a masked array the plain one: NaN where `may_lack` lets masked values be missing.
+
+    Raises
+    ------
+    ValueError
+        if values are masked and must not be missing.
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if not np.ma.is_masked(values):
+        return values.data
+    if may_lack:
+        return values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
+    raise ValueError(
+        f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which cannot be missing here: fill them in "
+        "with .filled(), or leave the rows out. An RBM takes missing values of X with missing='drop' or 'sample', and impute does"
+    )
+
+
+def matrix(X):
+    """Refuse what compiled code cannot index: a sparse matrix whose indices or indptr point out of it, which SciPy builds without
+    complaint, and data of too many rows or columns.
+
+    Raises
+    ------
+    ValueError
+        naming X, the row and the remedy.
+    """
+    shape = getattr(X, "shape", ())
+    if len(shape) == 2 and max(shape) > MOST:
+        raise ValueError(f"X has shape {shape}: give at most {MOST:,} rows and columns, or train on parts by partial_fit")
+    if not hasattr(X, "check_format"):
+        return
+    try:
+        X.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"X is no valid sparse matrix{_fault(X)} ({error}): correct X.indices and X.indptr, or build X anew from "
+            "(values, (rows, columns)), which SciPy checks"
+        ) from error
+
+
+def _fault(X):
+    """Where the indices or indptr of a CSR or CSC matrix go wrong, in words."""
+    row, column = ("column", "row") if X.format == "csc" else ("row", "column")
+    size, falls = X.shape[0 if X.format == "csc" else 1], np.flatnonzero(np.diff(X.indptr) < 0)
+    outside = np.flatnonzero((X.indices < 0) | (X.indices >= size))
+    if len(falls):
+        return f": {row} {falls[0]} ends before it begins"
+    if len(outside) and X.format != "bsr":
+        place = np.searchsorted(X.indptr, outside[0], side="right") - 1
+        return f": {row} {place} has an entry in {column} {X.indices[outside[0]]} of {size}"
+    return ""
+
+
+def classes(y, n, known=None, name="y"):
+    """(class numbers (n,) int64, sorted classes) of labels, the parameter `name`; with `known` classes others are refused.
+
+    Raises
+    ------
+    ValueError
+        for labels of another number or kind, unknown ones, or a single class.
+    """
+    if y is None:
+        raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
+    y = _labels(y, name)
+    if len(y) != n:
+        raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
+    known = np.unique(y) if known is None else known
+    if len(known) < 2:
+        raise ValueError(f"y holds one class alone, {shown(known[0])}: a classifier needs at least two")
+    numbers = np.searchsorted(known, y)
+    found = known[np.minimum(numbers, len(known) - 1)] == y
+    if not np.all(found):
+        raise ValueError(f"{name} has labels that the fit did not have: {shown(np.unique(y[~found]))}; known are {shown(known)}")
+    return numbers.astype(np.int64), known
+
+
+def _labels(y, name):
+    """Labels as an array of one dimension, of which none is missing and all are of one kind."""
+    try:
+        y = column_or_1d(unmasked(y, name), warn=True)
+        row = next((i for i, label in enumerate(y) if label is None or label != label), None) if y.dtype.kind in "fO" else None
+        if row is not None:
+            raise ValueError(f"y is {shown(y[row])} in row {row}: drop the rows whose label is missing, or give them one")
+        check_classification_targets(y)
+    except ValueError as error:
+        remedy = ""
+        if "Unknown label type" in str(error):
+            remedy = " Train a DBNRegressor on quantities, or give classes, for example y.astype(str)."
+        elif "1d array" in str(error):
+            remedy = " Give one label for each row; of one-hot rows it is y.argmax(axis=1)."
+        raise ValueError(f"{'' if name == 'y' else f'{name}: '}{error}{remedy}") from None
+    return y
+
+
+def inverse_temperatures(value, name):
+    """Inverse temperatures that fall from 1, a tuple of at least two: of an integer so many, evenly from 1 to 0."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return tuple(np.linspace(1.0, 0.0, integer(value, name, 2, MOST_TEMPERATURES)).tolist())
+    betas = np.asarray(value, np.float64) if is_sequence(value) and all(map(is_number, value)) else np.empty(0)
+    if len(betas) < 2 or betas[0] != 1 or not (np.diff(betas) < 0).all() or betas[-1] < 0:
+        raise ValueError(
+            f"{name}={shown(value)}: give an integer from 2 to {MOST_TEMPERATURES}, or inverse temperatures that fall from 1 to "
+            "no less than 0"
+        )
+    return tuple(betas.tolist())
+
+
+def layer_sizes(value, name="hidden_layer_sizes"):
+    """A tuple of positive integers from an int or a non-empty sequence."""
+    sizes = (value,) if isinstance(value, numbers.Integral) else tuple(value) if is_sequence(value) else ()
+    if not 0 < len(sizes) <= MOST_LAYERS:
+        raise ValueError(f"{name}={shown(value)}: give a positive integer or a tuple of up to {MOST_LAYERS} of them")
+    return tuple(integer(size, name) for size in sizes)
+
+
+def sample_weights(sample_weight, n):
+    """None, or the weights as float64 divided by their mean, so that a step's size does not depend on their scale."""
+    if sample_weight is None:
+        return None
+    weights = unmasked(sample_weight, "sample_weight")
+    try:
+        weights = np.asarray(weights, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"sample_weight={shown(sample_weight)}: give one number for each row of X, or None") from None
+    weights = np.full(n, float(weights)) if weights.ndim == 0 else weights
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not 0 < weights.sum() < np.inf:
+        raise ValueError("sample_weight must be finite and not negative, and not all zero")
+    return weights / weights.mean()

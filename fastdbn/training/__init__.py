@@ -1,0 +1,1 @@
+"""The training algorithms: contrastive divergence, up-down, back-propagation, and what is measured meanwhile."""

@@ -1,0 +1,245 @@
+"""What is measured while an RBM trains, and the stop when one of the measures no longer gets better.
+
+All is measured after an epoch, on fixed rows: up to `WATCHED` of those trained on, and as many of those held out. So a value
+costs little, and differences between epochs come from the parameters and not from the choice of rows (Hinton 2010, sections 5
+to 7 and 11). Nothing here moves the training.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdbn.machine import model, pseudo
+from fastdbn.maths import rng
+from fastdbn.support import checks
+from fastdbn.training import missing, variance
+
+WATCHED, WATCHED_NUMBERS = 256, 1 << 20
+"""Rows that are watched: fewer where they are so wide that they hold more numbers."""
+DEAD, SATURATED = 0.01, 0.99
+"""Hidden units of less mean activity over the watched rows are dead, of more are saturated: they tell rows apart no longer."""
+FLIPS, ROWS_PER_FLIP = 4, 20
+"""Units of each watched row whose conditional joins the pseudo-likelihood: one for so many rows trained on a watched row, and no
+more than so many."""
+
+
+class Monitor(NamedTuple):
+    """How early stopping reads a measure.
+
+    sense says what is better: "rises" or "falls" by more than tol; or "stays" for a measure that begins at its best, of which
+    every epoch within tol of the best is as good, so that the latest of them is kept. None: it is no measure of quality.
+    """
+
+    sense: str | None
+    tol: float = 0.0
+
+
+MONITORS = {
+    "reconstruction_error": Monitor("falls", 1e-4),
+    "validation_reconstruction_error": Monitor("falls", 1e-4),
+    "pseudo_likelihood": Monitor("rises", 1e-3),
+    "validation_pseudo_likelihood": Monitor("rises", 1e-3),
+    "free_energy_gap": Monitor("stays", 1.0),
+    "update_ratio": Monitor("falls", 1e-5),
+    "hidden_activity": Monitor(None),
+    "dead_units": Monitor("stays", 0.01),
+    "saturated_units": Monitor("stays", 0.01),
+    "learning_rate": Monitor(None),
+    "swap_rate": Monitor(None),
+    "seconds": Monitor(None),
+}
+"""All measures, one number an epoch each; NaN where one is not measured."""
+
+
+def check_stopping(name, unit, validation_fraction):
+    """Refuse early stopping by what is no monitor, or is not measured in this fit; None is a unit that is not known yet."""
+    if name is None:
+        return
+    allowed = [monitor for monitor, how in MONITORS.items() if how.sense is not None]
+    if not isinstance(name, str) or name not in allowed:
+        raise ValueError(f"early_stopping={name!r}: give None or one of {', '.join(map(repr, allowed))}")
+    if (name.startswith("validation_") or name == "free_energy_gap") and not validation_fraction > 0:
+        raise ValueError(f"early_stopping={name!r} needs rows held out: give validation_fraction, such as 0.1")
+    if name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
+        raise ValueError(
+            f"early_stopping={name!r} needs visible units of two values, and these are {unit.name}: "
+            "use 'validation_reconstruction_error' or 'free_energy_gap'"
+        )
+
+
+def check(name, patience, tol, validation_fraction, unit):
+    """The parameters of early stopping by themselves; a unit that is no record is not known yet."""
+    checks.integer(patience, "n_iter_no_change")
+    if tol is not None:
+        checks.real(tol, "tol")
+    checks.real(validation_fraction, "validation_fraction", below=1.0)
+    check_stopping(name, unit, validation_fraction)
+
+
+class Stopping:
+    """The best state of a fit by one monitor, and when to stop.
+
+    Parameters
+    ----------
+    name : str
+        Of `MONITORS`, or another where `tol` and `sense` are given.
+    patience : int
+        Epochs with a measure, one after another, without a better one, after which the fit ends.
+    tol : float or None
+        None is the monitor's own.
+    sense : str or None
+        What is better; None is the monitor's own.
+    """
+
+    def __init__(self, name, patience, tol=None, sense=None):
+        self.name, self.patience, self.sense = name, patience, MONITORS[name].sense if sense is None else sense
+        self.tol = MONITORS[name].tol if tol is None else tol
+        self.best, self.kept, self.stale = -np.inf, None, 0
+
+    def update(self, metrics, state):
+        """Take in an epoch; returns whether to stop."""
+        value = metrics[self.name]
+        if np.isnan(value):
+            return False
+        score = value if self.sense == "rises" else -value
+        if self.sense == "stays":
+            fresh = keep = score >= self.best - self.tol
+        else:
+            fresh, keep = score > self.best + self.tol, score > self.best
+        self.stale = 0 if fresh else self.stale + 1
+        self.kept = state if keep else self.kept
+        self.best = max(self.best, score)
+        return self.stale >= self.patience
+
+    def replay(self, history, state):
+        """Take in the epochs that a fit which was interrupted has had, of which the last left `state`.
+
+        An interrupt leaves the best epoch, so the last is the best one so far. Where it is not, the search begins anew.
+        """
+        epochs = len(history[self.name])
+        for i in range(epochs):
+            self.update({self.name: history[self.name][i]}, state if i + 1 == epochs else None)
+        if self.kept is None:
+            self.best, self.stale = -np.inf, 0
+
+
+class _Rows:
+    """Some rows, evenly spread over those given, and room for what is computed of them."""
+
+    def __init__(self, backend, layer, rows, shape):
+        nv, nh = shape
+        few = min(WATCHED, len(rows), max(1, WATCHED_NUMBERS // nv))
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, few).astype(np.uint32))]
+        self.backend, self.layer, self.rows = backend, layer, backend.array(chosen)
+        self.v = backend.states(layer.visible, len(chosen), nv)
+        self.h, self.mean = backend.zeros(len(chosen), nh), backend.zeros(len(chosen), nv)
+        draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
+        flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
+        self.unit = 1.0
+        self.gaps, self.known = None, np.ones((len(chosen), nv))
+        self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
+        self.flipped = draw.integers(nv, size=(flips, len(chosen)))
+
+    def take(self, params, epoch, learned):
+        """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
+        b, layer = self.backend, self.layer
+        b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        if learned is not None:
+            variance.scale(b, learned, self.v)
+            self.unit = np.exp(learned.log)
+        if layer.absence is None:
+            return
+
+        def key(purpose, gibbs):
+            number = missing.FIRST + 2 * (gibbs - missing.FIRST) + (purpose == rng.HIDDEN)
+            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, number))
+
+        units, n = (layer.visible, layer.hidden), len(self.rows)
+        if self.gaps is None:
+            start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
+            self.gaps = missing.make_gaps(b, *units, layer.absence, params, n, n, start)
+        missing.complete(b, *units, params, self.gaps, self.v, self.rows, self.places, key)
+        self.known = 1 - b.to_host(self.gaps.lost)
+
+    def reconstruction_error(self, params):
+        """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
+        b, layer = self.backend, self.layer
+        b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
+        totals = self.v if layer.visible.keeps_total else None
+        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, totals, transpose=True)
+        errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
+        return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
+
+    def activity(self):
+        """(mean, dead share, saturated share) of the hidden means left in place; shares are NaN where the units have no such end.
+
+        Activity counts from a unit's lower end to its upper one. The units of a group of K share one between them, so that they
+        are dead below a K-th of what other units are.
+        """
+        unit, means = self.layer.hidden, np.mean(self.backend.to_host(self.h), axis=0, dtype=np.float64)
+        width = unit.high - unit.low if np.isfinite(unit.high) else 1.0
+        dead = saturated = np.nan
+        if np.isfinite(unit.low):
+            dead = np.mean(means < unit.low + DEAD * width / unit.group_size(len(means)))
+            if np.isfinite(unit.high):
+                saturated = np.mean(means > unit.low + SATURATED * width)
+        return float(means.mean()), float(dead), float(saturated)
+
+    def free_energy(self, params, v):
+        """F(v) of states, (B,) float64; of units that are dropped nothing."""
+        out = np.empty(len(v))
+        model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
+        if self.gaps is not None and self.gaps.absence.way == "drop":
+            out -= (1 - self.known) @ missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
+        return out
+
+    def pseudo_likelihood(self, params):
+        """The mean of the stochastic pseudo-likelihood over rows and some units of each; missing ones do not count."""
+        units, place, total, count = (self.layer.visible, self.layer.hidden), np.arange(len(self.rows)), 0.0, 0.0
+        for chosen in self.flipped:
+            known = self.known[place, chosen]
+            total += known @ pseudo.stochastic(self.backend, *units, params, self.v, chosen)
+            count += known.sum()
+        return float(total / max(count, 1.0))
+
+
+class Watch:
+    """All measures of a layer's parameters.
+
+    Parameters
+    ----------
+    backend : Backend
+    layer : Layer
+    shape : (nv, nh)
+    interval : int
+        Epochs between two measures of the pseudo-likelihood.
+    """
+
+    def __init__(self, backend, layer, shape, interval):
+        self.interval = interval
+        rows = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
+        self.samples = {"": _Rows(backend, layer, rows, shape)}
+        if layer.held_out is not None:
+            self.samples["validation_"] = _Rows(backend, layer, layer.held_out, shape)
+        self.often = pseudo.is_two_valued(layer.visible)
+
+    def measure(self, params, epoch, learned=None):
+        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself.
+
+        learned is the `Variance` of the visible units, or None; errors are on the scale of the data without it.
+        """
+        metrics = dict.fromkeys(MONITORS, np.nan)
+        energies = []
+        for prefix, rows in self.samples.items():
+            rows.take(params, epoch, learned)
+            metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
+            if not prefix:
+                names = "hidden_activity", "dead_units", "saturated_units"
+                metrics.update(zip(names, rows.activity(), strict=True))
+            if len(self.samples) > 1:
+                energies.append(rows.free_energy(params, rows.v).mean())
+            if self.often and (epoch + 1) % self.interval == 0:
+                metrics[prefix + "pseudo_likelihood"] = rows.pseudo_likelihood(params)
+        if energies:
+            metrics["free_energy_gap"] = float(energies[1] - energies[0])
+        return metrics
