@@ -15,7 +15,7 @@ from benchmarks.machine import describe, in_words
 from fastdbn.backends.cpu import binary, blas, update
 from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.backends.protocol import Hyper, Params, Phase
 
 NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
 TILES_ROWS = (16, 32, 64, 128)
@@ -63,9 +63,9 @@ def collect(rows=100):
     velocity, h = Params(b.zeros(NV, NH), b.zeros(NV), b.zeros(NH)), draw.random((rows, NH), dtype=np.float32)
     for density in (DENSITY, 2 * DENSITY):
         v = (draw.random((rows, NV)) < density).astype(np.float32)
-        side = Side(v, h, None)
+        phase = Phase(v, h, None)
         ones.append(2 * v.sum())
-        times.append(microseconds(lambda s=side: b.update(W, velocity, s, s, 0.01, 0.01, Hyper(1e-6, 0.5, 2e-4))))
+        times.append(microseconds(lambda s=phase: b.update(W, velocity, s, s, 0.01, 0.01, Hyper(1e-6, 0.5, 2e-4))))
     return (times[1] - times[0]) * 1e6 / (ones[1] - ones[0]) / NH
 
 

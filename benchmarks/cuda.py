@@ -101,7 +101,7 @@ def problem(backend, work, X):
     W = rng.host_generator(0, 0, rng.stream(rng.INIT)).normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
     params = Params(W, np.zeros(work.nv, np.float32), np.zeros(work.nh, np.float32))
     state = State(params, Params(*(np.zeros_like(x) for x in params)), None, 0, 0)
-    data, unit = backend.load(Source(X), often=True), get_unit("bernoulli")
+    data, unit = backend.load(Source(X), for_training=True), get_unit("bernoulli")
     layer = Layer(unit, unit, data, len(X), None, 0, 0)
     return make_problem(backend, layer, state, Settings(1, work.persistent, work.batch, 0.05, 0.9, 2e-4, work.batch, 1))
 

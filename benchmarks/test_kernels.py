@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.works import DECAY, MOMENTUM, WORKS, data
 from fastdbn import RBM, evaluate
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side, Source, Weights
+from fastdbn.backends.protocol import Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import RULES, STATES, step_hyper
 from fastdbn.training import cd
@@ -49,7 +49,7 @@ class Bench(NamedTuple):
         """Visible states as training has them: rows of data, taken."""
         source, _ = load(self, kind, width)
         out = self.backend.states(BERNOULLI, B, width)
-        self.backend.take(source, self.rows, self.key, out)
+        self.backend.load_rows(source, self.rows, self.key, out)
         return out
 
     def hidden(self):
@@ -110,7 +110,7 @@ def test_load(benchmark, bench, kind):
 def test_take(benchmark, bench, kind, threshold):
     _, X = load(bench, kind)
     source, out = bench.backend.load(Source(X, threshold=threshold)), bench.backend.states(BERNOULLI, B, NV)
-    timed(benchmark, bench.backend.take, source, bench.rows, bench.key, out)
+    timed(benchmark, bench.backend.load_rows, source, bench.rows, bench.key, out)
     report(benchmark)
 
 
@@ -150,16 +150,16 @@ def test_activate(benchmark, bench, name):
 @pytest.mark.parametrize("kind", KINDS)
 def test_update(benchmark, bench, kind):
     velocity = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
-    plus, minus = (Side(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
-    timed(benchmark, bench.backend.update, bench.params, velocity, plus, minus, 0.01, 0.01, HYPER)
+    positive, negative = (Phase(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
+    timed(benchmark, bench.backend.update, bench.params, velocity, positive, negative, 0.01, 0.01, HYPER)
     report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_statistics(benchmark, bench, kind):
     out = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
-    plus, minus = (Side(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
-    timed(benchmark, bench.backend.statistics, plus, minus, 0.01, 0.01, out)
+    positive, negative = (Phase(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
+    timed(benchmark, bench.backend.statistics, positive, negative, 0.01, 0.01, out)
     report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
@@ -252,24 +252,24 @@ def test_loss(benchmark, bench, kind):
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
 @pytest.mark.parametrize("rule", RULES)
-def test_descend(benchmark, bench, rule, rate):
+def test_backward_and_step(benchmark, bench, rule, rate):
     zeros, second = bench.zeros, STATES[rule] == 2
     states = zeros(NV, NH), zeros(NH), zeros(NV, NH) if second else None, zeros(NH) if second else None
     weights, hyper = Weights(bench.params.W, zeros(NH), *states), step_hyper("float32", rule, 1e-6, 0.0, 1)
     means, delta = bench.real(B, NV), bench.real(B, NH)
     timed(
         benchmark,
-        bench.backend.descend,
+        bench.backend.backward_and_step,
         *(rule, hyper, means, delta, weights, BERNOULLI, means, zeros(B, NV), rate, bench.rows, bench.key),
     )
     report(benchmark, (B, NH, NV), (NV, B, NH))
 
 
 @pytest.mark.parametrize("kind", ["real", "density 0.14"])
-def test_descend_to_data(benchmark, bench, kind):
+def test_backward_and_step_to_data(benchmark, bench, kind):
     weights = Weights(bench.params.W, bench.zeros(NH), bench.zeros(NV, NH), bench.zeros(NH), None, None)
     hyper = step_hyper("float32", "sgd", 1e-6, 0.0, 1)
-    timed(benchmark, bench.backend.descend, "sgd", hyper, bench.visible(kind), bench.real(B, NH), weights)
+    timed(benchmark, bench.backend.backward_and_step, "sgd", hyper, bench.visible(kind), bench.real(B, NH), weights)
     report(benchmark, (NV, B, NH))
 
 

@@ -58,8 +58,8 @@ class Machine:
         return np.bincount(place, minlength=len(self.V)) / len(data)
 
     def _difference(self, data, chain):
-        plus, minus = self.moments(self.distribution(data)), self.moments(chain)
-        return [a - b for a, b in zip(plus, minus, strict=True)]
+        positive, negative = self.moments(self.distribution(data)), self.moments(chain)
+        return [a - b for a, b in zip(positive, negative, strict=True)]
 
     def draw(self, n, seed):
         """Rows drawn from p(v)."""

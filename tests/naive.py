@@ -69,11 +69,11 @@ def free_energy(v, states, base_h, W, b, c, base):
     return -(top + np.log(sum(np.exp(t - top) for t in terms)))
 
 
-def statistics(v0, h0, vk, hk, plus, minus, weight=None):
+def statistics(v0, h0, vk, hk, positive, negative, weight=None):
     """(W, b, c) gradients of CD, row by row."""
     nv, nh = v0.shape[1], h0.shape[1]
     gW, gb, gc = np.zeros((nv, nh)), np.zeros(nv), np.zeros(nh)
-    for v, h, scale in ((v0, h0, plus), (vk, hk, -minus)):
+    for v, h, scale in ((v0, h0, positive), (vk, hk, -negative)):
         for r in range(len(v)):
             w = 1.0 if weight is None else weight[r]
             gW += scale * np.outer(v[r], h[r])

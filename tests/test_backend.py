@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side, Source, Weights
+from fastdbn.backends.protocol import Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, step_hyper
 from fastdbn.units import get_unit, softmax
@@ -103,7 +103,7 @@ def test_inverse_temperatures(size, dtype, unit):
 @sizes
 @pytest.mark.parametrize("weighted", [False, True])
 def test_statistics_and_update(size, dtype, weighted, product_route):
-    """Both sides of the gradient, with differing numbers of rows where unweighted, and the SGD step made of them."""
+    """Both phases of the gradient, with differing numbers of rows where unweighted, and the SGD step made of them."""
     B, nv, nh = size
     chains = B if weighted else B + 3
     v0, h0, vk, hk, W, b, c, dW, db, dc = arrays(
@@ -111,14 +111,14 @@ def test_statistics_and_update(size, dtype, weighted, product_route):
     )
     weight = np.abs(arrays(dtype, (B,), seed=3)[0]) if weighted else None
     backend = get_backend(1, dtype)
-    plus, minus = Side(v0, h0, weight), Side(vk, hk, weight)
+    positive, negative = Phase(v0, h0, weight), Phase(vk, hk, weight)
     expected = naive.statistics(*(x.astype(float) for x in (v0, h0, vk, hk)), 0.5, 0.25, weight)
     out = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
-    backend.statistics(plus, minus, 0.5, 0.25, out)
+    backend.statistics(positive, negative, 0.5, 0.25, out)
     for a, e in zip(out, expected, strict=True):
         assert close(a, e, dtype)
     params, velocity = Params(W.copy(), b.copy(), c.copy()), Params(dW.copy(), db.copy(), dc.copy())
-    backend.update(params, velocity, plus, minus, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+    backend.update(params, velocity, positive, negative, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
     for p, d, old, old_d, g, decay in zip(params, velocity, (W, b, c), (dW, db, dc), expected, (0.01, 0, 0), strict=True):
         new, new_d = naive.update(old.astype(float), old_d.astype(float), g, 0.1, 0.9, decay)
         assert close(p, new, dtype)
@@ -140,7 +140,7 @@ def test_take(kind, threshold, scaled, dtype):
     rows = draw.integers(0, 40, 11).astype(np.uint32)
     out = backend.zeros(11, 7)
     key = rng.key(11, 3, rng.stream(rng.DATA))
-    backend.take(backend.load(Source(X, shift, scale, scaled, threshold)), rows, key, out)
+    backend.load_rows(backend.load(Source(X, shift, scale, scaled, threshold)), rows, key, out)
     expected = np.asarray(dense, float)[rows]
     if scaled and threshold != 0.4:
         expected = np.clip((expected - shift) * scale, 0, 1)
@@ -201,7 +201,7 @@ def layer(backend, rule, W, bias):
 @sizes
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
 @pytest.mark.parametrize("inputs", ["real", "binary"])
-def test_descend(size, dtype, rule, inputs):
+def test_backward_and_step(size, dtype, rule, inputs):
     """Deltas of the layer below by the old weights, and three steps of weights and biases by each rule."""
     B, n_in, n_out = size
     backend = get_backend(1, dtype)
@@ -214,7 +214,7 @@ def test_descend(size, dtype, rule, inputs):
     gradients = x.astype(float).T @ delta, delta.sum(axis=0, dtype=float)
     for t in (1, 2, 3):
         expected = (delta.astype(float) @ p[0][0].T) * m * (1 - m)
-        backend.descend(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, weights, BERNOULLI, mean, below)
+        backend.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, weights, BERNOULLI, mean, below)
         assert close(below, expected, dtype)
         for i, (g, decay) in enumerate(zip(gradients, (0.1, 0.0), strict=True)):
             if rule == "sgd":
@@ -225,14 +225,14 @@ def test_descend(size, dtype, rule, inputs):
     assert np.allclose(weights.bias, p[1][0], rtol=1e-4, atol=1e-4)
     alone = layer(backend, rule, W, bias)
     for t in (1, 2, 3):
-        backend.descend(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, alone)
+        backend.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, alone)
     assert np.allclose(alone.W, p[0][0], rtol=1e-4, atol=1e-4)
 
 
 @both_types
 @sizes
 @pytest.mark.parametrize("unit", [get_unit("gaussian"), softmax()], ids=["gaussian", "softmax"])
-def test_descend_through_dropout(size, dtype, unit):
+def test_backward_and_step_through_dropout(size, dtype, unit):
     """What the mask of the way up dropped gets no delta; other units' slopes."""
     B, n_in, n_out = size
     backend, rows, key = get_backend(1, dtype), np.arange(B, dtype=np.uint32), rng.key(4, 2, rng.stream(rng.DROPOUT, 1))
@@ -241,7 +241,7 @@ def test_descend_through_dropout(size, dtype, unit):
     below, factor = backend.zeros(B, n_in), backend.zeros(B, n_in)
     backend.mask(np.ones((B, n_in), dtype), 0.3, rows, key, factor)
     hyper = step_hyper(dtype, "sgd", 0.01, 0.1, 1)
-    backend.descend("sgd", hyper, mean, delta, layer(backend, "sgd", W, bias), unit, mean, below, 0.3, rows, key)
+    backend.backward_and_step("sgd", hyper, mean, delta, layer(backend, "sgd", W, bias), unit, mean, below, 0.3, rows, key)
     expected = (delta.astype(float) @ W.T.astype(float)) * factor
     if unit.name == "softmax":
         m = mean.astype(float)
@@ -286,10 +286,10 @@ def test_same_bits_at_any_thread_count(unit, dtype, split_everything):
         backend.conditional(unit, x, W, c, mean, states, rows, key)
         params = Params(W.copy(), b.copy(), c.copy())
         velocity = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
-        backend.update(params, velocity, Side(x, mean, None), Side(x, states, None), 0.1, 0.1, Hyper(0.1, 0.9, 1e-3))
+        backend.update(params, velocity, Phase(x, mean, None), Phase(x, states, None), 0.1, 0.1, Hyper(0.1, 0.9, 1e-3))
         below = backend.zeros(B, nv)
         weights = layer(backend, "adam", W, c)
-        backend.descend("adam", step_hyper(dtype, "adam", 0.01, 0.1, 1), x, mean, weights, BERNOULLI, x, below)
+        backend.backward_and_step("adam", step_hyper(dtype, "adam", 0.01, 0.1, 1), x, mean, weights, BERNOULLI, x, below)
         backend.mask(mean, 0.4, rows, key, states)
         results.append(b"".join(a.tobytes() for a in (mean, states, *params, *velocity, below, *weights)))
     assert results.count(results[0]) == 4

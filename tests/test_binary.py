@@ -9,11 +9,11 @@ from fastdbn.backends.cpu import binary, blas, kernels
 from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
 from fastdbn.backends.cpu.center import Slide, make_centre
 from fastdbn.backends.cpu.jit import kernel
-from fastdbn.backends.cpu.room import aligned
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
 from fastdbn.backends.cpu.update import Lists, list_units, move_columns, multiply_rows, worth_listing
+from fastdbn.backends.cpu.workspace import aligned
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.backends.protocol import Hyper, Params, Phase
 from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
@@ -57,8 +57,8 @@ def count_words_of(words):
 
 
 @kernel
-def make_lists(plus, n_plus, minus, n_minus, lists, q0, q1):
-    list_units(plus, n_plus, minus, n_minus, lists, q0, q1)
+def make_lists(positive, n_positive, negative, n_negative, lists, q0, q1):
+    list_units(positive, n_positive, negative, n_negative, lists, q0, q1)
 
 
 @kernel
@@ -298,21 +298,21 @@ def test_choice_for_usual_layers():
 
 
 @pytest.mark.parametrize("units", [1, 64, 90, 200])
-@pytest.mark.parametrize("sides", [(37, 50), (37, 0), (0, 50), (0, 0)], ids=str)
-def test_lists(units, sides):
+@pytest.mark.parametrize("phases", [(37, 50), (37, 0), (0, 50), (0, 0)], ids=str)
+def test_lists(units, phases):
     """The rows where each unit is 1, in order, chains after the data; the same for whatever words they are made."""
-    n_plus, n_minus = sides
-    plus, minus = states(37, units, 0.3, "float32"), states(50, units, 0.6, "float32", seed=1)
-    words, chains = packed(plus).words, packed(minus).words
+    n_positive, n_negative = phases
+    positive, negative = states(37, units, 0.3, "float32"), states(50, units, 0.6, "float32", seed=1)
+    words, chains = packed(positive).words, packed(negative).words
     found = []
     for edges in (range(count_words(units) + 1), (0, count_words(units))):
         lists = Lists(np.zeros((units, 37 + 50), np.uint16), np.full((units, 2), 99, np.int32))
         for q0, q1 in itertools.pairwise(edges):
-            make_lists(words, n_plus, chains, n_minus, lists, q0, q1)
+            make_lists(words, n_positive, chains, n_negative, lists, q0, q1)
         for i in range(units):
-            expected = [*np.flatnonzero(plus[:n_plus, i]), *n_plus + np.flatnonzero(minus[:n_minus, i])]
+            expected = [*np.flatnonzero(positive[:n_positive, i]), *n_positive + np.flatnonzero(negative[:n_negative, i])]
             assert list(lists.index[i, : lists.count[i, 0]]) == expected
-            assert lists.count[i, 1] == plus[:n_plus, i].sum()
+            assert lists.count[i, 1] == positive[:n_positive, i].sum()
         found.append(lists.index.tobytes() + lists.count.tobytes())
     assert found[0] == found[1]
 
@@ -328,7 +328,7 @@ def test_what_is_worth_listing():
     assert worth == sorted(worth, reverse=True)
 
 
-SCALES = {"usual": (0.1 / 20, 0.1 / 31), "equal": (0.01, 0.01), "no rate": (0.0, 0.0), "no minus": (0.5, 0.0)}
+SCALES = {"usual": (0.1 / 20, 0.1 / 31), "equal": (0.01, 0.01), "no rate": (0.0, 0.0), "no negative": (0.5, 0.0)}
 
 
 def surrounded(x, end, stop):
@@ -343,29 +343,29 @@ def untouched(x, rows, columns, stop):
 
 
 @both_types
-@pytest.mark.parametrize("listed", ["both", "plus", "minus", "neither"])
+@pytest.mark.parametrize("listed", ["both", "positive", "negative", "neither"])
 @pytest.mark.parametrize("nh", [1, 10, 63, 64, 65, 100, 200, 270])
 def test_step(nh, listed, dtype):
-    """The step is NumPy's, whichever side is listed, up to the last column or to the end of its word; nothing else is touched."""
+    """The step is NumPy's, whichever phase is listed, to the last column or the end of its word; nothing else is touched."""
     n, chains, nv, real, wide = 20, 31, 290, np.dtype(dtype).type, count_words(nh) * WORD
     vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
     hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
     b, parts, route = np.full(nv, np.nan, dtype), binary.count_parts(nh), blas.addresses(dtype)
-    listed_p, listed_m = listed in ("both", "plus"), listed in ("both", "minus")
+    listed_p, listed_m = listed in ("both", "positive"), listed in ("both", "negative")
     lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
     make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
-    for plus, minus in SCALES.values():
-        gradient = plus * vp.astype(float).T @ hp - minus * vm.astype(float).T @ hm
-        new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + plus * hp.sum(axis=0) - minus * hm.sum(axis=0)
+    for positive, negative in SCALES.values():
+        gradient = positive * vp.astype(float).T @ hp - negative * vm.astype(float).T @ hm
+        new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + positive * hp.sum(axis=0) - negative * hm.sum(axis=0)
         results = set()
         for stop in {nh, wide}:
             params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
             means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
-            sides, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
-            numbers, around = ((real(plus), real(minus)), real(0.9), real(0.01)), not_centred(nv, nh, dtype)
+            phases, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
+            numbers, around = ((real(positive), real(negative)), real(0.9), real(0.01)), not_centred(nv, nh, dtype)
             for p in reversed(range(binary.count_parts(nv))):
-                multiply_part(route, params, out, *sides, nh, *numbers, edge(p, nv), edge(p + 1, nv))
+                multiply_part(route, params, out, *phases, nh, *numbers, edge(p, nv), edge(p + 1, nv))
             for p in reversed(range(parts)):
                 j0, j1 = edge(p, nh), edge(p + 1, nh)
                 means_of = means, listed_p, chains_means, listed_m
@@ -382,7 +382,7 @@ def test_step(nh, listed, dtype):
 
 @both_types
 def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
-    """Where both sides are listed, columns are computed alike from any word on."""
+    """Where both phases are listed, columns are computed alike from any word on."""
     n, nv, nh, real = 12, 70, 200, np.dtype(dtype).type
     vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
     hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
@@ -400,16 +400,16 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
 
 @both_types
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("which", ["both", "plus", "minus", "neither"])
+@pytest.mark.parametrize("which", ["both", "positive", "negative", "neither"])
 @pytest.mark.parametrize("nh", [10, 100, 530])
 def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_everything):
-    """The operation's step is that of dense sides, whichever of the two is listed, and the same bits at any thread count."""
+    """The operation's step is that of dense phases, whichever of the two is listed, and the same bits at any thread count."""
     draw, nv, chains, results = np.random.default_rng(3), 300, 20 if weighted else 31, set()
     v0, vk = states(20, nv, 0.1, dtype), states(chains, nv, 0.1, dtype, seed=5)
     v0[:, 200:], vk[:, :100] = states(20, 100, 0.9, dtype), 1  # some units nearly always on
-    if which in ("plus", "neither"):
+    if which in ("positive", "neither"):
         vk *= np.dtype(dtype).type(0.5)
-    if which in ("minus", "neither"):
+    if which in ("negative", "neither"):
         v0 *= np.dtype(dtype).type(0.5)
     h0, hk = draw.random((20, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     weight = draw.random(20).astype(dtype) if weighted else None
@@ -418,7 +418,7 @@ def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_ever
         backend = get_backend(n_threads, dtype)
         params = Params(W.copy(), b.copy(), backend.zeros(nh))
         velocity = Params(d.copy(), backend.zeros(nv), backend.zeros(nh))
-        backend.update(params, velocity, Side(v0, h0, weight), Side(vk, hk, weight), 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+        backend.update(params, velocity, Phase(v0, h0, weight), Phase(vk, hk, weight), 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
         results.add(b"".join(x.tobytes() for x in (*params, *velocity)))
     assert len(results) == 1
     gradient = 0.5 * v0.astype(float).T @ h0 - 0.25 * vk.astype(float).T @ hk

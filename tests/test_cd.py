@@ -38,8 +38,8 @@ def mean_gradient(backend, problem, n, repeats, weights=None):
     out = Params(*(np.zeros_like(x) for x in problem.params))
     for step in range(repeats):
         weighting = () if weights is None else (weights, weights.mean())
-        sides = cd.minibatch(backend, problem, rows, step, 0, *weighting)
-        backend.statistics(*sides, out)
+        phases = cd.minibatch(backend, problem, rows, step, 0, *weighting)
+        backend.statistics(*phases, out)
         found.append(np.concatenate([x.ravel() for x in out]))
     found = np.array(found)
     return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(repeats)
@@ -286,7 +286,7 @@ def test_nothing_is_allocated_in_the_loop(fused, monkeypatch):
     cd.steps(*work)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < (0.5 if fused else 4) * problem.plus.v.nbytes  # composed kernels have room for lists of their own
+    assert peak < (0.5 if fused else 4) * problem.positive.v.nbytes  # composed kernels have room for lists of their own
 
 
 def test_noise_is_keyed_by_row_not_by_place():

@@ -7,50 +7,50 @@ from exact import Machine
 
 from fastdbn import DBN, RBM, load
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Centering, Hyper, Params, Side
+from fastdbn.backends.protocol import Centering, Hyper, Params, Phase
 
 RATE, MOMENTUM, DECAY, SLIDE = 0.3, 0.7, 0.1, 0.25
 
 
 def problem(nv, nh, rows, chains, seed, density=0.5, real=False, weighted=False):
-    """(params, velocity, plus, minus, offsets) as host arrays."""
+    """(params, velocity, positive, negative, offsets) as host arrays."""
     draw = np.random.default_rng(seed)
     params = [draw.normal(size=shape) for shape in ((nv, nh), nv, nh)]
     velocity = [draw.normal(size=x.shape) for x in params]
-    sides = []
+    phases = []
     for n in (rows, chains):
         v = draw.random((n, nv)) if real else (draw.random((n, nv)) < density).astype(float)
-        sides.append(Side(v, draw.random((n, nh)), draw.random(n) + 0.5 if weighted else None))
-    return params, velocity, *sides, [draw.random(nv), draw.random(nh)]
+        phases.append(Phase(v, draw.random((n, nh)), draw.random(n) + 0.5 if weighted else None))
+    return params, velocity, *phases, [draw.random(nv), draw.random(nh)]
 
 
-def step(backend, params, velocity, plus, minus, offsets, slide=SLIDE, share=0.5, centred=True):
+def step(backend, params, velocity, positive, negative, offsets, slide=SLIDE, share=0.5, centred=True):
     """What a step leaves: host (params, velocity, offsets)."""
 
-    def side(x):
+    def phase(x):
         weight = None if x.weight is None else backend.array(x.weight)
-        loaded = Side(backend.array(x.v), backend.array(x.h), weight)
+        loaded = Phase(backend.array(x.v), backend.array(x.h), weight)
         if weight is not None:
             backend.scale_rows(loaded.h, weight)
         return loaded
 
     params, velocity = (Params(*(backend.array(x) for x in xs)) for xs in (params, velocity))
-    offsets, weight = [backend.array(x) for x in offsets], 1.0 if plus.weight is None else plus.weight.mean()
+    offsets, weight = [backend.array(x) for x in offsets], 1.0 if positive.weight is None else positive.weight.mean()
     centering = Centering(*offsets, slide, share) if centred else None
-    scales = 1 / len(plus.v), 1 / len(minus.v)
-    backend.update(params, velocity, side(plus), side(minus), *scales, Hyper(RATE, MOMENTUM, DECAY), centering, weight)
+    scales = 1 / len(positive.v), 1 / len(negative.v)
+    backend.update(params, velocity, phase(positive), phase(negative), *scales, Hyper(RATE, MOMENTUM, DECAY), centering, weight)
     return [[backend.to_host(x) for x in xs] for xs in (params, velocity, offsets)]
 
 
-def expected(params, velocity, plus, minus, offsets, slide=SLIDE, share=0.5):
+def expected(params, velocity, positive, negative, offsets, slide=SLIDE, share=0.5):
     """The same by the naive step of the centred machine."""
-    means = [[np.average(x, axis=0, weights=side.weight) for x in side[:2]] for side in (plus, minus)]
+    means = [[np.average(x, axis=0, weights=phase.weight) for x in phase[:2]] for phase in (positive, negative)]
     offsets = [(1 - slide) * x + slide * ((1 - share) * p + share * m) for x, p, m in zip(offsets, *means, strict=True)]
     gradients = [0, 0, 0]
-    for side, sign in ((plus, 1), (minus, -1)):
-        n = len(side.v)
-        weight = np.ones(n) if side.weight is None else side.weight
-        v, h = side.v - offsets[0], side.h - offsets[1]
+    for phase, sign in ((positive, 1), (negative, -1)):
+        n = len(phase.v)
+        weight = np.ones(n) if phase.weight is None else phase.weight
+        v, h = phase.v - offsets[0], phase.h - offsets[1]
         for i, x in enumerate(((v * weight[:, None]).T @ h, weight @ v, weight @ h)):
             gradients[i] = gradients[i] + sign * x / n
     return [*naive.centered_update(params, velocity, gradients, offsets, RATE, MOMENTUM, DECAY), offsets]
@@ -71,25 +71,25 @@ def test_step_is_that_of_the_centred_machine(size, more, dtype):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_weights_of_rows(share):
     """Offsets follow weighted means, and a minibatch of no weight leaves them where they are."""
-    params, velocity, plus, minus, offsets = problem(5, 4, 6, 6, 2, weighted=True)
-    minus = minus._replace(weight=plus.weight)
-    found = step(get_backend(1, "float64"), params, velocity, plus, minus, offsets, share=share)
-    for a, b in zip(found, expected(params, velocity, plus, minus, offsets, share=share), strict=True):
+    params, velocity, positive, negative, offsets = problem(5, 4, 6, 6, 2, weighted=True)
+    negative = negative._replace(weight=positive.weight)
+    found = step(get_backend(1, "float64"), params, velocity, positive, negative, offsets, share=share)
+    for a, b in zip(found, expected(params, velocity, positive, negative, offsets, share=share), strict=True):
         for x, y in zip(a, b, strict=True):
             np.testing.assert_allclose(x, y, rtol=0, atol=1e-13)
-    plus, minus = (side._replace(weight=np.zeros(6)) for side in (plus, minus))
-    kept = step(get_backend(1, "float64"), params, velocity, plus, minus, offsets, share=share)[2]
+    positive, negative = (phase._replace(weight=np.zeros(6)) for phase in (positive, negative))
+    kept = step(get_backend(1, "float64"), params, velocity, positive, negative, offsets, share=share)[2]
     assert all(np.array_equal(x, y) for x, y in zip(kept, offsets, strict=True))
 
 
-def flip(params, velocity, plus, minus, offsets, visible):
+def flip(params, velocity, positive, negative, offsets, visible):
     """The same machine with the values 0 and 1 of one layer's units swapped, on states swapped in the same way."""
     (W, b, c), (dW, db, dc), (mu, la) = params, velocity, offsets
     if visible:
         params, velocity = (-W, -b, c + W.sum(axis=0)), (-dW, -db, dc)
-        return params, velocity, *(s._replace(v=1 - s.v) for s in (plus, minus)), (1 - mu, la)
+        return params, velocity, *(s._replace(v=1 - s.v) for s in (positive, negative)), (1 - mu, la)
     params, velocity = (-W, b + W.sum(axis=1), -c), (-dW, db, -dc)
-    return params, velocity, *(s._replace(h=1 - s.h) for s in (plus, minus)), (mu, 1 - la)
+    return params, velocity, *(s._replace(h=1 - s.h) for s in (positive, negative)), (mu, 1 - la)
 
 
 @pytest.mark.parametrize("visible", [True, False])
@@ -111,10 +111,10 @@ def test_centred_gradient_at_equilibrium_is_the_exact_gradient():
     backend, zero = get_backend(1, "float64"), [np.zeros((6, 4)), np.zeros(6), np.zeros(4)]
     for seed in range(200):
         v = machine.draw(500, seed=seed)
-        sides = Side(data, machine.hidden_mean(data), None), Side(v, machine.hidden_mean(v), None)
+        phases = Phase(data, machine.hidden_mean(data), None), Phase(v, machine.hidden_mean(v), None)
         centering = Centering(*map(backend.array, offsets), 0.0, 0.0)
         params, velocity = Params(machine.W.copy(), machine.b.copy(), machine.c.copy()), Params(*map(np.copy, zero))
-        backend.update(params, velocity, *sides, 1 / len(data), 1 / len(v), Hyper(1.0, 0.0, 0.0), centering)
+        backend.update(params, velocity, *phases, 1 / len(data), 1 / len(v), Hyper(1.0, 0.0, 0.0), centering)
         found.append(np.concatenate([velocity.W.ravel(), params.b - machine.b, params.c - machine.c]))
     gW, gb, gc = machine.gradient(data)
     gW = gW - np.outer(offsets[0], gc) - np.outer(gb, offsets[1])

@@ -1,4 +1,4 @@
-"""The chains of the model's side: fast weights and tempering against exact laws, and what they report."""
+"""The chains of the model's phase: fast weights and tempering against exact laws, and what they report."""
 
 import naive
 import numpy as np
@@ -49,8 +49,8 @@ def test_tempered_gradient_at_equilibrium_is_the_exact_gradient():
             parts.append(draw_hidden(cooled, cooled.draw(n, seed=1000 + seed), draw))
         backend, problem = problem_of(machine, data, np.concatenate(parts), seed, n, betas=BETAS)
         for step in range(3):
-            sides = cd.minibatch(backend, problem, np.arange(5, dtype=np.uint32), step, 0)
-        backend.statistics(*sides, out)
+            phases = cd.minibatch(backend, problem, np.arange(5, dtype=np.uint32), step, 0)
+        backend.statistics(*phases, out)
         found.append(np.concatenate([x.ravel() for x in out]))
         assert (problem.tempering.swaps[1] == 3 * n).all()
         assert (problem.tempering.swaps[0] > 0).all()
@@ -77,9 +77,9 @@ def test_tempering_crosses_between_modes(betas):
     states = np.ones((n * len(betas or (1,)), 4))
     backend, problem = problem_of(machine, machine.V[:4], states, 1, n, betas=betas)
     for step in range(steps):
-        side = cd.minibatch(backend, problem, np.arange(4, dtype=np.uint32), step, 0)[1]
-    on = (side.v.sum(axis=1) > 4).mean()
-    assert len(side.v) == n
+        phase = cd.minibatch(backend, problem, np.arange(4, dtype=np.uint32), step, 0)[1]
+    on = (phase.v.sum(axis=1) > 4).mean()
+    assert len(phase.v) == n
     if betas:
         assert abs(on - share) < 5 * np.sqrt(share * (1 - share) / n)
     else:

@@ -131,9 +131,9 @@ def test_gradient_of_the_likelihood(persistent):
     X[np.arange(n), draw.integers(0, 3, n)] = np.arange(n) % 5
     layer, zero = Layer(UNIT, BERNOULLI, backend.load(Source(X)), n, None, 0, 3), Params(*(np.zeros_like(x) for x in params))
     problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(30, persistent, n, 0.1, 0, 0, n, 1))
-    minus = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
-    assert np.array_equal(minus.v.sum(axis=1), X.sum(axis=1))
-    each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v]
+    negative = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
+    assert np.array_equal(negative.v.sum(axis=1), X.sum(axis=1))
+    each = [negative.v[:, :, None] * negative.h[:, None, :], negative.v]
     for x, expected in zip(each, exact_moments(params, range(5)), strict=True):
         assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n)).all()
 

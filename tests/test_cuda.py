@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastdbn.backends.cpu.backend import CPU
-from fastdbn.backends.protocol import Centering, Hyper, Params, Side, Source, Weights
+from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, step_hyper
 from fastdbn.training import cd, train
@@ -98,7 +98,7 @@ def test_conditional(size, dtype, name, transpose):
 @both_types
 @pytest.mark.parametrize("weighted", [False, True])
 def test_update(dtype, weighted):
-    """Both sides of the gradient, with differing numbers of rows where unweighted, and the step made of them."""
+    """Both phases of the gradient, with differing numbers of rows where unweighted, and the step made of them."""
     B, chains, nv, nh = 5, 5 if weighted else 3, 9, 7
     v, h, cv, ch, *six = normals((B, nv), (B, nh), (chains, nv), (chains, nh), (nv, nh), nv, nh, (nv, nh), nv, nh)
     weight = np.linspace(0.5, 2, B) if weighted else None
@@ -106,11 +106,11 @@ def test_update(dtype, weighted):
     def run(b, constant):
         params, velocity = Params(*map(b.array, six[:3])), Params(*map(b.array, six[3:]))
         given = None if weight is None else constant(weight)
-        plus, minus = (Side(constant(x), b.array(y), given) for x, y in ((v, h), (cv, ch)))
+        positive, negative = (Phase(constant(x), b.array(y), given) for x, y in ((v, h), (cv, ch)))
         if weighted:
-            b.scale_rows(plus.h, given)
-            b.scale_rows(minus.h, given)
-        b.update(params, velocity, plus, minus, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+            b.scale_rows(positive.h, given)
+            b.scale_rows(negative.h, given)
+        b.update(params, velocity, positive, negative, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
         return [b.to_host(x) for x in (*params, *velocity)]
 
     for a, e in zip(*both(dtype, run), strict=True):
@@ -125,8 +125,8 @@ def test_centred_update(dtype):
     def run(b, constant):
         params, velocity = Params(*map(b.array, (W, b_, c))), Params(b.array(0.1 * W), b.array(b_), b.array(c))
         centering = Centering(b.array(mu), b.array(la), 0.25, 0.5)
-        sides = (Side(constant(x), constant(y), None) for x, y in ((v, h), (cv, ch)))
-        b.update(params, velocity, *sides, 0.5, 0.25, Hyper(0.1, 0.9, 0.01), centering)
+        phases = (Phase(constant(x), constant(y), None) for x, y in ((v, h), (cv, ch)))
+        b.update(params, velocity, *phases, 0.5, 0.25, Hyper(0.1, 0.9, 0.01), centering)
         return [b.to_host(x) for x in (*params, *velocity, *centering[:2])]
 
     for a, e in zip(*both(dtype, run), strict=True):
@@ -175,9 +175,9 @@ def test_take(dtype, kind, threshold, streamed, monkeypatch):
     def run(b, constant):
         if streamed and b.name == "cuda":
             monkeypatch.setattr(b, "fits", lambda size: False)
-        data, out, taken = b.load(source, often=True), b.zeros(4, 7), []
+        data, out, taken = b.load(source, for_training=True), b.zeros(4, 7), []
         for _ in range(3):
-            b.take(data, b.array(draw_rows), key, out)
+            b.load_rows(data, b.array(draw_rows), key, out)
             taken.append(b.to_host(out))
         return taken
 
@@ -200,11 +200,11 @@ def test_moves(dtype):
         b.scale_rows(scaled, constant(np.arange(4.0)))
         b.square_sums(scaled, None, columns[0])
         b.square_sums(scaled, constant(np.arange(4.0)), columns[1])
-        b.hold(held, constant(values), b.array(by_number))
-        b.hold(emptied, None, constant(by_number))
-        b.hold(kept, constant(values), b.array(by_number[:, :1].copy()))
+        b.assign_where(held, b.array(by_number), constant(values))
+        b.assign_where(emptied, constant(by_number))
+        b.assign_where(kept, b.array(by_number[:, :1].copy()), constant(values))
         vector, copied = b.array(x[0]), b.zeros(4, 7)
-        b.hold(vector, b.zeros(7), b.array(by_number[0]))
+        b.assign_where(vector, b.array(by_number[0]), b.zeros(7))
         b.copy(kept, copied)
         b.gather(constant(x), b.array(rows), out)
         b.scatter(b.part(constant(values), 0, 3), b.array(rows), kept)
@@ -280,9 +280,9 @@ def test_back_propagation(dtype, rule, name):
         deltas = []
         for t in (1, 2, 3):
             hyper = step_hyper(dtype, rule, 0.01, 0.1, t)
-            b.descend(rule, hyper, kept, delta, weights, unit, constant(mean), below, 0.3, b.array(rows), key)
+            b.backward_and_step(rule, hyper, kept, delta, weights, unit, constant(mean), below, 0.3, b.array(rows), key)
             deltas.append(b.to_host(below))
-        b.descend(rule, step_hyper(dtype, rule, 0.01, 0.1, 4), kept, delta, weights)
+        b.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, 4), kept, delta, weights)
         b.limit_columns(weights.W, 2.0, b.zeros(n_out))
         logistic = float(b.loss(unit, constant(z), constant(np.eye(n_out)[target]), given, 0.5, b.zeros(B, n_out)))
         inside = b.array(z)
@@ -307,7 +307,7 @@ def problem(b, X, hidden, persistent, k=2):
     """A `Problem` of 8 visible and 5 hidden units, minibatches of 4 and 3 chains."""
     W, c, velocity = normals((8, 5), 5, (8, 5), seed=4)
     state = train.State(Params(0.3 * W, 0.1 * c[:1].repeat(8), c), Params(0.01 * velocity, np.zeros(8), np.zeros(5)), None, 0, 0)
-    data = b.load(Source(X, threshold="sample" if X.max() < 1 else None), often=True)
+    data = b.load(Source(X, threshold="sample" if X.max() < 1 else None), for_training=True)
     layer = train.Layer(UNITS["bernoulli"], hidden, data, len(X), None, 1, 2**35 + 7)
     return train.make_problem(b, layer, state, train.Settings(k, persistent, 3, 0.1, 0.5, 1e-3, 4, 1))
 

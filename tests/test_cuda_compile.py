@@ -70,7 +70,7 @@ def simple(real):
     a = named(real)
     r, v, m, i = a.r, a.v, a.m, a.i
     yield from [(k.fill, (v, r)), (k.scale_rows, (m, v)), (k.scale_columns, (m, v)), (k.place, (m, m, i))]
-    yield from [(k.hold(False), (m, m, a.flags)), (k.hold(True), (m, m, m)), (k.scatter, (m, a.rows, m))]
+    yield from [(k.assign_where(False), (m, m, a.flags)), (k.assign_where(True), (m, m, m)), (k.scatter, (m, a.rows, m))]
     yield from [(k.take_bits, (a.words, a.rows, m)), (k.take_values, (m, a.rows, m)), (k.step, (v, v, v, r, r, r))]
     yield from [(k.take_samples(real), (m, a.rows, a.key, m)), (k.mask(real), (m, r, a.rows, a.key, m))]
     yield from [(k.move(rule), (v, v, v, v, a.hyper)) for rule in optim.RULES]

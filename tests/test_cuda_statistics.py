@@ -51,7 +51,7 @@ def trained(backend, seed):
     draw = np.random.default_rng(3)
     start = Params(0.1 * draw.normal(size=(4, 3)), np.zeros(4), np.zeros(3))
     state = train.State(start, Params(*map(np.zeros_like, start)), None, 0, 0)
-    data, unit = backend.load(Source(ROWS), often=True), get_unit("bernoulli")
+    data, unit = backend.load(Source(ROWS), for_training=True), get_unit("bernoulli")
     layer = train.Layer(unit, unit, data, len(ROWS), None, 0, seed)
     problem = train.make_problem(backend, layer, state, train.Settings(1, False, BATCH, 0.2, 0.5, 0.0, BATCH, 1))
     order = draw.integers(0, 4, MINIBATCHES * BATCH).astype(np.uint32)

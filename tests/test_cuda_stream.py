@@ -16,7 +16,7 @@ def stream(monkeypatch):
     from fastdbn.backends.cuda.backend import CUDA
     from fastdbn.backends.cuda.loading import Streamed
 
-    turns, take = [], Streamed.take
+    turns, take = [], Streamed.load_rows
 
     def watched(self, *given):
         take(self, *given)
@@ -24,7 +24,7 @@ def stream(monkeypatch):
 
     def start():
         monkeypatch.setattr(CUDA, "fits", lambda self, size: False)
-        monkeypatch.setattr(Streamed, "take", watched)
+        monkeypatch.setattr(Streamed, "load_rows", watched)
         return turns
 
     return start
@@ -75,7 +75,7 @@ def test_buffers(stream):
     for i in range(30):
         rows = np.random.default_rng(i).integers(0, n, size + i % 3 - 1).astype(np.uint32)
         taken.append((rows, b.zeros(len(rows), columns)))
-        b.take(source, b.array(rows), key, taken[-1][1])  # nothing waits here
+        b.load_rows(source, b.array(rows), key, taken[-1][1])  # nothing waits here
     for rows, out in taken:
         assert np.array_equal(b.to_host(out), X[rows])
     for (rows, _), turn in zip(taken[-2:], (1 - source.turn, source.turn), strict=True):

@@ -21,9 +21,9 @@ from fastdbn import (
     DBNOutlierDetector,
     DBNRegressor,
     GenerativeDBNClassifier,
-    backends,
     evaluate,
 )
+from fastdbn.backends import devices
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import DeviceError
 from fastdbn.cli.main import main
@@ -184,7 +184,7 @@ class TestChoice:
     @pytest.mark.parametrize("name", MODELS)
     def test_no_such_device(self, name, rows, monkeypatch):
         """ "cuda" raises before anything is done, with what is lacking; "auto" falls back; other words are refused."""
-        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        monkeypatch.setattr(devices, "lacking_cuda", lambda: "a part is lacking")
         with pytest.raises(DeviceError, match="a part is lacking"):
             clone(MODELS[name]).set_params(device="cuda").fit(*rows)
         with pytest.raises(ValueError, match="device='tpu'"):
@@ -192,7 +192,7 @@ class TestChoice:
 
     def test_auto_falls_back_and_says_so(self, rows, monkeypatch, capsys):
         """Once, at verbose, with what is lacking."""
-        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        monkeypatch.setattr(devices, "lacking_cuda", lambda: "a part is lacking")
         DBN((4, 3), device="auto", verbose=1, **COMMON).fit(rows[0])
         said = capsys.readouterr().err
         assert said.count("a part is lacking") == 1
@@ -202,7 +202,7 @@ class TestChoice:
     def test_moving_fails_whole(self, rows, monkeypatch):
         """A model that cannot be moved stays where it is."""
         model = clone(MODELS["dbn"]).fit(rows[0])
-        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        monkeypatch.setattr(devices, "lacking_cuda", lambda: "a part is lacking")
         with pytest.raises(DeviceError, match="a part is lacking"):
             model.to_device()
         assert {model.device, *(rbm.device for rbm in model.layers_)} == {"cpu"}
@@ -211,10 +211,10 @@ class TestChoice:
     def test_what_is_lacking(self, extra, monkeypatch):
         """Without the extra its installation is named, with it the GPU."""
         monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
-        monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: object() if extra else None)
+        monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object() if extra else None)
         cuda = pytest.importorskip("numba.cuda")
         monkeypatch.setattr(cuda, "is_available", lambda: False, raising=False)
-        lack = backends.lacking_cuda.__wrapped__()
+        lack = devices.lacking_cuda.__wrapped__()
         assert ("GPU" in lack) == extra
         assert ("fastdbn[cuda]" in lack) != extra
 
@@ -236,15 +236,15 @@ class TestChoice:
                 super().__init__(n_jobs, dtype)
                 self.precision = precision
 
-            def load(self, source, often=False):
-                loads.append((self.precision, often))
-                return super().load(source, often)
+            def load(self, source, for_training=False):
+                loads.append((self.precision, for_training))
+                return super().load(source, for_training)
 
-        monkeypatch.setattr(backends, "get_backend", Recorder)
+        monkeypatch.setattr(devices, "get_backend", Recorder)
         model = clone(MODELS[name]).set_params(hidden_layer_sizes=(4, 3), rbm_params={"precision": ("bf16", "tf32")})
         model.fit(*rows)
         up_down = ["tf32"] if name == "generative" else []
-        assert [precision for precision, often in loads if often] == ["bf16", "tf32", *up_down]
+        assert [precision for precision, for_training in loads if for_training] == ["bf16", "tf32", *up_down]
         if name in ("classifier", "autoencoder"):  # back-propagation
             assert loads[-1] == ("tf32", False)
 
@@ -268,9 +268,9 @@ class TestChoice:
 
     def test_command_line(self, monkeypatch, capsys, tmp_path):
         """--device reaches the estimator; what is lacking is an error of one line."""
-        monkeypatch.setattr(backends, "lacking_cuda", lambda: "a part is lacking")
+        monkeypatch.setattr(devices, "lacking_cuda", lambda: "a part is lacking")
         out = str(tmp_path / "m.safetensors")
-        assert main.main(["train", "--device", "cuda", "--out", out]) == 1
+        assert main(["train", "--device", "cuda", "--out", out]) == 1
         said = capsys.readouterr()
         assert said.err == "fastdbn: error: device='cuda': a part is lacking; or use device='cpu' or 'auto'\n"
         assert not said.out

@@ -5,23 +5,23 @@ import pytest
 from scipy import sparse
 
 from fastdbn import RBM
-from fastdbn.backends.cpu import pool, room
+from fastdbn.backends.cpu import pool, workspace
 from fastdbn.backends.cpu.binary import COLUMNS, SEGMENT
 from fastdbn.backends.cpu.simd import GROUPS, SUMS
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side, Source
+from fastdbn.backends.protocol import Hyper, Params, Phase, Source
 from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
 KEY = rng.key(0, 0, 0)
 
 
-def step(plus, minus, nv, nh):
+def step(positive, negative, nv, nh):
     """The velocity of one composed step from nothing, as host arrays."""
     backend = get_backend(1)
     params, velocity = (Params(*(backend.zeros(*s) for s in ((nv, nh), (nv,), (nh,)))) for _ in range(2))
-    sides = (Side(v, h, None) for v, h in (plus, minus))
-    backend.update(params, velocity, *sides, 1 / len(plus[0]), 1 / len(minus[0]), Hyper(1.0, 0.0, 0.0))
+    phases = (Phase(v, h, None) for v, h in (positive, negative))
+    backend.update(params, velocity, *phases, 1 / len(positive[0]), 1 / len(negative[0]), Hyper(1.0, 0.0, 0.0))
     return velocity
 
 
@@ -31,12 +31,12 @@ def step(plus, minus, nv, nh):
     ids=str,
 )
 def test_rows_and_chains_of_any_number(rows, chains):
-    """Lists of either side, or none: the step is that of float64 products."""
+    """Lists of either phase, or none: the step is that of float64 products."""
     draw = np.random.default_rng(0)
     v, h = ((draw.random((rows + chains, n)) < 0.2).astype(np.float32) for n in (5, 3))
-    plus, minus = (v[:rows], h[:rows]), (v[rows:], h[rows:])
-    velocity = step(plus, minus, 5, 3)
-    expected = (plus[0].T.astype(float) @ plus[1]) / rows - (minus[0].T.astype(float) @ minus[1]) / chains
+    positive, negative = (v[:rows], h[:rows]), (v[rows:], h[rows:])
+    velocity = step(positive, negative, 5, 3)
+    expected = (positive[0].T.astype(float) @ positive[1]) / rows - (negative[0].T.astype(float) @ negative[1]) / chains
     np.testing.assert_allclose(velocity.W, expected, rtol=0, atol=1e-5)
 
 
@@ -87,7 +87,9 @@ def test_numbers_that_are_none_of_threads(n_jobs):
 def test_threads_without_work_take_no_memory(monkeypatch):
     """Buffers of training are for as many threads as can share it: one for each word of hidden units."""
     counts = []
-    monkeypatch.setattr(room, "make_room", lambda problem, n, make=room.make_room: counts.append(n) or make(problem, n))
+    monkeypatch.setattr(
+        workspace, "make_workspace", lambda problem, n, make=workspace.make_workspace: counts.append(n) or make(problem, n)
+    )
     RBM(65, n_iter=1, n_jobs=1024, visible="bernoulli").fit(np.eye(4, dtype=np.float32))
     assert counts == [2]
 
@@ -111,7 +113,7 @@ def test_rows_whose_data_lie_beyond_32_bits(shape):
     backend, X, out = get_backend(1), np.zeros(shape, np.uint8), np.empty((3, shape[1]), np.float32)
     X[-1, -1] = 1
     rows = np.array([0, shape[0] - 1, 1], np.uint32)
-    backend.take(backend.load(Source(X)), rows, KEY, out)
+    backend.load_rows(backend.load(Source(X)), rows, KEY, out)
     assert out[:, -1].tolist() == [0, 1, 0]
 
 

@@ -29,19 +29,19 @@ def check(X, kind, dtype="float32", n_threads=1, **how):
     """Load X in both ways: the kind is as said, and the rows taken are the same."""
     before, backend = X.copy(), get_backend(n_threads, dtype)
     source = Source(X, **how)
-    plain, often = backend.load(source), backend.load(source, often=True)
-    assert often.kind == kind
+    plain, packed = backend.load(source), backend.load(source, for_training=True)
+    assert packed.kind == kind
     one, two = backend.zeros(len(rows_of), X.shape[1]), backend.zeros(len(rows_of), X.shape[1])
     key = rng.key(3, 1, rng.stream(rng.DATA))
-    backend.take(plain, rows_of, key, one)
-    backend.take(often, rows_of, key, two)
+    backend.load_rows(plain, rows_of, key, one)
+    backend.load_rows(packed, rows_of, key, two)
     assert np.array_equal(one, two)
     assert (X != before).sum() == 0
     assert X.dtype == before.dtype
     if kind == PACKED:
-        assert often.words.shape == (X.shape[0], -(-X.shape[1] // 64))
-        assert all(x.size == 0 for x in often.values)
-        assert often.columns.size == 0
+        assert packed.words.shape == (X.shape[0], -(-X.shape[1] // 64))
+        assert all(x.size == 0 for x in packed.values)
+        assert packed.columns.size == 0
     return one
 
 
@@ -241,7 +241,7 @@ def test_memory_map_packs_to_bits(tmp_path):
     X[-1] = 200
     X = np.memmap(tmp_path / "X", np.uint8, "r", shape=(rows, width))
     backend, found = get_backend(1), []
-    held = peak(lambda: found.append(backend.load(Source(X, threshold=127), often=True)))
+    held = peak(lambda: found.append(backend.load(Source(X, threshold=127), for_training=True)))
     words = found[0].words
     assert found[0].kind == PACKED
     assert words.nbytes == rows * -(-width // 64) * 8

@@ -24,7 +24,7 @@ def mean_gradient(machine, X, way, *, steps=1, k=1, persistent=False, chains=Non
     """Mean and standard error of the gradient over minibatches with fixed weights, in float64."""
     backend, params = get_backend(1, "float64"), Params(machine.W, machine.b, machine.c)
     filled, lost = split(X)
-    absence = Absence(way, steps, backend.load(Source(lost), often=True), len(X))
+    absence = Absence(way, steps, backend.load(Source(lost), for_training=True), len(X))
     layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(filled)), len(X), None, 0, seed, None, None, absence)
     settings = Settings(k, persistent, len(X) if chains is None else len(chains), 0.1, 0.0, 0.0, len(X), 1)
     zero = Params(*(np.zeros_like(x) for x in params))
@@ -62,8 +62,8 @@ def marginal_gradient(machine, X):
     for row in X:
         fits = np.all(np.isnan(row) | (machine.V == row), axis=1)
         posterior += fits * p / (fits * p).sum() / len(X)
-    plus, minus = machine.moments(posterior), machine.moments(p)
-    return [a - b for a, b in zip(plus, minus, strict=True)]
+    positive, negative = machine.moments(posterior), machine.moments(p)
+    return [a - b for a, b in zip(positive, negative, strict=True)]
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -123,8 +123,8 @@ def test_chains_of_the_missing_go_on():
         problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(1, False, 1, 0.1, 0, 0, len(X), 1))
         found = []
         for step in range(start + repeats):
-            plus, _, scale, _ = cd.minibatch(backend, problem, np.arange(len(X), dtype=np.uint32), step, 0)
-            found.append(scale * plus.v.T @ plus.h)
+            positive, _, scale, _ = cd.minibatch(backend, problem, np.arange(len(X), dtype=np.uint32), step, 0)
+            found.append(scale * positive.v.T @ positive.h)
         return np.abs(np.mean(found[start:], axis=0) - exact).max()
 
     assert distance(60, 60) < 0.3 * distance(0, 1)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, backends, evaluate
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, evaluate
+from fastdbn.backends import devices
 from fastdbn.backends.cpu.backend import CPU
 
 HOST = {"to_host", "fetch", "cgf", "cgf_shifted", "base", "dot", "norm", "loss", "square_sums"}
@@ -103,7 +104,7 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     if name.startswith("missing"):
         X[3, 4] = X[7] = np.nan
     expected = everything(MODELS[name], X, y)
-    monkeypatch.setattr(backends, "get_backend", sealed)
+    monkeypatch.setattr(devices, "get_backend", sealed)
     assert everything(MODELS[name], X, y) == expected
 
 
@@ -124,5 +125,5 @@ def test_evaluations_ask_nothing_of_buffers(monkeypatch):
     """Likelihoods, annealing and mixing through sealed buffers, bit for bit."""
     X = (np.random.default_rng(0).random((40, 8)) < 0.4).astype(np.float32)
     expected = evaluations(X)
-    monkeypatch.setattr(backends, "get_backend", sealed)
+    monkeypatch.setattr(devices, "get_backend", sealed)
     assert evaluations(X) == expected

@@ -176,7 +176,7 @@ def test_slope_is_the_derivative_of_the_mean(name):
     out = backend.zeros(9, WIDTH)
     zeros, hyper = backend.zeros, step_hyper("float64", "sgd", 0.0, 0.0, 1)
     weights = Weights(np.eye(WIDTH), zeros(WIDTH), zeros(WIDTH, WIDTH), zeros(WIDTH), None, None)
-    backend.descend("sgd", hyper, s, delta, weights, unit, means(unit, s), out)
+    backend.backward_and_step("sgd", hyper, s, delta, weights, unit, means(unit, s), out)
     for j in range(WIDTH):
         shift = np.eye(WIDTH)[j] * step
         change = (means(unit, s + shift) - means(unit, s - shift)) / (2 * step)
@@ -233,7 +233,7 @@ def exact_machine(visible, hidden, nv, nh, seed):
 
 @pytest.mark.parametrize("name", [name for name in EXACT if not ALL[name].parameters])  # those in test_variance.py
 def test_gradient_of_the_likelihood(name):
-    """The chains' side of the gradient, after 40 steps from anywhere, is the model's own expectation within 5 standard errors."""
+    """The negative phase, after 40 steps from anywhere, is the model's own expectation within 5 standard errors."""
     n, nv, nh = 4000, 3, 2
     for visible, hidden in ((ALL[name], ALL["bernoulli"]), (ALL[name], ALL["spin"])):
         params, exact = exact_machine(visible, hidden, nv, nh, seed=8)
@@ -243,8 +243,8 @@ def test_gradient_of_the_likelihood(name):
         layer = Layer(visible, hidden, backend.load(Source(X)), n, None, 0, 3)
         zero = Params(*(np.zeros_like(x) for x in params))
         problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(40, False, n, 0.1, 0, 0, n, 1))
-        minus = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
-        each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v, minus.h]
+        negative = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
+        each = [negative.v[:, :, None] * negative.h[:, None, :], negative.v, negative.h]
         for x, expected in zip(each, exact, strict=True):
             assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n) + 1e-12).all()
 

@@ -71,7 +71,7 @@ def test_top_update_is_the_expectation_of_cd(k, labelled):
     labels = np.eye(2)[(X[:, 0] + draw.integers(0, 2, n) > 1).astype(int)] if labelled else None
     net, before = network(top, n, 2 if labelled else 0, depth=1)
     _, after = step(net, X, k, labels)
-    wake = net.plus.v
+    wake = net.positive.v
     assert np.array_equal(wake[:, :3], net.wake[1])
     place = {tuple(v): i for i, v in enumerate(top.V)}
     share = np.bincount([place[tuple(v)] for v in wake], minlength=len(top.V)) / n

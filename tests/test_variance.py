@@ -6,7 +6,7 @@ from naive import bits
 
 from fastdbn import DBN, RBM, load
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.backends.protocol import Hyper, Params, Phase
 from fastdbn.training import variance
 from fastdbn.training.variance import Variance
 
@@ -37,7 +37,7 @@ def machine(seed=0, nv=4, nh=3):
 
 
 def stepped(masters, v, chain, weight=None, clip=np.inf, momentum=0.0, decay=0.0, rate=0.1, share=1.0, steps=1):
-    """W, b, c, z after steps of `variance.update` with given states on both sides."""
+    """W, b, c, z after steps of `variance.update` with given states on both phases."""
     W, b, c, z = masters
     backend, over = get_backend(1, "float64"), np.exp(-0.5 * z)
     params = Params(W * over[:, None], b * over, c.copy())
@@ -45,15 +45,15 @@ def stepped(masters, v, chain, weight=None, clip=np.inf, momentum=0.0, decay=0.0
     record = Variance(z.copy(), np.zeros_like(z), room, clip, share)
     for _ in range(steps):
         y = [v.copy(), chain.copy()]
-        sides = []
+        phases = []
         for x, w in zip(y, (weight, None), strict=True):
             variance.scale(backend, record, x)
             h = 1 / (1 + np.exp(-(x @ params.W + params.c)))
             if w is not None:
                 backend.scale_rows(h, w)
-            sides.append(Side(x, h, w))
+            phases.append(Phase(x, h, w))
         scales = 1 / len(v) if weight is None else 1 / weight.sum(), 1 / len(chain)
-        variance.update(backend, params, velocity, record, *sides, *scales, Hyper(rate, momentum, decay))
+        variance.update(backend, params, velocity, record, *phases, *scales, Hyper(rate, momentum, decay))
     sigma = np.exp(0.5 * record.log)
     return params.W * sigma[:, None], params.b * sigma, params.c, record.log
 
@@ -91,13 +91,13 @@ def test_steps_are_those_of_the_masters():
     speed = [np.zeros_like(x) for x in masters]
     for _ in range(2):
         s = np.exp(0.5 * z)
-        sides = []
+        phases = []
         for x in (v / s, chain / s):
             h = 1 / (1 + np.exp(-(x @ (W / s[:, None]) + c)))
-            # the rows' derivatives of log p* by W_y, b_y, c, and by z but for what is the same on both sides
+            # the rows' derivatives of log p* by W_y, b_y, c, and by z but for what is the same on both phases
             parts = x.T @ h, x.sum(axis=0), h.sum(axis=0), 0.5 * (x * x).sum(axis=0)
-            sides.append([part / len(x) for part in parts])
-        gW, gb, gc, g2 = (p - m for p, m in zip(*sides, strict=True))
+            phases.append([part / len(x) for part in parts])
+        gW, gb, gc, g2 = (p - m for p, m in zip(*phases, strict=True))
         gz = g2 - (b / s) * gb - ((W / s[:, None]) * gW).sum(axis=1)
         gradient = gW / s[:, None] - decay * W, gb / s, gc, share * gz
         speed = [momentum * old + rate * g for old, g in zip(speed, gradient, strict=True)]

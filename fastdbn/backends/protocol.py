@@ -1,6 +1,6 @@
 """The backend protocol: the operations in which every algorithm is written, and the records that they take.
 
-A backend owns how states and weights are stored. The algorithms (cd.py, train.py, network.py) never index a state and
+A backend owns how states and weights are stored. The algorithms (cd.py, train.py, backprop.py) never index a state and
 never name a matrix product; they pass buffers that the backend made back to the backend. So a backend may keep binary
 states as bits, or weights in two layouts or on another device, without a second training loop.
 
@@ -28,8 +28,8 @@ class Params(NamedTuple):
     c: Any
 
 
-class Side(NamedTuple):
-    """One side of the CD gradient: visible states (B, nv), hidden means (B, nh), row weights (B,) or None."""
+class Phase(NamedTuple):
+    """One phase of the CD gradient: visible states (B, nv), hidden means (B, nh), row weights (B,) or None."""
 
     v: Any
     h: Any
@@ -98,10 +98,10 @@ class Source(NamedTuple):
 class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on. Buffers are the backend's.
 
-    plus and minus hold room for both sides; states (the larger of batch and chains, nh) the chain's hidden states, which
-    persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. gaps is what is missing in the
-    data (missing.py), variance what is learned of the visible units' (variance.py), or None. seed, layer and the minibatch's
-    number make the keys of all noise. room (nh,) is for bounding columns of W.
+    positive and negative are the buffers of both phases; states (the larger of batch and chains, nh) the chain's hidden states,
+    which persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. gaps is what is missing in
+    the data (missing.py), variance what is learned of the visible units' (variance.py), or None. seed, layer and the minibatch's
+    number make the keys of all noise. workspace (nh,) is for bounding columns of W.
     """
 
     visible: Unit
@@ -111,8 +111,8 @@ class Problem(NamedTuple):
     data: Any
     params: Params
     velocity: Params
-    plus: Side
-    minus: Side
+    positive: Phase
+    negative: Phase
     states: Any
     work: Any
     chain_rows: Any
@@ -124,7 +124,7 @@ class Problem(NamedTuple):
     sparsity: Sparsity | None = None
     fast: Any = None
     tempering: Any = None
-    room: Any = None
+    workspace: Any = None
 
 
 class Backend(Protocol):
@@ -148,8 +148,8 @@ class Backend(Protocol):
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         """Threads that share the CD-k minibatches of so many rows: no more than gain by it."""
 
-    def load(self, source: Source, often: bool = False) -> Any:
-        """Host data in the backend's form; `take` reads it. often: each row many times, so that packing once pays."""
+    def load(self, source: Source, for_training: bool = False) -> Any:
+        """Host data in the backend's form; `load_rows` reads it. for_training: each row is read many times, so packing pays."""
 
     def array(self, values: np.ndarray) -> Any:
         """A copy of a host array (parameters, row numbers, weights) in the backend's form."""
@@ -178,11 +178,11 @@ class Backend(Protocol):
     def take(self, data: Any, rows: Any, key: Key, out: Any) -> None:
         """out = the given rows of the data, binarised as the source says."""
 
-    def in_place(self, data: Any) -> bool:
+    def is_view(self, data: Any) -> bool:
         """Whether data are visible states as they lie."""
 
-    def rows(self, data: Any, start: int, stop: int, key: Key, room: Any) -> Any:
-        """Rows start to stop of the data as visible states to be read: the data themselves if `in_place`, else in room."""
+    def view_rows(self, data: Any, start: int, stop: int, key: Key, buffer: Any) -> Any:
+        """Rows start to stop of the data as read-only visible states: the data if `is_view`, else a copy in the buffer."""
 
     def field(self, x: Any, W: Any, out: Any, transpose: bool = False) -> None:
         """out = x W, or x W' where transposed."""
@@ -216,8 +216,8 @@ class Backend(Protocol):
     def join(self, out: Any, *parts: Any) -> None:
         """out = matrices side by side, column after column."""
 
-    def hold(self, x: Any, values: Any, held: Any) -> None:
-        """x = values, or 0 for None, where `held`, booleans or numbers for each number or each row (B, 1), is not zero."""
+    def assign_where(self, x: Any, mask: Any, values: Any = None) -> None:
+        """x = values, or 0 for None, where the mask is not zero: booleans or numbers, one for each number or each row (B, 1)."""
 
     def gather(self, x: Any, rows: Any, out: Any) -> None:
         """out = the given rows of a buffer."""
@@ -249,17 +249,17 @@ class Backend(Protocol):
     def square_sums(self, x: Any, weight: Any, out: Any) -> None:
         """out (n,), a host array = the columns' sums of squares, rows weighted where weight is not None; float64."""
 
-    def statistics(self, plus: Side, minus: Side, plus_scale: float, minus_scale: float, out: Params) -> None:
-        """out = plus_scale (v'h, sum v, sum h) of one side - minus_scale those of the other, rows of h already weighted."""
+    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
+        """out = positive_scale (v'h, sum v, sum h) - negative_scale those of the other phase; rows of h are weighted already."""
 
     def update(
         self,
         params: Params,
         velocity: Params,
-        plus: Side,
-        minus: Side,
-        plus_scale: float,
-        minus_scale: float,
+        positive: Phase,
+        negative: Phase,
+        positive_scale: float,
+        negative_scale: float,
         hyper: Hyper,
         centering: Centering | None = None,
         mean_weight: float = 1.0,
@@ -301,7 +301,7 @@ class Backend(Protocol):
         Kinds: "softmax", of class numbers; "squared"; or a unit, the loss of which is -log p(target | s = output).
         """
 
-    def descend(
+    def backward_and_step(
         self,
         rule: str,
         hyper: Any,
@@ -321,5 +321,5 @@ class Backend(Protocol):
         is not 0, times the unit's slope at its means. The step follows the gradients W: x' delta, bias: column sums of delta.
         """
 
-    def limit_columns(self, W: Any, longest: float, room: Any) -> None:
-        """Scale down each column of W whose norm is above `longest` (max-norm); room has one number for each column."""
+    def limit_columns(self, W: Any, longest: float, buffer: Any) -> None:
+        """Scale down each column of W whose norm is above `longest` (max-norm); buffer has one number for each column."""

@@ -7,7 +7,7 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from fastdbn.backends.devices import get_backend
+from fastdbn.backends import devices
 from fastdbn.estimators.interrupt import Interruptible, check_is_fitted
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -84,7 +84,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         DeviceError
             if there is no such device here; the estimator is left as it was.
         """
-        get_backend(device=device)
+        devices.get_backend(device=device)
         for part in (self, *getattr(self, "layers_", ())):
             part.device = device
         if getattr(self, "dbn_", None) is not None:

@@ -211,7 +211,7 @@ class Clamped:
                 draw = rng.row_uniforms(backend.to_host(passes.who), passes.key(rng.SCORE, step, 0))
                 taken = backend.array((draw < odds)[:, None])
                 for old, new in zip(now, proposal, strict=True):
-                    backend.hold(old, new, taken)
+                    backend.assign_where(old, taken, new)
         return backend.to_host(v) if method == "sample" else average.value()
 
 
@@ -225,8 +225,8 @@ def _begin(passes, v, held, method):
     start = backend.zeros(len(passes.who), passes.sizes[0])
     backend.activate(passes.units[0], bias, start, *drawn)
     start = v if drawn else start
-    backend.hold(start, values, held)
-    return start, lambda v: backend.hold(v, values, held)
+    backend.assign_where(start, held, values)
+    return start, lambda v: backend.assign_where(v, held, values)
 
 
 def _up_and_down(passes, v, hold, n_steps, method):

@@ -2,7 +2,7 @@
 
 import warnings
 
-from fastdbn.backends.devices import PRECISIONS, get_backend, lacking_cuda
+from fastdbn.backends import devices
 from fastdbn.support.report import progress
 
 
@@ -14,20 +14,20 @@ def precision_of(estimator):
     further = getattr(estimator, "rbm_params", None) or {}
     precision = getattr(estimator, "precision", further.get("precision", "float32"))
     if isinstance(precision, tuple) and not hasattr(estimator, "precision"):
-        return next((exact for exact in PRECISIONS if exact in precision), precision)
+        return next((exact for exact in devices.PRECISIONS if exact in precision), precision)
     return precision
 
 
 def backend_for(estimator):
     """The backend of an estimator's parameters n_jobs, dtype, device and precision."""
-    return get_backend(estimator.n_jobs, estimator.dtype, estimator.device, precision_of(estimator))
+    return devices.get_backend(estimator.n_jobs, estimator.dtype, estimator.device, precision_of(estimator))
 
 
 def announce(estimator, backend):
     """Say at `verbose` which device computes, where that was a choice."""
     device = estimator.device
     if estimator.verbose and device != "cpu":
-        lack = lacking_cuda() if backend.name == "cpu" else None
+        lack = devices.lacking_cuda() if backend.name == "cpu" else None
         progress(f"device={device!r}: {backend.name} computes" + (f", for {lack}" if lack else ""))
 
 

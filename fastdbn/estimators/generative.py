@@ -284,7 +284,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         v, labels_v = rbm._velocity, self._label_velocity
         velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
         state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
-        source = backend.load(data.source(below, rbm.scaling_, binarize), often=True)
+        source = backend.load(data.source(below, rbm.scaling_, binarize), for_training=True)
 
         def on_epoch(state, metrics):
             nv = state.velocity.W.shape[0] - count

@@ -132,16 +132,16 @@ class Inference(Estimator):
         backend, unit = backend_for(self), get_unit(self.visible_)
         source = backend.load(data.source(X, self.scaling_, threshold))
         n, size = X.shape[0], block_rows(max(X.shape[1], self.components_.shape[0]))
-        size *= AT_ONCE if backend.in_place(source) and not write else 1
+        size *= AT_ONCE if backend.is_view(source) and not write else 1
         room, key = backend.states(unit, min(size, n), X.shape[1]), rng.key(self.seed_, 0, rng.stream(rng.DATA))
         with backend.single_threaded():
             for start in range(0, n, size):
                 stop = min(start + size, n)
                 if write:
                     v = backend.part(room, 0, stop - start)
-                    backend.take(source, backend.array(np.arange(start, stop, dtype=np.uint32)), key, v)
+                    backend.load_rows(source, backend.array(np.arange(start, stop, dtype=np.uint32)), key, v)
                 else:
-                    v = backend.rows(source, start, stop, key, room)
+                    v = backend.view_rows(source, start, stop, key, room)
                 yield backend, slice(start, stop), v
 
     def _filled_blocks(self, X, where, threshold):
@@ -157,9 +157,9 @@ class Inference(Estimator):
                 who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
                 v, lost = (backend.part(room, 0, len(who)) for room in rooms)
                 for source, out in zip(loaded, (v, lost), strict=True):
-                    backend.take(source, who, key, out)
+                    backend.load_rows(source, who, key, out)
                 if self.missing == "drop":
-                    backend.hold(v, None, lost)
+                    backend.assign_where(v, lost)
                 else:
                     missing.settle(backend, *units, params, v, lost)
                 yield backend, rows, v

@@ -384,12 +384,12 @@ class RBM(Clamped, Inference):
         if self.missing is not None:
             X, lost = missing.split(X)
             if lost is not None:
-                lost = backend.load(Source(lost), often=True)
+                lost = backend.load(Source(lost), for_training=True)
                 absence = missing.Absence(self.missing, int(self.missing_steps), lost, X.shape[0])
         layer = Layer(
             visible,
             hidden,
-            backend.load(data.source(X, variance.scaled(self.scaling_, self._kept, False), threshold), often=True),
+            backend.load(data.source(X, variance.scaled(self.scaling_, self._kept, False), threshold), for_training=True),
             X.shape[0] if rows is None else len(rows),
             weights,
             self.layer_,

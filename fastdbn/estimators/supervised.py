@@ -387,7 +387,7 @@ class Supervised(Estimator):
         with backend.single_threaded():
             for start in range(0, n, BLOCK):
                 stop = min(start + BLOCK, n)
-                a, to = backend.rows(source, start, stop, key, inputs), out[start:stop]
+                a, to = backend.view_rows(source, start, stop, key, inputs), out[start:stop]
                 made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
                 for unit, w, bias, mean in zip(units[1:], W, c, made, strict=True):
                     backend.conditional(unit, a, w, bias, mean)

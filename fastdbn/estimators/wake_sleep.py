@@ -133,7 +133,7 @@ class WakeSleep:
         start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter)
         schedule = with_defaults(schedule, units, start)._replace(n_iter=lacking)
         backend, last = backend_for(self), done + schedule.n_iter
-        source = backend.load(data.source(X, first.scaling_, first.binarize), often=True)
+        source = backend.load(data.source(X, first.scaling_, first.binarize), for_training=True)
 
         def on_epoch(state, metrics):
             names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastdbn.backends.devices import get_backend
+from fastdbn.backends import devices
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.rbm import RBM
@@ -126,7 +126,7 @@ class Enumeration:
             )
             raise ValueError(f"the model has {found}: log Z is exact up to 2^{BITS} states on one side; use fastdbn.evaluate.ais")
         self.by_hidden = sides[1] <= sides[0]
-        self.backend = get_backend(n_jobs, "float64")
+        self.backend = devices.get_backend(n_jobs, "float64")
         self.unit, self.other = machine[:2][:: -1 if self.by_hidden else 1]
         params = Params(np.ascontiguousarray(W.T), c, b) if self.by_hidden else machine.params
         self.params = Params(*(self.backend.constant(x.astype(np.float64)) for x in params))

@@ -85,7 +85,7 @@ class Network:
         """A step on the weighted mean of losses of some rows; returns their weighted sum before it."""
         b, n, p = self.backend, len(rows), self.plan.dropout
         a = b.part(self.inputs, 0, n)
-        b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
+        b.load_rows(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
         target = a if target is None else target
         means, inputs = [], []
         for layer, weights in enumerate(self.weights):
@@ -102,9 +102,11 @@ class Network:
         for layer in range(len(self.weights) - 1, 0, -1):
             below, unit = b.part(self.deltas[layer - 1], 0, n), self.units[layer - 1]
             dropout = (p[layer], rows, self._key(layer)) if p[layer] else ()
-            b.descend(self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], unit, means[layer - 1], below, *dropout)
+            b.backward_and_step(
+                self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], unit, means[layer - 1], below, *dropout
+            )
             delta = below
-        b.descend(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
+        b.backward_and_step(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
         if self.plan.max_norm is not None:
             for weights, room in zip(self.weights, self.room, strict=True):
                 b.limit_columns(weights.W, self.plan.max_norm, room)

@@ -8,13 +8,13 @@ means, which have less variance and the same expectation, and drawn visible stat
 
 import numpy as np
 
-from fastdbn.backends.protocol import Side
+from fastdbn.backends.protocol import Phase
 from fastdbn.maths import rng
 from fastdbn.training import chains, missing, variance
 
 
 def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
-    """Both sides of the gradient of one minibatch, into the problem's buffers.
+    """Both phases of the gradient of one minibatch, into the problem's buffers.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
 
     Returns
     -------
-    plus, minus : Side
-    plus_scale, minus_scale : float
+    positive, negative : Phase
+    positive_scale, negative_scale : float
         one over the number of rows and of chains.
     """
     p, n = problem.params, len(rows)
@@ -35,29 +35,29 @@ def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0
     def key(purpose, gibbs=0):
         return rng.key(problem.seed, step, rng.stream(purpose, problem.layer, gibbs))
 
-    plus = Side(backend.part(problem.plus.v, 0, n), backend.part(problem.plus.h, 0, n), weights)
-    backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), plus.v)
+    positive = Phase(backend.part(problem.positive.v, 0, n), backend.part(problem.positive.h, 0, n), weights)
+    backend.load_rows(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), positive.v)
     if problem.variance is not None:
-        variance.scale(backend, problem.variance, plus.v)
+        variance.scale(backend, problem.variance, positive.v)
     lost = None
     if problem.gaps is not None:
-        lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, plus.v, rows, rows, key)
+        lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, positive.v, rows, rows, key)
     if problem.persistent:
-        backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h)
-        minus = chains.persistent(backend, problem, step, key)
+        backend.conditional(problem.hidden, positive.v, p.W, p.c, positive.h)
+        negative = chains.persistent(backend, problem, step, key)
     else:
         drawn = backend.part(problem.states, 0, n)
-        backend.conditional(problem.hidden, plus.v, p.W, p.c, plus.h, drawn, rows, key(rng.HIDDEN))
-        minus = Side(backend.part(problem.minus.v, 0, n), backend.part(problem.minus.h, 0, n), weights)
+        backend.conditional(problem.hidden, positive.v, p.W, p.c, positive.h, drawn, rows, key(rng.HIDDEN))
+        negative = Phase(backend.part(problem.negative.v, 0, n), backend.part(problem.negative.h, 0, n), weights)
         if problem.visible.keeps_total:  # those of the data: a draw keeps the total of the states that it replaces
-            backend.take(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), minus.v)
-        chains.from_data(backend, problem, minus, drawn, rows, key, lost)
+            backend.load_rows(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), negative.v)
+        chains.from_data(backend, problem, negative, drawn, rows, key, lost)
     if problem.sparsity is not None and mean_weight > 0:
-        backend.sparsify(plus.h, weights, *problem.sparsity, *_offsets_share(problem.centering))
-    for side in (plus, minus):
-        if side.weight is not None:
-            backend.scale_rows(side.h, side.weight)
-    return plus, minus, 1.0 / n, (mean_weight if problem.persistent else 1.0) / len(minus.v)
+        backend.sparsify(positive.h, weights, *problem.sparsity, *_offsets_share(problem.centering))
+    for phase in (positive, negative):
+        if phase.weight is not None:
+            backend.scale_rows(phase.h, phase.weight)
+    return positive, negative, 1.0 / n, (mean_weight if problem.persistent else 1.0) / len(negative.v)
 
 
 def _offsets_share(centering):
@@ -89,23 +89,23 @@ def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
         return
     loaded = None if weights is None else backend.array(weights)
     n = len(problem.params.c)
-    fixed = (backend.zeros(n), backend.array(np.ones(n, bool))) if problem.visible.support == "counts" else None
+    fixed = backend.array(np.ones(n, bool)) if problem.visible.support == "counts" else None
     for start in range(0, len(order), batch_size):
         edges = start, start + batch_size
         part, mean_weight = None, 1.0
         if weights is not None:
             part, mean_weight = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
-        sides = minibatch(backend, problem, backend.part(order, *edges), step, epoch, part, mean_weight)
+        phases = minibatch(backend, problem, backend.part(order, *edges), step, epoch, part, mean_weight)
         if problem.variance is None:
-            backend.update(problem.params, problem.velocity, *sides, hyper, problem.centering, mean_weight)
+            backend.update(problem.params, problem.velocity, *phases, hyper, problem.centering, mean_weight)
         else:
-            variance.update(backend, problem.params, problem.velocity, problem.variance, *sides, hyper)
+            variance.update(backend, problem.params, problem.velocity, problem.variance, *phases, hyper)
         if fixed is not None:  # the hidden biases are in the weights (units/replicated_softmax.py)
-            backend.hold(problem.params.c, *fixed)
+            backend.assign_where(problem.params.c, fixed)
         if hyper.l1:
             backend.shrink(problem.params.W, hyper.learning_rate * hyper.l1)
         if hyper.max_norm:
-            backend.limit_columns(problem.params.W, hyper.max_norm, problem.room)
+            backend.limit_columns(problem.params.W, hyper.max_norm, problem.workspace)
         if problem.fast is not None:
-            chains.move_fast(backend, problem, sides)
+            chains.move_fast(backend, problem, phases)
         step += 1

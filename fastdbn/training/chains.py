@@ -1,4 +1,4 @@
-"""The model's side of the gradient: where the chains come from, at which parameters they run, and how they mix.
+"""The model's phase of the gradient: where the chains come from, at which parameters they run, and how they mix.
 
 CD-k    begins at the data anew in each minibatch (Hinton 2002)
 PCD     goes on from the last minibatch (Tieleman 2008)
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Hyper, Params, Side
+from fastdbn.backends.protocol import Hyper, Params, Phase
 from fastdbn.maths import rng
 
 FAST = "fast_W", "fast_b", "fast_c"
@@ -58,37 +58,37 @@ def make_tempering(backend, betas, visible, hidden, shape, n):
     return Tempering(betas, backend.array(np.repeat(betas, n)), n, np.zeros((2, len(betas) - 1)), rooms)
 
 
-def from_data(backend, problem, side, drawn, rows, key, lost):
-    """The side of CD-k: chains that begin at the hidden states drawn from the data, one for each row."""
-    _gibbs(backend, problem, problem.params, side, drawn, rows, key, False, lost)
+def from_data(backend, problem, phase, drawn, rows, key, lost):
+    """The phase of CD-k: chains that begin at the hidden states drawn from the data, one for each row."""
+    _gibbs(backend, problem, problem.params, phase, drawn, rows, key, False, lost)
 
 
 def persistent(backend, problem, step, key):
-    """The side of PCD and its kin: the chains that go on, those at inverse temperature 1 alone."""
+    """The phase of PCD and its kin: the chains that go on, those at inverse temperature 1 alone."""
     params = problem.params if problem.fast is None else problem.fast.params
-    side, chain, tempering = problem.minus, problem.states, problem.tempering
-    _gibbs(backend, problem, params, side, chain, problem.chain_rows, key, True, None, tempering and tempering.beta)
+    phase, chain, tempering = problem.negative, problem.states, problem.tempering
+    _gibbs(backend, problem, params, phase, chain, problem.chain_rows, key, True, None, tempering and tempering.beta)
     if tempering is not None:
         _swap(backend, problem, params, step)
-        side = Side(backend.part(side.v, 0, tempering.n), backend.part(side.h, 0, tempering.n), None)
+        phase = Phase(backend.part(phase.v, 0, tempering.n), backend.part(phase.h, 0, tempering.n), None)
     if problem.fast is not None or tempering is not None:
         p = problem.params  # hidden means given the states, at the parameters whose gradient this is
-        backend.conditional(problem.hidden, side.v, p.W, p.c, side.h)
-    return side
+        backend.conditional(problem.hidden, phase.v, p.W, p.c, phase.h)
+    return phase
 
 
-def _gibbs(backend, problem, params, side, chain, who, key, go_on, lost, beta=None):
+def _gibbs(backend, problem, params, phase, chain, who, key, go_on, lost, beta=None):
     """k steps down and up from the chains' hidden states; go_on: the last step draws hidden states too."""
     mean = backend.part(problem.work, 0, len(who))
     for t in range(problem.k):
         down, up = key(rng.VISIBLE, t), key(rng.HIDDEN, t + 1)
-        backend.conditional(problem.visible, chain, params.W, params.b, mean, side.v, who, down, transpose=True, beta=beta)
+        backend.conditional(problem.visible, chain, params.W, params.b, mean, phase.v, who, down, transpose=True, beta=beta)
         if lost is not None:
-            backend.hold(side.v, None, lost)
+            backend.assign_where(phase.v, lost)
         if go_on or t + 1 < problem.k:
-            backend.conditional(problem.hidden, side.v, params.W, params.c, side.h, chain, who, up, beta=beta)
+            backend.conditional(problem.hidden, phase.v, params.W, params.c, phase.h, chain, who, up, beta=beta)
         else:
-            backend.conditional(problem.hidden, side.v, params.W, params.c, side.h)
+            backend.conditional(problem.hidden, phase.v, params.W, params.c, phase.h)
 
 
 def _swap(backend, problem, params, step):
@@ -97,10 +97,10 @@ def _swap(backend, problem, params, step):
     A chain at beta has p(x) proportional to e^(beta U(x) - base(x)), U = b.v + c.h + v W h, so states x and y at beta and
     beta' change places with probability min(1, e^((beta - beta') (U(y) - U(x)))).
     """
-    t, v, h = problem.tempering, problem.minus.v, problem.states
+    t, v, h = problem.tempering, problem.negative.v, problem.states
     goodness, part = np.zeros(len(v)), np.empty(len(v))
-    backend.field(v, params.W, problem.minus.h)
-    for x, y in ((h, problem.minus.h), (h, params.c), (v, params.b)):
+    backend.field(v, params.W, problem.negative.h)
+    for x, y in ((h, problem.negative.h), (h, params.c), (v, params.b)):
         backend.dot(x, y, part)
         goodness += part
     goodness, place = goodness.reshape(-1, t.n), np.arange(len(v), dtype=np.uint32).reshape(-1, t.n)
@@ -118,13 +118,13 @@ def _swap(backend, problem, params, step):
         backend.copy(room, x)
 
 
-def move_fast(backend, problem, sides):
+def move_fast(backend, problem, phases):
     """The step of the fast weights, after that of the parameters, by the same gradient, not centred; sparsity's pull is in it."""
     fast = problem.fast
     for source, target in zip(problem.params, fast.params, strict=True):
         backend.copy(source, target)
     # fast weights are the velocity of their sum with the parameters: its momentum is what they keep
-    backend.update(fast.params, fast.weights, *sides, Hyper(fast.learning_rate, KEEP, 0.0))
+    backend.update(fast.params, fast.weights, *phases, Hyper(fast.learning_rate, KEEP, 0.0))
 
 
 def swap_rate(tempering):

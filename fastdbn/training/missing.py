@@ -97,17 +97,17 @@ def complete(backend, visible, hidden, params, gaps, v, rows, places, key):
     """
     n = len(rows)
     lost = backend.part(gaps.lost, 0, n)
-    backend.take(gaps.absence.lost, rows, _NO_KEY, lost)
+    backend.load_rows(gaps.absence.lost, rows, _NO_KEY, lost)
     if gaps.absence.way == "drop":
-        backend.hold(v, None, lost)
+        backend.assign_where(v, lost)
         return lost
     h, h_mean, drawn, mean = (backend.part(x, 0, n) for x in (gaps.h, gaps.h_mean, gaps.v, gaps.v_mean))
     backend.gather(gaps.states, places, drawn)
-    backend.hold(v, drawn, lost)
+    backend.assign_where(v, lost, drawn)
     for t in range(gaps.absence.steps):
         backend.conditional(hidden, v, params.W, params.c, h_mean, h, rows, key(rng.HIDDEN, FIRST + t))
         backend.conditional(visible, h, params.W, params.b, mean, drawn, rows, key(rng.VISIBLE, FIRST + t), transpose=True)
-        backend.hold(v, drawn, lost)
+        backend.assign_where(v, lost, drawn)
     backend.scatter(v, places, gaps.states)
     return None
 
@@ -118,10 +118,10 @@ def settle(backend, visible, hidden, params, v, lost):
     h, mean = backend.zeros(len(v), len(params.c)), backend.zeros(len(v), len(params.b))
     backend.activate(visible, params.b, mean)
     for _ in range(ROUNDS):
-        backend.hold(v, mean, lost)
+        backend.assign_where(v, lost, mean)
         backend.conditional(hidden, v, params.W, params.c, h)
         backend.conditional(visible, h, params.W, params.b, mean, transpose=True)
-    backend.hold(v, mean, lost)
+    backend.assign_where(v, lost, mean)
 
 
 def base_of_zeros(backend, visible, nv):

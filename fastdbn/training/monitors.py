@@ -143,7 +143,7 @@ class _Rows:
     def take(self, params, epoch, learned):
         """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
         b, layer = self.backend, self.layer
-        b.take(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        b.load_rows(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
         if learned is not None:
             variance.scale(b, learned, self.v)
             self.unit = np.exp(learned.log)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Centering, Hyper, Params, Problem, Side, Sparsity
+from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Problem, Sparsity
 from fastdbn.machine import model
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, steer, steps_at_epoch
@@ -161,8 +161,8 @@ def make_problem(backend, layer, state, settings):
         layer.data,
         params,
         Params(*(backend.array(x) for x in state.velocity)),
-        Side(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
-        Side(backend.states(layer.visible, n_chains, nv), backend.zeros(n_chains, nh), None),
+        Phase(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
+        Phase(backend.states(layer.visible, n_chains, nv), backend.zeros(n_chains, nh), None),
         backend.states(layer.hidden, n_chains, nh, state.chains),
         backend.zeros(n_chains, nv),
         backend.array(np.arange(n_chains, dtype=np.uint32)),
@@ -180,11 +180,11 @@ def make_problem(backend, layer, state, settings):
         own = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
         spread = own[np.linspace(0, len(own) - 1, n_chains).astype(int)]
         key = rng.key(layer.seed, 0, rng.stream(rng.DATA, layer.number))
-        backend.take(layer.data, backend.array(spread), key, problem.minus.v)
+        backend.load_rows(layer.data, backend.array(spread), key, problem.negative.v)
     if settings.persistent and state.chains is None:
         # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
         key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 1))
-        backend.activate(layer.hidden, params.c, problem.minus.h, problem.states, problem.chain_rows, key)
+        backend.activate(layer.hidden, params.c, problem.negative.h, problem.states, problem.chain_rows, key)
     return problem
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Hyper, Params, Side, Weights
+from fastdbn.backends.protocol import Hyper, Params, Phase, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
 from fastdbn.training.train import DivergenceError, order_of_epoch
@@ -146,8 +146,8 @@ class UpDown:
         self.wake_delta = [backend.zeros(rows, n) for n in sizes[:-1]]
         self.sleep_delta = [backend.zeros(rows, n) for n in sizes[1:]]
         self.joint = JointVisible(backend, units[self.depth :], self.top, n_labels, rows)
-        self.plus = Side(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
-        self.minus = Side(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
+        self.positive = Phase(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
+        self.negative = Phase(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
         self.chain = backend.states(units[-1], rows, nh)
         self.ones = backend.array(np.ones(rows))
 
@@ -181,18 +181,20 @@ class UpDown:
             the sums over rows and layers of -log p(h_{l-1} | h_l) at wake, of -log q(s_l | s_{l-1}) at sleep.
         """
         b, n = self.backend, len(rows)
-        plus, minus = (Side(b.part(s.v, 0, n), b.part(s.h, 0, n), None) for s in (self.plus, self.minus))
-        b.take(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA, self.layer - self.depth)), b.part(self.wake[0], 0, n))
+        positive, negative = (Phase(b.part(s.v, 0, n), b.part(s.h, 0, n), None) for s in (self.positive, self.negative))
+        b.load_rows(
+            data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA, self.layer - self.depth)), b.part(self.wake[0], 0, n)
+        )
         wake = self._up(rows)
-        b.join(plus.v, wake[-1], *(() if labels is None else (labels,)))
-        asleep = self._down(self._gibbs(plus, minus, rows, k), rows)
+        b.join(positive.v, wake[-1], *(() if labels is None else (labels,)))
+        asleep = self._down(self._gibbs(positive, negative, rows, k), rows)
         wake_loss, steps = self._regress(zip(self.generative, wake[1:], self.units, wake, self.wake_delta, strict=False), n)
         sleep_loss, more = self._regress(
             zip(self.recognition, asleep, self.units[1:], asleep[1:], self.sleep_delta, strict=False), n
         )
         for weights, given, delta in (*steps, *more):
-            b.descend("sgd", directed_hyper, given, delta, weights)
-        b.update(self.top, self.velocity, plus, minus, 1.0 / n, 1.0 / n, hyper)
+            b.backward_and_step("sgd", directed_hyper, given, delta, weights)
+        b.update(self.top, self.velocity, positive, negative, 1.0 / n, 1.0 / n, hyper)
         self.step += 1
         return wake_loss, sleep_loss
 
@@ -205,15 +207,15 @@ class UpDown:
             b.conditional(self.units[level + 1], wake[level], R.W, R.bias, mean, wake[level + 1], rows, key)
         return wake
 
-    def _gibbs(self, plus, minus, rows, k):
-        """Both sides of the top's gradient, from the visible states in `plus`; returns the last states under the top."""
+    def _gibbs(self, positive, negative, rows, k):
+        """Both phases of the top's gradient, from the visible states in `positive`; returns the last states under the top."""
         b, unit, (W, _, c) = self.backend, self.units[-1], self.top
         chain = b.part(self.chain, 0, len(rows))
-        b.conditional(unit, plus.v, W, c, plus.h, chain, rows, self._key(rng.HIDDEN, self.depth))
+        b.conditional(unit, positive.v, W, c, positive.h, chain, rows, self._key(rng.HIDDEN, self.depth))
         for t in range(k):
-            states, _ = self.joint.draw(chain, minus.v, rows, lambda purpose, t=t: self._key(purpose, self.depth, t))
+            states, _ = self.joint.draw(chain, negative.v, rows, lambda purpose, t=t: self._key(purpose, self.depth, t))
             drawn = () if t + 1 == k else (chain, rows, self._key(rng.HIDDEN, self.depth, t + 1))
-            b.conditional(unit, minus.v, W, c, minus.h, *drawn)
+            b.conditional(unit, negative.v, W, c, negative.h, *drawn)
         return states
 
     def _down(self, states, rows):

@@ -3,7 +3,7 @@
     E(v, h) = sum (v - b)^2 / 2 sigma^2 - sum_ij v_i W_ij h_j / sigma_i^2 - c.h,    z = log sigma^2    (Cho, Raiko, Ilin 2011)
 
 is, with y = v / sigma, the machine of variance one with weights W / sigma and biases b / sigma and c. It is this machine that is
-kept and run; with G its gradient by weights and biases, and D<.> the difference of both sides, those of W, b, c and z are
+kept and run; with G its gradient by weights and biases, and D<.> the difference of both phases, those of W, b, c and z are
 
     G_W / sigma,    G_b / sigma,    G_c,    D<y^2> / 2 - b_y G_b - sum_j W_y G_W          (by rows)
 
@@ -73,21 +73,21 @@ def scale(backend, variance, v):
     backend.scale_columns(v, backend.array(np.exp(-0.5 * variance.log)))
 
 
-def slopes(backend, params, gradient, plus, minus, plus_scale, minus_scale):
+def slopes(backend, params, gradient, positive, negative, positive_scale, negative_scale):
     """(nv,) float64: the gradient by the log variances, where `gradient` is that of the machine of variance one."""
     data, model, rows = (np.empty(len(params.b)) for _ in range(3))
-    backend.square_sums(plus.v, plus.weight, data)
-    backend.square_sums(minus.v, minus.weight, model)
+    backend.square_sums(positive.v, positive.weight, data)
+    backend.square_sums(negative.v, negative.weight, model)
     backend.dot(params.W, gradient.W, rows)
     biases = backend.to_host(params.b).astype(np.float64) * backend.to_host(gradient.b)
-    return 0.5 * (plus_scale * data - minus_scale * model) - biases - rows
+    return 0.5 * (positive_scale * data - negative_scale * model) - biases - rows
 
 
-def update(backend, params, velocity, variance, plus, minus, plus_scale, minus_scale, hyper):
+def update(backend, params, velocity, variance, positive, negative, positive_scale, negative_scale, hyper):
     """The step of one minibatch: parameters, velocities and log variances."""
     g, z = variance.gradient, variance.log
-    backend.statistics(plus, minus, plus_scale, minus_scale, g)
-    dz = slopes(backend, params, g, plus, minus, plus_scale, minus_scale)
+    backend.statistics(positive, negative, positive_scale, negative_scale, g)
+    dz = slopes(backend, params, g, positive, negative, positive_scale, negative_scale)
     over = np.exp(-0.5 * z)
 
     def by_rows(factors, *buffers):

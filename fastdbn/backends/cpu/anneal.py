@@ -73,19 +73,21 @@ def _field(team, turn, blas, given, layer, whole):
     not_inlined()
     x, out, n, inputs = given.states, layer.field, len(given.plain), layer.W.shape[0]
     outputs = out.shape[1]
-    way = choose(count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False)
-    if reads_floats(way):
+    method = choose(count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False)
+    if reads_floats(method):
         first, last = share(team, count_blocks(n, outputs, whole))
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, n, outputs, whole)
-            for r in range(r0, r1, step_of(way)):
-                product(way, blas, x, inputs, layer.W, False, out, r, min(r + step_of(way), r1), j0, j1)
+            for r in range(r0, r1, step_of(method)):
+                product(method, blas, x, inputs, layer.W, False, out, r, min(r + step_of(method), r1), j0, j1)
     else:
-        prepare(way, x, inputs, *share(team, n))
+        prepare(method, x, inputs, *share(team, n))
         turn = wait(team.gate, team.size, turn)
         q0, q1 = share(team, count_words(outputs))
-        for r in range(0, n, step_of(way)):
-            product(way, blas, x, inputs, layer.W, False, out, r, min(r + step_of(way), n), q0 * WORD, min(q1 * WORD, outputs))
+        for r in range(0, n, step_of(method)):
+            product(
+                method, blas, x, inputs, layer.W, False, out, r, min(r + step_of(method), n), q0 * WORD, min(q1 * WORD, outputs)
+            )
     return wait(team.gate, team.size, turn)
 
 
@@ -94,7 +96,7 @@ def anneal(visible, hidden):
     """The kernel of a pair of unit types.
 
     Visible states move; what the log weights are made of is left in drop (T, B), the log normalisers' part, and along (T, B), the
-    product of the states with `toward`. who (B,) numbers the chains, beta (B,) is room.
+    product of the states with `toward`. who (B,) numbers the chains, beta (B,) is a buffer.
     """
     draw_visible, draw_hidden, log_normaliser = activate_block(visible), activate_block(hidden), row_cgf(hidden)
     whole = visible.group != 1

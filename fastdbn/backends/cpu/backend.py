@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from fastdbn.backends.cpu import anneal, binary, blas, center, kernels, loading, network, pool, room, steps, update
+from fastdbn.backends.cpu import anneal, backprop, binary, blas, center, kernels, loading, pool, steps, update, workspace
 from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
 from fastdbn.backends.cpu.simd import WORD
 from fastdbn.backends.protocol import Params
@@ -49,12 +49,12 @@ class CPU:
             raise ValueError(f"dtype={dtype!r}: give 'float32' or 'float64'")
         self.dtype = np.dtype(str(dtype))
         self._blas = blas.addresses(self.dtype)
-        self._room = None
+        self._workspace = None
 
     def _run(self, kernel, n_blocks, work, *arguments):
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
-    def load(self, source, often=False):
+    def load(self, source, for_training=False):
         empty = np.empty(0)
         scaled = source.scale is not None
         X = source.X
@@ -73,7 +73,7 @@ class CPU:
             data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
         else:
             data = make_data(DENSE, preparation, values)
-        return self._pack(data, X.shape) if often and mode != 2 else data
+        return self._pack(data, X.shape) if for_training and mode != 2 else data
 
     def _pack(self, data, shape):
         """Data in packed form if they are zeros and ones once they are prepared; else as they are."""
@@ -83,7 +83,7 @@ class CPU:
         most, across, like = max(ROWS_TAKEN, _PACKED // units), -(-units // WORD), np.empty(units, self.dtype)
         words = np.empty((min(most, rows), across), np.uint64)
         for start in range(0, rows, most):
-            if start == most:  # room for all of them once the first have shown that they are binary
+            if start == most:  # words for all of them once the first have shown that they are binary
                 first, words = words, np.empty((rows, across), np.uint64)
                 words[:most] = first
             part = words[start : start + most]
@@ -127,21 +127,21 @@ class CPU:
     def part(self, x, start, stop):
         return x[start:stop]
 
-    def take(self, data, rows, key, out):
-        self._run(loading.take, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
+    def load_rows(self, data, rows, key, out):
+        self._run(loading.load_rows, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
 
-    def in_place(self, data):
+    def is_view(self, data):
         X, done = self._values(data), data.preparation
         return bool(data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode))
 
     def _values(self, data):
         return data.values[loading.TYPES.index(self.dtype.type)]
 
-    def rows(self, data, start, stop, key, room):
-        if self.in_place(data):
+    def view_rows(self, data, start, stop, key, buffer):
+        if self.is_view(data):
             return self._values(data)[start:stop]
-        out = room[: stop - start]
-        self.take(data, np.arange(start, stop, dtype=np.uint32), key, out)
+        out = buffer[: stop - start]
+        self.load_rows(data, np.arange(start, stop, dtype=np.uint32), key, out)
         return out
 
     def field(self, x, W, out, transpose=False):
@@ -174,8 +174,8 @@ class CPU:
             out[:, start : start + x.shape[1]] = x
             start += x.shape[1]
 
-    def hold(self, x, values, held):
-        np.copyto(x, 0 if values is None else values, where=held if held.dtype == np.bool_ else held != 0)
+    def assign_where(self, x, mask, values=None):
+        np.copyto(x, 0 if values is None else values, where=mask if mask.dtype == np.bool_ else mask != 0)
 
     def gather(self, x, rows, out):
         np.take(x, rows, axis=0, out=out, mode="clip")
@@ -214,31 +214,33 @@ class CPU:
             decay_ = rate * decay if name == "W" else self.dtype.type(0)
             self._run(update.move, len(p), 3 * _PASS * p.size, p, v, g, rate, momentum, decay_)
 
-    def statistics(self, plus, minus, plus_scale, minus_scale, out):
+    def statistics(self, positive, negative, positive_scale, negative_scale, out):
         for x in out:
             x[...] = 0
         spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
-        self._update(spare, out, plus, minus, (plus_scale, minus_scale), 0.0, 0.0)
+        self._update(spare, out, positive, negative, (positive_scale, negative_scale), 0.0, 0.0)
 
-    def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper, centering=None, mean_weight=1.0):
+    def update(
+        self, params, velocity, positive, negative, positive_scale, negative_scale, hyper, centering=None, mean_weight=1.0
+    ):
         rate, slide = hyper.learning_rate, (False, 0.0, 0.0, 0.0)
         if centering is not None:
             moved = centering.slide if mean_weight > 0 else 0.0
-            shares = (1 - centering.model_share) * plus_scale, centering.model_share * minus_scale
+            shares = (1 - centering.model_share) * positive_scale, centering.model_share * negative_scale
             slide = True, moved, *(moved * share / (mean_weight or 1.0) for share in shares)
-        scales = rate * plus_scale, rate * minus_scale
-        self._update(params, velocity, plus, minus, scales, hyper.momentum, rate * hyper.weight_decay, centering, slide)
+        scales = rate * positive_scale, rate * negative_scale
+        self._update(params, velocity, positive, negative, scales, hyper.momentum, rate * hyper.weight_decay, centering, slide)
 
-    def _update(self, params, out, plus, minus, scales, momentum, decay, centering=None, slide=(False, 0.0, 0.0, 0.0)):
+    def _update(self, params, out, positive, negative, scales, momentum, decay, centering=None, slide=(False, 0.0, 0.0, 0.0)):
         real, (nv, nh) = self.dtype.type, out.W.shape
         scales, momentum, decay = tuple(real(x) for x in scales), real(momentum), real(decay)
         slide = center.Slide(slide[0], *(real(x) for x in slide[1:]))
         centre = center.make_centre(nv, nh, self.dtype, centering and centering[:2])
-        work, sides = 2 * out.W.size * (len(plus.v) + len(minus.v)), (plus, minus)
+        work, phases = 2 * out.W.size * (len(positive.v) + len(negative.v)), (positive, negative)
         rows, columns = binary.count_parts(nv), binary.count_parts(nh)
-        self._run(update.begin, 1, work, *sides, scales, centre, slide)
-        self._run(update.multiply, rows, work, self._blas, params, out, *sides, scales, momentum, decay, slide.on)
-        self._run(update.update, columns, work, params, out, *sides, scales, momentum, decay, centre, slide)
+        self._run(update.begin, 1, work, *phases, scales, centre, slide)
+        self._run(update.multiply, rows, work, self._blas, params, out, *phases, scales, momentum, decay, slide.on)
+        self._run(update.update, columns, work, params, out, *phases, scales, momentum, decay, centre, slide)
         self._run(update.finish, 1, work, params, out, momentum, centre, slide.on)
 
     def cgf(self, unit, bias, field, out, beta=None, states=None):
@@ -268,7 +270,7 @@ class CPU:
 
     def mask(self, x, rate, rows, key, out):
         blocks = kernels.count_blocks(*out.shape, False)
-        self._run(network.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
+        self._run(backprop.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind, output, target, weight, scale, delta):
         if not isinstance(kind, str):
@@ -276,23 +278,25 @@ class CPU:
             for part, *columns in kind.parts(output.shape[1]):
                 n = columns[1] - columns[0]
                 arguments = part.group_size(n), tuple(columns), output, target, weight, self.dtype.type(scale), delta, sums
-                self._run(network.unit_loss(part), len(sums), 8 * _PASS * len(sums) * n, *arguments)
+                self._run(backprop.unit_loss(part), len(sums), 8 * _PASS * len(sums) * n, *arguments)
             return float(sums.sum())
-        kernel = {"softmax": network.softmax_loss, "squared": network.squared_loss}[kind]
+        kernel = {"softmax": backprop.softmax_loss, "squared": backprop.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
-    def descend(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=_NO_ROWS, key=_NO_KEY):
+    def backward_and_step(
+        self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=_NO_ROWS, key=_NO_KEY
+    ):
         n_in = len(weights.W)
         whole = unit is not None and unit.group != 1
         group = 1 if unit is None else unit.group_size(n_in)
         blocks = 1 if whole else binary.count_parts(n_in)
         work = 2 * weights.W.size * (len(x) * (1 if unit is None else 2) + 2 * _PASS)
         bias_hyper, rate = hyper._replace(weight_decay=self.dtype.type(0)), self.dtype.type(rate)
-        kernel = network.descend(rule, unit)
+        kernel = backprop.backward_and_step(rule, unit)
         self._run(kernel, blocks, work, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key)
 
-    def limit_columns(self, W, longest, room):
-        network.limit_columns(W, self.dtype.type(longest), room)
+    def limit_columns(self, W, longest, buffer):
+        backprop.limit_columns(W, self.dtype.type(longest), buffer)
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
         if not (steps.is_fused(problem.visible) and steps.is_fused(problem.hidden)):
@@ -314,13 +318,13 @@ class CPU:
             slide=float(centering.slide) if centering else 0.0,
             model_share=float(centering.model_share) if centering else 0.0,
         )
-        if self._room is None or self._room[0] is not problem.params.W:
-            self._room = (
+        if self._workspace is None or self._workspace[0] is not problem.params.W:
+            self._workspace = (
                 problem.params.W,
-                room.make_room(problem, min(self.n_threads, binary.count_words(len(problem.params.c)))),
+                workspace.make_workspace(problem, min(self.n_threads, binary.count_words(len(problem.params.c)))),
             )
         pool.team(
-            self.threads(*problem.params.W.shape, max(len(problem.plus.v), len(problem.minus.v)), problem.k),
+            self.threads(*problem.params.W.shape, max(len(problem.positive.v), len(problem.negative.v)), problem.k),
             steps.cd_steps(problem.visible, problem.hidden),
             self._blas,
             problem.visible.group_size(problem.params.W.shape[0]),
@@ -330,7 +334,7 @@ class CPU:
             problem.velocity,
             (centering.v, centering.h) if centering else (np.empty(0, self.dtype),) * 2,
             problem.chain_rows,
-            self._room[1],
+            self._workspace[1],
             run,
         )
         return True

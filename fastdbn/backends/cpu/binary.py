@@ -1,6 +1,6 @@
 """Products of states with weights; of zeros and ones faster than by multiplying.
 
-Binary states are packed, 64 to a word. Five ways to a product, of which `choose` takes the cheapest by what was measured:
+Binary states are packed, 64 to a word. `choose` takes the cheapest of five methods of a product, by what was measured:
 
     gather   add up the rows of W that the ones name, from panels of W, 32 columns wide, copied into the first-level cache
     direct   the same from W itself: where the ones are too few to pay for the copy
@@ -47,7 +47,7 @@ COLUMNS = PANEL // 4
 """Columns of a panel in float32; half as many in float64."""
 APART = 32
 """A line of the cache more in every row, for places in the cache repeat at powers of two."""
-_PANEL_ROOM, _WORD_ROOM, _TABLES_ROOM = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
+_PANEL_SIZE, _WORD_SIZE, _TABLES_SIZE = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
 MULTIPLY, PACK, SMALL, FEW = 20.0, 300.0, 1e6, 1200
 """BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications, or beyond
@@ -62,7 +62,7 @@ LOOK_UP, MAKE = 8.4, 300.0
 
 
 class States(NamedTuple):
-    """Room for the states of B rows of n units, and for what products read of them if they are zeros and ones.
+    """Buffers for the states of B rows of n units, and for what products read of them if they are zeros and ones.
 
     floats (B, n), for real states and for BLAS; words (B, q) uint64, bit l of word w for unit 64 w + l; index (B, 64 q or
     more) uint16, the ones of each segment of units counted from its beginning; starts (B, segments + 1) int32, where in index a
@@ -174,46 +174,46 @@ def count_packed(words):
 
 
 @inlinable
-def reads_floats(way):
-    """Whether a way multiplies numbers, and does not read words."""
-    return way in (BLAS, TILES)
+def reads_floats(method):
+    """Whether a method multiplies numbers, and does not read words."""
+    return method in (BLAS, TILES)
 
 
 @inlinable
 def choose(ones, rows, inputs, outputs, transpose):
-    """The cheapest way to the product of states with weights.
+    """The cheapest method of the product of states with weights.
 
     ones : how many of the states are 1; negative where they are not zeros and ones
     transpose : whether W is stored with its outputs as rows
     """
     pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
     packs = rows > 1 and (pairs > SMALL or (transpose and rows * outputs > FEW))
-    way, cost = BLAS, MULTIPLY * pairs + (PACK * weights if packs else 0.0)
+    method, cost = BLAS, MULTIPLY * pairs + (PACK * weights if packs else 0.0)
     whole, blocks = (outputs + WIDE - 1) // WIDE * WIDE, (rows + ROWS - 1) // ROWS
     tiles = MULTIPLY * rows * inputs * whole + PACK_TILES * weights * blocks
     if tiles < cost:
-        way, cost = TILES, tiles
+        method, cost = TILES, tiles
     if ones < 0:
-        return way
+        return method
     tables = LOOK_UP * pairs + MAKE * weights
     if tables < cost:
-        way, cost = TABLES, tables
+        method, cost = TABLES, tables
     if not transpose:
         gather, direct = ADD * added + COPY * weights + LIST * ones, ADD_ROW * added + LIST * ones
         if gather < cost:
-            way, cost = GATHER, gather
+            method, cost = GATHER, gather
         if direct < cost:
-            way = DIRECT
-    return way
+            method = DIRECT
+    return method
 
 
 @inlinable
-def prepare(way, x, n, r0, r1):
-    """Make of the words of some rows what a way reads; n units."""
-    if reads_floats(way):
+def prepare(method, x, n, r0, r1):
+    """Make of the words of some rows what a method reads; n units."""
+    if reads_floats(method):
         for r in range(r0, r1):
             unpack_row(x.words[r], x.floats[r, :n])
-    elif way == TABLES:
+    elif method == TABLES:
         columns = PANEL // x.floats.itemsize
         for r in range(r0, r1):
             words, offsets = x.words[r], x.offsets[r]
@@ -271,7 +271,7 @@ def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
 @inlinable
 def _gather(x, inputs, W, out, r0, r1, j0, j1):
     width = PANEL // W.itemsize
-    panel, sums = carray(stack_like(W, _PANEL_ROOM), _PANEL_ROOM), carray(stack_like(W, COLUMNS), COLUMNS)
+    panel, sums = carray(stack_like(W, _PANEL_SIZE), _PANEL_SIZE), carray(stack_like(W, COLUMNS), COLUMNS)
     per_row, stride = x.index.shape[1], out.strides[0] // out.itemsize
     for j in range(j0, j1, width):
         columns = min(width, j1 - j)
@@ -331,8 +331,8 @@ def _few_columns(index, W, first, out, at, begin):
 @inlinable
 def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
     width = PANEL // W.itemsize
-    panel, sums = carray(stack_like(W, _WORD_ROOM), _WORD_ROOM), carray(stack_like(W, COLUMNS), COLUMNS)
-    tables = carray(stack_like(W, _TABLES_ROOM), _TABLES_ROOM)
+    panel, sums = carray(stack_like(W, _WORD_SIZE), _WORD_SIZE), carray(stack_like(W, COLUMNS), COLUMNS)
+    tables = carray(stack_like(W, _TABLES_SIZE), _TABLES_SIZE)
     per_row, stride = x.offsets.shape[1], out.strides[0] // out.itemsize
     for j in range(j0, j1, width):
         columns = min(width, j1 - j)
@@ -355,21 +355,21 @@ def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
 
 
 @inlinable
-def product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
-    """out[r0:r1, j0:j1] = those rows of x W, or x W', in one of the ways, for which the rows were prepared.
+def product(method, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
+    """out[r0:r1, j0:j1] = those rows of x W, or x W', by a method that the rows were prepared for.
 
     j0 and j1 are edges of words. BLAS rounds differently for blocks of another size.
     """
-    if way == GATHER:
+    if method == GATHER:
         _gather(x, inputs, W, out, r0, r1, j0, j1)
-    elif way == DIRECT:
+    elif method == DIRECT:
         _direct(x, inputs, W, out, r0, r1, j0, j1)
-    elif way == TABLES:
+    elif method == TABLES:
         _tables(x, inputs, W, transpose, out, r0, r1, j0, j1)
     else:
         one, zero, states = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
         weights = W[j0:j1, :inputs] if transpose else W[:inputs, j0:j1]
-        if way == TILES:
+        if method == TILES:
             multiply(False, transpose, states, weights, False, out[r0:r1, j0:j1])
         else:
             gemm(blas, False, transpose, one, states, weights, zero, out[r0:r1, j0:j1])

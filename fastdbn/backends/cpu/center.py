@@ -28,31 +28,33 @@ class Centre(NamedTuple):
 
 
 class Slide(NamedTuple):
-    """Whether the update is centred, and how offsets move: -rate offset + plus (sum of data) + minus (sum of chains)."""
+    """Whether the update is centred, and how offsets move: -rate offset + positive (sum of data) + negative (sum of chains)."""
 
     on: bool
     rate: Any
-    plus: Any
-    minus: Any
+    positive: Any
+    negative: Any
 
 
-def make_centre(nv, nh, dtype, offsets=None, room=np.zeros):
+def make_centre(nv, nh, dtype, offsets=None, buffer=np.zeros):
     """A `Centre` for layers of so many units, around offsets (v, h) where they are given."""
-    v, h = (room(nv, dtype), room(nh, dtype)) if offsets is None else offsets
-    return Centre(v, h, room(nv, dtype), room(nh, dtype), room((-(-nh * dtype.itemsize // STRIP), nv), dtype))
+    v, h = (buffer(nv, dtype), buffer(nh, dtype)) if offsets is None else offsets
+    return Centre(v, h, buffer(nv, dtype), buffer(nh, dtype), buffer((-(-nh * dtype.itemsize // STRIP), nv), dtype))
 
 
 @inlinable
-def set_steps(plus, minus, scales, slide, steps, offsets):
-    """The steps of some biases, and the moves of their offsets, by the sums of both sides' states."""
-    plus_scale, minus_scale = scales
+def set_steps(positive, negative, scales, slide, steps, offsets):
+    """The steps of some biases, and the moves of their offsets, by the sums of both phases' states."""
+    positive_scale, negative_scale = scales
     for i in range(len(steps)):
-        steps[i] = plus_scale * plus[i] - minus_scale * minus[i]
+        steps[i] = positive_scale * positive[i] - negative_scale * negative[i]
     if slide.on:
         for i in range(len(steps)):
             offset = offsets[i] - slide.rate * offsets[i]
-            offset += slide.plus * plus[i]  # one product a sum: of two the compiler may fuse either, which rounds differently
-            offsets[i] = offset + slide.minus * minus[i]
+            offset += (
+                slide.positive * positive[i]
+            )  # one product a sum: of two the compiler may fuse either, which rounds differently
+            offsets[i] = offset + slide.negative * negative[i]
 
 
 @inlinable

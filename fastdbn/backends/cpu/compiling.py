@@ -7,7 +7,7 @@ import os
 
 from fastdbn.support.report import progress
 
-SECONDS = {"pack": 40, "cd_steps": 30, "descend": 10, "anneal": 8, "conditional": 5}
+SECONDS = {"pack": 40, "cd_steps": 30, "backward_and_step": 10, "anneal": 8, "conditional": 5}
 """What a run has to compile from a kernel on where this is the first that it lacks, by the function that makes the kernel: a fit
 of an RBM begins by packing, back-propagation by the way back. Other kernels take about a second or less."""
 _said = False

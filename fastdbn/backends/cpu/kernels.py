@@ -29,7 +29,7 @@ ROWS, TALL, BLOCKS = 512, 2048, 8
 rows than that fill so many blocks, blocks are taller: BLAS packs the weights for each."""
 
 _CHUNK = 64
-"""Numbers of noise that units which make their own get room for."""
+"""Numbers of noise that units which make their own get a buffer for."""
 
 
 @inlinable
@@ -59,39 +59,39 @@ def block(t, rows, n, whole):
 
 @inlinable
 def begin_field(x, n, transpose):
-    """The way of a product of states with weights to n outputs, and room for what it needs."""
-    way = choose(count_ones(x), x.shape[0], x.shape[1], n, transpose)
-    return way, make_states(x, 0 if reads_floats(way) else min(x.shape[0], ROWS))
+    """The method of a product of states with weights to n outputs, and the buffers that it needs."""
+    method = choose(count_ones(x), x.shape[0], x.shape[1], n, transpose)
+    return method, make_states(x, 0 if reads_floats(method) else min(x.shape[0], ROWS))
 
 
 @inlinable
-def step_of(way):
+def step_of(method):
     """Rows of a block that are multiplied together: those of words stay in the cache."""
-    return TALL if reads_floats(way) else ROWS
+    return TALL if reads_floats(method) else ROWS
 
 
 @inlinable
-def field_block(way, room, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
+def field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
     """A block of out = x W, or x W'; ready is the first row of those that were prepared last, and the new one is returned."""
     rows = r1 - r0
-    states = States(x[r0:r1], room.words, room.index, room.starts, room.offsets)
-    if not reads_floats(way) and r0 != ready:
+    states = States(x[r0:r1], buffer.words, buffer.index, buffer.starts, buffer.offsets)
+    if not reads_floats(method) and r0 != ready:
         for r in range(rows):
-            pack_row(x[r0 + r], room.words[r])
-        prepare(way, states, x.shape[1], 0, rows)
-    product(way, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
+            pack_row(x[r0 + r], buffer.words[r])
+        prepare(method, states, x.shape[1], 0, rows)
+    product(method, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
     return r0
 
 
 @kernel
 def field(first, last, blas, x, W, transpose, out):
-    way, room = begin_field(x, out.shape[1], transpose)
+    method, buffer = begin_field(x, out.shape[1], transpose)
     ready = -1
     for t in range(first, last):
         r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
-        for r in range(r0, r1, step_of(way)):
-            end = min(r + step_of(way), r1)
-            ready = field_block(way, room, ready, blas, x, W, transpose, out, r, end, j0, j1)
+        for r in range(r0, r1, step_of(method)):
+            end = min(r + step_of(method), r1)
+            ready = field_block(method, buffer, ready, blas, x, W, transpose, out, r, end, j0, j1)
 
 
 @inlinable
@@ -220,13 +220,13 @@ def conditional(unit):
     rows_of, whole = activate_block(unit), unit.group != 1
 
     def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key, beta):
-        way, room = begin_field(x, mean.shape[1], transpose)
+        method, buffer = begin_field(x, mean.shape[1], transpose)
         ready = -1
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
-            for r in range(r0, r1, step_of(way)):
-                end = min(r + step_of(way), r1)
-                ready = field_block(way, room, ready, blas, x, W, transpose, mean, r, end, j0, j1)
+            for r in range(r0, r1, step_of(method)):
+                end = min(r + step_of(method), r1)
+                ready = field_block(method, buffer, ready, blas, x, W, transpose, mean, r, end, j0, j1)
                 rows_of(group, bias, mean, states, rows, key, beta, 0, r, end, j0, j1)
 
     return kernel(run)

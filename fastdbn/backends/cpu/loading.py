@@ -140,7 +140,7 @@ def _add_values(values, data, row, raw):
 
 @inlinable
 def read_row(data, row, key, raw, out):
-    """out = a row of data, prepared, as numbers; raw (nv,) is room for them as they are, in float64."""
+    """out = a row of data, prepared, as numbers; raw (nv,) is a buffer for them as they are, in float64."""
     if data.kind == PACKED:
         unpack_row(data.words[row], out)
         return
@@ -192,7 +192,7 @@ def read_words(data, row, words):
 
 
 @kernel
-def take(first, last, data, rows, key, out):
+def load_rows(first, last, data, rows, key, out):
     """out = the given rows of data."""
     raw = np.empty(out.shape[1])
     for i in range(first * ROWS_TAKEN, min(last * ROWS_TAKEN, len(rows))):

@@ -258,13 +258,13 @@ def _store_edge(sums, width, add, c, at, across, rows, columns):
 
 
 @inlinable
-def _add_rows(n, inner, a, step_a, b, stride_b, add, c, room):
+def _add_rows(n, inner, a, step_a, b, stride_b, add, c, buffer):
     """One row, c = a b: rows of b are read as they lie, many columns at a time, and summed up in the order of the tiles."""
-    for j0 in range(0, n, len(room)):
-        j1 = min(j0 + len(room), n)
+    for j0 in range(0, n, len(buffer)):
+        j1 = min(j0 + len(buffer), n)
         for k0 in range(0, max(inner, 1), DEPTH):
             k1 = min(k0 + DEPTH, inner)
-            s, o = room[: j1 - j0], c[j0:j1]
+            s, o = buffer[: j1 - j0], c[j0:j1]
             for j in range(len(s)):
                 s[j] = 0
             whole = k0 + (k1 - k0) // 4 * 4

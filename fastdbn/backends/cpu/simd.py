@@ -96,7 +96,7 @@ def _stack(choose_dtype):
     """An intrinsic (x, size) that points to `size`, a constant, numbers on the stack, aligned to a line of the cache."""
 
     @intrinsic
-    def room(typing, x, size):
+    def buffer(typing, x, size):
         if not isinstance(size, types.IntegerLiteral):
             return None
         dtype = choose_dtype(x)
@@ -108,7 +108,7 @@ def _stack(choose_dtype):
 
         return types.CPointer(dtype)(x, size), generate
 
-    return room
+    return buffer
 
 
 stack_like = _stack(lambda x: x.dtype)
@@ -295,8 +295,8 @@ def add_table_rows(typing, tables, offsets, first, out, o, begin):
             row = builder.zext(builder.load(_address(context, builder, offsets, offsets_, at)), _I64)
             for n, pair in enumerate(sums):
                 place = _address(context, builder, tables, tables_, builder.add(row, ir.Constant(_I64, n * lanes)))
-                number, side = _load(builder, place, vector, LINE), group % 2
-                pair[side] = number if pair[side] is None else builder.fadd(pair[side], number)
+                number, turn = _load(builder, place, vector, LINE), group % 2
+                pair[turn] = number if pair[turn] is None else builder.fadd(pair[turn], number)
         for n, pair in enumerate(sums):
             total = builder.fadd(*pair)
             place = _address(context, builder, out, out_, builder.add(o_, ir.Constant(_I64, n * lanes)))

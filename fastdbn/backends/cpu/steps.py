@@ -77,9 +77,9 @@ def _copy(source, target):
 
 
 @inlinable
-def _exchange(team, params, velocity, offsets, room, back):
-    """Copy parameters, velocity and offsets (none where they are not used) into the room, or back."""
-    for outside, inside in ((params, room.params), (velocity, room.velocity)):
+def _exchange(team, params, velocity, offsets, workspace, back):
+    """Copy parameters, velocity and offsets (none where they are not used) into the workspace, or back."""
+    for outside, inside in ((params, workspace.params), (velocity, workspace.velocity)):
         source, target = (inside, outside) if back else (outside, inside)
         r0, r1 = share(team, outside.W.shape[0])
         _copy_rows(source.W, target.W, r0, r1)
@@ -87,7 +87,7 @@ def _exchange(team, params, velocity, offsets, room, back):
             _copy(source.b, target.b)
             _copy(source.c, target.c)
     if team.thread == 0:
-        for outside, inside in ((offsets[0], room.centre.v), (offsets[1], room.centre.h)):
+        for outside, inside in ((offsets[0], workspace.centre.v), (offsets[1], workspace.centre.h)):
             source, target = (inside, outside) if back else (outside, inside)
             _copy(source, target)
 
@@ -181,23 +181,23 @@ def _conditional(unit):
     def run(team, turn, blas, group, x, inputs, packed, W, transpose, bias, n, mean, drawn, states, rows, key):
         count = len(rows)
         ones = count_packed(x.words[:count]) if packed else count_ones(x.floats[:count])
-        way = choose(ones, count, inputs, n, transpose)
+        method = choose(ones, count, inputs, n, transpose)
         r0, r1 = share(team, count)
         if ones >= 0 and not packed:
             for r in range(r0, r1):
                 pack_row(x.floats[r], x.words[r])
-        if ones >= 0 and (packed or not reads_floats(way)):
-            prepare(way, x, inputs, r0, r1)
+        if ones >= 0 and (packed or not reads_floats(method)):
+            prepare(method, x, inputs, r0, r1)
         turn = wait(team.gate, team.size, turn)
-        if reads_floats(way):
+        if reads_floats(method):
             t0, t1 = share(team, count_blocks(count, n, whole))
             for t in range(t0, t1):
                 r0, r1, j0, j1 = block(t, count, n, whole)
-                product(way, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
+                product(method, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
                 activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
             q0, q1 = share(team, count_words(n))
-            product(way, blas, x, count_words(inputs) * WORD, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
+            product(method, blas, x, count_words(inputs) * WORD, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
             if whole:
                 turn = wait(team.gate, team.size, turn)
                 activate(group, bias, mean, states, drawn, rows, key, n, r0, r1, 0, n)
@@ -209,12 +209,12 @@ def _conditional(unit):
 
 
 @inlinable
-def _visible_sums(v, listed, count, side, out, i0, i1):
-    """out = how often each of the visible units i0 to i1 of a side is 1, or the sums of its states."""
+def _visible_sums(v, listed, count, phase, out, i0, i1):
+    """out = how often each of the visible units i0 to i1 of a phase is 1, or the sums of its states."""
     count, out = count[i0:i1], out[i0:i1]
     if not listed:
         sum_visible(v[:, i0:i1], None, out)
-    elif side == 0:
+    elif phase == 0:
         for i in range(len(out)):
             out[i] = count[i, 1]
     else:
@@ -223,11 +223,11 @@ def _visible_sums(v, listed, count, side, out, i0, i1):
 
 
 @inlinable
-def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide):
-    """The step of all parameters by both sides' statistics; `ones` of each side, as _conditional returns them."""
-    nv, nh = room.v0.floats.shape[1], room.h.floats.shape[1]
+def _update(team, turn, blas, workspace, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide):
+    """The step of all parameters by both phases' statistics; `ones` of each phase, as _conditional returns them."""
+    nv, nh = workspace.v0.floats.shape[1], workspace.h.floats.shape[1]
     listed_p, listed_m = worth_listing(ones[0], n, nv), worth_listing(ones[1], chains, nv)
-    lists, v0, vk, centre = room.lists, room.v0, room.vk, room.centre
+    lists, v0, vk, centre = workspace.lists, workspace.v0, workspace.vk, workspace.centre
     r0, r1 = share(team, n)
     if packed_data and not listed_p:
         prepare(BLAS, v0, nv, r0, r1)
@@ -239,19 +239,19 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
         list_units(v0.words, n if listed_p else 0, vk.words, chains if listed_m else 0, lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
     i0, i1 = q0 * WORD, min(q1 * WORD, nv)
-    _visible_sums(v0.floats[:n], listed_p, lists.count, 0, room.sums[0], i0, i1)
-    _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, room.sums[1], i0, i1)
-    set_steps(room.sums[0, i0:i1], room.sums[1, i0:i1], scales, slide, centre.step_v[i0:i1], centre.v[i0:i1])
+    _visible_sums(v0.floats[:n], listed_p, lists.count, 0, workspace.sums[0], i0, i1)
+    _visible_sums(vk.floats[:chains], listed_m, lists.count, 1, workspace.sums[1], i0, i1)
+    set_steps(workspace.sums[0, i0:i1], workspace.sums[1, i0:i1], scales, slide, centre.step_v[i0:i1], centre.v[i0:i1])
     if slide.on:
         turn = wait(team.gate, team.size, turn)
-    hp, hm = room.means_h[:n], room.means_h[n : n + chains]
+    hp, hm = workspace.means_h[:n], workspace.means_h[n : n + chains]
     if not (listed_p and listed_m):
         p0, p1 = share(team, count_parts(nv))
         for p in range(p0, p1):
             multiply_rows(
                 blas,
-                room.params,
-                room.velocity,
+                workspace.params,
+                workspace.velocity,
                 v0.floats[:n],
                 hp,
                 listed_p,
@@ -267,14 +267,14 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
                 edge(p + 1, nv),
             )
         turn = wait(team.gate, team.size, turn)
-    parts, packed = count_parts(nh), room.packed[team.thread]
+    parts, packed = count_parts(nh), workspace.packed[team.thread]
     p0, p1 = share(team, parts)
     for p in range(p0, p1):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         end = j1 if p + 1 < parts else count_words(nh) * WORD
         move_columns(
-            room.params,
-            room.velocity,
+            workspace.params,
+            workspace.velocity,
             hp,
             listed_p,
             hm,
@@ -292,7 +292,7 @@ def _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scal
         )
     if slide.on:
         turn = wait(team.gate, team.size, turn)
-    move_visible(room.params, room.velocity, momentum, centre, slide.on, i0, i1)
+    move_visible(workspace.params, workspace.velocity, momentum, centre, slide.on, i0, i1)
     return wait(team.gate, team.size, turn)
 
 
@@ -314,38 +314,38 @@ def cd_steps(visible, hidden):
     given_hidden, given_visible = _conditional(visible), _conditional(hidden)
     packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
-    def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, offsets, chain_rows, room, run):
+    def steps(thread, size, gate, blas, group_v, group_h, data, params, velocity, offsets, chain_rows, workspace, run):
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
         nv, nh = params.W.shape
-        W, b, c, real = room.params.W, room.params.b, room.params.c, room.params.W.dtype.type
+        W, b, c, real = workspace.params.W, workspace.params.b, workspace.params.c, workspace.params.W.dtype.type
         momentum, decay = real(run.momentum), real(run.learning_rate * run.weight_decay)
         step = run.step
-        _exchange(team, params, velocity, offsets, room, False)
+        _exchange(team, params, velocity, offsets, workspace, False)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
-                pack_row(room.h.floats[r], room.h.words[r])
+                pack_row(workspace.h.floats[r], workspace.h.words[r])
         for start in range(0, len(run.order), run.batch_size):
             rows = run.order[start : start + run.batch_size]
             n = len(rows)
             r0, r1 = share(team, n)
-            _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), room.v0, r0, r1)
+            _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), workspace.v0, r0, r1)
             turn = wait(gate, size, turn)
             chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)
-            h0, hk, mean = room.means_h[:n], room.means_h[n : n + chains], room.means_v[:chains]
+            h0, hk, mean = workspace.means_h[:n], workspace.means_h[n : n + chains], workspace.means_v[:chains]
             ones_0, ones_k = -1, -1
             for t in range(run.k + 1):  # up from the data, then down and up again
                 key = _key(run, step, run.hidden, t)
-                v, h, whose, packed = (room.vk, hk, who, packed_v) if t else (room.v0, h0, rows, packed_data)
+                v, h, whose, packed = (workspace.vk, hk, who, packed_v) if t else (workspace.v0, h0, rows, packed_data)
                 drawn = t > 0 if run.persistent else t < run.k
                 turn, ones_k = given_visible(
-                    team, turn, blas, group_h, v, nv, packed, W, False, c, nh, h, drawn, room.h, whose, key
+                    team, turn, blas, group_h, v, nv, packed, W, False, c, nh, h, drawn, workspace.h, whose, key
                 )
                 if t == 0:
                     ones_0 = ones_k
                 if t < run.k:
                     key = _key(run, step, run.visible, t)
                     turn, _ = given_hidden(
-                        team, turn, blas, group_v, room.h, nh, packed_h, W, True, b, nv, mean, True, room.vk, who, key
+                        team, turn, blas, group_v, workspace.h, nh, packed_h, W, True, b, nv, mean, True, workspace.vk, who, key
                     )
             scales = real(run.learning_rate / n), real(run.learning_rate / chains)
             slide = Slide(
@@ -355,11 +355,11 @@ def cd_steps(visible, hidden):
                 real(run.slide * run.model_share * (1.0 / chains)),
             )
             ones = ones_0, ones_k
-            turn = _update(team, turn, blas, room, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide)
+            turn = _update(team, turn, blas, workspace, n, chains, ones, packed_data, packed_v, scales, momentum, decay, slide)
             step += 1
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
-                unpack_row(room.h.words[r], room.h.floats[r])
-        _exchange(team, params, velocity, offsets, room, True)
+                unpack_row(workspace.h.words[r], workspace.h.floats[r])
+        _exchange(team, params, velocity, offsets, workspace, True)
 
     return kernel(steps)

@@ -1,8 +1,8 @@
 """The statistics of CD and the step of the parameters, in one pass over W: kernels over parts of its columns.
 
-A side of the gradient whose visible states are zeros and ones is added up: for each visible unit, the hidden means of the rows
+A phase of the gradient whose visible states are zeros and ones is added up: for each visible unit, the hidden means of the rows
 where it is 1, copied strip by strip into the cache, those of the chains with a minus. The sum goes straight into the velocity
-and the weight. A side of real states is multiplied into the velocity by BLAS first.
+and the weight. A phase of real states is multiplied into the velocity by BLAS first.
 """
 
 from typing import Any, NamedTuple
@@ -19,16 +19,16 @@ from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, move_strip, pre
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
 LISTED = 1 << 15
-"""Rows of a side that has lists are fewer: both sides' numbers fit 16 bits."""
+"""Rows of a phase that has lists are fewer: both phases' numbers fit 16 bits."""
 SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose what each row adds."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
-_STRIP_ROOM = STRIP // 4
+_STRIP_SIZE = STRIP // 4
 
 
 class Lists(NamedTuple):
-    """For each visible unit the rows where it is 1: index (nv, listed rows of both sides) uint16, rows of the chain counted on
+    """For each visible unit the rows where it is 1: index (nv, listed rows of both phases) uint16, rows of the chain counted on
     from those of the data, or from 0 if the data are not listed; count (nv, 2) int32, how many there are, and how many of them
     are data."""
 
@@ -38,7 +38,7 @@ class Lists(NamedTuple):
 
 @inlinable
 def worth_listing(ones, rows, nv):
-    """Whether adding up a side's hidden means is cheaper than BLAS; ones is negative where its states are not binary."""
+    """Whether adding up a phase's hidden means is cheaper than BLAS; ones is negative where its states are not binary."""
     return ones >= 0 and rows < LISTED and COLLECT * ones <= MULTIPLY * rows * nv
 
 
@@ -55,17 +55,17 @@ def _append(words, rows, first, i0, q, lists):
 
 
 @inlinable
-def list_units(plus, n_plus, minus, n_minus, lists, q0, q1):
-    """The lists of the units of words q0 to q1 from so many rows of either side's words, 0 where a side is not listed."""
+def list_units(positive, n_positive, negative, n_negative, lists, q0, q1):
+    """The lists of the units of words q0 to q1 from so many rows of either phase's words, 0 where a phase is not listed."""
     count = lists.count
     for q in range(q0, q1):
         i0, i1 = q * WORD, min(q * WORD + WORD, count.shape[0])
         for i in range(i0, i1):
             count[i, 0] = 0
-        _append(plus, n_plus, 0, i0, q, lists)
+        _append(positive, n_positive, 0, i0, q, lists)
         for i in range(i0, i1):
             count[i, 1] = count[i, 0]
-        _append(minus, n_minus, n_plus, i0, q, lists)
+        _append(negative, n_negative, n_positive, i0, q, lists)
 
 
 @inlinable
@@ -91,9 +91,9 @@ def _move(w, d, decay):
 def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, decay, centre, centred):
     """The step of a strip of columns by the sums of the listed rows, and by what centring takes."""
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
-    old_w, old_d = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM), carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
-    steps, offsets = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM), carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
-    taken = carray(stack_like(out.W, _STRIP_ROOM), _STRIP_ROOM)
+    old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
+    steps, offsets = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
+    taken = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     for x in (old_w, old_d, taken):
         for e in range(len(x)):
             x[e] = 0
@@ -149,11 +149,11 @@ def _sum_columns(x, weight, j0, sums):
 @inlinable
 def _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1):
     """The step of the hidden biases j0 to j1, and their offsets' moves."""
-    plus, minus = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
+    positive, negative = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
         end = min(j + WORD, j1)
         c, d, steps = params.c[j:end], out.c[j:end], centre.step_h[j:end]
-        p, m = plus[: len(c)], minus[: len(c)]
+        p, m = positive[: len(c)], negative[: len(c)]
         _sum_columns(hp, None, j, p)
         _sum_columns(hm, None, j, m)
         set_steps(p, m, scales, slide, steps, centre.h[j:end])
@@ -164,15 +164,15 @@ def _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1):
 
 @inlinable
 def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, centred, i0, i1):
-    """Rows i0 to i1 of W: out = momentum out + plus_scale v'h of plus - minus_scale that of minus, of the sides that are not
+    """Rows i0 to i1 of W: out = momentum out + positive_scale v'h - negative_scale that of the negative phase, where not
     listed; if neither is, and the step is not centred, params move by it."""
-    plus_scale, minus_scale = scales
+    positive_scale, negative_scale = scales
     one, kept = out.W.dtype.type(1), momentum
     if not listed_p:
-        gemm(blas, True, False, plus_scale, vp[:, i0:i1], hp[:, :nh], kept, out.W[i0:i1, :nh])
+        gemm(blas, True, False, positive_scale, vp[:, i0:i1], hp[:, :nh], kept, out.W[i0:i1, :nh])
         kept = one
     if not listed_m:
-        gemm(blas, True, False, -minus_scale, vm[:, i0:i1], hm[:, :nh], kept, out.W[i0:i1, :nh])
+        gemm(blas, True, False, -negative_scale, vm[:, i0:i1], hm[:, :nh], kept, out.W[i0:i1, :nh])
     if not (listed_p or listed_m or centred):
         for i in range(i0, i1):
             _move(params.W[i, :nh], out.W[i, :nh], decay)
@@ -180,19 +180,19 @@ def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, sca
 
 @inlinable
 def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end):
-    """Columns j0 to j1: the sums of the sides that are listed, and the step; after `multiply_rows` of all rows.
+    """Columns j0 to j1: the sums of the phases that are listed, and the step; after `multiply_rows` of all rows.
 
-    packed : room for a strip of the hidden means of both sides
-    scales : (plus_scale, minus_scale)
+    packed : a buffer for a strip of the hidden means of both phases
+    scales : (positive_scale, negative_scale)
     centre, slide : where the step is centred, the visible units' steps are set already
-    end : j1, or where whole words end beyond the last column, if the arrays have that room
+    end : j1, or where whole words end beyond the last column, if the arrays are that wide
     """
-    plus_scale, minus_scale = scales
+    positive_scale, negative_scale = scales
     _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1)
     if listed_p or listed_m or slide.on:
         one = out.W.dtype.type(1)
         kept = momentum if listed_p and listed_m else one
-        factor = -one if plus_scale == 0 else -(minus_scale / plus_scale)
+        factor = -one if positive_scale == 0 else -(negative_scale / positive_scale)
         width = STRIP // out.W.itemsize
         for j in range(j0, end, width):
             columns = min(width, end - j)
@@ -200,7 +200,7 @@ def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales,
                 _pack_strip(hp, one, 0, j, columns, width, packed)
             if listed_m:
                 _pack_strip(hm, factor, hp.shape[0] if listed_p else 0, j, columns, width, packed)
-            _move_listed(params, out, lists, packed, j, columns, width, kept, plus_scale, decay, centre, slide.on)
+            _move_listed(params, out, lists, packed, j, columns, width, kept, positive_scale, decay, centre, slide.on)
 
 
 @inlinable
@@ -224,11 +224,11 @@ def move_visible(params, out, momentum, centre, centred, i0, i1):
 
 
 @kernel
-def begin(first, last, plus, minus, scales, centre, slide):
+def begin(first, last, positive, negative, scales, centre, slide):
     """The visible units' steps and the moves of their offsets, before `multiply` and `update`."""
     sums_p, sums_m = np.empty_like(centre.step_v), np.empty_like(centre.step_v)
-    sum_visible(plus.v, plus.weight, sums_p)
-    sum_visible(minus.v, minus.weight, sums_m)
+    sum_visible(positive.v, positive.weight, sums_p)
+    sum_visible(negative.v, negative.weight, sums_m)
     set_steps(sums_p, sums_m, scales, slide, centre.step_v, centre.v)
 
 
@@ -239,42 +239,72 @@ def finish(first, last, params, out, momentum, centre, centred):
 
 
 @kernel
-def multiply(first, last, blas, params, out, plus, minus, scales, momentum, decay, centred):
-    """`multiply_rows` of parts of the rows of W, where a side is not worth listing."""
+def multiply(first, last, blas, params, out, positive, negative, scales, momentum, decay, centred):
+    """`multiply_rows` of parts of the rows of W, where a phase is not worth listing."""
     nv, nh = out.W.shape
-    listed_p = worth_listing(count_ones(plus.v), plus.v.shape[0], nv)
-    listed_m = worth_listing(count_ones(minus.v), minus.v.shape[0], nv)
+    listed_p = worth_listing(count_ones(positive.v), positive.v.shape[0], nv)
+    listed_m = worth_listing(count_ones(negative.v), negative.v.shape[0], nv)
     for p in range(first, last):
         i0, i1 = edge(p, nv), edge(p + 1, nv)
         multiply_rows(
-            blas, params, out, plus.v, plus.h, listed_p, minus.v, minus.h, listed_m, nh, scales, momentum, decay, centred, i0, i1
+            blas,
+            params,
+            out,
+            positive.v,
+            positive.h,
+            listed_p,
+            negative.v,
+            negative.h,
+            listed_m,
+            nh,
+            scales,
+            momentum,
+            decay,
+            centred,
+            i0,
+            i1,
         )
 
 
 @kernel
-def update(first, last, params, out, plus, minus, scales, momentum, decay, centre, slide):
-    """out = momentum out + plus_scale (plus) - minus_scale (minus), then params move by it, less decay; by parts of columns.
+def update(first, last, params, out, positive, negative, scales, momentum, decay, centre, slide):
+    """out = momentum out + positive phase - negative phase; params then move by out less the decay; by parts of columns.
 
     After `begin` and `multiply`; `finish` does the visible biases. In an update out is the velocity, the scales include the
     learning rate, and decay is rate times decay.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
-    listed_p = worth_listing(count_ones(plus.v), plus.v.shape[0], nv)
-    listed_m = worth_listing(count_ones(minus.v), minus.v.shape[0], nv)
-    n, m = plus.v.shape[0] if listed_p else 0, minus.v.shape[0] if listed_m else 0
+    listed_p = worth_listing(count_ones(positive.v), positive.v.shape[0], nv)
+    listed_m = worth_listing(count_ones(negative.v), negative.v.shape[0], nv)
+    n, m = positive.v.shape[0] if listed_p else 0, negative.v.shape[0] if listed_m else 0
     lists = Lists(np.empty((nv, n + m + APART), np.uint16), np.zeros((nv, 2), np.int32))
     packed = np.empty((n + m) * STRIP // 4, real)
     words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((m, count_words(nv)), np.uint64)
     for r in range(n):
-        pack_row(plus.v[r], words_p[r])
+        pack_row(positive.v[r], words_p[r])
     for r in range(m):
-        pack_row(minus.v[r], words_m[r])
+        pack_row(negative.v[r], words_m[r])
     if listed_p or listed_m:
         list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         move_columns(
-            params, out, plus.h, listed_p, minus.h, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, j1
+            params,
+            out,
+            positive.h,
+            listed_p,
+            negative.h,
+            listed_m,
+            lists,
+            packed,
+            scales,
+            momentum,
+            decay,
+            centre,
+            slide,
+            j0,
+            j1,
+            j1,
         )
 
 

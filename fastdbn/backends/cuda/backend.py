@@ -72,7 +72,7 @@ class CUDA:
         self.real = REALS[self.dtype]
         with needed(BEGIN):  # by the context, where this process has none yet
             self.stream = cuda.stream()
-        self._rooms = {}
+        self._buffers = {}
 
     # ---- memory
 
@@ -91,14 +91,14 @@ class CUDA:
         with needed(of_array, shape, self.dtype, "the host's pinned memory"):
             return cuda.pinned_array(shape, self.dtype)
 
-    def _room(self, name, *shape, dtype=None):
-        """Room that is used again by the next operation of the same name and shape."""
-        if (name, shape) not in self._rooms:
-            self._rooms[name, shape] = self.empty(*shape, dtype=dtype)
-        return self._rooms[name, shape]
+    def _buffer(self, name, *shape, dtype=None):
+        """A buffer that is used again by the next operation of the same name and shape."""
+        if (name, shape) not in self._buffers:
+            self._buffers[name, shape] = self.empty(*shape, dtype=dtype)
+        return self._buffers[name, shape]
 
-    def load(self, source, often=False):
-        return loading.load(self, source, often)
+    def load(self, source, for_training=False):
+        return loading.load(self, source, for_training)
 
     def array(self, values):
         values = np.asarray(values)
@@ -153,29 +153,29 @@ class CUDA:
         if not isinstance(out, np.ndarray):
             self._launch_blocks(kernel, out.size, *arguments, out)
             return
-        room = self._room("numbers", *out.shape, dtype=np.float64)
-        self._launch_blocks(kernel, out.size, *arguments, room)
-        out += self.to_host(room)
+        buffer = self._buffer("numbers", *out.shape, dtype=np.float64)
+        self._launch_blocks(kernel, out.size, *arguments, buffer)
+        out += self.to_host(buffer)
 
     # ---- layers
 
-    def take(self, data, rows, key, out):
+    def load_rows(self, data, rows, key, out):
         if isinstance(data, Streamed):
-            data.take(rows, key, out)
+            data.load_rows(rows, key, out)
         elif data.kind == tiles.SAMPLES:
             self._launch(kernels.take_samples(self.real), out.size, data.X, rows.device, key, out)
         else:
             kernel = kernels.take_bits if data.kind == tiles.BITS else kernels.take_values
             self._launch(kernel, out.size, data.X, rows.device, out)
 
-    def in_place(self, data):
+    def is_view(self, data):
         return isinstance(data, Resident) and data.kind == tiles.VALUES
 
-    def rows(self, data, start, stop, key, room):
-        if self.in_place(data):
+    def view_rows(self, data, start, stop, key, buffer):
+        if self.is_view(data):
             return data.X[start:stop]
-        out = room[: stop - start]
-        self.take(data, self.array(np.arange(start, stop, dtype=np.uint32)), key, out)
+        out = buffer[: stop - start]
+        self.load_rows(data, self.array(np.arange(start, stop, dtype=np.uint32)), key, out)
         return out
 
     def _product(self, alpha, A, turn_A, B, turn_B, beta, C, precision=None):
@@ -204,7 +204,7 @@ class CUDA:
             self._launch(kernel, mean.size, *columns, bias, mean, mean if states is None else states, *given)
 
     def _no_rows(self):
-        return self._room("no rows", 1, dtype=np.uint32)
+        return self._buffer("no rows", 1, dtype=np.uint32)
 
     def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
         self.field(x, W, mean, transpose)
@@ -216,10 +216,10 @@ class CUDA:
             self._launch(kernels.place, x.size, x, out, start)
             start += x.shape[1]
 
-    def hold(self, x, values, held):
-        arrays = x, x if values is None else values, held
+    def assign_where(self, x, mask, values=None):
+        arrays = x, x if values is None else values, mask
         rows = (y if y.ndim > 1 else y.reshape(1, y.size) for y in arrays)
-        self._launch(kernels.hold(values is None), x.size, *rows)
+        self._launch(kernels.assign_where(values is None), x.size, *rows)
 
     def gather(self, x, rows, out):
         self._launch(kernels.take_values, out.size, x, rows.device, out)
@@ -232,7 +232,7 @@ class CUDA:
 
     def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
         weight = _flat(self._ones(len(h))) if weight is None else weight
-        offset = self._room("no offset", h.shape[1]) if offset is None else offset
+        offset = self._buffer("no offset", h.shape[1]) if offset is None else offset
         numbers = (self.real(x) for x in (1 / SLOW, target, cost, share))
         self._launch_blocks(sums.sparsify, h.shape[1], h, weight, activity, offset, *numbers)
 
@@ -248,33 +248,35 @@ class CUDA:
     # ---- the gradient of contrastive divergence
 
     def _ones(self, n):
-        if ("ones", n) not in self._rooms:
-            self._rooms["ones", n] = self.array(np.ones((1, n), self.dtype))
-        return self._rooms["ones", n]
+        if ("ones", n) not in self._buffers:
+            self._buffers["ones", n] = self.array(np.ones((1, n), self.dtype))
+        return self._buffers["ones", n]
 
     def _sum(self, scale, weight, x, beta, out):
         """out = scale times the sum of the rows of x by their weights + beta out; always in full precision."""
         weight = self._ones(x.shape[0]) if weight is None else weight.reshape(1, x.shape[0])
         self._plain_product(scale, weight, False, x, False, beta, out.reshape(1, out.size))
 
-    def statistics(self, plus, minus, plus_scale, minus_scale, out):
-        for side, scale, beta in ((plus, plus_scale, 0.0), (minus, -minus_scale, 1.0)):
-            self._product(scale, side.v, True, side.h, False, beta, out.W)
-            self._sum(scale, side.weight, side.v, beta, out.b)
-            self._sum(scale, None, side.h, beta, out.c)
+    def statistics(self, positive, negative, positive_scale, negative_scale, out):
+        for phase, scale, beta in ((positive, positive_scale, 0.0), (negative, -negative_scale, 1.0)):
+            self._product(scale, phase.v, True, phase.h, False, beta, out.W)
+            self._sum(scale, phase.weight, phase.v, beta, out.b)
+            self._sum(scale, None, phase.h, beta, out.c)
 
-    def update(self, params, velocity, plus, minus, plus_scale, minus_scale, hyper, centering=None, mean_weight=1.0):
-        gradient = Params(*(self._room(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
-        self.statistics(plus, minus, plus_scale, minus_scale, gradient)
+    def update(
+        self, params, velocity, positive, negative, positive_scale, negative_scale, hyper, centering=None, mean_weight=1.0
+    ):
+        gradient = Params(*(self._buffer(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
+        self.statistics(positive, negative, positive_scale, negative_scale, gradient)
         if centering is None:
             self.move(params, velocity, gradient, hyper)
             return
         slide = centering.slide if mean_weight > 0 else 0.0
-        model, data = slide * centering.model_share * minus_scale, slide * (1 - centering.model_share) * plus_scale
+        model, data = slide * centering.model_share * negative_scale, slide * (1 - centering.model_share) * positive_scale
         model, data = model / (mean_weight or 1.0), data / (mean_weight or 1.0)
         for offset, layer in ((centering.v, "v"), (centering.h, "h")):
-            for side, share, kept in ((plus, data, 1.0 - slide), (minus, model, 1.0)):
-                self._sum(share, side.weight if layer == "v" else None, getattr(side, layer), kept, offset)
+            for phase, share, kept in ((positive, data, 1.0 - slide), (negative, model, 1.0)):
+                self._sum(share, phase.weight if layer == "v" else None, getattr(phase, layer), kept, offset)
         column, row = (lambda x: x.reshape(x.size, 1)), (lambda x: x.reshape(1, x.size))
         self._plain_product(-1.0, column(centering.v), False, row(gradient.c), False, 1.0, gradient.W)
         self._plain_product(-1.0, column(gradient.b), False, row(centering.h), False, 1.0, gradient.W)
@@ -289,7 +291,7 @@ class CUDA:
 
     def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
         nv, nh = problem.params.W.shape
-        rows = max(problem.plus.v.shape[0], problem.minus.v.shape[0])
+        rows = max(problem.positive.v.shape[0], problem.negative.v.shape[0])
         units = problem.visible, problem.hidden
         simple = _single(*units) and problem.centering is None
         small = rows <= SUMMED and rows * nv * nh <= PERSISTENT
@@ -301,9 +303,9 @@ class CUDA:
         run = tiles.Run(batch_size, problem.k, key.k0, key.k1, step, epoch, *streams, *numbers)
         kernel = tiles.steps(*units, self.real, problem.data.kind, problem.persistent)
         blocks = min(processors(), max(tiles.count_tiles(nv, nh), tiles.count_tiles(rows, max(nv, nh))))
-        plus, minus = problem.plus, problem.minus
+        positive, negative = problem.positive, problem.negative
         kernel[blocks, THREADS, self.stream](
-            *(problem.data.X, order.device, *problem.params, *problem.velocity, plus.v, plus.h, minus.v, minus.h),
+            *(problem.data.X, order.device, *problem.params, *problem.velocity, positive.v, positive.h, negative.v, negative.h),
             *(problem.states, problem.work, problem.chain_rows.device, run),
         )
         return True
@@ -318,7 +320,7 @@ class CUDA:
         bias, base = (self._copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
         parts = self._copied(np.zeros((n, THREADS)))
         blocks = min(processors(), max(n, *(tiles.count_tiles(n, units) for units in (nv, nh))))
-        rooms = self.empty(nv), self.empty(n)
+        buffers = self.empty(nv), self.empty(n)
         for start in range(0, len(number), ANNEALED):
             steps = (self._copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
             tiles.anneal(visible, hidden, self.real)[blocks, THREADS, self.stream](
@@ -334,7 +336,7 @@ class CUDA:
                     chains.field,
                     chains.who.device,
                 ),
-                *(*steps, *rooms, parts, keys),
+                *(*steps, *buffers, parts, keys),
             )
         return self.to_host(parts).sum(axis=1)
 
@@ -349,10 +351,10 @@ class CUDA:
         for part, start, stop, _ in unit.parts(field.shape[1]):
             counted = part.keeps_total and states is not None
             kernel = sums.cgf(part, beta is not None, step is not None, counted)
-            room = field if part.group == 1 else self._room("row", blocks_for(out.size, 1), field.shape[1])
+            buffer = field if part.group == 1 else self._buffer("row", blocks_for(out.size, 1), field.shape[1])
             given = (field if x is None else x for x in (W, step, states))
             columns = part.group_size(stop - start), start, stop
-            self._read(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, room)
+            self._read(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
 
     def cgf(self, unit, bias, field, out, beta=None, states=None):
         self._cgf(unit, bias, field, None, None, beta, states, out.reshape(-1, 1))
@@ -385,7 +387,7 @@ class CUDA:
 
     def loss(self, kind, output, target, weight, scale, delta):
         """A `losses.Loss`, which is read when it is asked for."""
-        of_rows, losses, total = self._room("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
+        of_rows, losses, total = self._buffer("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
         arguments = output, target, weight, self.real(scale), delta, of_rows
         if isinstance(kind, str):
             softmax = kind == "softmax"
@@ -398,7 +400,7 @@ class CUDA:
         for launch, kernel, *columns in launches:
             launch(kernel, output.shape[0], *columns, *arguments)
             slot = losses.next_slot()
-            self._launch_blocks(sums.add_up, 1, of_rows, losses.room, slot)
+            self._launch_blocks(sums.add_up, 1, of_rows, losses.buffer, slot)
             total += Loss(losses, [slot])
         return total
 
@@ -406,13 +408,13 @@ class CUDA:
     def _losses(self):
         return Losses(self)
 
-    def descend(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=None, key=None):
+    def backward_and_step(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=None, key=None):
         if unit is not None:
             self._product(1.0, delta, False, weights.W, True, 0.0, below)
             if rate:
                 self.mask(below, rate, rows, key, below)
             self._launch(kernels.slopes(unit), below.size, unit.group_size(below.shape[1]), mean, below)
-        gradient_W, gradient_bias = self._room("W", *weights.W.shape), self._room("bias", len(weights.bias))
+        gradient_W, gradient_bias = self._buffer("W", *weights.W.shape), self._buffer("bias", len(weights.bias))
         self._product(1.0, x, True, delta, False, 0.0, gradient_W)
         self._sum(1.0, None, delta, 0.0, gradient_bias)
         without = hyper._replace(weight_decay=self.real(0))
@@ -423,5 +425,5 @@ class CUDA:
             second = first if second is None else second
             self._launch(kernels.move(rule), p.size, *map(_flat, (p, gradient, first, second)), numbers)
 
-    def limit_columns(self, W, longest, room):
+    def limit_columns(self, W, longest, buffer):
         self._launch_blocks(sums.limit_columns, W.shape[1], W, self.real(longest))

@@ -32,7 +32,7 @@ def scale_rows(x, weight):
 
 
 @functools.cache
-def hold(emptied):
+def assign_where(emptied):
     """x = values, or with `emptied` 0, where held, numbers for each number or each row (B, 1), is not zero."""
 
     def run(x, values, held):
@@ -100,7 +100,7 @@ def take_values(X, rows, out):
 
 @inlinable
 def draw_quad(p, noise, i, q, row, key, out):
-    """out[i] = 1 with probability p, else 0, for the four units of quad q; noise is room for four numbers."""
+    """out[i] = 1 with probability p, else 0, for the four units of quad q; noise is a buffer for four numbers."""
     rng.uniforms_32(noise, QUAD * q, row, key)
     for w in range(min(QUAD, out.shape[1] - QUAD * q)):
         j = QUAD * q + w
@@ -125,21 +125,21 @@ def take_samples(real):
 def activate_quad(unit, drawn, tempered):
     """Plain function: fields of up to four units from column j on become means, and states draws; `stop` ends the layer's part.
 
-    first is the number of their noise, room has place for four numbers of it.
+    first is the number of their noise, buffer has room for four numbers of it.
     """
     prepare_unit(unit)
     mean_of, draw, noise_into = unit.mean, unit.draw, noise_of(unit)
 
-    def run(bias, mean, states, rows, key, beta, room, i, j, stop, first):
+    def run(bias, mean, states, rows, key, beta, buffer, i, j, stop, first):
         if drawn:
-            noise_into(room, first, rows[i], key)
+            noise_into(buffer, first, rows[i], key)
         for w in range(min(QUAD, stop - j)):
             s = mean[i, j + w] + bias[j + w]
             if tempered:
                 s = s * beta[i]
             mu = mean_of(s)
             if drawn:
-                states[i, j + w] = draw(s, mu, room[w])
+                states[i, j + w] = draw(s, mu, buffer[w])
             mean[i, j + w] = mu
 
     return inlinable(run)
@@ -160,20 +160,20 @@ def _activate_group(unit, drawn, tempered):
 
     inlinable(means)
 
-    def one_of(group, bias, mean, states, rows, key, beta, room, i, j, first):
+    def one_of(group, bias, mean, states, rows, key, beta, buffer, i, j, first):
         m = mean[i, j : j + group]
         means(m, bias, beta, i, j)
         if drawn:
-            noise_into(room, first - first % QUAD, rows[i], key)
-            draw(m, room[first % QUAD], states[i, j : j + group])
+            noise_into(buffer, first - first % QUAD, rows[i], key)
+            draw(m, buffer[first % QUAD], states[i, j : j + group])
 
-    def counts(group, bias, mean, states, rows, key, beta, room, i, j, first):
+    def counts(group, bias, mean, states, rows, key, beta, buffer, i, j, first):
         m, x, total = mean[i, j : j + group], states[i, j : j + group], 0.0
         means(m, bias, beta, i, j)
         for e in range(group):
             total += np.float64(x[e])
         if drawn:
-            draw(m, total, first, rows[i], key, room, x)
+            draw(m, total, first, rows[i], key, buffer, x)
         for e in range(group):
             m[e] *= total
 
@@ -187,20 +187,20 @@ def activate(unit, real, drawn, tempered):
         quad_of = activate_quad(unit, drawn, tempered)
 
         def run(group, start, stop, number, bias, mean, states, rows, key, beta):
-            room = cuda.local.array(4, real)
+            buffer = cuda.local.array(4, real)
             quads = (stop - start + QUAD - 1) // QUAD
             for e in range(cuda.grid(1), mean.shape[0] * quads, cuda.gridsize(1)):
                 at = e % quads * QUAD
-                quad_of(bias, mean, states, rows, key, beta, room, e // quads, start + at, stop, number + at)
+                quad_of(bias, mean, states, rows, key, beta, buffer, e // quads, start + at, stop, number + at)
     else:
         group_of = _activate_group(unit, drawn, tempered)
 
         def run(group, start, stop, number, bias, mean, states, rows, key, beta):
-            room = cuda.local.array(4, real)
+            buffer = cuda.local.array(4, real)
             groups = (stop - start) // group
             for e in range(cuda.grid(1), mean.shape[0] * groups, cuda.gridsize(1)):
                 at = e % groups * group
-                group_of(group, bias, mean, states, rows, key, beta, room, e // groups, start + at, number + at)
+                group_of(group, bias, mean, states, rows, key, beta, buffer, e // groups, start + at, number + at)
 
     return kernel(run)
 

@@ -1,8 +1,8 @@
 """Data on the device: once, as bits or numbers, or where they do not fit streamed from the host, minibatch by minibatch.
 
-The host prepares rows (scaling, thresholds, CSR) by the CPU backend's own `take` and packing, so data on the device are only ever
-words of 64 binary units or numbers that are visible states already; draws from probabilities are made anew on the device in each
-epoch.
+The host prepares rows (scaling, thresholds, CSR) by the CPU backend's own `load_rows` and packing, so data on the device are
+either words of 64 binary units or numbers that are visible states already. The device draws from
+probabilities, anew in each epoch.
 """
 
 from typing import Any, NamedTuple
@@ -58,36 +58,36 @@ class Streamed:
         self.buffers: list = [None, None]
         self.copied, self.read = ([cuda.event() for _ in range(2)] for _ in range(2))
 
-    def take(self, rows, key, out):
+    def load_rows(self, rows, key, out):
         """out = the given rows."""
         self.turn, compute = 1 - self.turn, self.backend.stream
         copied, read = self.copied[self.turn], self.read[self.turn]
         copied.synchronize()  # the copy before the last: the pinned buffer is free
         if self.buffers[self.turn] is None or len(self.buffers[self.turn][1]) < len(rows):
             self.buffers[self.turn] = self.backend.pinned(*out.shape), self.backend.empty(*out.shape)
-        room, staged = (buffer[: len(rows)] for buffer in self.buffers[self.turn])
-        self.backend.host.take(self.data, rows.host, key, room)
+        pinned, staged = (buffer[: len(rows)] for buffer in self.buffers[self.turn])
+        self.backend.host.load_rows(self.data, rows.host, key, pinned)
         read.wait(self.stream)
-        staged.copy_to_device(room, stream=self.stream)
+        staged.copy_to_device(pinned, stream=self.stream)
         copied.record(self.stream)
         copied.wait(compute)
         out.copy_to_device(staged, stream=compute)
         read.record(compute)
 
 
-def load(backend, source, often):
+def load(backend, source, for_training):
     """A source's data in one of these forms.
 
     Parameters
     ----------
     backend : CUDA
     source : Source
-    often : bool
+    for_training : bool
         whether binary data are worth packing.
     """
     sampled = source.threshold == "sample"
     rows, units = source.X.shape
-    data = backend.host.load(source, often)
+    data = backend.host.load(source, for_training)
     if data.kind == PACKED and backend.fits(data.words.nbytes):
         return Resident(BITS, backend.array(data.words))
     if not backend.fits(rows * units * backend.dtype.itemsize):
@@ -96,10 +96,10 @@ def load(backend, source, often):
         data = backend.host.load(source._replace(threshold=None))
     X = backend.empty(rows, units)
     size = max(1, BLOCK // units)
-    room, key = np.empty((min(size, rows), units), backend.dtype), rng.key(0, 0, 0)
+    buffer, key = np.empty((min(size, rows), units), backend.dtype), rng.key(0, 0, 0)
     for start in range(0, rows, size):
-        part = room[: min(size, rows - start)]
-        backend.host.take(data, np.arange(start, start + len(part), dtype=np.uint32), key, part)
+        part = buffer[: min(size, rows - start)]
+        backend.host.load_rows(data, np.arange(start, start + len(part), dtype=np.uint32), key, part)
         X[start : start + len(part)].copy_to_device(part, stream=backend.stream)
-        backend.stream.synchronize()  # before the room is used again
+        backend.stream.synchronize()  # before the buffer is used again
     return Resident(SAMPLES if sampled else VALUES, X)

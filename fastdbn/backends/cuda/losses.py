@@ -17,7 +17,7 @@ class Losses:
     """
 
     def __init__(self, backend):
-        self.backend, self.room, self.used = backend, backend.empty(SLOTS, dtype=np.float64), 0
+        self.backend, self.buffer, self.used = backend, backend.empty(SLOTS, dtype=np.float64), 0
         self.waiting: weakref.WeakSet = weakref.WeakSet()
 
     def next_slot(self):
@@ -29,7 +29,7 @@ class Losses:
 
     def read(self):
         """Give all that are still in use their sums; all slots are free again."""
-        values = self.backend.to_host(self.room)
+        values = self.backend.to_host(self.buffer)
         for loss in list(self.waiting):
             loss.settle(values)
         self.used = 0

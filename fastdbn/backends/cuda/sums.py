@@ -17,16 +17,16 @@ from fastdbn.maths import scalar
 @device
 def block_sum(part):
     """The sum of the numbers that the threads of a block hold, to all of them."""
-    room = cuda.shared.array(THREADS, np.float64)
+    buffer = cuda.shared.array(THREADS, np.float64)
     t, half = cuda.threadIdx.x, THREADS // 2
-    room[t] = part
+    buffer[t] = part
     cuda.syncthreads()
     while half > 0:
         if t < half:
-            room[t] += room[t + half]
+            buffer[t] += buffer[t + half]
         cuda.syncthreads()
         half //= 2
-    total = room[0]
+    total = buffer[0]
     cuda.syncthreads()
     return total
 
@@ -97,7 +97,7 @@ def add_up(x, out, slot):
 def cgf(unit, tempered, shifted, counted):
     """out[r, i] = the sum of log normalisers of columns start to stop at field[r] + bias, times beta[r], or + step[r, i] W[i].
 
-    Where `counted` it is times the total of the row's states. room has a row for each block.
+    Where `counted` it is times the total of the row's states. buffer has a row for each block.
     """
     prepare_unit(unit)
     cgf_of = unit.cgf
@@ -111,7 +111,7 @@ def cgf(unit, tempered, shifted, counted):
             s = s + step[r, i] * W[i, j]
         return s
 
-    def units(group, start, stop, field, bias, beta, W, step, states, room, out):
+    def units(group, start, stop, field, bias, beta, W, step, states, buffer, out):
         across = out.shape[1]
         for e in range(cuda.blockIdx.x, out.shape[0] * across, cuda.gridDim.x):
             r, i, part = e // across, e % across, 0.0
@@ -121,8 +121,8 @@ def cgf(unit, tempered, shifted, counted):
             if cuda.threadIdx.x == 0:
                 out[r, i] = sum_
 
-    def groups(group, start, stop, field, bias, beta, W, step, states, room, out):
-        across, s = out.shape[1], room[cuda.blockIdx.x]
+    def groups(group, start, stop, field, bias, beta, W, step, states, buffer, out):
+        across, s = out.shape[1], buffer[cuda.blockIdx.x]
         for e in range(cuda.blockIdx.x, out.shape[0] * across, cuda.gridDim.x):
             r, i, part, trials = e // across, e % across, 0.0, 0.0
             for g in range(start + cuda.threadIdx.x * group, stop, THREADS * group):

@@ -21,7 +21,7 @@ from fastdbn.maths import rng
 
 TILE, DEPTH = 2 * SIDE, 16
 """Rows and columns of a tile of the output, and the inputs read at a time."""
-_ROOM = DEPTH, TILE + 1
+_SIZE = DEPTH, TILE + 1
 """Shared memory of one factor; a column more, or its writes would meet in one bank."""
 
 
@@ -30,16 +30,16 @@ def count_tiles(rows, columns):
 
 
 @device
-def _load(room, X, turned, i0, k0):
-    """room[k, i] = X[i0 + i, k0 + k], or of X' where it is turned; zeros outside. Neighbouring threads read neighbours."""
+def _load(buffer, X, turned, i0, k0):
+    """buffer[k, i] = X[i0 + i, k0 + k], or of X' where it is turned; zeros outside. Neighbouring threads read neighbours."""
     zero = X.dtype.type(0)
     for e in range(cuda.threadIdx.x, DEPTH * TILE, THREADS):
         if turned:
             k, i = e // TILE, e % TILE
-            room[k, i] = X[k0 + k, i0 + i] if k0 + k < X.shape[0] and i0 + i < X.shape[1] else zero
+            buffer[k, i] = X[k0 + k, i0 + i] if k0 + k < X.shape[0] and i0 + i < X.shape[1] else zero
         else:
             i, k = e // DEPTH, e % DEPTH
-            room[k, i] = X[i0 + i, k0 + k] if i0 + i < X.shape[0] and k0 + k < X.shape[1] else zero
+            buffer[k, i] = X[i0 + i, k0 + k] if i0 + i < X.shape[0] and k0 + k < X.shape[1] else zero
 
 
 @device
@@ -73,8 +73,8 @@ def product(real):
     """C = alpha op(A) op(B) + beta C; op transposes where `turn` is set. A block for each tile."""
 
     def run(alpha, A, turn_A, B, turn_B, beta, C):
-        a = cuda.shared.array(_ROOM, real)
-        b = cuda.shared.array(_ROOM, real)
+        a = cuda.shared.array(_SIZE, real)
+        b = cuda.shared.array(_SIZE, real)
         ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
         across = (C.shape[1] + TILE - 1) // TILE
         for e in range(cuda.blockIdx.x, (C.shape[0] + TILE - 1) // TILE * across, cuda.gridDim.x):
@@ -148,31 +148,31 @@ def _move(p, velocity, i, j, gradient, run):
 
 
 @device
-def _move_bias(p, velocity, plus, minus, plus_scale, minus_scale, run):
-    """The step of a bias by the sums of the columns of both sides."""
+def _move_bias(p, velocity, positive, negative, positive_scale, negative_scale, run):
+    """The step of a bias by the sums of the columns of both phases."""
     for j in range(cuda.grid(1), len(p), cuda.gridsize(1)):
         s, t = p.dtype.type(0), p.dtype.type(0)
-        for r in range(plus.shape[0]):
-            s += plus[r, j]
-        for r in range(minus.shape[0]):
-            t += minus[r, j]
-        velocity[j] = run.momentum * velocity[j] + run.rate * (plus_scale * s - minus_scale * t)
+        for r in range(positive.shape[0]):
+            s += positive[r, j]
+        for r in range(negative.shape[0]):
+            t += negative[r, j]
+        velocity[j] = run.momentum * velocity[j] + run.rate * (positive_scale * s - negative_scale * t)
         p[j] += velocity[j]
 
 
 @device
-def _update(W, velocity, v, h, chain_v, chain_h, plus_scale, minus_scale, run, a, b):
-    """The step of W by both sides of the gradient, tile by tile."""
+def _update(W, velocity, v, h, chain_v, chain_h, positive_scale, negative_scale, run, a, b):
+    """The step of W by both phases of the gradient, tile by tile."""
     ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
     across = (W.shape[1] + TILE - 1) // TILE
     for e in range(cuda.blockIdx.x, (W.shape[0] + TILE - 1) // TILE * across, cuda.gridDim.x):
         i, j = e // across * TILE, e % across * TILE
         s, t, u, w = _tile(v, True, h, False, i, j, a, b)
         s_, t_, u_, w_ = _tile(chain_v, True, chain_h, False, i, j, a, b)
-        _move(W, velocity, i + ty, j + tx, plus_scale * s - minus_scale * s_, run)
-        _move(W, velocity, i + ty, j + tx + SIDE, plus_scale * t - minus_scale * t_, run)
-        _move(W, velocity, i + ty + SIDE, j + tx, plus_scale * u - minus_scale * u_, run)
-        _move(W, velocity, i + ty + SIDE, j + tx + SIDE, plus_scale * w - minus_scale * w_, run)
+        _move(W, velocity, i + ty, j + tx, positive_scale * s - negative_scale * s_, run)
+        _move(W, velocity, i + ty, j + tx + SIDE, positive_scale * t - negative_scale * t_, run)
+        _move(W, velocity, i + ty + SIDE, j + tx, positive_scale * u - negative_scale * u_, run)
+        _move(W, velocity, i + ty + SIDE, j + tx + SIDE, positive_scale * w - negative_scale * w_, run)
 
 
 @functools.cache
@@ -200,19 +200,19 @@ def steps(visible, hidden, real, kind, persistent):
     take, means = _take(kind), _layer(hidden, False)
     draw_hidden, draw_visible = _layer(hidden, True), _layer(visible, True)
 
-    def run(X, order, W, b, c, dW, db, dc, plus_v, plus_h, minus_v, minus_h, states, work, chain_rows, p):
-        left = cuda.shared.array(_ROOM, real)
-        right = cuda.shared.array(_ROOM, real)
+    def run(X, order, W, b, c, dW, db, dc, positive_v, positive_h, negative_v, negative_h, states, work, chain_rows, p):
+        left = cuda.shared.array(_SIZE, real)
+        right = cuda.shared.array(_SIZE, real)
         noise = cuda.local.array(4, real)
         grid = cuda.cg.this_grid()
         for s in range((len(order) + p.batch_size - 1) // p.batch_size):
             rows = order[s * p.batch_size : min((s + 1) * p.batch_size, len(order))]
-            v, h, step = plus_v[: len(rows)], plus_h[: len(rows)], np.uint32(p.step + s)
+            v, h, step = positive_v[: len(rows)], positive_h[: len(rows)], np.uint32(p.step + s)
             take(X, rows, rng.Key(p.k0, p.k1, np.uint32(p.epoch), p.data), v, noise)
             grid.sync()
             who = chain_rows if persistent else rows
             chain, mean = states[: len(who)], work[: len(who)]
-            chain_v, chain_h = minus_v[: len(who)], minus_h[: len(who)]
+            chain_v, chain_h = negative_v[: len(who)], negative_h[: len(who)]
             if persistent:
                 means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
             else:
@@ -228,10 +228,10 @@ def steps(visible, hidden, real, kind, persistent):
                 else:
                     means(chain_v, W, False, c, chain_h, chain_h, who, key, c, left, right, noise)
                 grid.sync()
-            plus_scale, minus_scale = real(1) / real(len(rows)), real(1) / real(len(who))
-            _update(W, dW, v, h, chain_v, chain_h, plus_scale, minus_scale, p, left, right)
-            _move_bias(b, db, v, chain_v, plus_scale, minus_scale, p)
-            _move_bias(c, dc, h, chain_h, plus_scale, minus_scale, p)
+            positive_scale, negative_scale = real(1) / real(len(rows)), real(1) / real(len(who))
+            _update(W, dW, v, h, chain_v, chain_h, positive_scale, negative_scale, p, left, right)
+            _move_bias(b, db, v, chain_v, positive_scale, negative_scale, p)
+            _move_bias(c, dc, h, chain_h, positive_scale, negative_scale, p)
             grid.sync()
 
     return kernel(run)
@@ -251,14 +251,14 @@ def anneal(visible, hidden, real):
     """Steps of annealed importance sampling, as ais.py says them: chains v move, and their log weights are added up in parts.
 
     Step t is number[t], with inverse temperatures upper and lower[t] of its weight, and down[t] of the draws, 0 for none. bias
-    and base are the visible biases of model and base; now (nv,), beta (B,) and field, mean are room; parts (B, THREADS).
+    and base are the visible biases of model and base; now (nv,), beta (B,) and field, mean are buffers; parts (B, THREADS).
     """
     prepare_unit(hidden)
     cgf, draw_hidden, draw_visible = hidden.cgf, activate_quad(hidden, True, True), _layer(visible, True, True)
 
     def run(W, c, bias, base, toward, v, h, mean, field, who, number, upper, lower, down, now, beta, parts, p):
-        left = cuda.shared.array(_ROOM, real)
-        right = cuda.shared.array(_ROOM, real)
+        left = cuda.shared.array(_SIZE, real)
+        right = cuda.shared.array(_SIZE, real)
         noise = cuda.local.array(4, real)
         grid, me = cuda.cg.this_grid(), cuda.threadIdx.x
         n, nv, nh = v.shape[0], v.shape[1], field.shape[1]

@@ -11,7 +11,7 @@ from fastdbn.backends.cpu.update import LISTED, Lists
 from fastdbn.backends.protocol import Params
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Buffers of a problem, rows of weights and means padded to whole words of columns.
 
     params and velocity are the `Params` in work; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
@@ -35,9 +35,9 @@ class Room(NamedTuple):
 def aligned(shape, dtype):
     """An array of zeros that begins at a line of the cache."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + size].view(dtype).reshape(shape)
+    buffer = np.zeros(size + LINE, np.uint8)
+    start = -buffer.ctypes.data % LINE
+    return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def _states(floats):
@@ -53,27 +53,27 @@ def _states(floats):
     )
 
 
-def make_room(problem, n_threads):
-    """The `Room` of a problem, for that many threads."""
+def make_workspace(problem, n_threads):
+    """The `Workspace` of a problem, for that many threads."""
     nv, nh = problem.params.W.shape
     dtype = problem.params.W.dtype
-    batch, chains = len(problem.plus.v), len(problem.minus.v)
+    batch, chains = len(problem.positive.v), len(problem.negative.v)
     wide_v, wide_h = count_words(nv) * WORD, count_words(nh) * WORD
     line = LINE // dtype.itemsize  # one more keeps rows apart, as APART does
 
     def params():
         return Params(aligned((wide_v, wide_h + line), dtype), aligned(wide_v, dtype), aligned(wide_h, dtype))
 
-    return Room(
+    return Workspace(
         params(),
         params(),
-        _states(problem.plus.v),
-        _states(problem.minus.v),
+        _states(problem.positive.v),
+        _states(problem.negative.v),
         _states(problem.states),
         aligned((batch + chains, wide_h + line), dtype),
         aligned((chains, wide_v + line), dtype),
         Lists(np.zeros((nv, min(batch, LISTED) + min(chains, LISTED) + APART), np.uint16), np.zeros((nv, 2), np.int32)),
         aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
         aligned((2, nv), dtype),
-        make_centre(nv, wide_h, dtype, room=aligned),
+        make_centre(nv, wide_h, dtype, buffer=aligned),
     )

@@ -17,7 +17,7 @@ from fastdbn.backends.cpu.simd import ROW, add_whole_rows, stack_like
 from fastdbn.backends.cpu.update import Lists, list_units, worth_listing
 from fastdbn.maths import optim, rng, scalar
 
-_ROW_ROOM = ROW // 4
+_ROW_SIZE = ROW // 4
 TALLEST, CHUNK = 128, 256
 """Rows and columns of W that are worked on at a time: with their states they stay in the second cache."""
 
@@ -106,7 +106,7 @@ def _list_inputs(x, n_out, wanted):
 
 
 @functools.cache
-def descend(rule, unit):
+def backward_and_step(rule, unit):
     """The way back through the weights (rows: inputs, columns: outputs) above a layer of `unit`, or above the data if None."""
     move, through = _move(rule), _through(unit)
     whole = unit is not None and unit.group != 1
@@ -115,8 +115,8 @@ def descend(rule, unit):
         W, bias = weights.W, weights.bias
         n_in, n_out = W.shape
         stride, wide = delta.strides[0] // delta.itemsize, ROW // W.itemsize
-        room = np.empty((min(TALLEST, n_in), min(CHUNK, n_out)), W.dtype)
-        sums = carray(stack_like(W, _ROW_ROOM), _ROW_ROOM)
+        buffer = np.empty((min(TALLEST, n_in), min(CHUNK, n_out)), W.dtype)
+        sums = carray(stack_like(W, _ROW_SIZE), _ROW_SIZE)
         listed, lists = _list_inputs(x, n_out, below is None)
         for t in range(first, last):
             t0, t1 = 0 if whole else edge(t, n_in), n_in if whole else edge(t + 1, n_in)
@@ -136,12 +136,12 @@ def descend(rule, unit):
                         w, v = W[i0:i1, j0:j1], weights.first_W[i0:i1, j0:j1]
                         if below is not None:
                             multiply(False, True, delta[:, j0:j1], w, j0 > 0, below[:, i0:i1])
-                        gradient = room[: i1 - i0, : j1 - j0]
+                        gradient = buffer[: i1 - i0, : j1 - j0]
                         multiply_and_fetch(True, False, x[:, i0:i1], delta[:, j0:j1], False, gradient, w, v)
                         for i in range(i0, i1):
                             # pieces of rows of whole matrices, for of those the compiler knows that they are contiguous
                             second = _row(weights.second_W, i, j0, j1)
-                            move(W[i, j0:j1], room[i - i0], weights.first_W[i, j0:j1], second, hyper)
+                            move(W[i, j0:j1], buffer[i - i0], weights.first_W[i, j0:j1], second, hyper)
                 if below is not None:
                     through(group, mean, rate, rows, key, below, t0, t1)
             if t1 == n_in:
@@ -223,7 +223,7 @@ def unit_loss(unit):
 
 @kernel
 def limit_columns(W, longest, squares):
-    """Scale down the columns of W whose norm is above longest; squares (n,) is room for the sums."""
+    """Scale down the columns of W whose norm is above longest; squares (n,) is a buffer for the sums."""
     one = W.dtype.type(1)
     for j in range(W.shape[1]):
         squares[j] = 0
