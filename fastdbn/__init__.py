@@ -16,6 +16,7 @@ _HOMES = {
     "DBNAutoencoder": "estimators.autoencoder",
     "GenerativeDBNClassifier": "estimators.generative",
     "DBNOutlierDetector": "estimators.outliers",
+    "Machine": "machine.machine",
     "DivergenceError": "training.train",
     "DataWarning": "support.report",
     "FitWarning": "support.report",

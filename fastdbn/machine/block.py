@@ -1,0 +1,186 @@
+"""An RBM on a backend: the operations of which training, sampling, imputation, annealing and up-down are made.
+
+They take and fill buffers of the backend, a block of rows each. `walk` is the one Gibbs step.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn.maths import rng
+
+BLOCK, BLOCK_BYTES = 4096, 1 << 25
+"""Rows handled at a time, and bytes of them as dense float64 at most, where a whole matrix would make a large temporary."""
+
+
+def block_rows(width):
+    """Rows of some width that are handled at a time."""
+    return max(1, min(BLOCK, BLOCK_BYTES // (8 * max(width, 1))))
+
+
+def draw_keys(seed, number=0):
+    """The keys of draw `number` from a fitted model: a function of (purpose, Gibbs step)."""
+    return lambda purpose, step: rng.key(seed, step, rng.draw_stream(purpose, number))
+
+
+class Chain(NamedTuple):
+    """Gibbs chains, a row each: states and means of both sides.
+
+    As buffers of `Machine.walk`, v are the visible states that hidden units see. Draws go into v too, or into `drawn` where that
+    is given: then it is up to `clamp` to take them to v.
+    """
+
+    v: Any
+    h: Any
+    v_mean: Any
+    h_mean: Any
+    drawn: Any = None
+
+
+class BlockMachine:
+    """An RBM whose parameters are a backend's arrays. It follows them as training changes them.
+
+    Parameters
+    ----------
+    backend : Backend
+    visible, hidden : Unit
+    params : Params
+        W, b and c, the backend's.
+    down : (n_visible, n_hidden) array of the backend or None
+        Weights of the way down, where they are not W.
+    """
+
+    def __init__(self, backend, visible, hidden, params, down=None):
+        self.backend, self.visible_unit, self.hidden_unit, self.params = backend, visible, hidden, params
+        self.down = params.W if down is None else down
+        self.shape = len(params.b), len(params.c)
+
+    def row_numbers(self, rows):
+        """The numbers of a slice of rows, by which their noise is named."""
+        return self.backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
+
+    def chain(self, v, drawn=None):
+        """Buffers for chains that start at visible states v."""
+        b, n, (nv, nh) = self.backend, len(v), self.shape
+        return Chain(v, b.states(self.hidden_unit, n, nh), b.zeros(n, nv), b.zeros(n, nh), drawn)
+
+    def hidden_given(self, v, mean, states=None, rows=None, key=None, beta=None):
+        """mean = E[h | v], and states drawn where they are given with row numbers and a key."""
+        self.backend.conditional(self.hidden_unit, v, self.params.W, self.params.c, mean, states, rows, key, beta=beta)
+
+    def visible_given(self, h, mean, states=None, rows=None, key=None, beta=None):
+        """mean = E[v | h], and states drawn where they are given with row numbers and a key.
+
+        Units that count take their totals from the states, also where these come without a key and nothing is drawn.
+        """
+        b = self.backend
+        b.conditional(self.visible_unit, h, self.down, self.params.b, mean, states, rows, key, transpose=True, beta=beta)
+
+    def walk(self, chain, rows, key, first, last, *, beta=None, clamp=None, has_field=False, ends_in_mean=False):
+        """Gibbs steps of chains, in place. This is the one Gibbs step of the package outside of compiled kernels.
+
+        A Gibbs step t is two half-steps: number 2t draws hidden states given the visible ones, number 2t + 1 visible states given
+        the hidden ones. n steps from visible states are the half-steps 0 to 2n. CD-k begins at hidden states: 1 to 2k + 1.
+
+        Parameters
+        ----------
+        chain : Chain
+        rows : (B,) row numbers, the backend's
+        key : callable of (purpose, Gibbs step) or None
+            The noise's keys. None takes means in place of draws: mean-field.
+        first, last : int
+            Half-steps, the last one not included.
+        beta : (B,) buffer or None
+            Inverse temperatures.
+        clamp : callable or None
+            Called after each visible half-step, to put values back that do not move.
+        has_field : bool
+            h_mean holds the fields of the first half-step already.
+        ends_in_mean : bool
+            The last half-step computes means alone, as the gradient needs them.
+        """
+        for half in range(first, last):
+            t, down = divmod(half, 2)
+            draws = key is not None and not (ends_in_mean and half + 1 == last)
+            if down:
+                self._visible_half(chain, rows, key if draws else None, t, beta)
+                if clamp is not None:
+                    clamp()
+                continue
+            drawn = (chain.h, rows, key(rng.HIDDEN, t)) if draws else ()
+            if has_field and half == first:
+                self.backend.activate(self.hidden_unit, self.params.c, chain.h_mean, *drawn, beta=beta)
+            else:
+                self.hidden_given(chain.v, chain.h_mean, *drawn, beta=beta)
+
+    def _visible_half(self, chain, rows, key, t, beta):
+        """One visible half-step; without keys from hidden means to visible means."""
+        if key is None:
+            self.visible_given(chain.h_mean, chain.v_mean, beta=beta)
+            return
+        states = chain.v if chain.drawn is None else chain.drawn
+        self.visible_given(chain.h, chain.v_mean, states, rows, key(rng.VISIBLE, t), beta)
+
+    def start_visible(self, mean, states, rows, key):
+        """Visible states that know the biases alone; mean, of zeros, receives their means."""
+        self.backend.activate(self.visible_unit, self.params.b, mean, states, rows, key)
+
+    def start_hidden(self, mean, states, rows, key):
+        """The same of hidden states."""
+        self.backend.activate(self.hidden_unit, self.params.c, mean, states, rows, key)
+
+    def energy_block(self, v, h, out):
+        """out (B,) float64 = E(v, h)."""
+        b, (W, bias, c) = self.backend, self.params
+        part, field = np.empty(len(out)), b.zeros(len(out), self.shape[1])
+        b.base(self.visible_unit, v, out)
+        b.base(self.hidden_unit, h, part)
+        out += part
+        b.field(v, W, field)
+        for x, y in ((v, bias), (h, c), (h, field)):
+            b.dot(x, y, part)
+            out -= part
+
+    def free_energy_block(self, v, out, field=None):
+        """out (B,) float64 = F(v); field (B, n_hidden) is a buffer."""
+        b, (W, bias, c), energy = self.backend, self.params, np.empty(len(out))
+        field = b.zeros(len(out), self.shape[1]) if field is None else field
+        b.field(v, W, field)
+        b.cgf(self.hidden_unit, c, field, out)
+        b.base(self.visible_unit, v, energy)
+        energy -= out
+        b.dot(v, bias, out)
+        np.subtract(energy, out, out=out)
+
+    def log_hidden_block(self, h, v, out):
+        """out (B,) float64 += log p(h | v)."""
+        self._log_conditional(self.hidden_unit, h, v, self.params.W, self.params.c, False, out)
+
+    def log_visible_block(self, v, h, out):
+        """out (B,) float64 += log p(v | h)."""
+        self._log_conditional(self.visible_unit, v, h, self.down, self.params.b, True, out)
+
+    def _log_conditional(self, unit, x, given, W, bias, transpose, out):
+        """out += sum s x - base(x) - cgf(s), s the total input."""
+        b, part = self.backend, np.empty(len(out))
+        field = b.zeros(len(out), len(bias))
+        b.field(given, W, field, transpose)
+        for term in (field, bias):
+            b.dot(x, term, part)
+            out += part
+        b.base(unit, x, part)
+        out -= part
+        b.cgf(unit, bias, field, part, states=x)
+        out -= part
+
+    def blank(self, n, totals=None):
+        """(n, n_visible) host array of zeros, but for units that count: the first one of each part holds the row's total.
+
+        totals is (n,) or (n, parts that count), or one number for all.
+        """
+        host = np.zeros((n, self.shape[0]), self.backend.dtype)
+        starts = [part.start for part in self.visible_unit.parts(self.shape[0]) if part.unit.keeps_total]
+        if starts:
+            totals = np.asarray(totals)
+            host[:, starts] = totals[:, None] if totals.ndim == 1 else totals
+        return host
