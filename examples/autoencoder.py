@@ -1,4 +1,4 @@
-"""Code digits by eight numbers and decode them, beside PCA with as many components."""
+"""Compress digits to codes of eight numbers and decode them, beside PCA with eight components."""
 
 import numpy as np
 from sklearn.datasets import load_digits

@@ -1,4 +1,4 @@
-"""Classify digits by a generative model, and draw new ones of each class: labels on the top RBM, trained on by up-down."""
+"""Classify digits by a generative model and draw new ones of each class: labels on the top RBM, trained by up-down."""
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split

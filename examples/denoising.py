@@ -1,4 +1,4 @@
-"""Clean noisy digits by a mean-field pass up and down an RBM that was trained on clean ones."""
+"""Clean noisy digits: one mean-field pass up and down an RBM that was trained on clean digits."""
 
 import numpy as np
 from sklearn.datasets import load_digits

@@ -1,4 +1,4 @@
-"""Train on handwritten digits, test, save, load: the whole way in a few lines."""
+"""Train on handwritten digits, save, load and test."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Features learned without labels, where labels are few: logistic regression on digits, raw and on RBM features."""
+"""Learn features without labels, for data with few labels: logistic regression on pixels and on RBM features."""
 
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression

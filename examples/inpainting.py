@@ -1,4 +1,4 @@
-"""Fill in the lower half of digits from the upper half, and print some beside the truth."""
+"""Fill in the lower half of digits, given the upper half, and print some beside the originals."""
 
 import numpy as np
 from sklearn.datasets import load_digits

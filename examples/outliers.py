@@ -1,4 +1,4 @@
-"""Find the odd rows of a table: zeros among which a few other digits were mixed, through scikit-learn's outlier interface."""
+"""Find the odd rows of a table, through scikit-learn's outlier interface: zeros with a few other digits among them."""
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -12,4 +12,4 @@ model = DBNOutlierDetector((64,), n_iter=100, learning_rate=0.02, contamination=
 found = model.fit_predict(X[rows] / 16)
 true = np.where(y[rows] == 0, 1, -1)
 precision, recall = (score(true, found, pos_label=-1) for score in (precision_score, recall_score))
-print(f"{len(rows)} digits, 12 of them no zeros; found {np.sum(found == -1)}: precision {precision:.2f}, recall {recall:.2f}")
+print(f"{len(rows)} digits, 12 of them not zeros. Found {np.sum(found == -1)}: precision {precision:.2f}, recall {recall:.2f}")

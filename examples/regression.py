@@ -1,4 +1,4 @@
-"""Predict a number: disease progression from ten measurements, beside ridge regression."""
+"""Predict a number: the progression of diabetes from ten measurements, beside ridge regression."""
 
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import RidgeCV

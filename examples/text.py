@@ -1,4 +1,4 @@
-"""Topics in short texts: binary word counts as a sparse matrix, an RBM on them, and a linear model on its features."""
+"""Find the topics of short texts: an RBM on a sparse matrix of binary word counts, and a linear model on its features."""
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -18,7 +18,7 @@ common = ["the", "a", "of", "and", "in", "to", "it", "was", "on", "with", "very"
 words = [TOPICS[name].split() for name in TOPICS]
 texts = [" ".join([*draw.choice(words[t], 3), *draw.choice(common, 8)]) for t in labels]
 X = CountVectorizer(binary=True, dtype=np.float32).fit_transform(texts)
-print(f"{X.shape[0]} texts, {X.shape[1]} words, {X.nnz / np.prod(X.shape):.0%} of the matrix is not zero")
+print(f"{X.shape[0]} texts, {X.shape[1]} words, {X.nnz / np.prod(X.shape):.0%} of the matrix is non-zero")
 X_train, X_test, y_train, y_test = train_test_split(X, labels, test_size=0.9, random_state=0)
 rbm = RBM(32, n_iter=100, learning_rate=0.02, random_state=0).fit(X)
 for name, train, test in (("words", X_train, X_test), ("features", rbm.transform(X_train), rbm.transform(X_test))):
