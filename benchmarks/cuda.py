@@ -24,7 +24,7 @@ from benchmarks.machine import describe, version
 from fastdbn import RBM, evaluate
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import PRECISIONS, lacking_cuda
-from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.backends.protocol import Params, Source
 from fastdbn.maths import rng
 
 BUDGET = 400.0
@@ -93,9 +93,10 @@ def median_seconds(run, clock, rounds):
 # ---- training
 
 
-def problem(backend, work, X):
-    """A training problem of a work on a backend."""
-    from fastdbn.training.train import Layer, Settings, State, make_problem
+def run_of(backend, work, X):
+    """A training run of a work on a backend, at the beginning of its first epoch."""
+    from fastdbn.training.cd import ContrastiveDivergence
+    from fastdbn.training.layer import Layer, Settings, State
     from fastdbn.units import get_unit
 
     W = rng.host_generator(0, 0, rng.stream(rng.INIT)).normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
@@ -103,18 +104,16 @@ def problem(backend, work, X):
     state = State(params, Params(*(np.zeros_like(x) for x in params)), None, 0, 0)
     data, unit = backend.load(Source(X), for_training=True), get_unit("bernoulli")
     layer = Layer(unit, unit, data, len(X), None, 0, 0)
-    return make_problem(backend, layer, state, Settings(1, work.persistent, work.batch, 0.05, 0.9, 2e-4, work.batch, 1))
+    run = ContrastiveDivergence(backend, layer, Settings(1, work.persistent, work.batch, 0.05, 0.9, 2e-4, work.batch), state)
+    run.begin_epoch()
+    return run
 
 
 def training_seconds(backend, work, X, rounds):
-    """Seconds a minibatch of training as `train` calls it."""
-    from fastdbn.training import cd
-
-    given, order = problem(backend, work, X), np.arange(work.batch * work.steps) % len(X)
-    order, hyper = backend.array(order.astype(np.uint32)), Hyper(0.05, 0.9, 2e-4)
+    """Seconds a minibatch of training."""
+    run, order = run_of(backend, work, X), (np.arange(work.batch * work.steps) % len(X)).astype(np.uint32)
     with backend.single_threaded():
-        run = lambda: cd.steps(backend, given, order, None, work.batch, 0, 0, hyper)  # noqa: E731
-        return median_seconds(run, clock_of(backend), rounds) / work.steps
+        return median_seconds(lambda: run.steps(order), clock_of(backend), rounds) / work.steps
 
 
 def products_seconds(backend, work, rounds):

@@ -19,8 +19,8 @@ from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import RULES, STATES, step_hyper
-from fastdbn.training import cd
-from fastdbn.training.train import Layer, Settings, State, make_problem
+from fastdbn.training.cd import ContrastiveDivergence
+from fastdbn.training.layer import Layer, Settings, State
 from fastdbn.units import UNITS, get_unit
 
 B, NV, NH, CLASSES, ROWS = 100, 784, 500, 10, 2000
@@ -173,13 +173,12 @@ def test_cd_steps(benchmark, bench, work):
     source = b.load(Source(X, threshold=None if work.values == "normal" else 0.5))
     zero = Params(np.zeros((work.nv, work.nh), np.float32), np.zeros(work.nv, np.float32), np.zeros(work.nh, np.float32))
     W = bench.draw.normal(0, 0.01, (work.nv, work.nh)).astype(np.float32)
-    settings = Settings(work.k, work.persistent, work.batch, 1e-3, MOMENTUM, DECAY, work.batch, 1)
-    problem = make_problem(
-        b, Layer(visible, BERNOULLI, source, n, None, 0, 1), State(zero._replace(W=W), zero, None, 0, 0), settings
-    )
-    order = b.array(bench.draw.permutation(n).astype(np.uint32))
+    settings = Settings(work.k, work.persistent, work.batch, 1e-3, MOMENTUM, DECAY, work.batch)
+    layer, state = Layer(visible, BERNOULLI, source, n, None, 0, 1), State(zero._replace(W=W), zero, None, 0, 0)
+    run, order = ContrastiveDivergence(b, layer, settings, state), bench.draw.permutation(n).astype(np.uint32)
+    run.begin_epoch()
     with b.single_threaded():
-        timed(benchmark, cd.steps, b, problem, order, None, work.batch, 0, 0, Hyper(1e-3, MOMENTUM, DECAY))
+        timed(benchmark, run.steps, order)
     up, down = (work.batch, work.nv, work.nh), (work.batch, work.nh, work.nv)
     one = products(up, *[down, up] * work.k, *[(work.nv, work.batch, work.nh)] * 2)
     median = benchmark.stats.stats.median

@@ -69,7 +69,7 @@ def test_one_home(word, home):
 
 def test_algorithms_name_no_product():
     """Machines and training speak the protocol alone: no matrix product."""
-    for name in ("training.cd", "training.train", "training.backprop"):
+    for name in ("training.cd", "training.options.missing_values", "training.backprop"):
         text = MODULES[f"fastdbn.{name}"].read_text()
         assert " @ " not in text
         assert "np.dot" not in text

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from exact import Machine
+from runs import gradient, phases, run_of
 from scipy import sparse
 
 from fastdbn import RBM
@@ -12,36 +13,13 @@ from fastdbn.backends.cpu import pool
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, SPARSE
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.backends.protocol import Params
 from fastdbn.maths import rng
-from fastdbn.training import cd
-from fastdbn.training.train import Layer, Settings, State, make_problem
-from fastdbn.units import get_unit
-
-BERNOULLI = get_unit("bernoulli")
 
 
-def problem_of(machine, data, k, persistent=False, chains=None, seed=5):
-    """A `Problem` with a machine's parameters, in float64."""
-    backend = get_backend(1, "float64")
-    params = Params(machine.W, machine.b, machine.c)
-    n = len(data) if chains is None else len(chains)
-    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(data)), len(data), None, 0, seed)
-    settings = Settings(k, persistent, n, 0.1, 0.0, 0.0, len(data), 1)
-    zero = Params(*(np.zeros_like(x) for x in params))
-    return backend, make_problem(backend, layer, State(params, zero, chains, 0, 0), settings)
-
-
-def mean_gradient(backend, problem, n, repeats, weights=None):
+def mean_gradient(run, repeats):
     """Mean and standard error of the gradient over minibatches with fixed weights."""
-    rows, found = np.arange(n, dtype=np.uint32), []
-    out = Params(*(np.zeros_like(x) for x in problem.params))
-    for step in range(repeats):
-        weighting = () if weights is None else (weights, weights.mean())
-        phases = cd.minibatch(backend, problem, rows, step, 0, *weighting)
-        backend.statistics(*phases, out)
-        found.append(np.concatenate([x.ravel() for x in out]))
-    found = np.array(found)
+    found = np.array([gradient(run, step) for step in range(repeats)])
     return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(repeats)
 
 
@@ -54,8 +32,7 @@ def test_cd_gradient_has_its_exact_expectation(k):
     """The mean over draws against the enumerated k-step transition matrix, within 5 standard errors in every entry."""
     machine = Machine(6, 4, seed=1, scale=3.0)
     data = np.tile(machine.V[[3, 17, 40, 41, 60]], (400, 1))
-    backend, problem = problem_of(machine, data, k)
-    mean, error = mean_gradient(backend, problem, len(data), 60)
+    mean, error = mean_gradient(run_of(machine, data, k=k), 60)
     exact = flat(machine.cd_gradient(data, k))
     assert (np.abs(mean - exact) < 5 * error + 1e-12).all()
     if k == 1:
@@ -74,8 +51,7 @@ def test_pcd_gradient_at_equilibrium_is_the_exact_gradient():
     for seed in range(40):
         v = machine.draw(n, seed=100 + seed)
         chains = (np.random.default_rng(seed).random((n, 4)) < machine.hidden_mean(v)).astype(float)
-        backend, problem = problem_of(machine, data, 2, True, chains, seed)
-        found.append(mean_gradient(backend, problem, len(data), 2)[0])
+        found.append(mean_gradient(run_of(machine, data, k=2, persistent=True, chains=chains, seed=seed), 2)[0])
     found = np.array(found)
     error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
     exact = flat(machine.gradient(data))
@@ -261,8 +237,7 @@ def test_weights_are_repeats_in_expectation(persistent):
     results = []
     for rows, w in ((weighted, weights), (repeated, None)):
         chains = np.zeros((len(rows), 4)) if persistent else None
-        backend, problem = problem_of(machine, rows, 1, persistent, chains)
-        results.append(mean_gradient(backend, problem, len(rows), 60, w))
+        results.append(mean_gradient(run_of(machine, rows, persistent=persistent, chains=chains, weights=w), 60))
     (a, error_a), (b, error_b) = results
     assert (np.abs(a - b) < 5 * np.hypot(error_a, error_b) + 1e-12).all()
 
@@ -275,26 +250,25 @@ def test_nothing_is_allocated_in_the_loop(fused, monkeypatch):
     draw, n, nv, nh = np.random.default_rng(0), 4000, 200, 150
     backend = get_backend(1, "float32")
     X = (draw.random((n, nv)) < 0.3).astype(np.float32)
-    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(X)), n, None, 0, 1)
     zero = Params(np.zeros((nv, nh)), np.zeros(nv), np.zeros(nh))
-    problem = make_problem(backend, layer, State(zero, zero, None, 0, 0), Settings(1, False, 100, 0.1, 0, 0, 100, 1))
-    order = np.arange(n, dtype=np.uint32)
     weights = None if fused else np.ones(n)
-    work = (backend, problem, order, weights, 100, 0, 0, Hyper(0.1, 0.5, 1e-4))
-    cd.steps(*work)
+    run = run_of(zero, X, backend=backend, batch_size=100, weights=weights, momentum=0.5, weight_decay=1e-4)
+    order = np.arange(n, dtype=np.uint32)
+    run.begin_epoch()
+    run.steps(order)
     tracemalloc.start()
-    cd.steps(*work)
+    run.steps(order)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < (0.5 if fused else 4) * problem.positive.v.nbytes  # composed kernels have room for lists of their own
+    assert peak < (0.5 if fused else 4) * run.problem.positive.v.nbytes  # composed kernels have room for lists of their own
 
 
 def test_noise_is_keyed_by_row_not_by_place():
     """A row's draws are the same in whatever minibatch, and beside whatever rows, it is."""
     machine = Machine(6, 4, seed=9)
     data = machine.draw(20, seed=1)
-    backend, problem = problem_of(machine, data, 1)
-    whole = cd.minibatch(backend, problem, np.arange(20, dtype=np.uint32), 3, 0)[1].v.copy()
-    part = cd.minibatch(backend, problem, np.array([7, 2], dtype=np.uint32), 3, 0)[1].v.copy()
+    run = run_of(machine, data)
+    whole = phases(run, step=3)[1].v.copy()
+    part = phases(run, [7, 2], step=3)[1].v.copy()
     assert np.array_equal(part, whole[[7, 2]])
     assert rng.stream(rng.HIDDEN) != rng.stream(rng.VISIBLE)

@@ -4,26 +4,13 @@ import naive
 import numpy as np
 import pytest
 from exact import Machine
+from runs import gradient, persistent_run, phases
 
 from fastdbn import RBM, load
-from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Source
-from fastdbn.training import cd, chains
-from fastdbn.training.train import Layer, Settings, State, make_problem
-from fastdbn.units import get_unit
+from fastdbn.training.options.fast_weights import FastWeights
+from fastdbn.training.options.tempering import Tempering
 
-BERNOULLI = get_unit("bernoulli")
 BETAS = (1.0, 0.6, 0.0)
-
-
-def problem_of(machine, data, states, seed, n=None, kept=None, **options):
-    """(backend, `Problem`) of a machine in float64 with persistent chains at the given hidden states."""
-    backend = get_backend(1, "float64")
-    params = Params(machine.W, machine.b, machine.c)
-    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(data)), len(data), None, 0, seed)
-    settings = Settings(1, True, len(states) if n is None else n, 0.1, 0.0, 0.0, len(data), 1, **options)
-    zero = Params(*(np.zeros_like(x) for x in params))
-    return backend, make_problem(backend, layer, State(params, zero, states, 0, 0, kept or {}), settings)
 
 
 def tempered(machine, beta):
@@ -41,19 +28,16 @@ def test_tempered_gradient_at_equilibrium_is_the_exact_gradient():
     """Chains that start exactly at p_beta(v, h): the mean of the gradient is that of the log-likelihood, within 5 errors."""
     machine, n, found = Machine(6, 4, seed=2), 400, []
     data = machine.V[[1, 2, 3, 30, 62]]
-    out = Params(*(np.zeros_like(x) for x in (machine.W, machine.b, machine.c)))
     for seed in range(120):
         draw, parts = np.random.default_rng(seed), []
         for beta in BETAS:
             cooled = tempered(machine, beta)
             parts.append(draw_hidden(cooled, cooled.draw(n, seed=1000 + seed), draw))
-        backend, problem = problem_of(machine, data, np.concatenate(parts), seed, n, betas=BETAS)
-        for step in range(3):
-            phases = cd.minibatch(backend, problem, np.arange(5, dtype=np.uint32), step, 0)
-        backend.statistics(*phases, out)
-        found.append(np.concatenate([x.ravel() for x in out]))
-        assert (problem.tempering.swaps[1] == 3 * n).all()
-        assert (problem.tempering.swaps[0] > 0).all()
+        tempering = Tempering(BETAS)
+        run = persistent_run(machine, data, np.concatenate(parts), seed, [tempering], n_chains=n)
+        found.append([gradient(run, step) for step in range(3)][-1])
+        assert (tempering.swaps[1] == 3 * n).all()
+        assert (tempering.swaps[0] > 0).all()
     error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
     exact = np.concatenate([np.ravel(x) for x in machine.gradient(data)])
     assert (np.abs(np.mean(found, axis=0) - exact) < 5 * error + 1e-12).all()
@@ -75,11 +59,12 @@ def test_tempering_crosses_between_modes(betas):
     share = machine.p_v()[machine.V.sum(axis=1) > 4].sum()
     assert 0.4 < share < 0.6
     states = np.ones((n * len(betas or (1,)), 4))
-    backend, problem = problem_of(machine, machine.V[:4], states, 1, n, betas=betas)
+    options = [] if betas is None else [Tempering(betas)]
+    run = persistent_run(machine, machine.V[:4], states, 1, options, n_chains=n)
     for step in range(steps):
-        phase = cd.minibatch(backend, problem, np.arange(4, dtype=np.uint32), step, 0)[1]
-    on = (phase.v.sum(axis=1) > 4).mean()
-    assert len(phase.v) == n
+        side = phases(run, step=step)[1]
+    on = (side.v.sum(axis=1) > 4).mean()
+    assert len(side.v) == n
     if betas:
         assert abs(on - share) < 5 * np.sqrt(share * (1 - share) / n)
     else:
@@ -90,14 +75,14 @@ def test_swap_rate():
     """Close temperatures swap nearly always, far ones seldom; the worst pair counts, and the count begins anew."""
     machine, rates = two_modes(), []
     for betas in ((1.0, 0.999), (1.0, 0.999, 0.0)):
-        backend, problem = problem_of(machine, machine.V[:4], np.ones((100 * len(betas), 4)), 1, 100, betas=betas)
+        tempering = Tempering(betas)
+        run = persistent_run(machine, machine.V[:4], np.ones((100 * len(betas), 4)), 1, [tempering], n_chains=100)
         for step in range(20):
-            cd.minibatch(backend, problem, np.arange(4, dtype=np.uint32), step, 0)
-        rates.append(chains.swap_rate(problem.tempering))
-        assert chains.swap_rate(problem.tempering) == 0
+            phases(run, step=step)
+        rates.append(tempering.metrics()["swap_rate"])
+        assert tempering.metrics()["swap_rate"] == 0
     assert rates[0] > 0.98
     assert rates[1] < 0.5
-    assert np.isnan(chains.swap_rate(None))
 
 
 def test_fast_weights_move_and_forget():
@@ -105,18 +90,16 @@ def test_fast_weights_move_and_forget():
     machine, draw = Machine(6, 4, seed=5), np.random.default_rng(0)
     data, states = machine.V[[1, 9, 33]], draw_hidden(machine, machine.draw(7, seed=1), draw)
     fast = [draw.normal(size=x.shape) for x in (machine.W, machine.b, machine.c)]
-    kept = dict(zip(chains.FAST, fast, strict=True))
-    backend, problem = problem_of(machine, data, states, 3, kept=kept, fast_learning_rate=0.2)
+    option = FastWeights(0.2)
+    run = persistent_run(machine, data, states, 3, [option], extras=dict(zip(option.keeps, fast, strict=True)))
     other = Machine(6, 4)
     other.W, other.b, other.c = (x + f for x, f in zip((machine.W, machine.b, machine.c), fast, strict=True))
-    rows = np.arange(3, dtype=np.uint32)
-    v = cd.minibatch(*problem_of(other, data, states, 3), rows, 0, 0)[1].v  # chains at the sum, with the same noise
+    v = phases(persistent_run(other, data, states, 3))[1].v  # chains at the sum, with the same noise
     h0 = machine.hidden_mean(data)
-    gradient = naive.statistics(data, h0, v, machine.hidden_mean(v), 1 / 3, 1 / 7)
-    cd.steps(backend, problem, rows, None, 3, 0, 0, Hyper(0.1, 0.0, 0.0))
-    for x, f, g, p, t in zip(
-        problem.fast.weights, fast, gradient, (machine.W, machine.b, machine.c), problem.fast.params, strict=True
-    ):
+    expected = naive.statistics(data, h0, v, machine.hidden_mean(v), 1 / 3, 1 / 7)
+    run.begin_epoch()
+    run.steps(np.arange(3, dtype=np.uint32))
+    for x, f, g, p, t in zip(option.weights, fast, expected, (machine.W, machine.b, machine.c), run.chain_params, strict=True):
         np.testing.assert_allclose(x, 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)
         np.testing.assert_allclose(t, p + 0.1 * g + 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)
 

@@ -7,7 +7,7 @@ import pytest
 from fastdbn import RBM, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.maths import optim
-from fastdbn.training.train import OFFSETS
+from fastdbn.training.options.centering import Centering
 
 
 def binary(n=60, width=9, seed=0):
@@ -91,7 +91,7 @@ def test_sparsity_does_not_move_offsets(centering):
             for more in ({}, {"sparsity_target": 0.1, "sparsity_cost": 0.7})
         )
         assert abs(plain.intercept_hidden_ - sparse.intercept_hidden_).max() > 0.01
-        for name in OFFSETS:
+        for name in Centering.keeps:
             np.testing.assert_allclose(sparse._kept[name], plain._kept[name], rtol=0, atol=1e-12)
 
 

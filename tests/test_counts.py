@@ -6,15 +6,15 @@ import pickle
 import naive
 import numpy as np
 import pytest
+from runs import phases, run_of
 from scipy import sparse, special, stats
 
 from fastdbn import DBN, RBM, DBNClassifier, evaluate, load
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Params, Source
+from fastdbn.backends.protocol import Params
 from fastdbn.machine import model
 from fastdbn.maths import rng
-from fastdbn.training import cd
-from fastdbn.training.train import Layer, Settings, State, make_problem
+from fastdbn.training.options.totals import Totals
 from fastdbn.units import get_unit
 
 UNIT, BERNOULLI = get_unit("replicated-softmax"), get_unit("bernoulli")
@@ -125,15 +125,13 @@ def exact_moments(params, totals):
 @pytest.mark.parametrize("persistent", [False, True])
 def test_gradient_of_the_likelihood(persistent):
     """Long chains, each with the total of its row, have the model's expectations given their totals, within 5 standard errors."""
-    draw, backend, n = np.random.default_rng(6), get_backend(1, "float64"), 6000
+    draw, n = np.random.default_rng(6), 6000
     params = Params(draw.normal(size=(3, 2)), draw.normal(size=3) * 0.5, np.zeros(2))
     X = np.zeros((n, 3))
     X[np.arange(n), draw.integers(0, 3, n)] = np.arange(n) % 5
-    layer, zero = Layer(UNIT, BERNOULLI, backend.load(Source(X)), n, None, 0, 3), Params(*(np.zeros_like(x) for x in params))
-    problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(30, persistent, n, 0.1, 0, 0, n, 1))
-    negative = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
-    assert np.array_equal(negative.v.sum(axis=1), X.sum(axis=1))
-    each = [negative.v[:, :, None] * negative.h[:, None, :], negative.v]
+    minus = phases(run_of(params, X, visible=UNIT, seed=3, k=30, persistent=persistent, options=[Totals()]))[1]
+    assert np.array_equal(minus.v.sum(axis=1), X.sum(axis=1))
+    each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v]
     for x, expected in zip(each, exact_moments(params, range(5)), strict=True):
         assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n)).all()
 

@@ -10,7 +10,8 @@ from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, step_hyper
-from fastdbn.training import cd, train
+from fastdbn.training.cd import ContrastiveDivergence
+from fastdbn.training.layer import Layer, Settings, State
 from fastdbn.units import get_unit, softmax
 from fastdbn.units.mixed import mixed
 
@@ -303,13 +304,15 @@ def test_back_propagation(dtype, rule, name):
         assert np.allclose(a, e, rtol=20 * TOLERANCE[dtype], atol=20 * TOLERANCE[dtype])
 
 
-def problem(b, X, hidden, persistent, k=2):
-    """A `Problem` of 8 visible and 5 hidden units, minibatches of 4 and 3 chains."""
+def run_on(b, X, hidden, persistent, k=2):
+    """A run of 8 visible and 5 hidden units, minibatches of 4 and 3 chains, in its third epoch."""
     W, c, velocity = normals((8, 5), 5, (8, 5), seed=4)
-    state = train.State(Params(0.3 * W, 0.1 * c[:1].repeat(8), c), Params(0.01 * velocity, np.zeros(8), np.zeros(5)), None, 0, 0)
+    state = State(Params(0.3 * W, 0.1 * c[:1].repeat(8), c), Params(0.01 * velocity, np.zeros(8), np.zeros(5)), None, 2, 6)
     data = b.load(Source(X, threshold="sample" if X.max() < 1 else None), for_training=True)
-    layer = train.Layer(UNITS["bernoulli"], hidden, data, len(X), None, 1, 2**35 + 7)
-    return train.make_problem(b, layer, state, train.Settings(k, persistent, 3, 0.1, 0.5, 1e-3, 4, 1))
+    layer = Layer(UNITS["bernoulli"], hidden, data, len(X), None, 1, 2**35 + 7)
+    run = ContrastiveDivergence(b, layer, Settings(k, persistent, 3, 0.1, 0.5, 1e-3, 4), state)
+    run.begin_epoch()
+    return run
 
 
 @pytest.mark.parametrize(("dtype", "hidden"), [("float32", "bernoulli"), ("float64", "gaussian")])
@@ -324,11 +327,12 @@ def test_many_minibatches_in_one_kernel(dtype, hidden, persistent, data, monkeyp
     results, hyper, one = [], Hyper(0.1, 0.5, 1e-3), np.arange(4, dtype=np.uint32)
     for b, fused in ((CUDA(1, dtype), True), (CUDA(1, dtype), False), (CPU(1, dtype), True)):
         if b.name == "cuda":
-            assert not b.cd_steps(problem(b, X, softmax(), persistent), b.array(one), 4, 0, 0, hyper)
+            assert not b.cd_steps(run_on(b, X, softmax(), persistent).problem, b.array(one), 4, 0, 0, hyper)
         if not fused:
             monkeypatch.setattr(b, "cd_steps", lambda *given: False)
-        p = problem(b, X, UNITS[hidden], persistent)
-        cd.steps(b, p, b.array(draw_order(11)), None, 4, 6, 2, hyper)
+        run = run_on(b, X, UNITS[hidden], persistent)
+        run.steps(draw_order(11))
+        p = run.problem
         results.append([b.to_host(x) for x in (*p.params, *p.velocity, p.states)])
     for a, composed, e in zip(*results, strict=True):
         assert close(a, composed, dtype)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from runs import run_of
 
 from fastdbn.backends.cpu.backend import CPU
-from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.backends.protocol import Params
 from fastdbn.maths import rng
-from fastdbn.training import cd, train
 from fastdbn.units import get_unit
 
 pytestmark = pytest.mark.usefixtures("cuda_device")
@@ -50,14 +50,12 @@ def trained(backend, seed):
     """Numbers of an RBM of 4 and 3 units after 100 minibatches: log-likelihood of the rows, length of W, visible biases."""
     draw = np.random.default_rng(3)
     start = Params(0.1 * draw.normal(size=(4, 3)), np.zeros(4), np.zeros(3))
-    state = train.State(start, Params(*map(np.zeros_like, start)), None, 0, 0)
-    data, unit = backend.load(Source(ROWS), for_training=True), get_unit("bernoulli")
-    layer = train.Layer(unit, unit, data, len(ROWS), None, 0, seed)
-    problem = train.make_problem(backend, layer, state, train.Settings(1, False, BATCH, 0.2, 0.5, 0.0, BATCH, 1))
+    run = run_of(start, ROWS, backend=backend, batch_size=BATCH, seed=seed, learning_rate=0.2, momentum=0.5)
     order = draw.integers(0, 4, MINIBATCHES * BATCH).astype(np.uint32)
     with backend.single_threaded():
-        cd.steps(backend, problem, backend.array(order), None, BATCH, 0, 0, Hyper(0.2, 0.5, 0.0))
-    W, b, c = (backend.to_host(x).astype(np.float64) for x in problem.params)
+        run.begin_epoch()
+        run.steps(order)
+    W, b, c = (backend.to_host(x).astype(np.float64) for x in run.problem.params)
 
     def energies(v):
         return -v @ b - np.logaddexp(0, v @ W + c).sum(axis=1)

@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 from exact import Machine
 from naive import sigmoid
+from runs import gradient, phases, run_of
 from scipy import sparse
 
 from fastdbn import DBN, RBM, load
-from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Params, Source
-from fastdbn.training import cd
-from fastdbn.training.missing import Absence, split
-from fastdbn.training.train import Layer, Settings, State, make_problem
+from fastdbn.training.options.missing_values import MissingValues, split
 from fastdbn.units import get_unit, softmax
 
 BERNOULLI = get_unit("bernoulli")
@@ -22,19 +19,10 @@ ROWS = np.array([[1, 0, NAN, 1, NAN, 0], [NAN, NAN, 1, 1, 0, 1], [0, 1, 1, NAN, 
 
 def mean_gradient(machine, X, way, *, steps=1, k=1, persistent=False, chains=None, weights=None, repeats=60, seed=5):
     """Mean and standard error of the gradient over minibatches with fixed weights, in float64."""
-    backend, params = get_backend(1, "float64"), Params(machine.W, machine.b, machine.c)
-    filled, lost = split(X)
-    absence = Absence(way, steps, backend.load(Source(lost), for_training=True), len(X))
-    layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(filled)), len(X), None, 0, seed, None, None, absence)
-    settings = Settings(k, persistent, len(X) if chains is None else len(chains), 0.1, 0.0, 0.0, len(X), 1)
-    zero = Params(*(np.zeros_like(x) for x in params))
-    problem = make_problem(backend, layer, State(params, zero, chains, 0, 0), settings)
-    rows, found, out = np.arange(len(X), dtype=np.uint32), [], Params(*(np.zeros_like(x) for x in params))
-    weighting = () if weights is None else (weights, weights.mean())
-    for step in range(repeats):
-        backend.statistics(*cd.minibatch(backend, problem, rows, step, 0, *weighting), out)
-        found.append(flat(out))
-    found = np.array(found)
+    filled, mask = split(X)
+    options = {"k": k, "persistent": persistent, "chains": chains, "weights": weights, "seed": seed}
+    run = run_of(machine, filled, mask=mask, options=[MissingValues(way, steps)], **options)
+    found = np.array([gradient(run, step) for step in range(repeats)])
     return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(repeats)
 
 
@@ -115,15 +103,10 @@ def test_chains_of_the_missing_go_on():
 
     def distance(start, repeats):
         """Of the positive phase's mean over some minibatches from the exact one."""
-        backend, params = get_backend(1, "float64"), Params(machine.W, machine.b, machine.c)
-        filled, lost = split(X)
-        absence = Absence("sample", 1, backend.load(Source(lost)), len(X))
-        layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(filled)), len(X), None, 0, 0, None, None, absence)
-        zero = Params(*(np.zeros_like(x) for x in params))
-        problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(1, False, 1, 0.1, 0, 0, len(X), 1))
-        found = []
+        filled, mask = split(X)
+        run, found = run_of(machine, filled, mask=mask, options=[MissingValues("sample", 1)], seed=0), []
         for step in range(start + repeats):
-            positive, _, scale, _ = cd.minibatch(backend, problem, np.arange(len(X), dtype=np.uint32), step, 0)
+            positive, _, scale, _ = phases(run, step=step)
             found.append(scale * positive.v.T @ positive.h)
         return np.abs(np.mean(found[start:], axis=0) - exact).max()
 

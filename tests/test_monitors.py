@@ -9,8 +9,9 @@ from fastdbn import DBN, RBM, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params, Source
 from fastdbn.training import monitors
+from fastdbn.training.holdout import hold_out
+from fastdbn.training.layer import Layer
 from fastdbn.training.monitors import MONITORS, Stopping, Watch
-from fastdbn.training.train import Layer, hold_out
 from fastdbn.units import gaussian, get_unit, softmax
 
 BERNOULLI = get_unit("bernoulli")

@@ -5,7 +5,7 @@ import pytest
 
 from fastdbn import RBM
 from fastdbn.machine.model import unbounded_norm
-from fastdbn.training.train import DivergenceError
+from fastdbn.training.training import DivergenceError
 from fastdbn.units import UNITS, get_unit, visible_unit
 
 UNBOUNDED = ["gaussian", "gaussian-variance", "rectified", "noisy-relu"]

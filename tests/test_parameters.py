@@ -18,7 +18,7 @@ from fastdbn.estimators import generative, rbm, wake_sleep
 from fastdbn.support import checks
 from fastdbn.support.checks import MOST
 from fastdbn.training import backprop
-from fastdbn.training.train import hold_out
+from fastdbn.training.holdout import hold_out
 
 ESTIMATORS = [
     RBM(4, n_iter=1),

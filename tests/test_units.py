@@ -5,16 +5,15 @@ import pickle
 import naive
 import numpy as np
 import pytest
+from runs import phases, run_of
 
 from fastdbn import RBM, Unit
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Params, Source, Weights
+from fastdbn.backends.protocol import Params, Weights
 from fastdbn.machine import model
 from fastdbn.maths import rng
 from fastdbn.maths.optim import step_hyper
 from fastdbn.maths.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
-from fastdbn.training import cd
-from fastdbn.training.train import Layer, Settings, State, make_problem
 from fastdbn.units import UNITS, get_unit, named
 
 TERNARY = Unit(
@@ -237,14 +236,10 @@ def test_gradient_of_the_likelihood(name):
     n, nv, nh = 4000, 3, 2
     for visible, hidden in ((ALL[name], ALL["bernoulli"]), (ALL[name], ALL["spin"])):
         params, exact = exact_machine(visible, hidden, nv, nh, seed=8)
-        backend = get_backend(1, "float64")
         X = np.zeros((n, nv))
         X[:, 0] = visible.high if visible.support in ((-1.0, 1.0), "one-of") else 1.0
-        layer = Layer(visible, hidden, backend.load(Source(X)), n, None, 0, 3)
-        zero = Params(*(np.zeros_like(x) for x in params))
-        problem = make_problem(backend, layer, State(params, zero, None, 0, 0), Settings(40, False, n, 0.1, 0, 0, n, 1))
-        negative = cd.minibatch(backend, problem, np.arange(n, dtype=np.uint32), 0, 0)[1]
-        each = [negative.v[:, :, None] * negative.h[:, None, :], negative.v, negative.h]
+        minus = phases(run_of(params, X, visible=visible, hidden=hidden, seed=3, k=40))[1]
+        each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v, minus.h]
         for x, expected in zip(each, exact, strict=True):
             assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n) + 1e-12).all()
 

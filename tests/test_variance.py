@@ -1,5 +1,7 @@
 """Gaussian units with learned variance: steps against numerical gradients of the exact log-likelihood, and what is learned."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from naive import bits
@@ -7,8 +9,7 @@ from naive import bits
 from fastdbn import DBN, RBM, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Phase
-from fastdbn.training import variance
-from fastdbn.training.variance import Variance
+from fastdbn.training.options.learned_variances import LOWEST, LearnedVariances
 
 
 def log_likelihood(v, W, b, c, z, weights=None):
@@ -37,25 +38,28 @@ def machine(seed=0, nv=4, nh=3):
 
 
 def stepped(masters, v, chain, weight=None, clip=np.inf, momentum=0.0, decay=0.0, rate=0.1, share=1.0, steps=1):
-    """W, b, c, z after steps of `variance.update` with given states on both phases."""
+    """W, b, c, z after steps of the option with given states on both sides."""
     W, b, c, z = masters
     backend, over = get_backend(1, "float64"), np.exp(-0.5 * z)
     params = Params(W * over[:, None], b * over, c.copy())
     velocity, room = (Params(*(np.zeros_like(x) for x in params)) for _ in range(2))
-    record = Variance(z.copy(), np.zeros_like(z), room, clip, share)
+    option = LearnedVariances(clip, share)
+    option.log, option.velocity, option.gradient_buffer = z.copy(), np.zeros_like(z), room
+    problem, hyper = SimpleNamespace(params=params, velocity=velocity), Hyper(rate, momentum, decay)
+    option.training = SimpleNamespace(backend=backend, problem=problem, hyper=hyper)
     for _ in range(steps):
         y = [v.copy(), chain.copy()]
         phases = []
         for x, w in zip(y, (weight, None), strict=True):
-            variance.scale(backend, record, x)
+            option.scale(x)
             h = 1 / (1 + np.exp(-(x @ params.W + params.c)))
             if w is not None:
                 backend.scale_rows(h, w)
             phases.append(Phase(x, h, w))
         scales = 1 / len(v) if weight is None else 1 / weight.sum(), 1 / len(chain)
-        variance.update(backend, params, velocity, record, *phases, *scales, Hyper(rate, momentum, decay))
-    sigma = np.exp(0.5 * record.log)
-    return params.W * sigma[:, None], params.b * sigma, params.c, record.log
+        option.step(SimpleNamespace(phases=(*phases, *scales)))
+    sigma = np.exp(0.5 * option.log)
+    return params.W * sigma[:, None], params.b * sigma, params.c, option.log
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -117,7 +121,7 @@ def test_clipping_and_the_lower_bound():
     for a, b in zip(clipped, free, strict=True):
         np.testing.assert_allclose(a, b / 3, rtol=1e-9)
     down = stepped(masters, np.zeros((5, 4)), chain * 50, rate=10.0)[3]
-    assert (down == variance.LOWEST).all()
+    assert (down == LOWEST).all()
 
 
 def clusters(n, seed=0):

@@ -1,8 +1,8 @@
 """The backend protocol: the operations in which every algorithm is written, and the records that they take.
 
-A backend owns how states and weights are stored. The algorithms (cd.py, train.py, backprop.py) never index a state and
-never name a matrix product; they pass buffers that the backend made back to the backend. So a backend may keep binary
-states as bits, or weights in two layouts or on another device, without a second training loop.
+A backend owns how states and weights are stored. The algorithms (training/) never index a state and never name a matrix product;
+they pass buffers that the backend made back to the backend. So a backend may keep binary states as bits, or weights in two
+layouts or on another device, without a second training loop.
 
 Of a buffer they may ask `len`, its rows, and no more.
 
@@ -37,14 +37,11 @@ class Phase(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What an SGD step needs: learning rate, momentum, and what W alone is under: weight decay (L2) and l1, both inside the
-    learning rate, and the bound max_norm of its columns, or 0."""
+    """What an SGD step needs: learning rate, momentum, and weight decay (L2, inside the learning rate) of W alone."""
 
     learning_rate: float
     momentum: float
     weight_decay: float
-    l1: float = 0.0
-    max_norm: float = 0.0
 
 
 class Centering(NamedTuple):
@@ -57,14 +54,6 @@ class Centering(NamedTuple):
     h: Any
     slide: float
     model_share: float
-
-
-class Sparsity(NamedTuple):
-    """What holds hidden units sparse: their running mean activity (nh,), its target, and what a difference costs."""
-
-    activity: Any
-    target: float
-    cost: float
 
 
 class Weights(NamedTuple):
@@ -99,9 +88,8 @@ class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on. Buffers are the backend's.
 
     positive and negative are the buffers of both phases; states (the larger of batch and chains, nh) the chain's hidden states,
-    which persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. gaps is what is missing in
-    the data (missing.py), variance what is learned of the visible units' (variance.py), or None. seed, layer and the minibatch's
-    number make the keys of all noise. workspace (nh,) is for bounding columns of W.
+    which persist where `persistent` is set; work the visible means; chain_rows the chains' numbers. seed, layer and the
+    minibatch's number make the keys of all noise.
     """
 
     visible: Unit
@@ -118,13 +106,7 @@ class Problem(NamedTuple):
     chain_rows: Any
     k: int
     persistent: bool
-    gaps: Any = None
-    variance: Any = None
     centering: Centering | None = None
-    sparsity: Sparsity | None = None
-    fast: Any = None
-    tempering: Any = None
-    workspace: Any = None
 
 
 class Backend(Protocol):

@@ -24,7 +24,7 @@ from fastdbn.machine import model
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
-from fastdbn.training.train import weights_of_known
+from fastdbn.training.holdout import weights_of_known
 from fastdbn.units import get_unit
 
 PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")

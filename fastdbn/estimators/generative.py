@@ -28,8 +28,8 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
 from fastdbn.support.report import progress
+from fastdbn.training.layer import customary_rate
 from fastdbn.training.monitors import MONITORS
-from fastdbn.training.train import customary_rate
 from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, train
 from fastdbn.units import get_unit, visible_unit
 

@@ -13,7 +13,7 @@ from fastdbn.machine import model
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
-from fastdbn.training import missing
+from fastdbn.training.options import missing_values
 from fastdbn.units import get_unit
 from fastdbn.units.unit import Unit
 
@@ -125,7 +125,7 @@ class Inference(Estimator):
         Missing values are left out, or filled in by mean field where the way of the model is to sample them.
         """
         if self.missing is not None:
-            X, where = missing.split(X)
+            X, where = missing_values.split(X)
             if where is not None:
                 yield from self._filled_blocks(X, where, threshold)
                 return
@@ -161,7 +161,7 @@ class Inference(Estimator):
                 if self.missing == "drop":
                     backend.assign_where(v, lost)
                 else:
-                    missing.settle(backend, *units, params, v, lost)
+                    missing_values.fill_by_mean_field(backend, *units, params, v, lost)
                 yield backend, rows, v
 
     def _downward(self):
@@ -239,7 +239,7 @@ class Inference(Estimator):
                 room, params = backend.zeros(len(v), self.components_.shape[0]), self._params(backend, len(out))
             model.free_energy(backend, *units, params, v, backend.part(room, 0, len(v)), out[rows])
         if self.missing == "drop" and not sparse.issparse(X):
-            out -= np.isnan(X) @ missing.base_of_zeros(backend, units[0], X.shape[1])
+            out -= np.isnan(X) @ missing_values.base_of_zeros(backend, units[0], X.shape[1])
         return out
 
     def score_samples(self, X):

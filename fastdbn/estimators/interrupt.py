@@ -84,6 +84,15 @@ class Interruptible:
         """A stage of the run is complete."""
         self._run = self._run._replace(done=(*self._run.done, stage))
 
+    def _teller(self, stage, estimator=None):
+        """What a run calls after each epoch, to tell the callback; estimator is the one that it sees, by default this."""
+
+        def tell(epoch, metrics):
+            if self.callback is not None:
+                self.callback(estimator=estimator or self, layer=stage, epoch=epoch, metrics=metrics)
+
+        return tell
+
     def _end_run(self):
         """The run is complete."""
         del self._run

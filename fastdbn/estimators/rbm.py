@@ -17,9 +17,12 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import steps_at_epoch
 from fastdbn.support import checks
 from fastdbn.support.report import progress
-from fastdbn.training import missing, monitors, variance
+from fastdbn.training.cd import ContrastiveDivergence
+from fastdbn.training.holdout import hold_out, weights_of_known
+from fastdbn.training.layer import Layer, State
 from fastdbn.training.monitors import MONITORS, Stopping
-from fastdbn.training.train import OFFSETS, Layer, State, customary_rate, hold_out, train, weights_of_known
+from fastdbn.training.options import missing_values
+from fastdbn.training.options.learned_variances import base_scaling, learned_scaling
 from fastdbn.units import get_unit, named
 
 
@@ -226,7 +229,7 @@ class RBM(Clamped, Inference):
     @property
     def variance_(self):
         """Learned variances of the visible units, in the units of X."""
-        if not variance.learns(get_unit(getattr(self, "visible_", "gaussian"))):
+        if not model.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
             raise AttributeError("variance_ is learned with visible='gaussian-variance'")
         return 1.0 / np.square(self.scaling_.scale)
 
@@ -269,7 +272,7 @@ class RBM(Clamped, Inference):
     @all_or_nothing
     def _fit(self, X, sample_weight, again, epochs):
         """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
-        settings = self._settings()
+        self._settings()
         self._begin_run(again, epochs)
         X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
@@ -281,15 +284,15 @@ class RBM(Clamped, Inference):
             self._begin(X, weights, epochs is not None)
         if epochs is not None:
             return self._train(X, weights, epochs)
-        start, lacking = self._enter(0, self.n_iter_, settings.n_iter)
+        start, lacking = self._enter(0, self.n_iter_, self.n_iter)
         self._train(X, weights, lacking, start)
         self._end_run()
         return self
 
-    def _settings(self):
-        """The numbers of a fit, checked; a learning_rate of None stays None until the units are known."""
+    def _settings(self, visible=None):
+        """The numbers of a fit, checked; visible are the units in use, once they are known."""
         backend_for(self)  # which refuses a device that is not here
-        return options.settings(self)
+        return options.settings(self, visible)
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
@@ -320,45 +323,36 @@ class RBM(Clamped, Inference):
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
-        monitors.check_stopping(self.early_stopping, unit, self.validation_fraction)
-        kept = variance.start(unit, scaling, self.binarize)
-        backend, hidden = backend_for(self), get_unit(self.hidden, "hidden")
+        settings, backend, hidden = self._settings(unit), backend_for(self), get_unit(self.hidden, "hidden")
         self.visible_, self.hidden_ = named(unit), named(hidden)
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
-        mean = model.smoothed_mean(unit, mean, n_rows)
+        mean, extras = model.smoothed_mean(unit, mean, n_rows), {}
         params = model.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
-        options.check_units(self, unit, kept)
-        if self.centering is not None:
-            with backend.single_threaded():
-                params, offsets = model.center(backend, unit, hidden, params)
-            kept |= dict(zip(OFFSETS, offsets, strict=True))
-        self.history_ = {name: np.empty(0) for name in MONITORS}
+        for option in settings.options:
+            params, more = option.initial(backend, unit, hidden, params, scaling)
+            extras |= more
         self.n_features_in_ = len(mean)
         self._draws = 0
         velocity = Params(*(np.zeros_like(x) for x in params))
-        self._keep(State(params, velocity, None, 0, 0, kept))
+        self._keep(State(params, velocity, None, 0, 0, extras), {name: np.empty(0) for name in MONITORS})
         if self.verbose:
             progress(f"layer {number + 1}: {len(mean)} {unit.name} x {self.n_components} {hidden.name}, data {scaling.words}")
 
-    def _keep(self, state, **others):
-        """Take a training state, and other attributes of that moment, into the fitted ones."""
-        all_at_once(
-            (
-                self,
-                {
-                    "components_": np.ascontiguousarray(state.params.W.T),
-                    "intercept_visible_": state.params.b,
-                    "intercept_hidden_": state.params.c,
-                    "n_iter_": state.epoch,
-                    "scaling_": variance.scaled(self.scaling_, state.kept),
-                    "_velocity": state.velocity,
-                    "_chains": state.chains,
-                    "_step": state.step,
-                    "_kept": dict(state.kept),
-                    **others,
-                },
-            )
-        )
+    def _keep(self, state, history):
+        """Take a training state and the measures of its epochs into the fitted attributes."""
+        attributes = {
+            "components_": np.ascontiguousarray(state.params.W.T),
+            "intercept_visible_": state.params.b,
+            "intercept_hidden_": state.params.c,
+            "n_iter_": state.epoch,
+            "scaling_": learned_scaling(self.scaling_, state.extras),
+            "history_": history,
+            "_velocity": state.velocity,
+            "_chains": state.chains,
+            "_step": state.step,
+            "_kept": dict(state.extras),
+        }
+        all_at_once((self, attributes))
 
     def _state(self):
         params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
@@ -369,72 +363,41 @@ class RBM(Clamped, Inference):
 
         `estimator` is the one that callbacks see, a DBN for its layers.
         """
-        settings, visible, hidden = self._settings(), get_unit(self.visible_), get_unit(self.hidden_)
-        settings = settings._replace(
-            n_iter=epochs,
-            learning_rate=customary_rate(visible, hidden) if settings.learning_rate is None else settings.learning_rate,
-        )
-        rows = held_out = stopping = None
-        if self.validation_fraction:
-            rows, held_out = hold_out(self.seed_, X.shape[0], self.validation_fraction)
-            known = weights_of_known(self.seed_, X.shape[0], self.validation_fraction, weights)
-            weights = None if weights is None else weights / known[rows].mean()
-        backend = backend_for(self)
-        threshold, absence = self.binarize if binarize == "own" else binarize, None
-        if self.missing is not None:
-            X, lost = missing.split(X)
-            if lost is not None:
-                lost = backend.load(Source(lost), for_training=True)
-                absence = missing.Absence(self.missing, int(self.missing_steps), lost, X.shape[0])
-        layer = Layer(
-            visible,
-            hidden,
-            backend.load(data.source(X, variance.scaled(self.scaling_, self._kept, False), threshold), for_training=True),
-            X.shape[0] if rows is None else len(rows),
-            weights,
-            self.layer_,
-            self.seed_,
-            rows,
-            held_out,
-            absence,
-        )
-        state = self._state()
-        if self.early_stopping is not None and start is not None:
-            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
-            stopping.replay({name: values[start:] for name, values in self.history_.items()}, state)
-        if state.chains is not None and len(state.chains) != settings.n_chains * len(settings.betas or (1,)):
+        backend, settings, state = backend_for(self), self._settings(get_unit(self.visible_)), self._state()
+        if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
-        last = state.epoch + settings.n_iter
+        layer = self._layer(backend, X, weights, self.binarize if binarize == "own" else binarize)
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
         if self.verbose:
-            rows = max(min(settings.batch_size, X.shape[0]), settings.n_chains if settings.persistent else 0)
-            threads = backend.threads(*state.params.W.shape, rows, steps_at_epoch(settings.k, state.epoch, "k"))
-            few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
-            progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
-
-        def on_epoch(state, metrics):
-            self._keep(state, history_={name: np.append(x, metrics[name]) for name, x in self.history_.items()})
-            if self.verbose:
-                progress(
-                    f"layer {self.layer_ + 1} epoch {state.epoch}/{last}: reconstruction error "
-                    f"{metrics['reconstruction_error']:.5f}, |dW|/|W| {metrics['update_ratio']:.1e}, {metrics['seconds']:.2f} s"
-                )
-            if self.callback is not None:
-                self.callback(estimator=estimator or self, layer=self.layer_, epoch=state.epoch, metrics=metrics)
-            if stopping is not None and stopping.update(metrics, state):
-                raise StopIteration
-
-        try:
-            with backend.single_threaded():
-                train(backend, layer, state, settings, on_epoch)
-        except BaseException:
-            if stopping is not None and stopping.kept is not None:  # go on from there, over the same epochs
-                best = stopping.kept
-                self._keep(best, history_={name: x[: best.epoch] for name, x in self.history_.items()})
-            raise
-        if stopping is not None and stopping.kept is not None:
-            best = stopping.kept
-            self._keep(self._state()._replace(params=best.params, velocity=best.velocity, kept=best.kept))
+            self._say_threads(backend, X.shape[0], settings)
+        stopping = None
+        if self.early_stopping is not None and start is not None:
+            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
+        training = ContrastiveDivergence(backend, layer, settings, state)
+        tell = self._teller(self.layer_, estimator)
+        more = {"tell": tell, "verbose": self.verbose, "stopping": stopping, "since": start or 0}
+        training.run(epochs, self._keep, self.history_, **more)
         return self
+
+    def _layer(self, backend, X, weights, threshold):
+        """The `Layer` of rows X, of which some are held out and some values may be missing."""
+        n, rows, held_out, mask = X.shape[0], None, None, None
+        if self.validation_fraction:
+            rows, held_out = hold_out(self.seed_, n, self.validation_fraction)
+            known = weights_of_known(self.seed_, n, self.validation_fraction, weights)
+            weights = None if weights is None else weights / known[rows].mean()
+        if self.missing is not None:
+            X, mask = missing_values.split(X)
+            mask = None if mask is None else backend.load(Source(mask), for_training=True)
+        source = backend.load(data.source(X, base_scaling(self.scaling_, self._kept), threshold), for_training=True)
+        units, n_rows = (get_unit(self.visible_), get_unit(self.hidden_)), n if rows is None else len(rows)
+        return Layer(*units, source, n_rows, weights, self.layer_, self.seed_, rows, held_out, mask)
+
+    def _say_threads(self, backend, n, settings):
+        """Print how many threads train on n rows."""
+        rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
+        threads = backend.threads(*self.components_.T.shape, rows, steps_at_epoch(settings.k, self.n_iter_, "k"))
+        few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
+        progress(f"layer {self.layer_ + 1}: threads {threads}{few}")

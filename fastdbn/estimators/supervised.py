@@ -25,7 +25,8 @@ from fastdbn.support import checks
 from fastdbn.support.report import progress
 from fastdbn.training.backprop import OUTPUT, Network, Plan, glorot
 from fastdbn.training.monitors import Stopping
-from fastdbn.training.train import DivergenceError, order_of_epoch
+from fastdbn.training.options.max_norm import check_max_norm
+from fastdbn.training.training import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit, named
 
 _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
@@ -106,7 +107,7 @@ class Supervised(Estimator):
             momentum_ramp if momentum is None else checks.schedule(momentum, "momentum", 1.0),
             checks.real(self.alpha, "alpha"),
             tuple(checks.real(rate, "dropout", below=1.0) for rate in rates),
-            options.check_max_norm(self.max_norm),
+            check_max_norm(self.max_norm),
             checks.integer(batch, "batch_size"),
         )
 

@@ -9,10 +9,10 @@ from fastdbn.files.entries import count, decode_params, encode, encode_history, 
 from fastdbn.inputs.data import Scaling
 from fastdbn.inputs.ranges import MOST_COUNTS
 from fastdbn.machine import model
-from fastdbn.training import variance
-from fastdbn.training.chains import FAST
 from fastdbn.training.monitors import MONITORS
-from fastdbn.training.train import ACTIVITY, OFFSETS, RATE
+from fastdbn.training.options import OPTIONS
+from fastdbn.training.options.learned_variances import BASE, learned_scaling
+from fastdbn.training.options.option import HIDDEN, VISIBLE
 from fastdbn.units import get_unit
 
 ROOM = 1 << 26
@@ -80,8 +80,8 @@ def get_rbm(record, tensors, prefix, untied=False):
         rbm.generative_components_ = tensor(tensors, prefix + "generative", (nh, nv), rbm.dtype)
     rbm.visible_, rbm.hidden_ = entries.unit_of(record, "visible", nv), entries.unit_of(record, "hidden", nh)
     visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
-    variance.check_hidden(hidden)
-    rbm._kept = _kept(tensors, f"{prefix}kept.", nh, nv, rbm.dtype, variance.learns(visible))
+    rbm._kept = _kept(tensors, f"{prefix}kept.", nh, nv, rbm.dtype, visible)
+    rbm._settings(visible)
     if visible.keeps_total:
         rbm.totals_ = _totals(tensors, prefix + "totals", sum(part.unit.keeps_total for part in visible.parts(nv)))
     _check_numbers(rbm, visible, hidden, untied or hasattr(rbm, "generative_components_"))
@@ -95,35 +95,32 @@ def get_rbm(record, tensors, prefix, untied=False):
 
 def check_scaling(rbm):
     """Whether the scaling of an RBM is the one that its variances, if it learns some, have led to."""
-    if variance.BASE not in rbm._kept:
+    if BASE not in rbm._kept:
         return
     if rbm.scaling_.scale is None or rbm.scaling_.clip:
         raise ValueError("scaling is lacking where variances are learned")
     with np.errstate(over="ignore"):
-        learned = variance.scaled(rbm.scaling_, rbm._kept).scale
+        learned = learned_scaling(rbm.scaling_, rbm._kept).scale
     if not np.allclose(rbm.scaling_.scale, learned, rtol=1e-6, atol=0.0):
         raise ValueError("scaling is not that of the variances that were learned")
 
 
 def _kept_shapes(nh, nv, dtype):
     """(shape, precision) of all that options keep, by name."""
-    of_units = dict(zip(OFFSETS, ((nv,), (nh,)), strict=True)) | dict(zip(FAST, ((nv, nh), (nv,), (nh,)), strict=True))
-    of_units[ACTIVITY] = (nh,)
-    exact = dict.fromkeys((*variance.NAMES, variance.BASE), (nv,)) | {RATE: (1,)}
-    return {name: (shape, dtype) for name, shape in of_units.items()} | {name: (s, "float64") for name, s in exact.items()}
+    sizes = {VISIBLE: nv, HIDDEN: nh}
+    return {
+        name: (tuple(sizes.get(n, n) for n in shape), "float64" if option.exact else dtype)
+        for option in OPTIONS
+        for name, shape in option.keeps.items()
+    }
 
 
-def _kept(tensors, prefix, nh, nv, dtype, learns):
-    """What options kept; of what belongs together all or nothing."""
+def _kept(tensors, prefix, nh, nv, dtype, visible):
+    """What options kept, checked by them."""
     shapes = _kept_shapes(nh, nv, dtype)
     kept = {name: tensor(tensors, prefix + name, *shapes[name]) for name in shapes if prefix + name in tensors}
-    learned = *variance.NAMES, variance.BASE
-    for group in (OFFSETS, FAST, learned):
-        found = [name in kept for name in group]
-        if any(found) != all(found) or (group == learned and any(found) != learns):
-            raise ValueError(f"some of {prefix}{', '.join(group)} are lacking, or do not belong to these units")
-    if not all((kept[name] > 0).all() for name in (RATE, variance.BASE) if name in kept):
-        raise ValueError(f"{prefix}{RATE} or {variance.BASE} holds values that are not positive")
+    for option in OPTIONS:
+        option.check_extras(kept, visible)
     return kept
 
 
@@ -148,7 +145,7 @@ def _check_numbers(rbm, visible, hidden, untied):
 
 def check_chains(rbm, settings):
     """Whether the next fit's chains take no more room than those of the file, or little."""
-    chains = settings.n_chains * len(settings.betas or (1,)) if settings.persistent else 0
+    chains = settings.chain_rows
     most = max(0 if rbm._chains is None else len(rbm._chains), ROOM // max(rbm.components_.shape))
     if chains > most:
         raise ValueError(f"{chains} persistent chains (n_chains, batch_size, temperatures) where the file allows {most}")

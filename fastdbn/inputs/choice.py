@@ -10,8 +10,8 @@ from scipy import sparse
 
 from fastdbn.inputs.data import Scaling, column_variance, columns
 from fastdbn.inputs.ranges import ROUNDING, check_range
+from fastdbn.machine.model import learns_variance
 from fastdbn.support.report import DataWarning, warn
-from fastdbn.training import variance
 from fastdbn.units import Mixed, get_unit, visible_unit
 
 SCALES = ("auto", "minmax", "standard", "none")
@@ -77,7 +77,7 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
             return unit, Scaling(np.zeros(X.shape[1]), np.full(X.shape[1], 1 / top))
     else:
         unit = visible_unit(visible, X.shape[1])
-    learns = variance.learns(unit)
+    learns = learns_variance(unit)
     if scale == "minmax" and learns:
         raise ValueError(f"scale='minmax' clips, and visible={unit.name!r} learns the scale: use scale='standard' or 'none'")
     parts = unit.parts(X.shape[1])

@@ -53,6 +53,11 @@ def center(backend, visible, hidden, params):
     return Params(params.W, b, c), tuple(backend.to_host(room)[0] for room in rooms)
 
 
+def learns_variance(unit):
+    """Whether a visible unit's variance is learned."""
+    return "log_variance" in unit.parameters
+
+
 def smoothed_mean(unit, mean, n):
     """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
     mean = np.array(mean, np.float64)

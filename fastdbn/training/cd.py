@@ -1,111 +1,258 @@
-"""Contrastive divergence and its persistent form: the gradient and the step of one minibatch.
+"""Contrastive divergence and its persistent form.
 
     dW = <v h>_data - <v h>_chain,    db = <v>_data - <v>_chain,    dc = <h>_data - <h>_chain
 
-The chain runs k full Gibbs steps; chains.py says from where. Hidden states are drawn while it runs; the statistics take hidden
-means, which have less variance and the same expectation, and drawn visible states.
+CD-k    chains begin at the data anew in each minibatch (Hinton 2002)
+PCD     chains go on from the last minibatch (Tieleman 2008)
+
+A chain runs k full Gibbs steps. Hidden states are drawn while it runs. The statistics take hidden means, which have less variance
+and the same expectation, and drawn visible states.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fastdbn.backends.protocol import Phase
+from fastdbn.backends.protocol import Hyper, Params, Phase, Problem
+from fastdbn.machine import model
 from fastdbn.maths import rng
-from fastdbn.training import chains, missing, variance
+from fastdbn.maths.optim import at_epoch, steps_at_epoch
+from fastdbn.training.layer import State
+from fastdbn.training.monitors import Watch
+from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
+
+CALL_WORK = 2e10
+"""Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
+ROWS_PER_CALL = 3200
+"""Rows of minibatches in one compiled call at least: a call by itself costs as much as a hundred rows."""
 
 
-def minibatch(backend, problem, rows, step, epoch, weights=None, mean_weight=1.0):
-    """Both phases of the gradient of one minibatch, into the problem's buffers.
+@dataclass(slots=True)
+class Minibatch:
+    """A minibatch under way, which options change.
 
-    Parameters
-    ----------
-    rows : (n,) row numbers, the backend's
-    step, epoch : int
-    weights : (n,) weights of the rows, the backend's, or None
-    mean_weight : float
-        their mean, which weighs persistent chains.
-
-    Returns
-    -------
-    positive, negative : Phase
-    positive_scale, negative_scale : float
-        one over the number of rows and of chains.
+    order and rows are the numbers of its rows, on the host and the backend's. key maps (purpose, Gibbs step) to a key of noise.
+    mean_weight is the mean of the rows' weights; it weighs persistent chains. absent is 1 where a visible unit is no part of the
+    machine of its row, or None. data_scale and chain_scale are one over the number of rows and of chains.
     """
-    p, n = problem.params, len(rows)
 
-    def key(purpose, gibbs=0):
-        return rng.key(problem.seed, step, rng.stream(purpose, problem.layer, gibbs))
+    order: np.ndarray
+    rows: Any
+    key: Any
+    positive: Phase
+    negative: Any = None
+    mean_weight: float = 1.0
+    absent: Any = None
+    data_scale: float = 1.0
+    chain_scale: float = 1.0
 
-    positive = Phase(backend.part(problem.positive.v, 0, n), backend.part(problem.positive.h, 0, n), weights)
-    backend.load_rows(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), positive.v)
-    if problem.variance is not None:
-        variance.scale(backend, problem.variance, positive.v)
-    lost = None
-    if problem.gaps is not None:
-        lost = missing.complete(backend, problem.visible, problem.hidden, p, problem.gaps, positive.v, rows, rows, key)
-    if problem.persistent:
-        backend.conditional(problem.hidden, positive.v, p.W, p.c, positive.h)
-        negative = chains.persistent(backend, problem, step, key)
-    else:
-        drawn = backend.part(problem.states, 0, n)
-        backend.conditional(problem.hidden, positive.v, p.W, p.c, positive.h, drawn, rows, key(rng.HIDDEN))
-        negative = Phase(backend.part(problem.negative.v, 0, n), backend.part(problem.negative.h, 0, n), weights)
-        if problem.visible.keeps_total:  # those of the data: a draw keeps the total of the states that it replaces
-            backend.load_rows(problem.data, rows, rng.key(problem.seed, epoch, rng.stream(rng.DATA, problem.layer)), negative.v)
-        chains.from_data(backend, problem, negative, drawn, rows, key, lost)
-    if problem.sparsity is not None and mean_weight > 0:
-        backend.sparsify(positive.h, weights, *problem.sparsity, *_offsets_share(problem.centering))
-    for phase in (positive, negative):
-        if phase.weight is not None:
-            backend.scale_rows(phase.h, phase.weight)
-    return positive, negative, 1.0 / n, (mean_weight if problem.persistent else 1.0) / len(negative.v)
+    @property
+    def phases(self):
+        """Both phases and their scales, as the backend's `update` takes them."""
+        return self.positive, self.negative, self.data_scale, self.chain_scale
 
 
-def _offsets_share(centering):
-    """The hidden offsets, and by what part of a change of the data's hidden means they must move the other way beforehand, so
-    that the next update, in which they follow those means, leaves them where the plain means would; nothing if not centred."""
-    if centering is None:
-        return ()
-    return centering.h, centering.slide * (1 - centering.model_share) / (1 - centering.slide)
-
-
-def steps(backend, problem, order, weights, batch_size, step, epoch, hyper):
-    """Train on the minibatches of the rows in `order`, one after another; the last may be short.
-
-    A backend's `cd_steps` is taken where it has one and the problem suits it.
+class ContrastiveDivergence(Training):
+    """A run of CD or PCD.
 
     Parameters
     ----------
-    order : (n,) row numbers, the backend's
-    weights : (n,) host array of those rows' weights, or None
-    step : int
-        number of the first minibatch since the start of the fit.
-    epoch : int
+    backend : Backend
+    layer : Layer
+    settings : Settings
+    state : State
+
+    Attributes
+    ----------
+    problem : Problem
     hyper : Hyper
+        Of the epoch.
+    step : int
+        Minibatches since the start of the first fit.
+    chain_params : Params
+        What the chains run at.
+    chain_beta : buffer or None
+        Their inverse temperatures.
+
+    Raises
+    ------
+    ValueError
+        if the parameters to begin with have no normaliser.
     """
-    fused = getattr(backend, "cd_steps", None)
-    others = problem.gaps, problem.variance, problem.sparsity, problem.fast, problem.tempering
-    suits = weights is None and not (hyper.l1 or hyper.max_norm) and all(x is None for x in others)
-    if suits and fused is not None and fused(problem, order, batch_size, step, epoch, hyper):
-        return
-    loaded = None if weights is None else backend.array(weights)
-    n = len(problem.params.c)
-    fixed = backend.array(np.ones(n, bool)) if problem.visible.support == "counts" else None
-    for start in range(0, len(order), batch_size):
-        edges = start, start + batch_size
-        part, mean_weight = None, 1.0
-        if weights is not None:
-            part, mean_weight = backend.part(loaded, *edges), float(weights[slice(*edges)].mean())
-        phases = minibatch(backend, problem, backend.part(order, *edges), step, epoch, part, mean_weight)
-        if problem.variance is None:
-            backend.update(problem.params, problem.velocity, *phases, hyper, problem.centering, mean_weight)
+
+    def __init__(self, backend, layer, settings, state):
+        super().__init__(backend, state.epoch)
+        self.layer, self.settings, self.step = layer, settings, state.step
+        self.title = f"layer {layer.number + 1}"
+        self.options = [option for option in settings.options if option.applies(layer)]
+        with backend.single_threaded():
+            self._check_normaliser(state.params.W, "before training", ValueError)
+            self._begin(state)
+        self.watch = Watch(backend, layer, state.params.W.shape, settings.monitor_interval, self.options)
+
+    def _begin(self, state):
+        """Make all buffers."""
+        self.problem = _problem(self.backend, self.layer, self.settings, state)
+        self.chain_params, self.chain_beta = self.problem.params, None
+        for option in self.options:
+            option.training = self
+            option.begin(state)
+        if self.settings.persistent and state.chains is None:
+            # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
+            p, key = self.problem, rng.key(self.layer.seed, 0, rng.stream(rng.INIT, self.layer.number, 1))
+            self.backend.activate(p.hidden, p.params.c, p.negative.h, p.states, p.chain_rows, key)
+
+    # ---- epochs
+
+    def begin_epoch(self):
+        """Read all schedules."""
+        epoch, numbers = self.epochs, self.settings
+        self.hyper = Hyper(*(at_epoch(getattr(numbers, name), epoch, name) for name in Hyper._fields))
+        self.problem = self.problem._replace(k=steps_at_epoch(numbers.k, epoch, "k"))
+        for option in self.options:
+            option.begin_epoch(epoch)
+
+    def epoch(self):
+        self.begin_epoch()
+        layer, size, (nv, nh) = self.layer, self.settings.batch_size, (len(x) for x in self.problem.params[1:])
+        order = order_of_epoch(layer.seed, layer.number, self.epochs, layer.n_rows)
+        order = order if layer.rows is None else layer.rows[order]
+        per_call = max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * self.problem.k))))
+        per_call = size * min([per_call, *(option.minibatches for option in self.options if option.minibatches)])
+        for start in range(0, len(order), per_call):
+            self.steps(order[start : start + per_call])
+            for option in self.options:
+                option.after_call()
+        self.epochs += 1
+
+    def check(self):
+        norm, params, hyper = self.backend.norm, self.problem.params, self.hyper
+        if not np.isfinite(norm(params.W) + norm(params.b) + norm(params.c)):
+            decay = f", less weight_decay (it was {hyper.weight_decay:g})" if hyper.weight_decay * hyper.learning_rate > 1 else ""
+            raise DivergenceError(
+                f"training diverged in epoch {self.epochs} of layer {self.layer.number + 1}: parameters are no longer finite. "
+                f"Use a smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}){decay} "
+                "or scale the data"
+            )
+        self._check_normaliser(self.backend.to_host(params.W), f"after epoch {self.epochs}", DivergenceError)
+
+    def _check_normaliser(self, W, when, error):
+        """Refuse weights between unbounded units for which exp(-E) has no finite integral, or might have none."""
+        layer = self.layer
+        norm = model.unbounded_norm(layer.visible, layer.hidden, W)
+        if norm >= 1:
+            raise error(
+                f"{layer.visible.name} visible and {layer.hidden.name} hidden units have a distribution for certain only while "
+                f"the spectral norm of the weights between those without bounds is below 1; it is {norm:.3g} {when} of layer "
+                f"{layer.number + 1}: use a smaller learning_rate, more weight_decay, or units that are bounded on one side"
+            )
+
+    def measure(self):
+        norm, p = self.backend.norm, self.problem
+        metrics = self.watch.measure(p.params, self.epochs - 1)
+        metrics["update_ratio"] = norm(p.velocity.W) / max(norm(p.params.W), 1e-30)
+        metrics["learning_rate"] = self.hyper.learning_rate
+        for option in self.options:
+            metrics |= option.metrics()
+        return metrics
+
+    def words(self, metrics):
+        return (
+            f"reconstruction error {metrics['reconstruction_error']:.5f}, |dW|/|W| {metrics['update_ratio']:.1e}, "
+            f"{metrics['seconds']:.2f} s"
+        )
+
+    def state(self):
+        b, p = self.backend, self.problem
+        chains = b.to_host(p.states) if self.settings.persistent else None
+        extras = {name: x for option in self.options for name, x in option.state().items()}
+        return State(host(b, p.params), host(b, p.velocity), chains, self.epochs, self.step, extras)
+
+    # ---- minibatches
+
+    def steps(self, order):
+        """Train on the minibatches of the rows in `order`, a host array, one after another; the last may be short."""
+        b, size = self.backend, self.settings.batch_size
+        rows = b.array(order)
+        fused = getattr(b, "cd_steps", None) if all(option.fused for option in self.options) else None
+        if fused is not None and fused(self.problem, rows, size, self.step, self.epochs, self.hyper):
+            self.step += -(-len(order) // size)
+            return
+        for start in range(0, len(order), size):
+            batch = self.minibatch(order[start : start + size], b.part(rows, start, start + size))
+            if not any(option.step(batch) for option in self.options):
+                p = self.problem
+                b.update(p.params, p.velocity, *batch.phases, self.hyper, p.centering, batch.mean_weight)
+            for option in self.options:
+                option.after_step(batch)
+            self.step += 1
+
+    def minibatch(self, order, rows):
+        """The `Minibatch` of some rows, given by their numbers on the host and the backend's, with both phases computed."""
+        b, p, n = self.backend, self.problem, len(order)
+
+        def key(purpose, gibbs=0):
+            return rng.key(p.seed, self.step, rng.stream(purpose, p.layer, gibbs))
+
+        batch = Minibatch(order, rows, key, Phase(b.part(p.positive.v, 0, n), b.part(p.positive.h, 0, n), None))
+        b.load_rows(p.data, rows, rng.key(p.seed, self.epochs, rng.stream(rng.DATA, p.layer)), batch.positive.v)
+        for option in self.options:
+            option.positive(batch)
+        positive, (W, _, c) = batch.positive, p.params
+        if p.persistent:
+            b.conditional(p.hidden, positive.v, W, c, positive.h)
+            batch.negative = p.negative
+            self._gibbs(batch, p.states, p.chain_rows)
         else:
-            variance.update(backend, problem.params, problem.velocity, problem.variance, *phases, hyper)
-        if fixed is not None:  # the hidden biases are in the weights (units/replicated_softmax.py)
-            backend.assign_where(problem.params.c, fixed)
-        if hyper.l1:
-            backend.shrink(problem.params.W, hyper.learning_rate * hyper.l1)
-        if hyper.max_norm:
-            backend.limit_columns(problem.params.W, hyper.max_norm, problem.workspace)
-        if problem.fast is not None:
-            chains.move_fast(backend, problem, phases)
-        step += 1
+            chain = b.part(p.states, 0, n)
+            b.conditional(p.hidden, positive.v, W, c, positive.h, chain, rows, key(rng.HIDDEN))
+            batch.negative = Phase(b.part(p.negative.v, 0, n), b.part(p.negative.h, 0, n), positive.weight)
+            self._gibbs(batch, chain, rows)
+        for option in self.options:
+            option.negative(batch)
+        if self.chain_params is not p.params or self.chain_beta is not None:
+            # hidden means given the states, at the parameters whose gradient this is
+            b.conditional(p.hidden, batch.negative.v, W, c, batch.negative.h)
+        for option in self.options:
+            option.gradient(batch)
+        batch.data_scale = 1.0 / n
+        batch.chain_scale = (batch.mean_weight if p.persistent else 1.0) / len(batch.negative.v)
+        return batch
+
+    def _gibbs(self, batch, chain, who):
+        """k steps down and up from the chains' hidden states. The last step draws hidden states where the chains go on."""
+        b, p, params, phase = self.backend, self.problem, self.chain_params, batch.negative
+        mean = b.part(p.work, 0, len(who))
+        for t in range(p.k):
+            down, up = batch.key(rng.VISIBLE, t), batch.key(rng.HIDDEN, t + 1)
+            b.conditional(p.visible, chain, params.W, params.b, mean, phase.v, who, down, transpose=True, beta=self.chain_beta)
+            if batch.absent is not None:
+                b.assign_where(phase.v, batch.absent)
+            if p.persistent or t + 1 < p.k:
+                b.conditional(p.hidden, phase.v, params.W, params.c, phase.h, chain, who, up, beta=self.chain_beta)
+            else:
+                b.conditional(p.hidden, phase.v, params.W, params.c, phase.h)
+
+
+def _problem(backend, layer, settings, state):
+    """The `Problem` of a layer, its buffers made once for all epochs."""
+    nv, nh = state.params.W.shape
+    rows = min(settings.batch_size, layer.n_rows)
+    n_chains = settings.chain_rows or rows
+    return Problem(
+        layer.visible,
+        layer.hidden,
+        layer.number,
+        layer.seed,
+        layer.data,
+        Params(*(backend.array(x) for x in state.params)),
+        Params(*(backend.array(x) for x in state.velocity)),
+        Phase(backend.states(layer.visible, rows, nv), backend.zeros(rows, nh), None),
+        Phase(backend.states(layer.visible, n_chains, nv), backend.zeros(n_chains, nh), None),
+        backend.states(layer.hidden, n_chains, nh, state.chains),
+        backend.zeros(n_chains, nv),
+        backend.array(np.arange(n_chains, dtype=np.uint32)),
+        steps_at_epoch(settings.k, state.epoch, "k"),
+        settings.persistent,
+    )

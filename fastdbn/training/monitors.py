@@ -12,7 +12,7 @@ import numpy as np
 from fastdbn.machine import model, pseudo
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.training import missing, variance
+from fastdbn.training.options.missing_values import base_of_zeros
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
 """Rows that are watched: fewer where they are so wide that they hold more numbers."""
@@ -123,43 +123,32 @@ class Stopping:
             self.best, self.stale = -np.inf, 0
 
 
-class _Rows:
-    """Some rows, evenly spread over those given, and room for what is computed of them."""
+class Rows:
+    """Some rows, evenly spread over those given, and buffers for what is computed of them.
 
-    def __init__(self, backend, layer, rows, shape):
+    Options change what is read of them (`Option.watch`): v, the visible states; known, 1 where a value was observed; dropped,
+    whether others are no part of the machine of their row; unit, what an error of 1 is on the scale of the data, squared.
+    """
+
+    def __init__(self, backend, layer, rows, shape, options):
         nv, nh = shape
         few = min(WATCHED, len(rows), max(1, WATCHED_NUMBERS // nv))
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, few).astype(np.uint32))]
-        self.backend, self.layer, self.rows = backend, layer, backend.array(chosen)
+        self.backend, self.layer, self.options, self.rows = backend, layer, options, backend.array(chosen)
         self.v = backend.states(layer.visible, len(chosen), nv)
         self.h, self.mean = backend.zeros(len(chosen), nh), backend.zeros(len(chosen), nv)
         draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
         flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
-        self.unit = 1.0
-        self.gaps, self.known = None, np.ones((len(chosen), nv))
+        self.unit, self.known, self.dropped = 1.0, np.ones((len(chosen), nv)), False
         self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
-    def take(self, params, epoch, learned):
-        """Read the rows, as the epoch sees them; missing values are dealt with as in training, by chains of their own."""
+    def take(self, params, epoch):
+        """Read the rows, as the epoch sees them."""
         b, layer = self.backend, self.layer
         b.load_rows(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
-        if learned is not None:
-            variance.scale(b, learned, self.v)
-            self.unit = np.exp(learned.log)
-        if layer.absence is None:
-            return
-
-        def key(purpose, gibbs):
-            number = missing.FIRST + 2 * (gibbs - missing.FIRST) + (purpose == rng.HIDDEN)
-            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, number))
-
-        units, n = (layer.visible, layer.hidden), len(self.rows)
-        if self.gaps is None:
-            start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
-            self.gaps = missing.make_gaps(b, *units, layer.absence, params, n, n, start)
-        missing.complete(b, *units, params, self.gaps, self.v, self.rows, self.places, key)
-        self.known = 1 - b.to_host(self.gaps.lost)
+        for option in self.options:
+            option.watch(self, params, epoch)
 
     def reconstruction_error(self, params):
         """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
@@ -189,8 +178,8 @@ class _Rows:
         """F(v) of states, (B,) float64; of units that are dropped nothing."""
         out = np.empty(len(v))
         model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
-        if self.gaps is not None and self.gaps.absence.way == "drop":
-            out -= (1 - self.known) @ missing.base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
+        if self.dropped:
+            out -= (1 - self.known) @ base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
         return out
 
     def pseudo_likelihood(self, params):
@@ -213,25 +202,23 @@ class Watch:
     shape : (nv, nh)
     interval : int
         Epochs between two measures of the pseudo-likelihood.
+    options : sequence of Option
     """
 
-    def __init__(self, backend, layer, shape, interval):
+    def __init__(self, backend, layer, shape, interval, options=()):
         self.interval = interval
         rows = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
-        self.samples = {"": _Rows(backend, layer, rows, shape)}
+        self.samples = {"": Rows(backend, layer, rows, shape, options)}
         if layer.held_out is not None:
-            self.samples["validation_"] = _Rows(backend, layer, layer.held_out, shape)
+            self.samples["validation_"] = Rows(backend, layer, layer.held_out, shape, options)
         self.often = pseudo.is_two_valued(layer.visible)
 
-    def measure(self, params, epoch, learned=None):
-        """The measures after an epoch (from 0): a dict with all names of `MONITORS` but those of the training itself.
-
-        learned is the `Variance` of the visible units, or None; errors are on the scale of the data without it.
-        """
+    def measure(self, params, epoch):
+        """The measures after an epoch (from 0): a dict with all names of `MONITORS`, NaN for those of the training itself."""
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
-            rows.take(params, epoch, learned)
+            rows.take(params, epoch)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
             if not prefix:
                 names = "hidden_activity", "dead_units", "saturated_units"

@@ -24,7 +24,7 @@ import numpy as np
 from fastdbn.backends.protocol import Hyper, Params, Phase, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
-from fastdbn.training.train import DivergenceError, order_of_epoch
+from fastdbn.training.training import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit
 
 LABELS = get_unit("softmax")

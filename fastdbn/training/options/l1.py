@@ -1,0 +1,28 @@
+"""L1 penalty on the weights: a soft threshold after each step, at which weights that do not pay become zero."""
+
+from fastdbn.maths.optim import at_epoch, is_number
+from fastdbn.support import checks
+from fastdbn.training.options.option import Option
+
+
+class L1(Option):
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    @classmethod
+    def of(cls, rbm, visible, hidden):
+        schedule = checks.schedule(rbm.l1, "l1")
+        return None if is_number(schedule) and schedule == 0 else cls(schedule)
+
+    @property
+    def fused(self):
+        """Whether this epoch has no penalty."""
+        return self.amount == 0
+
+    def begin_epoch(self, epoch):
+        self.amount = at_epoch(self.schedule, epoch, "l1")
+
+    def after_step(self, batch):
+        run = self.training
+        if self.amount:
+            run.backend.shrink(run.problem.params.W, run.hyper.learning_rate * self.amount)

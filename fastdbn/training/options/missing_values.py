@@ -1,0 +1,157 @@
+"""Missing values: learning from rows of which some visible units were not observed.
+
+"drop"    each row is an RBM of its own over its observed units, which shares its weights with the others (Salakhutdinov, Mnih,
+          Hinton 2007, section 2). Missing units are zero in both phases, and so add nothing to fields and statistics.
+"sample"  one RBM over all units, whose missing ones are hidden. The positive phase draws them by Gibbs steps given the observed
+          ones, from chains that go on, one for each row. The gradient tends to that of the marginal log p(observed).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from fastdbn.maths import rng
+from fastdbn.support import checks
+from fastdbn.training.options.option import Option
+
+WAYS = ("drop", "sample")
+FIRST = 1 << 19
+"""Number of the first Gibbs step of missing values in a stream; those of the chains are below."""
+ROUNDS = 20
+"""Mean-field rounds for the missing values of rows outside of training."""
+_NO_KEY = rng.key(0, 0, 0)
+
+
+class MissingState(NamedTuple):
+    """Buffers: mask (B, nv); for "sample" also chains (rows, nv), one for each row, and h, h_mean, v and v_mean of B rows."""
+
+    mask: Any
+    chains: Any = None
+    h: Any = None
+    h_mean: Any = None
+    v: Any = None
+    v_mean: Any = None
+
+
+class MissingValues(Option):
+    def __init__(self, way, steps):
+        self.way, self.steps = way, steps
+
+    @classmethod
+    def of(cls, rbm, visible, hidden):
+        steps = checks.integer(rbm.missing_steps, "missing_steps", most=checks.MOST_STEPS)
+        if rbm.missing is None:
+            return None
+        if not isinstance(rbm.missing, str) or rbm.missing not in WAYS:
+            raise ValueError(f"missing={rbm.missing!r}: give None or one of {', '.join(map(repr, WAYS))}")
+        if rbm.missing == "drop" and rbm.persistent:
+            raise ValueError(
+                "missing='drop' makes each row a machine of its own, which no persistent chain can follow: use CD "
+                "(persistent=False), or missing='sample'"
+            )
+        return cls(rbm.missing, steps)
+
+    def applies(self, layer):
+        return layer.mask is not None
+
+    def begin(self, state):
+        layer, size = self.training.layer, self.training.settings.batch_size
+        n_rows = layer.n_rows + (0 if layer.held_out is None else len(layer.held_out))
+        key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
+        self.buffers = self._buffers(self.training.problem.params, min(size, layer.n_rows), n_rows, key)
+        self.watched = {}
+
+    def _buffers(self, params, batch, n_rows, key):
+        """The `MissingState` of minibatches of some rows, out of n_rows that have chains; these begin at the visible biases."""
+        b, layer, nv, nh = self.training.backend, self.training.layer, len(params.b), len(params.c)
+        mask = b.zeros(batch, nv)
+        if self.way == "drop":
+            return MissingState(mask)
+        chains, v_mean = b.states(layer.visible, n_rows, nv), b.zeros(batch, nv)
+        v = b.states(layer.visible, batch, nv)
+        for start in range(0, n_rows, batch):
+            rows = np.arange(start, min(start + batch, n_rows), dtype=np.uint32)
+            mean, drawn = b.zeros(len(rows), nv), b.part(chains, start, start + len(rows))
+            b.activate(layer.visible, params.b, mean, drawn, b.array(rows), key)
+        return MissingState(mask, chains, b.states(layer.hidden, batch, nh), b.zeros(batch, nh), v, v_mean)
+
+    def positive(self, batch):
+        self._fill(self.buffers, self.training.problem.params, batch.positive.v, batch.rows, batch.rows, batch.key)
+        if self.way == "drop":
+            batch.absent = self.training.backend.part(self.buffers.mask, 0, len(batch.rows))
+
+    def _fill(self, buffers, params, v, rows, places, key):
+        """Drop the missing values of some rows of the data, or fill them in, in place; places are the rows' among the chains."""
+        b, layer = self.training.backend, self.training.layer
+        mask = b.part(buffers.mask, 0, len(rows))
+        b.load_rows(layer.mask, rows, _NO_KEY, mask)
+        if self.way == "drop":
+            b.assign_where(v, mask)
+        else:
+            fill_by_gibbs(b, layer.visible, layer.hidden, params, buffers, v, mask, rows, places, key, self.steps)
+
+    def watch(self, rows, params, epoch):
+        """As in training, by chains of the watched rows' own."""
+        layer, n = self.training.layer, len(rows.rows)
+
+        def key(purpose, gibbs=0):
+            number = FIRST + 2 * (gibbs - FIRST) + (purpose == rng.HIDDEN)
+            return rng.key(layer.seed, epoch, rng.stream(rng.SCORE, layer.number, number))
+
+        if rows not in self.watched:
+            start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
+            self.watched[rows] = self._buffers(params, n, n, start)
+        self._fill(self.watched[rows], params, rows.v, rows.rows, rows.places, key)
+        rows.known = 1 - self.training.backend.to_host(self.watched[rows].mask)
+        rows.dropped = self.way == "drop"
+
+
+def fill_by_gibbs(backend, visible, hidden, params, buffers, v, mask, rows, places, key, steps):
+    """Draw the missing values of visible states v by Gibbs steps given the observed ones, in place.
+
+    Parameters
+    ----------
+    buffers : MissingState
+    v, mask : (B, nv) buffers
+    rows, places : (B,) the rows' numbers in the data and among the chains, the backend's
+    key : (purpose, Gibbs step) -> Key
+    steps : int
+    """
+    h, h_mean, drawn, mean = (backend.part(x, 0, len(rows)) for x in (buffers.h, buffers.h_mean, buffers.v, buffers.v_mean))
+    backend.gather(buffers.chains, places, drawn)
+    backend.assign_where(v, mask, drawn)
+    for t in range(steps):
+        backend.conditional(hidden, v, params.W, params.c, h_mean, h, rows, key(rng.HIDDEN, FIRST + t))
+        backend.conditional(visible, h, params.W, params.b, mean, drawn, rows, key(rng.VISIBLE, FIRST + t), transpose=True)
+        backend.assign_where(v, mask, drawn)
+    backend.scatter(v, places, buffers.chains)
+
+
+def fill_by_mean_field(backend, visible, hidden, params, v, mask):
+    """Fill in missing values by mean field, in place: each layer's means given the other's, `ROUNDS` times (Peterson and
+    Anderson 1987)."""
+    h, mean = backend.zeros(len(v), len(params.c)), backend.zeros(len(v), len(params.b))
+    backend.activate(visible, params.b, mean)
+    for _ in range(ROUNDS):
+        backend.assign_where(v, mask, mean)
+        backend.conditional(hidden, v, params.W, params.c, h)
+        backend.conditional(visible, h, params.W, params.b, mean, transpose=True)
+    backend.assign_where(v, mask, mean)
+
+
+def split(X):
+    """(values with zeros for what is missing, where it is missing) of checked data; where is None if nothing is."""
+    if sparse.issparse(X) or X.dtype.kind != "f":
+        return X, None
+    mask = np.isnan(X)
+    return (np.where(mask, X.dtype.type(0), X), mask) if mask.any() else (X, None)
+
+
+def base_of_zeros(backend, visible, nv):
+    """(nv,) the base measure's energy of each visible unit when it is missing and stands at zero."""
+    energy, out = np.empty(nv), np.empty(1)
+    for unit, start, stop, _ in visible.parts(nv):
+        backend.base(unit, backend.states(unit, 1, stop - start), out)
+        energy[start:stop] = out / (stop - start)
+    return energy

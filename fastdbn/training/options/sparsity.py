@@ -1,0 +1,49 @@
+"""Sparsity: the hidden units' running mean activity is drawn to a target (Hinton 2010, section 11)."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from fastdbn.maths.optim import LARGEST
+from fastdbn.support import checks
+from fastdbn.training.options.option import HIDDEN, Option
+
+
+class Sparsity(Option):
+    keeps: ClassVar = {"activity": (HIDDEN,)}
+
+    def __init__(self, target, cost):
+        self.target, self.cost = target, cost
+
+    @classmethod
+    def of(cls, rbm, visible, hidden):
+        cost = checks.real(rbm.sparsity_cost, "sparsity_cost")
+        if rbm.sparsity_target is None:
+            return None
+        target = checks.real(rbm.sparsity_target, "sparsity_target", -LARGEST)
+        if not hidden.low < target < hidden.high:
+            ends = f"{hidden.low:g} and {hidden.high:g}"
+            raise ValueError(f"sparsity_target={target!r}: {hidden.name} units need a mean between {ends}")
+        return cls(target, cost)
+
+    def begin(self, state):
+        start = state.extras.get("activity", np.full(len(state.params.c), self.target))
+        self.activity = self.training.backend.array(start)
+
+    def gradient(self, batch):
+        if batch.mean_weight > 0:
+            h, weight = batch.positive.h, batch.positive.weight
+            self.training.backend.sparsify(h, weight, self.activity, self.target, self.cost, *self._offsets())
+
+    def _offsets(self):
+        """Hidden offsets of a centred gradient, and the share of a change of the data's means to take from them.
+
+        The next update moves offsets by those means. So they end where the plain means would have left them.
+        """
+        centering = self.training.problem.centering
+        if centering is None:
+            return ()
+        return centering.h, centering.slide * (1 - centering.model_share) / (1 - centering.slide)
+
+    def state(self):
+        return {"activity": self.training.backend.to_host(self.activity)}

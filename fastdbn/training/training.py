@@ -1,0 +1,124 @@
+"""A training run as an object, and the loop over its epochs, which is the same for every algorithm.
+
+The state after the last good epoch is always at hand: a run that diverges, or that the user interrupts, ends with it.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fastdbn.backends.protocol import Params
+from fastdbn.maths import rng
+from fastdbn.support.report import progress
+
+
+class DivergenceError(ArithmeticError):
+    """Training has left the finite numbers, or the models that have a distribution at all; the estimator keeps the parameters of
+    the last good epoch."""
+
+
+class Training:
+    """One run: a backend, the data, a model, and the complete state.
+
+    Contrastive divergence (cd.py), up-down (updown.py) and back-propagation (backprop.py) say what an epoch is.
+
+    Attributes
+    ----------
+    backend : Backend
+    title : str
+        What is trained, in lines of progress.
+    epochs : int
+        Epochs that the model was trained for.
+    """
+
+    title: str
+
+    def __init__(self, backend, epochs):
+        self.backend: Any = backend
+        self.epochs = epochs
+
+    def epoch(self):
+        """Train for one epoch."""
+        raise NotImplementedError
+
+    def check(self):
+        """Raise a `DivergenceError` unless the model after an epoch is a good one."""
+        raise NotImplementedError
+
+    def measure(self):
+        """The measures of the last epoch: a dict of numbers."""
+        raise NotImplementedError
+
+    def state(self):
+        """The complete state, as host arrays: all that is needed to go on to the same bits. It has a method `learned_by`."""
+        raise NotImplementedError
+
+    def words(self, metrics):
+        """The measures of an epoch in a line of progress."""
+        raise NotImplementedError
+
+    def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0):
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        n_iter : int
+        keep : callable of (state, history)
+            Takes both, at once, after each good epoch. So an error leaves those of the last one. With a `stopping` it takes those
+            of the best epoch instead when the run ends.
+        history : dict of arrays
+            The measures of earlier epochs, by name. Measures of other names are not recorded.
+        tell : callable of (epoch from 1, metrics) or None
+            StopIteration from it ends the run cleanly.
+        verbose : bool
+            Print a line after each epoch.
+        stopping : Stopping or None
+            Ends the run when a measure no longer gets better.
+        since : int
+            The epoch at which the search for the best one began, where an earlier run was interrupted.
+
+        Raises
+        ------
+        DivergenceError
+            keep was not called for that epoch.
+        """
+        last = self.epochs + n_iter
+        if stopping is not None:
+            stopping.replay({name: values[since:] for name, values in history.items()}, (self.state(), history))
+        try:
+            with self.backend.single_threaded():
+                for _ in range(n_iter):
+                    started = time.perf_counter()
+                    self.epoch()
+                    self.check()
+                    metrics = self.measure() | {"seconds": time.perf_counter() - started}
+                    state = self.state()
+                    history = {name: np.append(values, metrics.get(name, np.nan)) for name, values in history.items()}
+                    keep(state, history)
+                    if verbose:
+                        progress(f"{self.title} epoch {self.epochs}/{last}: {self.words(metrics)}")
+                    try:
+                        if tell is not None:
+                            tell(self.epochs, metrics)
+                    except StopIteration:
+                        break
+                    if stopping is not None and stopping.update(metrics, (state, history)):
+                        break
+        except BaseException:
+            if stopping is not None and stopping.kept is not None:  # a later run goes on from there, over the same epochs
+                keep(*stopping.kept)
+            raise
+        if stopping is not None and stopping.kept is not None:
+            keep(self.state().learned_by(stopping.kept[0]), history)
+
+
+def order_of_epoch(seed, layer, epoch, n):
+    """The order of the rows in an epoch: a permutation keyed by seed, layer and epoch."""
+    draw = rng.host_generator(seed, epoch, rng.stream(rng.ORDER, layer))
+    return draw.permutation(n).astype(np.uint32)
+
+
+def host(backend, params):
+    """Host copies of parameters."""
+    return Params(*(backend.to_host(x) for x in params))
