@@ -231,7 +231,7 @@ def test_norm(benchmark, bench):
 
 
 def test_scale_rows(benchmark, bench):
-    timed(benchmark, bench.backend.scale_rows, bench.real(B, NH), bench.backend.array(np.ones(B, np.float32)))
+    timed(benchmark, bench.backend.scale, bench.real(B, NH), bench.backend.array(np.ones(B, np.float32)))
     report(benchmark)
 
 

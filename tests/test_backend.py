@@ -187,7 +187,7 @@ def test_losses_and_rows(size, dtype):
     assert close(out, (0.5 * z.astype(float) ** 2 + 0.5 * np.log(2 * np.pi)).sum(axis=1), dtype)
     assert np.isclose(backend.norm(z), np.linalg.norm(z.astype(float)))
     scaled = z.copy()
-    backend.scale_rows(scaled, w)
+    backend.scale(scaled, w)
     assert close(scaled, z * w[:, None], dtype)
 
 

@@ -31,7 +31,7 @@ def step(backend, params, velocity, positive, negative, offsets, slide=SLIDE, sh
         weight = None if x.weight is None else backend.array(x.weight)
         loaded = Phase(backend.array(x.v), backend.array(x.h), weight)
         if weight is not None:
-            backend.scale_rows(loaded.h, weight)
+            backend.scale(loaded.h, weight)
         return loaded
 
     params, velocity = (Params(*(backend.array(x) for x in xs)) for xs in (params, velocity))

@@ -109,8 +109,8 @@ def test_update(dtype, weighted):
         given = None if weight is None else constant(weight)
         positive, negative = (Phase(constant(x), b.array(y), given) for x, y in ((v, h), (cv, ch)))
         if weighted:
-            b.scale_rows(positive.h, given)
-            b.scale_rows(negative.h, given)
+            b.scale(positive.h, given)
+            b.scale(negative.h, given)
         b.update(params, velocity, positive, negative, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
         return [b.to_host(x) for x in (*params, *velocity)]
 
@@ -197,8 +197,8 @@ def test_moves(dtype):
         held, emptied, kept, out, joined = b.array(x), b.array(x), b.array(x), b.zeros(3, 7), b.zeros(4, 14)
         b.join(joined, constant(x), constant(values))
         scaled, columns = b.array(x), [np.empty(7), np.empty(7)]
-        b.scale_columns(scaled, constant(np.arange(7.0)))
-        b.scale_rows(scaled, constant(np.arange(4.0)))
+        b.scale(scaled, constant(np.arange(7.0)), columns=True)
+        b.scale(scaled, constant(np.arange(4.0)))
         b.square_sums(scaled, None, columns[0])
         b.square_sums(scaled, constant(np.arange(4.0)), columns[1])
         b.assign_where(held, b.array(by_number), constant(values))
@@ -207,8 +207,8 @@ def test_moves(dtype):
         vector, copied = b.array(x[0]), b.zeros(4, 7)
         b.assign_where(vector, b.array(by_number[0]), b.zeros(7))
         b.copy(kept, copied)
-        b.gather(constant(x), b.array(rows), out)
-        b.scatter(b.part(constant(values), 0, 3), b.array(rows), kept)
+        b.copy(constant(x), out, rows=b.array(rows))
+        b.copy(b.part(constant(values), 0, 3), kept, places=b.array(rows))
         return [b.to_host(y) for y in (held, emptied, kept, out, joined, scaled, vector, copied)] + columns
 
     for a, e in zip(*both(dtype, run), strict=True):

@@ -69,10 +69,10 @@ def simple(real):
 
     a = named(real)
     r, v, m, i = a.r, a.v, a.m, a.i
-    yield from [(k.fill, (v, r)), (k.scale_rows, (m, v)), (k.scale_columns, (m, v)), (k.place, (m, m, i))]
+    yield from [(k.fill, (v, r)), (k.scale(False), (m, v)), (k.scale(True), (m, v)), (k.place, (m, m, i))]
     yield from [(k.assign_where(False), (m, m, a.flags)), (k.assign_where(True), (m, m, m)), (k.scatter, (m, a.rows, m))]
-    yield from [(k.take_bits, (a.words, a.rows, m)), (k.take_values, (m, a.rows, m)), (k.step, (v, v, v, r, r, r))]
-    yield from [(k.take_samples(real), (m, a.rows, a.key, m)), (k.mask(real), (m, r, a.rows, a.key, m))]
+    yield from [(k.load_bits, (a.words, a.rows, m)), (k.load_values, (m, a.rows, m)), (k.step, (v, v, v, r, r, r))]
+    yield from [(k.load_samples(real), (m, a.rows, a.key, m)), (k.mask(real), (m, r, a.rows, a.key, m))]
     yield from [(k.move(rule), (v, v, v, v, a.hyper)) for rule in optim.RULES]
     yield from [(k.softmax_loss, (m, a.classes, v, r, m, a.out)), (s.squared_loss, (m, m, v, r, m, a.out))]
     yield from [(s.add_up, (a.out, a.out, i)), (s.dot, (m, m, a.out)), (s.square_sums, (v, a.out))]

@@ -1,5 +1,7 @@
 """States and weights are the backend's own: a backend that seals them runs every algorithm, with the same results."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,17 +32,21 @@ def unseal(x):
 
 
 class SealedCPU:
-    """The CPU backend with every buffer sealed, and without the fused `cd_steps` and `anneal`."""
+    """The CPU backend with every buffer sealed, which has no `cd_steps` and no `anneal`."""
 
     name = "sealed"
 
     def __init__(self, *arguments):
         self._cpu = CPU(*arguments)
-        self.dtype, self.single_threaded = self._cpu.dtype, self._cpu.single_threaded
+        self.dtype, self.precision, self.single_threaded = self._cpu.dtype, self._cpu.precision, self._cpu.single_threaded
+
+    def cd_steps(self, *arguments):
+        return False
+
+    def anneal(self, *arguments):
+        return None
 
     def __getattr__(self, name):
-        if name in ("cd_steps", "anneal"):
-            raise AttributeError(name)
         operation = getattr(self._cpu, name)
 
         def call(*arguments, **options):
@@ -55,6 +61,31 @@ class SealedCPU:
 
 def sealed(n_jobs, dtype, device="cpu", precision="float32"):
     return SealedCPU(n_jobs, dtype)
+
+
+CHECKED = """
+from fastdbn.backends.cpu.backend import CPU
+from fastdbn.backends.cuda.backend import CUDA
+from fastdbn.backends.protocol import Backend
+
+class Lacking:
+    name = "lacking"
+
+def made(cpu: CPU, cuda: CUDA, lacking: Lacking) -> None:
+    backends: list[Backend] = [cpu, cuda]
+    backends.append(lacking)
+"""
+
+
+def test_mypy_compares_backends_with_the_protocol(tmp_path, monkeypatch):
+    """Both backends have all that it asks, and mypy refuses one that lacks operations."""
+    api = pytest.importorskip("mypy.api")
+    (tmp_path / "checked.py").write_text(CHECKED)
+    monkeypatch.chdir(Path(__file__).parent.parent)  # whose options and cache are those of the check of the package
+    said, _, _ = api.run([str(tmp_path / "checked.py")])
+    errors = [line for line in said.splitlines() if ": error: " in line]
+    assert len(errors) == 1
+    assert 'incompatible type "Lacking"; expected "Backend"' in errors[0]
 
 
 MODELS = {

@@ -54,7 +54,7 @@ def stepped(masters, v, chain, weight=None, clip=np.inf, momentum=0.0, decay=0.0
             option.scale(x)
             h = 1 / (1 + np.exp(-(x @ params.W + params.c)))
             if w is not None:
-                backend.scale_rows(h, w)
+                backend.scale(h, w)
             phases.append(Phase(x, h, w))
         scales = 1 / len(v) if weight is None else 1 / weight.sum(), 1 / len(chain)
         option.step(SimpleNamespace(phases=(*phases, *scales)))

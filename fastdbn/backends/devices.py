@@ -4,6 +4,8 @@ import functools
 import importlib.util
 import os
 
+from fastdbn.backends.protocol import Backend
+
 DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("float32", "tf32", "bf16")
 
@@ -26,7 +28,7 @@ def lacking_cuda():
     return None
 
 
-def get_backend(n_jobs=None, dtype="float32", device="cpu", precision="float32"):
+def get_backend(n_jobs: int | None = None, dtype: str = "float32", device: str = "cpu", precision: str = "float32") -> Backend:
     """The backend that computes.
 
     Parameters

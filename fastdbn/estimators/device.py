@@ -34,7 +34,7 @@ def announce(estimator, backend):
 def warn_of_precision(estimator, backend):
     """A UserWarning where nothing rounds products as the estimator's `precision` says."""
     asked = precision_of(estimator)
-    if asked not in ("float32", getattr(backend, "precision", "float32")):
+    if asked not in ("float32", backend.precision):
         warnings.warn(
             f"precision={asked!r} has no effect with device={estimator.device!r} and dtype={estimator.dtype!r} here: products "
             "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",

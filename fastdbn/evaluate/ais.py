@@ -183,9 +183,7 @@ class Chains:
         number = np.arange(len(betas) - 1, 0, -1) if reverse else np.arange(1, len(betas))
         upper, lower = betas[number], betas[number - 1]
         down = np.where(number == number[-1], 0.0, lower if reverse else upper)  # the last weight is that of the last states
-        total, fused = None, getattr(b, "anneal", None)
-        if fused is not None:
-            total = fused(self, number, upper, lower, down)
+        total = b.anneal(self, number, upper, lower, down)
         if total is None:
             total = self._anneal(number, upper, lower, down)
         if not np.isfinite(total).all():

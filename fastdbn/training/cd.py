@@ -175,8 +175,8 @@ class ContrastiveDivergence(Training):
         """Train on the minibatches of the rows in `order`, a host array, one after another; the last may be short."""
         b, size = self.backend, self.settings.batch_size
         rows = b.array(order)
-        fused = getattr(b, "cd_steps", None) if all(option.fused for option in self.options) else None
-        if fused is not None and fused(self.problem, rows, size, self.step, self.epochs, self.hyper):
+        fused = all(option.fused for option in self.options)
+        if fused and b.cd_steps(self.problem, rows, size, self.step, self.epochs, self.hyper):
             self.step += -(-len(order) // size)
             return
         for start in range(0, len(order), size):

@@ -1,17 +1,20 @@
 """The CPU backend: the protocol's operations on NumPy arrays, by the kernels of kernels.py on the pool of threads."""
 
+from contextlib import AbstractContextManager
+
 import numpy as np
 from scipy import sparse
 
 from fastdbn.backends.cpu import anneal, backprop, binary, blas, center, kernels, loading, pool, steps, update, workspace
 from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
 from fastdbn.backends.cpu.simd import WORD
-from fastdbn.backends.protocol import Params
+from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Problem, Source, Units, Weights
 from fastdbn.maths import rng
+from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
 
 _READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
-"""Host types that `take` reads as they are; others are converted once."""
+"""Host types that `load_rows` reads as they are; others are converted once."""
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
 _DENSE = 32
 """CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
@@ -31,7 +34,7 @@ def _layout(W, transpose):
 
 
 class CPU:
-    """Operations on NumPy arrays; see `fastdbn.backends.Backend` for what each does.
+    """Operations on NumPy arrays; see `fastdbn.backends.protocol.Backend` for what each does.
 
     Parameters
     ----------
@@ -41,24 +44,26 @@ class CPU:
     """
 
     name = "cpu"
-    single_threaded = staticmethod(blas.single_threaded)
+    precision = "float32"
 
-    def __init__(self, n_jobs=None, dtype="float32"):
+    def __init__(self, n_jobs: int | None = None, dtype: str = "float32") -> None:
         self.n_threads = pool.count_threads(n_jobs)
         if str(dtype) not in ("float32", "float64"):
             raise ValueError(f"dtype={dtype!r}: give 'float32' or 'float64'")
         self.dtype = np.dtype(str(dtype))
         self._blas = blas.addresses(self.dtype)
-        self._workspace = None
+        self._workspace: tuple | None = None
+
+    def single_threaded(self) -> AbstractContextManager:
+        return blas.single_threaded()
 
     def _run(self, kernel, n_blocks, work, *arguments):
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
-    def load(self, source, for_training=False):
-        empty = np.empty(0)
-        scaled = source.scale is not None
-        X = source.X
-        values = X.data if sparse.issparse(X) else np.asarray(X)
+    def load(self, source: Source, for_training: bool = False):
+        X, empty, scaled = source.X, np.empty(0), source.scale is not None
+        is_sparse = sparse.issparse(X)
+        values = np.asarray(X.data if is_sparse else X)
         values = values if values.dtype in _READY else values.astype(self.dtype)
         mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
         threshold = float(source.threshold if mode == 1 else 0)
@@ -69,7 +74,7 @@ class CPU:
             mode,
             float(np.float32(threshold)) if values.dtype == np.float32 else threshold,  # as NumPy compares
         )
-        if sparse.issparse(X):
+        if is_sparse:
             data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
         else:
             data = make_data(DENSE, preparation, values)
@@ -101,62 +106,64 @@ class CPU:
         kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
         return kept and all((x == 1).all() for x in data.values) and loading.distinct(data.columns, data.starts)
 
-    def array(self, values):
+    def array(self, values) -> np.ndarray:
         values = np.asarray(values)
         return np.array(values, self.dtype if values.dtype.kind == "f" else values.dtype, order="C")
 
-    def zeros(self, *shape):
+    def zeros(self, *shape: int) -> np.ndarray:
         return np.zeros(shape, self.dtype)
 
-    def constant(self, values):
+    def constant(self, values) -> np.ndarray:
         return np.asarray(values, self.dtype)
 
-    def states(self, unit, rows, units, values=None):
+    def states(self, unit: Units, rows: int, units: int, values=None) -> np.ndarray:
         return np.zeros((rows, units), self.dtype) if values is None else self.array(values)
 
-    def to_host(self, x):
+    def to_host(self, x) -> np.ndarray:
         return np.array(x)
 
-    def onto(self, out):
+    def onto(self, out) -> np.ndarray:
         return out if out.dtype == self.dtype and out.flags.c_contiguous else np.empty(out.shape, self.dtype)
 
-    def fetch(self, x, out):
+    def fetch(self, x, out) -> None:
         if x is not out:
             out[...] = x
 
-    def part(self, x, start, stop):
+    def part(self, x, start: int, stop: int):
         return x[start:stop]
 
-    def load_rows(self, data, rows, key, out):
+    def load_rows(self, data, rows, key: Key, out) -> None:
         self._run(loading.load_rows, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
 
-    def is_view(self, data):
+    def is_view(self, data) -> bool:
         X, done = self._values(data), data.preparation
         return bool(data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode))
 
     def _values(self, data):
         return data.values[loading.TYPES.index(self.dtype.type)]
 
-    def view_rows(self, data, start, stop, key, buffer):
+    def view_rows(self, data, start: int, stop: int, key: Key, buffer):
         if self.is_view(data):
             return self._values(data)[start:stop]
         out = buffer[: stop - start]
         self.load_rows(data, np.arange(start, stop, dtype=np.uint32), key, out)
         return out
 
-    def field(self, x, W, out, transpose=False):
+    def field(self, x, W, out, transpose: bool = False) -> None:
         W, transpose = _layout(W, transpose)
         blocks = kernels.count_blocks(*out.shape, False)
         self._run(kernels.field, blocks, 2 * out.size * x.shape[1], self._blas, x, W, transpose, out)
 
-    def activate(self, unit, bias, mean, states=None, rows=None, key=None, beta=None):
+    def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         for part, *columns in unit.parts(mean.shape[1]):
             n, drawn = columns[1] - columns[0], states if part.keeps_total or key is not None else None
             blocks, work = kernels.count_blocks(len(mean), n, part.group != 1), 4 * _PASS * len(mean) * n
             arguments = part.group_size(n), tuple(columns), bias, mean, drawn, rows, key, beta
             self._run(kernels.activate(part), blocks, work, *arguments)
 
-    def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
+    def conditional(
+        self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
+    ) -> None:
         if not isinstance(unit, Unit):
             self.field(x, W, mean, transpose)
             self.activate(unit, bias, mean, states, rows, key, beta)
@@ -168,25 +175,22 @@ class CPU:
         kernel = kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
-    def join(self, out, *parts):
+    def join(self, out, *parts) -> None:
         start = 0
         for x in parts:
             out[:, start : start + x.shape[1]] = x
             start += x.shape[1]
 
-    def assign_where(self, x, mask, values=None):
+    def assign_where(self, x, mask, values=None) -> None:
         np.copyto(x, 0 if values is None else values, where=mask if mask.dtype == np.bool_ else mask != 0)
 
-    def gather(self, x, rows, out):
-        np.take(x, rows, axis=0, out=out, mode="clip")
+    def copy(self, x, out, rows=None, places=None) -> None:
+        if rows is not None:
+            np.take(x, rows, axis=0, out=out, mode="clip")
+        else:
+            out[... if places is None else places] = x
 
-    def scatter(self, x, rows, out):
-        out[rows] = x
-
-    def copy(self, x, out):
-        out[...] = x
-
-    def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
+    def sparsify(self, h, weight, activity, target: float, cost: float, offset=None, share: float = 0.0) -> None:
         mean = h.mean(axis=0) if weight is None else np.average(h, axis=0, weights=weight)
         activity += (mean - activity) / SLOW
         pull = cost * (target - activity)
@@ -194,40 +198,49 @@ class CPU:
         if offset is not None:
             offset -= share * pull
 
-    def shrink(self, W, amount):
+    def shrink(self, W, amount: float) -> None:
         self._run(update.shrink, len(W), _PASS * W.size, W, self.dtype.type(amount))
 
-    def scale_rows(self, x, weight):
-        kernels.scale_rows(x.reshape(len(x), -1), weight)
+    def scale(self, x, weight, columns: bool = False) -> None:
+        if columns:
+            np.multiply(x, weight, out=x)
+        else:
+            kernels.scale_rows(x.reshape(len(x), -1), weight)
 
-    def scale_columns(self, x, weight):
-        np.multiply(x, weight, out=x)
-
-    def square_sums(self, x, weight, out):
+    def square_sums(self, x, weight, out) -> None:
         rows = (x,) if weight is None else (weight, x)
         np.einsum("ij,ij->j" if weight is None else "i,ij,ij->j", *rows, x, out=out, dtype=np.float64)
 
-    def move(self, params, velocity, gradient, hyper):
+    def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
         rate, momentum, decay = (self.dtype.type(number) for number in hyper[:3])
         for name, *arrays in zip(Params._fields, params, velocity, gradient, strict=True):
             p, v, g = (np.atleast_2d(x) for x in arrays)
             decay_ = rate * decay if name == "W" else self.dtype.type(0)
             self._run(update.move, len(p), 3 * _PASS * p.size, p, v, g, rate, momentum, decay_)
 
-    def statistics(self, positive, negative, positive_scale, negative_scale, out):
+    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
         for x in out:
             x[...] = 0
         spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
         self._update(spare, out, positive, negative, (positive_scale, negative_scale), 0.0, 0.0)
 
     def update(
-        self, params, velocity, positive, negative, positive_scale, negative_scale, hyper, centering=None, mean_weight=1.0
-    ):
-        rate, slide = hyper.learning_rate, (False, 0.0, 0.0, 0.0)
+        self,
+        params: Params,
+        velocity: Params,
+        positive: Phase,
+        negative: Phase,
+        positive_scale: float,
+        negative_scale: float,
+        hyper: Hyper,
+        centering: Centering | None = None,
+        mean_weight: float = 1.0,
+    ) -> None:
+        rate, slide = hyper.learning_rate, center.Slide(False, 0.0, 0.0, 0.0)
         if centering is not None:
             moved = centering.slide if mean_weight > 0 else 0.0
             shares = (1 - centering.model_share) * positive_scale, centering.model_share * negative_scale
-            slide = True, moved, *(moved * share / (mean_weight or 1.0) for share in shares)
+            slide = center.Slide(True, moved, *(moved * share / (mean_weight or 1.0) for share in shares))
         scales = rate * positive_scale, rate * negative_scale
         self._update(params, velocity, positive, negative, scales, hyper.momentum, rate * hyper.weight_decay, centering, slide)
 
@@ -243,36 +256,36 @@ class CPU:
         self._run(update.update, columns, work, params, out, *phases, scales, momentum, decay, centre, slide)
         self._run(update.finish, 1, work, params, out, momentum, centre, slide.on)
 
-    def cgf(self, unit, bias, field, out, beta=None, states=None):
+    def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
         out[:] = 0
         for part, *columns in unit.parts(field.shape[1]):
             n, totals = columns[1] - columns[0], states if part.keeps_total else None
             arguments = part.group_size(n), tuple(columns), field, bias, totals, out, beta
             self._run(kernels.cgf(part), len(out), 4 * _PASS * len(out) * n, *arguments)
 
-    def cgf_shifted(self, unit, bias, field, W, step, out):
+    def cgf_shifted(self, unit: Unit, bias, field, W, step, out) -> None:
         kernel, group = kernels.cgf_shifted(unit), unit.group_size(field.shape[1])
         work = 4 * _PASS * field.size * len(W)
         self._run(kernel, len(out), work, group, field, bias, np.ascontiguousarray(W), step, out)
 
-    def base(self, unit, x, out):
+    def base(self, unit: Units, x, out) -> None:
         out[:] = 0
         for part, *columns in unit.parts(x.shape[1]):
             n = columns[1] - columns[0]
             self._run(kernels.base(part), len(out), _PASS * len(out) * n, part.group_size(n), tuple(columns), x, out)
 
-    def dot(self, x, y, out):
+    def dot(self, x, y, out) -> None:
         kernel = kernels.dot if y.ndim == 1 else kernels.dot_rows
         self._run(kernel, len(out), _PASS * x.size, x, y, out)
 
-    def norm(self, x):
+    def norm(self, x) -> float:
         return float(np.sqrt(kernels.square_sum(x.reshape(-1))))
 
-    def mask(self, x, rate, rows, key, out):
+    def mask(self, x, rate: float, rows, key: Key, out) -> None:
         blocks = kernels.count_blocks(*out.shape, False)
         self._run(backprop.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
-    def loss(self, kind, output, target, weight, scale, delta):
+    def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> float:
         if not isinstance(kind, str):
             sums = np.zeros(len(output))
             for part, *columns in kind.parts(output.shape[1]):
@@ -284,8 +297,19 @@ class CPU:
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
     def backward_and_step(
-        self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=_NO_ROWS, key=_NO_KEY
-    ):
+        self,
+        rule: str,
+        hyper,
+        x,
+        delta,
+        weights: Weights,
+        unit: Unit | None = None,
+        mean=None,
+        below=None,
+        rate: float = 0.0,
+        rows=_NO_ROWS,
+        key: Key = _NO_KEY,
+    ) -> None:
         n_in = len(weights.W)
         whole = unit is not None and unit.group != 1
         group = 1 if unit is None else unit.group_size(n_in)
@@ -295,10 +319,10 @@ class CPU:
         kernel = backprop.backward_and_step(rule, unit)
         self._run(kernel, blocks, work, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key)
 
-    def limit_columns(self, W, longest, buffer):
+    def limit_columns(self, W, longest: float, buffer) -> None:
         backprop.limit_columns(W, self.dtype.type(longest), buffer)
 
-    def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
+    def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         if not (steps.is_fused(problem.visible) and steps.is_fused(problem.hidden)):
             return False
         keys = {name: rng.stream(purpose, problem.layer) for name, purpose in _STREAMS.items()}
@@ -323,8 +347,9 @@ class CPU:
                 problem.params.W,
                 workspace.make_workspace(problem, min(self.n_threads, binary.count_words(len(problem.params.c)))),
             )
+        (nv, nh), rows = problem.params.W.shape, max(len(problem.positive.v), len(problem.negative.v))
         pool.team(
-            self.threads(*problem.params.W.shape, max(len(problem.positive.v), len(problem.negative.v)), problem.k),
+            self.threads(nv, nh, rows, problem.k),
             steps.cd_steps(problem.visible, problem.hidden),
             self._blas,
             problem.visible.group_size(problem.params.W.shape[0]),
@@ -339,7 +364,7 @@ class CPU:
         )
         return True
 
-    def anneal(self, chains, number, upper, lower, down):
+    def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
         visible, hidden, (W, _, c) = chains.machine.visible, chains.machine.hidden, chains.params
         if not (steps.is_fused(visible) and steps.is_fused(hidden)):
             return None
@@ -372,7 +397,7 @@ class CPU:
                 total += weight
         return total
 
-    def threads(self, nv, nh, rows, k):
+    def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)
         return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), binary.count_words(nh)))
 

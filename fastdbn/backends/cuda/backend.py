@@ -16,14 +16,16 @@ from fastdbn.backends.cuda.jit import REALS, SIMULATED, THREADS, blocks_for
 from fastdbn.backends.cuda.loading import Resident, Rows, Streamed
 from fastdbn.backends.cuda.losses import Loss, Losses
 from fastdbn.backends.cuda.memory import BEGIN, needed, of_array
-from fastdbn.backends.protocol import Params
+from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Problem, Source, Units, Weights
 from fastdbn.maths import rng
+from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
 
 PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
 SUMMED = 1 << 20
 """Rows that this kernel adds up at most: a float32 sum of many more would lose what each row adds."""
+NO_KEY = rng.key(0, 0, 0)
 ANNEALED = 1000
 """Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
 
@@ -49,7 +51,7 @@ def _flat(x):
 
 
 class CUDA:
-    """Operations on arrays of the current GPU; see `fastdbn.backends.Backend` for what each does.
+    """Operations on arrays of the current GPU; see `fastdbn.backends.protocol.Backend` for what each does.
 
     Parameters
     ----------
@@ -63,16 +65,18 @@ class CUDA:
 
     name = "cuda"
     n_threads = 1
-    single_threaded = staticmethod(contextlib.nullcontext)
 
-    def __init__(self, n_jobs=None, dtype="float32", precision="float32"):
+    def __init__(self, n_jobs: int | None = None, dtype: str = "float32", precision: str = "float32") -> None:
         self.host = CPU(n_jobs, dtype)
         self.dtype = self.host.dtype
         self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
         self.real = REALS[self.dtype]
         with needed(BEGIN):  # by the context, where this process has none yet
             self.stream = cuda.stream()
-        self._buffers = {}
+        self._buffers: dict = {}
+
+    def single_threaded(self) -> contextlib.AbstractContextManager:
+        return contextlib.nullcontext()
 
     # ---- memory
 
@@ -97,7 +101,7 @@ class CUDA:
             self._buffers[name, shape] = self.empty(*shape, dtype=dtype)
         return self._buffers[name, shape]
 
-    def load(self, source, for_training=False):
+    def load(self, source: Source, for_training: bool = False):
         return loading.load(self, source, for_training)
 
     def array(self, values):
@@ -116,15 +120,15 @@ class CUDA:
         whole = values.flags.c_contiguous or values.flags.f_contiguous  # in either order: products take both
         return self._copied(values if whole else np.ascontiguousarray(values))
 
-    def zeros(self, *shape):
+    def zeros(self, *shape: int):
         out = self.empty(*shape)
         self._launch(kernels.fill, out.size, _flat(out), self.real(0))
         return out
 
-    def states(self, unit, rows, units, values=None):
+    def states(self, unit: Units, rows: int, units: int, values=None):
         return self.zeros(rows, units) if values is None else self.array(np.ascontiguousarray(values, self.dtype))
 
-    def to_host(self, x):
+    def to_host(self, x) -> np.ndarray:
         out = x.copy_to_host(stream=self.stream)
         self.stream.synchronize()
         return out
@@ -132,10 +136,10 @@ class CUDA:
     def onto(self, out):
         return self.empty(*out.shape)
 
-    def fetch(self, x, out):
+    def fetch(self, x, out) -> None:
         out[...] = self.to_host(x)
 
-    def part(self, x, start, stop):
+    def part(self, x, start: int, stop: int):
         return x.part(start, stop) if isinstance(x, Rows) else x[start:stop]
 
     def _launch(self, kernel, items, *arguments):
@@ -159,19 +163,19 @@ class CUDA:
 
     # ---- layers
 
-    def load_rows(self, data, rows, key, out):
+    def load_rows(self, data, rows, key: Key, out) -> None:
         if isinstance(data, Streamed):
             data.load_rows(rows, key, out)
         elif data.kind == tiles.SAMPLES:
-            self._launch(kernels.take_samples(self.real), out.size, data.X, rows.device, key, out)
+            self._launch(kernels.load_samples(self.real), out.size, data.X, rows.device, key, out)
         else:
-            kernel = kernels.take_bits if data.kind == tiles.BITS else kernels.take_values
+            kernel = kernels.load_bits if data.kind == tiles.BITS else kernels.load_values
             self._launch(kernel, out.size, data.X, rows.device, out)
 
-    def is_view(self, data):
+    def is_view(self, data) -> bool:
         return isinstance(data, Resident) and data.kind == tiles.VALUES
 
-    def view_rows(self, data, start, stop, key, buffer):
+    def view_rows(self, data, start: int, stop: int, key: Key, buffer):
         if self.is_view(data):
             return data.X[start:stop]
         out = buffer[: stop - start]
@@ -190,10 +194,10 @@ class CUDA:
         """The same in full precision."""
         self._product(*arguments, precision="float32")
 
-    def field(self, x, W, out, transpose=False):
+    def field(self, x, W, out, transpose: bool = False) -> None:
         self._product(1.0, x, False, W, transpose, 0.0, out)
 
-    def activate(self, unit, bias, mean, states=None, rows=None, key=None, beta=None):
+    def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         drawn, tempered = states is not None and key is not None, beta is not None
         given = rows.device if drawn else self._no_rows(), key if drawn else rng.key(0, 0, 0), beta if tempered else bias
         for part, start, stop, number in unit.parts(mean.shape[1]):
@@ -206,44 +210,42 @@ class CUDA:
     def _no_rows(self):
         return self._buffer("no rows", 1, dtype=np.uint32)
 
-    def conditional(self, unit, x, W, bias, mean, states=None, rows=None, key=None, transpose=False, beta=None):
+    def conditional(
+        self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
+    ) -> None:
         self.field(x, W, mean, transpose)
         self.activate(unit, bias, mean, states, rows, key, beta)
 
-    def join(self, out, *parts):
+    def join(self, out, *parts) -> None:
         start = 0
         for x in parts:
             self._launch(kernels.place, x.size, x, out, start)
             start += x.shape[1]
 
-    def assign_where(self, x, mask, values=None):
+    def assign_where(self, x, mask, values=None) -> None:
         arrays = x, x if values is None else values, mask
         rows = (y if y.ndim > 1 else y.reshape(1, y.size) for y in arrays)
         self._launch(kernels.assign_where(values is None), x.size, *rows)
 
-    def gather(self, x, rows, out):
-        self._launch(kernels.take_values, out.size, x, rows.device, out)
+    def copy(self, x, out, rows=None, places=None) -> None:
+        if rows is not None:
+            self._launch(kernels.load_values, out.size, x, rows.device, out)
+        elif places is not None:
+            self._launch(kernels.scatter, x.size, x, places.device, out)
+        else:
+            out.copy_to_device(x, stream=self.stream)
 
-    def scatter(self, x, rows, out):
-        self._launch(kernels.scatter, x.size, x, rows.device, out)
-
-    def copy(self, x, out):
-        out.copy_to_device(x, stream=self.stream)
-
-    def sparsify(self, h, weight, activity, target, cost, offset=None, share=0.0):
+    def sparsify(self, h, weight, activity, target: float, cost: float, offset=None, share: float = 0.0) -> None:
         weight = _flat(self._ones(len(h))) if weight is None else weight
         offset = self._buffer("no offset", h.shape[1]) if offset is None else offset
         numbers = (self.real(x) for x in (1 / SLOW, target, cost, share))
         self._launch_blocks(sums.sparsify, h.shape[1], h, weight, activity, offset, *numbers)
 
-    def shrink(self, W, amount):
+    def shrink(self, W, amount: float) -> None:
         self._launch(kernels.shrink, W.size, _flat(W), self.real(amount))
 
-    def scale_rows(self, x, weight):
-        self._launch(kernels.scale_rows, x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
-
-    def scale_columns(self, x, weight):
-        self._launch(kernels.scale_columns, x.size, x, weight)
+    def scale(self, x, weight, columns: bool = False) -> None:
+        self._launch(kernels.scale(columns), x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
 
     # ---- the gradient of contrastive divergence
 
@@ -257,15 +259,24 @@ class CUDA:
         weight = self._ones(x.shape[0]) if weight is None else weight.reshape(1, x.shape[0])
         self._plain_product(scale, weight, False, x, False, beta, out.reshape(1, out.size))
 
-    def statistics(self, positive, negative, positive_scale, negative_scale, out):
+    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
         for phase, scale, beta in ((positive, positive_scale, 0.0), (negative, -negative_scale, 1.0)):
             self._product(scale, phase.v, True, phase.h, False, beta, out.W)
             self._sum(scale, phase.weight, phase.v, beta, out.b)
             self._sum(scale, None, phase.h, beta, out.c)
 
     def update(
-        self, params, velocity, positive, negative, positive_scale, negative_scale, hyper, centering=None, mean_weight=1.0
-    ):
+        self,
+        params: Params,
+        velocity: Params,
+        positive: Phase,
+        negative: Phase,
+        positive_scale: float,
+        negative_scale: float,
+        hyper: Hyper,
+        centering: Centering | None = None,
+        mean_weight: float = 1.0,
+    ) -> None:
         gradient = Params(*(self._buffer(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
         self.statistics(positive, negative, positive_scale, negative_scale, gradient)
         if centering is None:
@@ -284,12 +295,12 @@ class CUDA:
         self._plain_product(-1.0, row(centering.h), False, velocity.W, True, 1.0, row(params.b))
         self._plain_product(-1.0, row(centering.v), False, velocity.W, False, 1.0, row(params.c))
 
-    def move(self, params, velocity, gradient, hyper):
+    def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
         for p, v, g, decay in zip(params, velocity, gradient, (hyper.weight_decay, 0.0, 0.0), strict=True):
             numbers = (self.real(x) for x in (hyper.learning_rate, hyper.momentum, decay))
             self._launch(kernels.step, p.size, _flat(p), _flat(v), _flat(g), *numbers)
 
-    def cd_steps(self, problem, order, batch_size, step, epoch, hyper):
+    def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         nv, nh = problem.params.W.shape
         rows = max(problem.positive.v.shape[0], problem.negative.v.shape[0])
         units = problem.visible, problem.hidden
@@ -310,7 +321,7 @@ class CUDA:
         )
         return True
 
-    def anneal(self, chains, number, upper, lower, down):
+    def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
         visible, hidden, (W, _, _) = chains.machine
         n, (nv, nh) = len(chains.v), W.shape
         if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
@@ -340,7 +351,7 @@ class CUDA:
             )
         return self.to_host(parts).sum(axis=1)
 
-    def threads(self, nv, nh, rows, k):
+    def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         return 1
 
     # ---- numbers for the host
@@ -356,47 +367,47 @@ class CUDA:
             columns = part.group_size(stop - start), start, stop
             self._read(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
 
-    def cgf(self, unit, bias, field, out, beta=None, states=None):
+    def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
         self._cgf(unit, bias, field, None, None, beta, states, out.reshape(-1, 1))
 
-    def cgf_shifted(self, unit, bias, field, W, step, out):
+    def cgf_shifted(self, unit: Unit, bias, field, W, step, out) -> None:
         self._cgf(unit, bias, field, W, step, None, None, out)
 
-    def base(self, unit, x, out):
+    def base(self, unit: Units, x, out) -> None:
         out[...] = 0
         for part, start, stop, _ in unit.parts(x.shape[1]):
             self._read(sums.base(part), out, part.group_size(stop - start), start, stop, x)
 
-    def square_sums(self, x, weight, out):
+    def square_sums(self, x, weight, out) -> None:
         out[...] = 0
         self._read(sums.column_squares(weight is not None), out, x, x if weight is None else weight)
 
-    def dot(self, x, y, out):
+    def dot(self, x, y, out) -> None:
         out[...] = 0
         self._read(sums.dot, out, x, y.reshape(1, y.size) if y.ndim == 1 else y)
 
-    def norm(self, x):
+    def norm(self, x) -> float:
         out = np.zeros(min(blocks_for(x.size), 1024))
         self._read(sums.square_sums, out, _flat(x))
         return float(np.sqrt(out.sum()))
 
     # ---- back-propagation
 
-    def mask(self, x, rate, rows, key, out):
+    def mask(self, x, rate: float, rows, key: Key, out) -> None:
         self._launch(kernels.mask(self.real), x.size, x, self.real(rate), rows.device, key, out)
 
-    def loss(self, kind, output, target, weight, scale, delta):
+    def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> Loss | float:
         """A `losses.Loss`, which is read when it is asked for."""
         of_rows, losses, total = self._buffer("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
         arguments = output, target, weight, self.real(scale), delta, of_rows
-        if isinstance(kind, str):
-            softmax = kind == "softmax"
-            launches = [(self._launch, kernels.softmax_loss) if softmax else (self._launch_blocks, sums.squared_loss)]
+        launches: list = []
+        if kind == "softmax":
+            launches.append((self._launch, kernels.softmax_loss))
+        elif isinstance(kind, str):
+            launches.append((self._launch_blocks, sums.squared_loss))
         else:
-            launches = []
             for part, start, stop, _ in kind.parts(output.shape[1]):
-                columns = part.group_size(stop - start), start, stop
-                launches.append((self._launch_blocks, sums.unit_loss(part), *columns))
+                launches.append((self._launch_blocks, sums.unit_loss(part), part.group_size(stop - start), start, stop))
         for launch, kernel, *columns in launches:
             launch(kernel, output.shape[0], *columns, *arguments)
             slot = losses.next_slot()
@@ -408,7 +419,20 @@ class CUDA:
     def _losses(self):
         return Losses(self)
 
-    def backward_and_step(self, rule, hyper, x, delta, weights, unit=None, mean=None, below=None, rate=0.0, rows=None, key=None):
+    def backward_and_step(
+        self,
+        rule: str,
+        hyper,
+        x,
+        delta,
+        weights: Weights,
+        unit: Unit | None = None,
+        mean=None,
+        below=None,
+        rate: float = 0.0,
+        rows=None,
+        key: Key = NO_KEY,
+    ) -> None:
         if unit is not None:
             self._product(1.0, delta, False, weights.W, True, 0.0, below)
             if rate:
@@ -425,5 +449,5 @@ class CUDA:
             second = first if second is None else second
             self._launch(kernels.move(rule), p.size, *map(_flat, (p, gradient, first, second)), numbers)
 
-    def limit_columns(self, W, longest, buffer):
+    def limit_columns(self, W, longest: float, buffer) -> None:
         self._launch_blocks(sums.limit_columns, W.shape[1], W, self.real(longest))

@@ -24,11 +24,16 @@ def fill(x, value):
         x[i] = value
 
 
-@kernel
-def scale_rows(x, weight):
-    n = x.shape[1]
-    for e in range(cuda.grid(1), x.shape[0] * n, cuda.gridsize(1)):
-        x[e // n, e % n] *= weight[e // n]
+@functools.cache
+def scale(columns):
+    """Each row of x, or each column, times its weight."""
+
+    def run(x, weight):
+        n = x.shape[1]
+        for e in range(cuda.grid(1), x.shape[0] * n, cuda.gridsize(1)):
+            x[e // n, e % n] *= weight[e % n if columns else e // n]
+
+    return kernel(run)
 
 
 @functools.cache
@@ -43,13 +48,6 @@ def assign_where(emptied):
                 x[i, j] = 0 if emptied else values[i, j]
 
     return kernel(run)
-
-
-@kernel
-def scale_columns(x, weight):
-    n = x.shape[1]
-    for e in range(cuda.grid(1), x.shape[0] * n, cuda.gridsize(1)):
-        x[e // n, e % n] *= weight[e % n]
 
 
 @kernel
@@ -83,7 +81,7 @@ def bit(words, row, j):
 
 
 @kernel
-def take_bits(words, rows, out):
+def load_bits(words, rows, out):
     """out = the given rows of packed data."""
     n = out.shape[1]
     for e in range(cuda.grid(1), out.shape[0] * n, cuda.gridsize(1)):
@@ -91,7 +89,7 @@ def take_bits(words, rows, out):
 
 
 @kernel
-def take_values(X, rows, out):
+def load_values(X, rows, out):
     """out = the given rows of X."""
     n = out.shape[1]
     for e in range(cuda.grid(1), out.shape[0] * n, cuda.gridsize(1)):
@@ -108,7 +106,7 @@ def draw_quad(p, noise, i, q, row, key, out):
 
 
 @functools.cache
-def take_samples(real):
+def load_samples(real):
     """out = 1 with the given rows of X as probabilities."""
 
     def run(X, rows, key, out):

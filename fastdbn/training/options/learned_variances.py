@@ -75,7 +75,7 @@ class LearnedVariances(Option):
     def scale(self, v):
         """Visible states of the data's scale become those of the machine, in place."""
         backend = self.training.backend
-        backend.scale_columns(v, backend.array(np.exp(-0.5 * self.log)))
+        backend.scale(v, backend.array(np.exp(-0.5 * self.log)), columns=True)
 
     def step(self, batch):
         """The step of parameters, velocities and log variances."""
@@ -87,7 +87,7 @@ class LearnedVariances(Option):
 
         def by_rows(factors, *buffers):
             for x in buffers:
-                backend.scale_rows(x, backend.array(factors))
+                backend.scale(x, backend.array(factors))
 
         by_rows(over, g.W, g.b)
         length = np.sqrt(sum(backend.norm(x) ** 2 for x in g) + dz @ dz)

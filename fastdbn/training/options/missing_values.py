@@ -119,13 +119,13 @@ def fill_by_gibbs(backend, visible, hidden, params, buffers, v, mask, rows, plac
     steps : int
     """
     h, h_mean, drawn, mean = (backend.part(x, 0, len(rows)) for x in (buffers.h, buffers.h_mean, buffers.v, buffers.v_mean))
-    backend.gather(buffers.chains, places, drawn)
+    backend.copy(buffers.chains, drawn, rows=places)
     backend.assign_where(v, mask, drawn)
     for t in range(steps):
         backend.conditional(hidden, v, params.W, params.c, h_mean, h, rows, key(rng.HIDDEN, FIRST + t))
         backend.conditional(visible, h, params.W, params.b, mean, drawn, rows, key(rng.VISIBLE, FIRST + t), transpose=True)
         backend.assign_where(v, mask, drawn)
-    backend.scatter(v, places, buffers.chains)
+    backend.copy(v, buffers.chains, places=places)
 
 
 def fill_by_mean_field(backend, visible, hidden, params, v, mask):

@@ -19,4 +19,4 @@ class RowWeights(Option):
     def gradient(self, batch):
         for phase in (batch.positive, batch.negative):
             if phase.weight is not None:  # persistent chains belong to no row
-                self.training.backend.scale_rows(phase.h, phase.weight)
+                self.training.backend.scale(phase.h, phase.weight)

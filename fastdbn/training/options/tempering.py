@@ -57,7 +57,7 @@ class Tempering(Option):
         b = self.training.backend
         order = b.array(place.ravel())
         for x, buffer in zip((problem.negative.v, problem.states), self.buffers, strict=True):
-            b.gather(x, order, buffer)
+            b.copy(x, buffer, rows=order)
             b.copy(buffer, x)
         batch.negative = Phase(b.part(problem.negative.v, 0, n), b.part(problem.negative.h, 0, n), None)
 
