@@ -11,15 +11,15 @@ from fastdbn import DBN, DivergenceError
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Source
 from fastdbn.maths.optim import step_hyper
-from fastdbn.training.updown import Directed, Untied, UpDown
+from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
 
 SIZES = 5, 4, 3
 """Visible units, those above them, those under the top."""
 
 
-def network(top, rows, n_labels=0, depth=2, seed=0):
-    """A net of 5-4-3 untied Bernoulli units under a top machine, in float64."""
+def network(top, X, labels=None, depth=2, seed=0):
+    """A run of a net of 5-4-3 untied Bernoulli units under a top machine, in float64, and the state that it begins with."""
     draw = np.random.default_rng(seed)
     sizes = SIZES[len(SIZES) - depth - 1 :]
     pairs = list(itertools.pairwise(sizes))
@@ -27,23 +27,22 @@ def network(top, rows, n_labels=0, depth=2, seed=0):
     generative = [Directed(draw.normal(size=(m, n)), draw.normal(size=n)) for n, m in pairs]
     params = Params(top.W, top.b, top.c)
     state = Untied(recognition, generative, params, Params(*(np.zeros_like(x) for x in params)), 0, 0)
-    return UpDown(get_backend(1, "float64"), [get_unit("bernoulli")] * (depth + 2), state, n_labels, rows, 3, depth), state
+    backend, units = get_backend(1, "float64"), [get_unit("bernoulli")] * (depth + 2)
+    schedule = Schedule(1.0, 1.0, 0.0, 0.0, 1, len(X), 1)
+    return UpDown(backend, units, backend.load(Source(X)), len(X), labels, schedule, 3, depth, state), state
 
 
-def step(net, X, k, labels=None):
+def step(net, k):
     """One minibatch of all rows at rate 1; what its two losses were, and the state after it."""
-    b = get_backend(1, "float64")
-    data, rows = b.load(Source(X)), np.arange(len(X), dtype=np.uint32)
     hypers = Hyper(1.0, 0.0, 0.0), step_hyper("float64", "sgd", 1.0, 0.0, 1, 0.0)
-    losses = net.minibatch(data, rows, labels, k, 0, *hypers)
-    return losses, net.host(1)
+    return net.minibatch(np.arange(net.n_rows, dtype=np.uint32), net.labels, k, *hypers), net.state()
 
 
 def test_wake_and_sleep_are_gradients_at_the_sampled_states():
     """G moves by the gradient of log p(h below | h above) at wake states, R by that of log q(s above | s below) at fantasies."""
     X = (np.random.default_rng(1).random((7, 5)) < 0.5).astype(float)
-    net, before = network(Machine(3, 2), 7)
-    losses, after = step(net, X, 2)
+    net, before = network(Machine(3, 2), X)
+    losses, after = step(net, 2)
     asleep = [net.means[0], net.sleep[1], net.joint.states]
     total = [0.0, 0.0]
     for i in range(2):
@@ -69,8 +68,8 @@ def test_top_update_is_the_expectation_of_cd(k, labelled):
     top = LabelledMachine(3, 2, 2, seed=5, scale=2.0) if labelled else Machine(3, 2, seed=5, scale=2.0)
     X = (draw.random((n, 4)) < 0.4).astype(float)
     labels = np.eye(2)[(X[:, 0] + draw.integers(0, 2, n) > 1).astype(int)] if labelled else None
-    net, before = network(top, n, 2 if labelled else 0, depth=1)
-    _, after = step(net, X, k, labels)
+    net, before = network(top, X, labels, depth=1)
+    _, after = step(net, k)
     wake = net.positive.v
     assert np.array_equal(wake[:, :3], net.wake[1])
     place = {tuple(v): i for i, v in enumerate(top.V)}

@@ -27,10 +27,7 @@ from fastdbn.machine import model
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
-from fastdbn.support.report import progress
-from fastdbn.training.layer import customary_rate
-from fastdbn.training.monitors import MONITORS
-from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, train
+from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, UpDown
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -269,41 +266,31 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     def _train_top(self, rbm, below, epochs, binarize):
         """CD-k with labels: up-down with nothing under the top."""
-        settings, count = rbm._settings(), len(self.classes_)
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+        settings, count = rbm._settings(unit), len(self.classes_)
         if rbm.n_iter_ == 0:
             share = model.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
             self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
-        rate = customary_rate(unit, hidden) if settings.learning_rate is None else settings.learning_rate
+        rate, backend = settings.learning_rate, backend_for(rbm)
         schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
-        last, backend = rbm.n_iter_ + schedule.n_iter, backend_for(rbm)
         warn_of_precision(rbm, backend)
         v, labels_v = rbm._velocity, self._label_velocity
         velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
         state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
         source = backend.load(data.source(below, rbm.scaling_, binarize), for_training=True)
 
-        def on_epoch(state, metrics):
+        def keep(state, history):
             nv = state.velocity.W.shape[0] - count
             velocity = Params(state.velocity.W[:nv], state.velocity.b[:nv], state.velocity.c)
-            history = {name: np.append(rbm.history_[name], metrics.get(name, np.nan)) for name in MONITORS}
-            of_top = {"n_iter_": state.epoch, "_step": state.steps, "_velocity": velocity, "history_": history}
+            of_top = {"n_iter_": state.epoch, "_step": state.step, "_velocity": velocity, "history_": history}
             of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
             all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
-            if self.verbose:
-                progress(
-                    f"layer {rbm.layer_ + 1} epoch {state.epoch}/{last}, with labels: |dW|/|W| {metrics['update_ratio']:.1e}, "
-                    f"{metrics['seconds']:.2f} s"
-                )
-            if self.callback is not None:
-                self.callback(estimator=self, layer=rbm.layer_, epoch=state.epoch, metrics=metrics)
 
-        units = [unit, hidden]
-        with backend.single_threaded():
-            train(backend, units, state, source, below.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, on_epoch)
+        run = UpDown(backend, [unit, hidden], source, below.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, state)
+        run.run(epochs, keep, rbm.history_, tell=self._teller(rbm.layer_), verbose=self.verbose)
 
     def _top(self):
         W, b, c = super()._top()

@@ -8,8 +8,7 @@ from fastdbn.estimators.inference import checked
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.inputs import data
 from fastdbn.support import checks
-from fastdbn.support.report import progress
-from fastdbn.training.updown import Directed, Schedule, Untied, train
+from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
 
 UP_DOWN = "up-down"
@@ -131,30 +130,20 @@ class WakeSleep:
         state = Untied(recognition, generative, top, zeros, done, steps)
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
         start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter)
-        schedule = with_defaults(schedule, units, start)._replace(n_iter=lacking)
-        backend, last = backend_for(self), done + schedule.n_iter
+        schedule, backend = with_defaults(schedule, units, start), backend_for(self)
         source = backend.load(data.source(X, first.scaling_, first.binarize), for_training=True)
 
-        def on_epoch(state, metrics):
+        def keep(state, history):
             names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"
             untied = [
                 (rbm, dict(zip(names, (np.ascontiguousarray(up.W.T), up.bias, *down), strict=True)))
                 for rbm, up, down in zip(lower, state.recognition, state.generative, strict=True)
             ]
-            history = getattr(self, "up_down_history_", {})
-            history = {name: np.append(history.get(name, ()), metrics[name]) for name in METRICS}
-            own = {"up_down_iter_": state.epoch, "_up_down_step": state.steps, "up_down_history_": history}
+            own = {"up_down_iter_": state.epoch, "_up_down_step": state.step, "up_down_history_": history}
             all_at_once(*untied, *self._of_top(state.top), (self, own))
-            if self.verbose:
-                progress(
-                    f"up-down epoch {state.epoch}/{last}: wake loss {metrics['wake_loss']:.3f}, sleep loss "
-                    f"{metrics['sleep_loss']:.3f}, |dW|/|W| {metrics['update_ratio']:.1e}, {metrics['seconds']:.2f} s"
-                )
-            if self.callback is not None:
-                self.callback(estimator=self, layer=UP_DOWN, epoch=state.epoch, metrics=metrics)
 
-        number = len(self.layers_) - 1
-        with backend.single_threaded():
-            train(backend, units, state, source, X.shape[0], labels, schedule, first.seed_, number, on_epoch)
+        number, history = len(self.layers_) - 1, getattr(self, "up_down_history_", {name: np.empty(0) for name in METRICS})
+        run = UpDown(backend, units, source, X.shape[0], labels, schedule, first.seed_, number, state)
+        run.run(lacking, keep, history, tell=self._teller(UP_DOWN), verbose=self.verbose)
         if not a_pass:
             self._leave(UP_DOWN)

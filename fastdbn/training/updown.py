@@ -16,7 +16,6 @@ drawn given t, as they were published, they hardly ever change, for t has seen t
 right: on MNIST that makes 0.1 to 0.2 points more of errors after as many epochs.
 """
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ import numpy as np
 from fastdbn.backends.protocol import Hyper, Params, Phase, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
-from fastdbn.training.training import DivergenceError, order_of_epoch
+from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
 from fastdbn.units import get_unit
 
 LABELS = get_unit("softmax")
@@ -43,9 +42,9 @@ class Directed(NamedTuple):
 
 
 class Untied(NamedTuple):
-    """A network in training, as host arrays: recognition and generative weights from below, the top RBM and its velocity.
+    """Where training stands, as host arrays: recognition and generative weights from below, the top RBM and its velocity.
 
-    The top's visible units are the last hidden ones under it, then the labels. steps are the minibatches since the start.
+    The top's visible units are the last hidden ones under it, then the labels. epoch and step count epochs and minibatches.
     """
 
     recognition: list[Directed]
@@ -53,7 +52,7 @@ class Untied(NamedTuple):
     top: Params
     velocity: Params
     epoch: int
-    steps: int
+    step: int
 
 
 class Schedule(NamedTuple):
@@ -115,30 +114,32 @@ class JointVisible:
         return labels
 
 
-class UpDown:
-    """A network with untied weights and its training state on a backend.
+class UpDown(Training):
+    """A run of up-down; with no layer under the top one of CD-k of an RBM with labels.
 
     Parameters
     ----------
     backend : Backend
     units : list of Unit
         of all levels: visible, hidden ones, the top's hidden one.
-    state : Untied
-    n_labels : int
-        label units of the top; 0 without.
-    rows : int
-        of a minibatch.
+    data : the backend's data
+    n_rows : int
+    labels : (n_rows, n_labels) host array of one-hot rows, or None
+    schedule : Schedule
     seed, layer : int
         of the noise; `layer` is the top's number in its stack.
+    state : Untied
     """
 
-    def __init__(self, backend, units, state, n_labels, rows, seed, layer):
-        self.backend, self.units, self.seed, self.layer = backend, units, seed, layer
+    def __init__(self, backend, units, data, n_rows, labels, schedule, seed, layer, state):
+        super().__init__(backend, state.epoch)
+        self.units, self.data, self.n_rows, self.labels, self.schedule = units, data, n_rows, labels, schedule
+        self.seed, self.layer, self.step, self.depth = seed, layer, state.step, len(state.recognition)
+        self.title = "up-down" if self.depth else f"layer {layer + 1} with labels"
         self.recognition = [self._weights(d) for d in state.recognition]
         self.generative = [self._weights(d) for d in state.generative]
         self.top, self.velocity = (Params(*(backend.array(x) for x in p)) for p in (state.top, state.velocity))
-        self.step, self.depth = state.steps, len(state.recognition)
-        nv, nh = state.top.W.shape
+        n_labels, rows, (nv, nh) = 0 if labels is None else labels.shape[1], min(schedule.batch_size, n_rows), state.top.W.shape
         sizes = [*(len(d.bias) for d in state.generative), nv - n_labels]
         self.wake = [backend.states(u, rows, n) for u, n in zip(units, sizes, strict=False)]
         self.sleep = [backend.states(u, rows, n) for u, n in zip(units, sizes, strict=False)]
@@ -151,6 +152,51 @@ class UpDown:
         self.chain = backend.states(units[-1], rows, nh)
         self.ones = backend.array(np.ones(rows))
 
+    # ---- epochs
+
+    def epoch(self):
+        b, epoch, rows = self.backend, self.epochs, len(self.ones)
+        order = order_of_epoch(self.seed, 64 + self.layer if self.depth else self.layer, epoch, self.n_rows)
+        names = "learning_rate", "top_learning_rate", "momentum", "weight_decay"
+        self.rate, *of_top = (at_epoch(getattr(self.schedule, name), epoch, name) for name in names)
+        self.hyper = Hyper(*of_top)
+        directed = step_hyper(b.dtype, "sgd", self.rate, self.hyper.weight_decay, 1, 0.0)
+        k, losses = steps_at_epoch(self.schedule.k, epoch, "k"), np.zeros(2)
+        labels = None if self.labels is None else b.array(self.labels[order])
+        order = b.array(order)
+        for start in range(0, self.n_rows, rows):
+            shown = None if labels is None else b.part(labels, start, start + rows)
+            losses += self.minibatch(b.part(order, start, start + rows), shown, k, self.hyper, directed)
+        self.losses = losses / self.n_rows
+        self.epochs += 1
+
+    def check(self):
+        arrays = [*self.top, *(x for w in (*self.recognition, *self.generative) for x in (w.W, w.bias))]
+        if not np.isfinite(sum(self.backend.norm(x) for x in arrays)):
+            raise DivergenceError(
+                f"up-down diverged in epoch {self.epochs}: parameters are no longer finite. Use a smaller learning_rate (it was "
+                f"{self.rate:g}, and {self.hyper.learning_rate:g} for the top)"
+            )
+
+    def measure(self):
+        """``wake_loss`` and ``sleep_loss``, the means over rows of -log p(h_{l-1} | h_l) and -log q(s_l | s_{l-1}) summed over
+        layers, and ``update_ratio`` of the top."""
+        norm, (wake, sleep) = self.backend.norm, self.losses
+        ratio = norm(self.velocity.W) / max(norm(self.top.W), 1e-30)
+        return {"wake_loss": float(wake), "sleep_loss": float(sleep), "update_ratio": ratio}
+
+    def words(self, metrics):
+        losses = f"wake loss {metrics['wake_loss']:.3f}, sleep loss {metrics['sleep_loss']:.3f}, " if self.depth else ""
+        return f"{losses}|dW|/|W| {metrics['update_ratio']:.1e}, {metrics['seconds']:.2f} s"
+
+    def state(self):
+        get = self.backend.to_host
+        recognition, generative = ([Directed(get(w.W), get(w.bias)) for w in ws] for ws in (self.recognition, self.generative))
+        top, velocity = (host(self.backend, p) for p in (self.top, self.velocity))
+        return Untied(recognition, generative, top, velocity, self.epochs, self.step)
+
+    # ---- minibatches
+
     def _weights(self, directed):
         b = self.backend
         W, bias = (b.array(x) for x in directed)
@@ -159,17 +205,15 @@ class UpDown:
     def _key(self, purpose, level, gibbs=0):
         return rng.key(self.seed, self.step, rng.stream(purpose, self.layer - self.depth + level, _APART + gibbs))
 
-    def minibatch(self, data, rows, labels, k, epoch, hyper, directed_hyper):
+    def minibatch(self, rows, labels, k, hyper, directed_hyper):
         """One step of all weights.
 
         Parameters
         ----------
-        data : the backend's data
         rows : (n,) row numbers, the backend's
         labels : (n, n_labels) one-hot rows, the backend's, or None
         k : int
             Gibbs steps of the top.
-        epoch : int
         hyper : Hyper
             of the top.
         directed_hyper : StepHyper
@@ -182,9 +226,8 @@ class UpDown:
         """
         b, n = self.backend, len(rows)
         positive, negative = (Phase(b.part(s.v, 0, n), b.part(s.h, 0, n), None) for s in (self.positive, self.negative))
-        b.load_rows(
-            data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA, self.layer - self.depth)), b.part(self.wake[0], 0, n)
-        )
+        key = rng.key(self.seed, self.epochs, rng.stream(rng.DATA, self.layer - self.depth))
+        b.load_rows(self.data, rows, key, b.part(self.wake[0], 0, n))
         wake = self._up(rows)
         b.join(positive.v, wake[-1], *(() if labels is None else (labels,)))
         asleep = self._down(self._gibbs(positive, negative, rows, k), rows)
@@ -238,67 +281,3 @@ class UpDown:
             loss += b.loss(unit, delta, target, b.part(self.ones, 0, n), 1.0 / n, delta)
             steps.append((weights, given, delta))
         return loss, steps
-
-    def norms(self):
-        """Norms of all parameters added up, not finite where one of them is not; the top's update ratio."""
-        norm = self.backend.norm
-        total = sum(norm(x) for w in (*self.recognition, *self.generative) for x in (w.W, w.bias))
-        length = norm(self.top.W)
-        return total + length + norm(self.top.b) + norm(self.top.c), norm(self.velocity.W) / max(length, 1e-30)
-
-    def host(self, epoch):
-        """The state as host arrays."""
-        get = self.backend.to_host
-        recognition, generative = ([Directed(get(w.W), get(w.bias)) for w in ws] for ws in (self.recognition, self.generative))
-        top, velocity = (Params(*(get(x) for x in p)) for p in (self.top, self.velocity))
-        return Untied(recognition, generative, top, velocity, epoch, self.step)
-
-
-def train(backend, units, state, data, n_rows, labels, schedule, seed, layer, on_epoch):
-    """Train for `schedule.n_iter` epochs from a state.
-
-    Parameters
-    ----------
-    backend, units, state, seed, layer : as for `UpDown`
-    data : the backend's data
-    n_rows : int
-    labels : (n_rows, n_labels) host array of one-hot rows, or None
-    schedule : Schedule
-    on_epoch : callable of (Untied, dict of metrics)
-        as for `fastdbn.training.train.train`; the metrics are ``wake_loss`` and ``sleep_loss``, the means over rows of
-        -log p(h_{l-1} | h_l) and -log q(s_l | s_{l-1}) summed over layers, ``update_ratio`` of the top, and ``seconds``.
-
-    Raises
-    ------
-    DivergenceError
-        if parameters are no longer finite; on_epoch was not called for that epoch.
-    """
-    rows = min(schedule.batch_size, n_rows)
-    net = UpDown(backend, units, state, 0 if labels is None else labels.shape[1], rows, seed, layer)
-    for epoch in range(state.epoch, state.epoch + schedule.n_iter):
-        started = time.perf_counter()
-        order = order_of_epoch(seed, 64 + layer if net.depth else layer, epoch, n_rows)
-        names = "learning_rate", "top_learning_rate", "momentum", "weight_decay"
-        rate, *of_top = (at_epoch(getattr(schedule, name), epoch, name) for name in names)
-        hyper = Hyper(*of_top)
-        directed = step_hyper(backend.dtype, "sgd", rate, hyper.weight_decay, 1, 0.0)
-        k, losses = steps_at_epoch(schedule.k, epoch, "k"), [0.0, 0.0]
-        targets = None if labels is None else backend.array(labels[order])
-        order = backend.array(order)
-        for start in range(0, n_rows, rows):
-            part = None if targets is None else backend.part(targets, start, start + rows)
-            more = net.minibatch(data, backend.part(order, start, start + rows), part, k, epoch, hyper, directed)
-            losses = [total + loss for total, loss in zip(losses, more, strict=True)]
-        total, ratio = net.norms()
-        if not np.isfinite(total):
-            raise DivergenceError(
-                f"up-down diverged in epoch {epoch + 1}: parameters are no longer finite. Use a smaller learning_rate (it was "
-                f"{rate:g}, and {hyper.learning_rate:g} for the top)"
-            )
-        wake, sleep = (total / n_rows for total in losses)
-        metrics = {"wake_loss": float(wake), "sleep_loss": float(sleep), "update_ratio": ratio}
-        metrics["seconds"] = time.perf_counter() - started
-        try:
-            on_epoch(net.host(epoch + 1), metrics)
-        except StopIteration:
-            return
