@@ -21,7 +21,7 @@ _HOMES = {
     "DataWarning": "support.report",
     "FitWarning": "support.report",
     "Unit": "units.unit",
-    "load": "files.state",
+    "load": "estimators.load",
     "show_versions": "cli.versions",
 }
 

@@ -171,7 +171,7 @@ def change_tensor(draw, record, tensors):
         del tensors[name]
         return
     elif way == 8:
-        tensors[["more", "layers.0.chains", "layers.0.generative", "network.9.W", other][draw.integers(5)]] = x
+        tensors[["more", "layers.0.chains", "chains", "coefs.9", other][draw.integers(5)]] = x
         return
     elif way == 9:
         x = tensors[other].copy()
@@ -241,8 +241,6 @@ def mutated(seed, data):
         name: np.frombuffer(data[8 + length :][slice(*x["data_offsets"])], kinds[x["dtype"]]).reshape(x["shape"])
         for name, x in header.items()
     }
-    if record["class"] == "RBM" and draw.random() < 0.9:
-        record["params"] = record["layers"][0]["params"]  # they change together
     for _ in range([1, 1, 1, 2, 3][draw.integers(5)]):
         (change_record if draw.random() < 0.6 else change_tensor)(draw, record, tensors)
         if not (tensors and isinstance(record, dict)):

@@ -144,9 +144,13 @@ def test_long_names(tmp_path):
     assert os.listdir(tmp_path) == [name]
 
 
-HANG = (
-    "import sys, time; from fastdbn.atomic import replacing\nwith replacing(sys.argv[1]) as a: a.write_text('x'); time.sleep(60)"
-)
+HANG = """
+import sys, time
+from fastdbn.support.atomic import replacing
+with replacing(sys.argv[1]) as aside:
+    aside.write_text("x")
+    time.sleep(60)
+"""
 
 
 def test_killed_processes(tmp_path):

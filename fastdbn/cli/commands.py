@@ -137,7 +137,7 @@ def run_train(args):
         print(f"test R2: {r2_score(y_test, model.predict(X_test)):.3f}")
     sys.stdout.flush()
     if table is not None:
-        model._left_out = tuple(j for j in range(table.columns.shape[1]) if j not in set(keep))
+        model.left_out_ = tuple(j for j in range(table.columns.shape[1]) if j not in set(keep))
         if table.names is not None:
             model.feature_names_in_ = np.array([table.names[j] for j in keep], dtype=object)
     save_somewhere(model, out)
@@ -182,7 +182,7 @@ def _features(model, args):
     split = args.split or ("test" if tables.has_split(args.data, "test") else "train")
     table, found = tables.read_table(args.data, args.header, list(names), True, split)
     progress(f"{args.data}: {found}")
-    keep = columns.wanted(table, list(names), model.n_features_in_, getattr(model, "_left_out", ()))
+    keep = columns.wanted(table, list(names), model.n_features_in_, getattr(model, "left_out_", ()))
     others = [columns.name_of(table, j) for j in range(table.columns.shape[1]) if j not in set(keep)]
     if others:
         progress(f"columns left out: {columns.listed(others)}")

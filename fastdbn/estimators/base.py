@@ -8,7 +8,10 @@ import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from fastdbn.backends import devices
-from fastdbn.estimators.interrupt import Interruptible, check_is_fitted
+from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
+from fastdbn.files.entries import COLUMNS, NAMES, count
+from fastdbn.files.parameters import register
+from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
 from fastdbn.support import checks
 
@@ -32,7 +35,21 @@ class Scored:
 
 
 class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """An estimator that transforms dense or sparse rows, in a precision of its own, and can be saved."""
+    """An estimator that transforms dense or sparse rows, in a precision of its own, and can be saved.
+
+    A class says in `_saved` which attributes a fit leaves (files/state.py). Its `_check_loaded` raises a ValueError where those
+    of a file do not go together; it is given the estimator that this one is part of, or None.
+    `left_out_` is set by the command line: the columns of its table that are no features.
+    """
+
+    _saved = fields(
+        n_features_in_=count("n_features", 1), feature_names_in_=Maybe(NAMES), left_out_=Maybe(COLUMNS), _run=Maybe(RUN)
+    )
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls) and cls.__module__.startswith(f"{__package__}."):  # a model file names no classes of others
+            register(cls)
 
     def _set(self, values):
         """Store the arguments of the constructor, its `locals()`, as attributes of their names, as scikit-learn wants it."""
@@ -112,7 +129,5 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         OSError
             if the file cannot be written, for example because the disk is full. An existing file is left as it was.
         """
-        from fastdbn.files.state import save
-
         check_is_fitted(self)
         save(self, path)

@@ -4,10 +4,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastdbn.estimators import options
+from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
 from fastdbn.estimators.rbm import RBM
+from fastdbn.files.state import Part, fields
 from fastdbn.inputs.data import Scaling, block_rows
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -59,6 +60,9 @@ class BernoulliRBM(Estimator):
     >>> BernoulliRBM(n_components=2, random_state=0).fit(X).transform(X).shape
     (4, 2)
     """
+
+    _saved = fields(_rbm=Part(RBM))
+    _check_loaded = loaded.check_engine
 
     def __init__(
         self,
@@ -117,6 +121,10 @@ class BernoulliRBM(Estimator):
         self._rbm.intercept_visible_ = self.intercept_visible_
         self._rbm.n_jobs, self._rbm.device = self.n_jobs, self.device
         return self._rbm
+
+    def save(self, path):
+        self._fitted()
+        super().save(path)
 
     def _publish(self):
         for name in ("components_", "intercept_hidden_", "intercept_visible_", "n_iter_"):

@@ -6,10 +6,11 @@ where the last factor is the top RBM and the others are the downward conditional
 """
 
 import copy
+import itertools
 
 import numpy as np
 
-from fastdbn.estimators import options
+from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.clamp import Clamped
 from fastdbn.estimators.device import backend_for
@@ -18,6 +19,8 @@ from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.wake_sleep import WakeSleep
+from fastdbn.files.entries import count
+from fastdbn.files.state import Part, Series, fields
 from fastdbn.inputs import data
 from fastdbn.inputs.data import Scaling, block_rows
 from fastdbn.machine import model
@@ -60,9 +63,8 @@ class DBN(Clamped, WakeSleep, Estimator):
 n_jobs, dtype, device, random_state, verbose, callback, warm_start
         As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: hidden means, as probabilities, or hidden states drawn from them (for Bernoulli
-        units anew in each epoch). Either way the means of all rows are held while the next layer trains: for each row 4 bytes
-        a hidden unit, 8 in float64.
+        What the next layer learns from: hidden means, or states drawn from them (of Bernoulli units anew in each epoch). The
+        means of all rows are held while it trains: 4 bytes for each row and hidden unit, 8 in float64.
     rbm_params : dict or None, default None
         Further parameters of `RBM`, by name, that have no place of their own here; a tuple gives one value for each layer.
         What goes through several layers at once takes the most exact ``precision`` of theirs.
@@ -70,8 +72,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
     Attributes
     ----------
     layers_ : list of RBM
-        The fitted layers, from below. After `up_down` those under the top have weights for the way up, ``components_``, and for
-        the way down, ``generative_components_``.
+        The fitted layers, from below. `up_down` gives those under the top ``generative_components_`` for the way down.
     n_iter_ : int
         Epochs of all layers together.
     up_down_iter_, up_down_history_ : int, dict of arrays
@@ -90,6 +91,9 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
     >>> DBN((12, 6), n_iter=2, random_state=0).fit_transform(X).shape
     (200, 6)
     """
+
+    _saved = fields(layers_=Series(lambda i: Part(RBM)), _draws=count())
+    _check_loaded = loaded.check_stack
 
     def __init__(
         self,
@@ -162,13 +166,7 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         for i, rbm in enumerate(layers):
             check_is_fitted(rbm)
             rbm.layer_, rbm.callback = i, None
-            below = layers[i - 1]
-            if i and (rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_)):
-                raise ValueError(
-                    f"layers[{i}] has {rbm.n_features_in_} visible units ({get_unit(rbm.visible_).name}) on "
-                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): they do not fit together. "
-                    f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
-                )
+        cls._check_neighbours(layers)
         per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
         further = {name: tuple(getattr(rbm, name) for rbm in layers) for name in FURTHER}
@@ -176,6 +174,17 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         network = cls(sizes, **per_layer, **shared, rbm_params=further or None)
         network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
         return network
+
+    @staticmethod
+    def _check_neighbours(layers):
+        """Refuse layers whose visible units are not the hidden ones of the layer under them."""
+        for i, (below, rbm) in enumerate(itertools.pairwise(layers), 1):
+            if rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_):
+                raise ValueError(
+                    f"layers[{i}] has {rbm.n_features_in_} visible units ({get_unit(rbm.visible_).name}) on "
+                    f"{below.components_.shape[0]} hidden ones ({get_unit(below.hidden_).name}): they do not fit together. "
+                    f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
+                )
 
     def fit(self, X, y=None, sample_weight=None):
         """Pretrain all layers from below; each next one learns from the final weights of those under it.

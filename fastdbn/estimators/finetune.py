@@ -6,11 +6,14 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
 from sklearn.utils.class_weight import compute_class_weight
 
+from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.inference import later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.shared_docs import PARAMETERS
 from fastdbn.estimators.supervised import Supervised
+from fastdbn.files.entries import FLAG, LABELS
+from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
 from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.support import checks
 
@@ -45,6 +48,7 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     )
 
     _loss = "softmax"
+    _saved = fields(classes_=LABELS)
 
     def __init__(
         self,
@@ -208,6 +212,12 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     )
 
     _loss = "squared"
+    _saved = fields(
+        target_mean_=Tensor("n_outputs", dtype="float64", holds=SMALL),
+        target_scale_=Tensor("n_outputs", dtype="float64", holds=POSITIVE),
+        _flat=FLAG,
+    )
+    _check_loaded = loaded.check_targets
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -13,15 +13,17 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from fastdbn.backends.protocol import Params
-from fastdbn.estimators import options
+from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.dbn import DBN, FURTHER, up
 from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.inference import checked, later_rows
-from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.wake_sleep import UP_DOWN, refuse_counts
+from fastdbn.estimators.wake_sleep import refuse_counts
+from fastdbn.files import entries
+from fastdbn.files.state import Record, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.machine import model
 from fastdbn.maths import rng
@@ -75,6 +77,14 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     >>> model.sample(2, label=3).shape
     (2, 64)
     """
+
+    _saved = fields(
+        classes_=entries.LABELS,
+        label_components_=Tensor("n_hidden", "n_classes"),
+        label_intercept_=Tensor("n_classes"),
+        _label_velocity=Record(lambda W, b: (W, b), W=Tensor("n_classes", "n_hidden"), b=Tensor("n_classes")),
+    )
+    _check_loaded = loaded.check_labels
 
     def __init__(
         self,
@@ -229,12 +239,8 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         return self
 
     def _up_down_parameters(self):
-        return {
-            "n_iter": self.up_down_iter,
-            "learning_rate": self.up_down_learning_rate,
-            "top_learning_rate": self.up_down_top_learning_rate,
-            "n_gibbs": self.n_gibbs,
-        }
+        rates = {name: getattr(self, f"up_down_{name}") for name in ("learning_rate", "top_learning_rate")}
+        return {"n_iter": self.up_down_iter, "n_gibbs": self.n_gibbs} | rates
 
     def _check_unit(self, X):
         if not (isinstance(self.visible, str) and self.visible == "auto"):

@@ -7,30 +7,19 @@ first epoch is through leaves the estimator as it was.
 """
 
 import functools
+import reprlib
 from typing import NamedTuple
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import validation
 
-PRIVATE = frozenset(
-    (
-        "_chains",
-        "_draws",
-        "_flat",
-        "_kept",
-        "_label_velocity",
-        "_labels",
-        "_left_out",
-        "_optimizer",
-        "_rbm",
-        "_run",
-        "_step",
-        "_up_down_step",
-        "_velocity",
-    )
-)
-"""What fits leave beside public attributes. Others that begin with an underscore are scikit-learn's."""
+from fastdbn.files.entries import Entry
+from fastdbn.files.parameters import entry, whole
+from fastdbn.files.state import declared
+
+UP_DOWN, FINE_TUNING = "up-down", "fine-tuning"
+"""The names of the stages that are no layers."""
 
 
 class Run(NamedTuple):
@@ -43,6 +32,26 @@ class Run(NamedTuple):
     epochs: int
     begun: dict
     done: tuple = ()
+
+
+def _stage(value):
+    """The name of a stage, or the number of a layer, as a file has it."""
+    if isinstance(value, str) and value not in (UP_DOWN, FINE_TUNING):
+        raise ValueError(f"run: {reprlib.repr(value)} is no stage of a fit")
+    return value if isinstance(value, str) else whole(value, "run")
+
+
+def _read_run(record, name, place):
+    begun = entry(record, "begun", list)
+    begun = {_stage(stage): (whole(start, name), whole(n_iter, name)) for stage, start, n_iter in begun}
+    return Run(0, begun, tuple(_stage(stage) for stage in entry(record, "done", list)))
+
+
+RUN = Entry(
+    lambda run: {"begun": [[stage, *epochs] for stage, epochs in run.begun.items()], "done": list(run.done)},
+    _read_run,
+)
+"""The field of a run."""
 
 
 class Interruptible:
@@ -65,9 +74,9 @@ class Interruptible:
         self._run = run._replace(epochs=_epochs(self))
 
     def _forget(self):
-        """Drop all that an earlier fit has left, so that nothing of it gets among what is new."""
+        """Drop all that an earlier fit has left. Other attributes that begin with an underscore are scikit-learn's."""
         for name in [*vars(self)]:
-            if name.endswith("_") or name in PRIVATE:
+            if name.endswith("_") or name in declared(type(self)):
                 delattr(self, name)
 
     def _enter(self, stage, epoch, n_iter):

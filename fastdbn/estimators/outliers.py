@@ -5,10 +5,13 @@ import numbers
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from fastdbn.estimators import loaded
 from fastdbn.estimators.dbn import DBN, DRAWS
 from fastdbn.estimators.inference import checked, clipped, later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.inputs.extent import extent
+from fastdbn.files.entries import NUMBER
+from fastdbn.files.state import Record, fields
+from fastdbn.inputs.extent import Extent, extent
 from fastdbn.support import checks
 from fastdbn.units import get_unit
 
@@ -50,6 +53,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     >>> int(DBNOutlierDetector((16,), contamination=0.01, random_state=0).fit_predict(X)[0])
     -1
     """
+
+    _saved = fields(offset_=NUMBER, top_=NUMBER, extent_=Record(Extent, low=loaded.EACH, high=loaded.EACH, width=loaded.SCALE))
+    _check_loaded = loaded.check_threshold
 
     def __init__(
         self,

@@ -4,12 +4,14 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.backends.protocol import Params, Source
-from fastdbn.estimators import options
+from fastdbn.estimators import loaded, options
 from fastdbn.estimators.clamp import Clamped
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.inference import Inference, checked
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.files.entries import SEED, count, history, unit
+from fastdbn.files.state import Maybe, Record, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.machine import model
@@ -130,9 +132,8 @@ class RBM(Clamped, Inference):
         Called after each epoch with keywords estimator, layer, epoch (from 1) and metrics (a dict). Raising StopIteration ends
         the fit cleanly.
     warm_start : bool, default False
-        Go on from the last fit's parameters: complete a fit that was interrupted, or after a complete one train `n_iter` epochs
-        more. What the parameters belong to must stay: ``n_components``, the units, ``scale``, ``dtype``
-        and a ``random_state`` that is a number.
+        Go on from the last fit: complete one that was interrupted, or train `n_iter` epochs more. Keep ``n_components``, the
+        units, ``scale``, ``dtype`` and a ``random_state`` that is a number.
 
     Attributes
     ----------
@@ -173,6 +174,25 @@ class RBM(Clamped, Inference):
     >>> RBM(8, n_iter=2, random_state=0).fit_transform(X).shape
     (200, 8)
     """
+
+    _saved = fields(
+        components_=Tensor("n_hidden", "n_features"),
+        intercept_hidden_=Tensor("n_hidden"),
+        intercept_visible_=Tensor("n_features"),
+        generative_components_=Maybe(Tensor("n_hidden", "n_features")),
+        visible_=unit("n_features"),
+        hidden_=unit("n_hidden"),
+        scaling_=loaded.SCALING,
+        totals_=Maybe(Tensor(None, None, dtype="float64", holds=loaded.TOTALS)),
+        seed_=SEED,
+        n_iter_=count("n_epochs"),
+        history_=history("n_epochs", MONITORS),
+        **dict.fromkeys(("layer_", "_step", "_draws"), count()),
+        _velocity=Record(Params, W=Tensor("n_features", "n_hidden"), b=Tensor("n_features"), c=Tensor("n_hidden")),
+        _chains=Maybe(Tensor(None, "n_hidden"), None),
+        _kept=Record(dict, **loaded.OF_TRAINING),
+    )
+    _check_loaded = loaded.check_rbm
 
     def __init__(
         self,

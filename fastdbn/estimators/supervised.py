@@ -9,18 +9,20 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
-from fastdbn.estimators import options
+from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.inference import checked, later_rows
-from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
+from fastdbn.files import entries
+from fastdbn.files.state import FINITE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.inputs.data import BLOCK, Scaling
 from fastdbn.maths import rng
-from fastdbn.maths.optim import momentum_ramp
+from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress
 from fastdbn.training.backprop import OUTPUT, Network, Plan, glorot
@@ -32,8 +34,6 @@ from fastdbn.units import get_unit, named
 _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
 """Parameters handed to the DBN as they are."""
 
-FINE_TUNING = "fine-tuning"
-"""What callbacks are told is trained."""
 MOMENT = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
 """The attributes that say where back-propagation stands; the first three belong to the best epoch where that is sought."""
 
@@ -45,8 +45,40 @@ def _without_callbacks(dbn):
     return dbn
 
 
+SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
+
+
+def _weights(i, holds=FINITE):
+    """The field of the weights of layer i, from 0."""
+    return Tensor(f"n_{i}", f"n_{i + 1}", holds=holds)
+
+
+def _biases(i, holds=FINITE):
+    return Tensor(f"n_{i + 1}", holds=holds)
+
+
+def _moments(i):
+    """The field of what an update rule keeps for layer i: for weights and biases in turn. Second moments are means of squares."""
+    holds = FINITE, ("at least 0", lambda x: x >= 0)
+    return Series(lambda j: (_weights, _biases)[j % 2](i, holds[j // 2 % 2]), "n_moments")
+
+
 class Supervised(Estimator):
     """What classifier and regressor share; they say what targets, loss and score are."""
+
+    _saved = fields(
+        coefs_=Series(_weights, "n_layers"),
+        intercepts_=Series(_biases, "n_layers"),
+        visible_=entries.unit("n_features"),
+        scaling_=loaded.SCALING,
+        seed_=entries.SEED,
+        n_iter_=entries.count("n_epochs"),
+        history_=entries.history("n_epochs", kind=np.ndarray.tolist),
+        _step=entries.count(),
+        _optimizer=Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_moments, "n_layers")), None),
+        dbn_=Maybe(Part(DBN), None),
+    )
+    _check_loaded = loaded.check_network
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "coefs_")

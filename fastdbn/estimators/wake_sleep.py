@@ -5,14 +5,14 @@ import numpy as np
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.inference import checked
-from fastdbn.estimators.interrupt import all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.files.entries import count, history
+from fastdbn.files.state import Maybe, fields
 from fastdbn.inputs import data
 from fastdbn.support import checks
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
 
-UP_DOWN = "up-down"
-"""What callbacks are told is trained."""
 METRICS = ("wake_loss", "sleep_loss", "update_ratio", "seconds")
 
 
@@ -46,6 +46,12 @@ def refuse_counts(unit):
 
 class WakeSleep:
     """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
+
+    _saved = fields(
+        up_down_iter_=Maybe(count("n_up_down")),
+        _up_down_step=Maybe(count()),
+        up_down_history_=Maybe(history("n_up_down", METRICS)),
+    )
 
     @all_or_nothing
     def up_down(

@@ -1,366 +1,230 @@
-"""Estimators as model files, and back: which tensors and which entries of the record (format.py) each class has."""
+"""Saving and loading by what estimators say they consist of.
 
-import itertools
-import reprlib
+A class declares the attributes that its fit leaves, each with a field:
+
+    _saved = fields(components_=Tensor("n_hidden", "n_features"), n_iter_=count("n_epochs"), layers_=Series(lambda i: Part(RBM)))
+
+A field writes an attribute and reads it: a tensor, a JSON entry (entries.py), or what is made of such, a named tuple, a list or
+another estimator. In the file it has the attribute's name without underscores at its ends. A shape consists of numbers, None for
+any size, and names of sizes. The first field that has a name sets its size, and the others must agree.
+
+What is read may come from anyone. A field checks the type, shape, range and finiteness of what it reads. What must hold between
+attributes is checked by the `_check_loaded` of the class, and of those that it derives from.
+"""
+
+import contextlib
+import functools
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.estimators.autoencoder import DBNAutoencoder
-from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
-from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
-from fastdbn.estimators.generative import GenerativeDBNClassifier
-from fastdbn.estimators.outliers import DBNOutlierDetector
-from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.supervised import Supervised
-from fastdbn.estimators.wake_sleep import METRICS as UP_DOWN
-from fastdbn.estimators.wake_sleep import refuse_counts
-from fastdbn.files import entries, format
-from fastdbn.files.entries import (
-    check_fields,
-    count,
-    decode_labels,
-    decode_params,
-    encode,
-    encode_history,
-    encode_labels,
-    encode_params,
-    entry,
-    positive,
-    tensor,
-    unit_of,
-)
-from fastdbn.files.layers import check_chains, check_scaling, get_rbm, get_scaling, put_rbm, put_scaling
-from fastdbn.files.run import get_optimizer, get_run, put_optimizer, put_run
-from fastdbn.inputs.extent import Extent
-from fastdbn.support import checks
-from fastdbn.units import get_unit
+from fastdbn.files import format
+from fastdbn.files.parameters import decode_estimator, encode_estimator, entry, of_kind
+from fastdbn.support.checks import refuse
 
+ABSENT = object()
+"""Stands for an attribute that an estimator does not have."""
+FINITE = "finite", np.isfinite
+POSITIVE = "positive, with finite reciprocals", lambda x: x > 1.0 / np.finfo(np.float64).max
 SQUARES = 1e154
-"""Targets and scores are below the root of the greatest float64 number, because their squares are finite."""
+"""Numbers below this, the root of the greatest float64 number, have finite squares."""
+SMALL = f"below {SQUARES:g} in size", lambda x: np.abs(x) < SQUARES
 
-CLASSES = {
-    cls.__name__: cls
-    for cls in (RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor, DBNAutoencoder)
-}
+
+def fields(**of_attributes):
+    """A declaration: the field of each attribute."""
+    return MappingProxyType(of_attributes)
+
+
+class Place(NamedTuple):
+    """Where an estimator stands in a file: its path there ("layers.0."), its JSON entries, the tensors of the file, its sizes."""
+
+    estimator: Any
+    path: str
+    state: dict
+    tensors: dict
+    sizes: dict
+
+    def size(self, symbol, n, name):
+        """n, which the size that `symbol` names must be."""
+        known = n if symbol is None else self.sizes.setdefault(symbol, n)
+        refuse(n != known, f"{self.path}{name} has {n} where {symbol} is {known}")
+        return n
+
+    def entry(self, name):
+        """The JSON entry of a field."""
+        refuse(name not in self.state, f"it lacks {self.path}{name}")
+        return self.state[name]
+
+    def inside(self, name, state):
+        """The place of the members of a field."""
+        return self._replace(path=f"{self.path}{name}.", state=state)
+
+
+class Tensor:
+    """An array of finite numbers in the estimator's precision or another; holds is what else they are, (words, check).
+
+    Its JSON entry is null.
+    """
+
+    def __init__(self, *shape, dtype=None, holds=FINITE):
+        self.shape, self.dtype, self.holds = shape, dtype, holds
+
+    def put(self, place, name, value):
+        place.state[name] = None
+        place.tensors[place.path + name] = np.asarray(value, self.dtype or place.estimator.dtype)
+
+    def get(self, place, name):
+        path, dtype = place.path + name, np.dtype(self.dtype or place.estimator.dtype)
+        refuse(place.entry(name) is not None, f"{path} is a tensor, and its entry is not null")
+        x = place.tensors.pop(path)
+        refuse(x.ndim != len(self.shape), f"tensor {path} of shape {x.shape} where ({', '.join(map(str, self.shape))}) belongs")
+        for symbol, n in zip(self.shape, x.shape, strict=True):
+            place.size(symbol, n, f"{name} of shape {x.shape}")
+        refuse(x.dtype != dtype, f"tensor {path} of type {x.dtype} where {dtype} belongs")
+        for words, holds in (FINITE, self.holds):
+            refuse(not holds(x).all(), f"tensor {path} holds values that are not {words}")
+        return x
+
+
+class Record:
+    """A named tuple or a dict, with a field for each member."""
+
+    def __init__(self, kind, **of_members):
+        self.kind, self.fields = kind, of_members
+
+    def put(self, place, name, value):
+        inside = place.inside(name, {})
+        put_all(self.fields, inside, value if isinstance(value, dict) else dict(zip(self.fields, value, strict=True)))
+        place.state[name] = inside.state
+
+    def get(self, place, name):
+        return self.kind(**get_all(self.fields, place.inside(name, of_kind(place.entry(name), name, dict))))
+
+
+class Series:
+    """A list of as many members as `symbol` says; field(i) is the field of member number i."""
+
+    def __init__(self, field, symbol=None):
+        self.field, self.symbol = field, symbol
+
+    def put(self, place, name, value):
+        inside = place.inside(name, {})
+        for i, x in enumerate(value):
+            self.field(i).put(inside, str(i), x)
+        place.state[name] = list(inside.state.values())
+
+    def get(self, place, name):
+        listed = of_kind(place.entry(name), name, list)
+        place.size(self.symbol, len(listed), name)
+        inside = place.inside(name, {str(i): x for i, x in enumerate(listed)})
+        return [self.field(i).get(inside, str(i)) for i in range(len(listed))]
+
+
+class Part:
+    """Another estimator, of the given class or one that derives from it."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def put(self, place, name, value):
+        place.state[name] = put_estimator(value, place.tensors, f"{place.path}{name}.")
+
+    def get(self, place, name):
+        return get_estimator(place.entry(name), self.kind, place.tensors, f"{place.path}{name}.", place.estimator)
+
+
+class Maybe:
+    """What may be lacking: `absent` then stands for it. blank(value) says whether there is nothing to write."""
+
+    def __init__(self, field, absent=ABSENT, blank=lambda value: value is None):
+        self.field, self.absent, self.blank = field, absent, blank
+
+    def put(self, place, name, value):
+        if not self.blank(value):
+            self.field.put(place, name, value)
+
+    def get(self, place, name):
+        return self.field.get(place, name) if name in place.state else self.absent
+
+
+# ---- the loop
+
+
+@functools.cache
+def declared(cls):
+    """The fields of a class and of those that it derives from, by attribute."""
+    return {name: field for base in reversed(cls.__mro__) for name, field in vars(base).get("_saved", {}).items()}
+
+
+def put_all(fields, place, values):
+    for name, value in values.items():
+        if value is not ABSENT:
+            fields[name].put(place, name.strip("_"), value)
+
+
+def get_all(fields, place):
+    others = sorted(set(place.state) - {name.strip("_") for name in fields})
+    refuse(others, f"{place.path}{', '.join(others):.80} do not belong")
+    values = {name: field.get(place, name.strip("_")) for name, field in fields.items()}
+    return {name: value for name, value in values.items() if value is not ABSENT}
+
+
+def put_estimator(estimator, tensors, path=""):
+    """The record of an estimator; its arrays go into tensors, under names that begin with the path."""
+    place, fields = Place(estimator, path, {}, tensors, {}), declared(type(estimator))
+    record = encode_estimator(estimator)
+    put_all(fields, place, {name: getattr(estimator, name, ABSENT) for name in fields})
+    return record | {"state": place.state}
+
+
+def get_estimator(record, kind, tensors, path="", owner=None):
+    """The estimator of a record, of a class; its arrays are taken out of tensors. owner is the estimator that it is part of."""
+    estimator = decode_estimator(record, kind)
+    place, cls = Place(estimator, path, entry(record, "state", dict), tensors, {}), type(estimator)
+    refuse(len(record) > 3, f"{path or 'the record'} has more entries than class, params and state")
+    for name, value in get_all(declared(cls), place).items():
+        setattr(estimator, name, value)
+    for base in reversed(cls.__mro__):
+        vars(base).get("_check_loaded", lambda *_: None)(estimator, owner)
+    return estimator
 
 
 def save(estimator, path):
-    """Write a fitted estimator to a safetensors file, which replaces an existing file in one step.
-
-    What is written is checked as `load` checks it, so that every file that is written can be read.
-
-    Parameters
-    ----------
-    estimator : RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor or DBNAutoencoder
-    path : str or path
-        Of a symbolic link the target is replaced. An existing file keeps its mode.
-
-    Raises
-    ------
-    ValueError
-        for what a file cannot hold, such as unit records of one's own, numbers that are not finite, and parameters that `fit`
-        would refuse.
-    OSError
-        if the file cannot be written, for example because the disk is full. An existing file is left as it was.
-    """
-    tensors, layers, state, classes, scaling = {}, [], {}, None, None
-    dbn = estimator if isinstance(estimator, DBN) else getattr(estimator, "dbn_", None)
-    if isinstance(estimator, RBM):
-        layers, scaling = [put_rbm(estimator, tensors, "layers.0.")], put_scaling(estimator.scaling_, tensors)
-    elif isinstance(estimator, BernoulliRBM):
-        layers = [put_rbm(estimator._fitted(), tensors, "layers.0.")]
-    elif dbn is not None:
-        layers, scaling = _put_stack(dbn, tensors, state), put_scaling(dbn.layers_[0].scaling_, tensors)
-    if isinstance(estimator, DBNOutlierDetector):
-        _put_threshold(estimator, tensors, state)
-    if isinstance(estimator, GenerativeDBNClassifier):
-        classes = _put_labels(estimator, tensors)
-    if isinstance(estimator, Supervised):
-        scaling = put_scaling(estimator.scaling_, tensors)
-        classes = _put_network(estimator, tensors, state)
-    if getattr(estimator, "_left_out", ()):
-        state["left_out"] = list(estimator._left_out)
-    put_run(estimator, state)
-    names = getattr(estimator, "feature_names_in_", None)
-    record = {
-        "format_version": format.FORMAT_VERSION,
-        "class": type(estimator).__name__,
-        "params": encode_params(estimator),
-        "classes": classes,
-        "scaling": scaling,
-        "feature_names": None if names is None else [str(name) for name in names],
-        "state": state,
-        "layers": layers,
-    }
-    _read_as(f"this {type(estimator).__name__} cannot be saved", record, dict(tensors))
+    """Write a fitted estimator to a file. What is written is checked as `load` checks it, so that every file can be read."""
+    tensors: dict[str, np.ndarray] = {}
+    with _explained(f"this {type(estimator).__name__} cannot be saved"):
+        record = put_estimator(estimator, tensors)
+        _whole(record, dict(tensors))
     format.write(path, tensors, record)
 
 
 def load(path):
-    """Read a model that `save` wrote.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    RBM, BernoulliRBM, DBN, GenerativeDBNClassifier, DBNOutlierDetector, DBNClassifier, DBNRegressor or DBNAutoencoder
-
-    Raises
-    ------
-    FileNotFoundError
-        if there is no such file.
-    ValueError
-        if it is no model of this library, or is damaged; the message names the file and says what is wrong.
-    """
+    """The estimator of a file that `save` wrote; a ValueError that names the file for any other."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no model file at {path}")
     try:
-        return _read_as(f"{path} does not hold what its class needs", *format.read(path))
+        record, tensors = format.read(path)
+        with _explained(f"{path} does not hold what its class needs"):
+            return _whole(record, tensors)
     except MemoryError:
         raise ValueError(f"{path} does not fit into memory") from None
 
 
-def _read_as(what, record, tensors):
-    """The estimator of a record and tensors; the message of an error begins with `what`."""
+def _whole(record, tensors):
+    estimator = get_estimator(record, object, tensors)
+    refuse(tensors, f"{len(tensors)} tensors do not belong, such as {min(tensors, default='')!r:.80}")
+    return estimator
+
+
+@contextlib.contextmanager
+def _explained(what):
+    """Errors of a record and tensors as a ValueError whose message begins with `what`."""
     try:
-        return _build(record, tensors)
+        yield
     except KeyError as error:
         raise ValueError(f"{what}: it lacks {error}") from None
     except (ArithmeticError, AttributeError, IndexError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{what}: {error}") from None
-
-
-def _build(record, tensors):
-    name = entry(record, "class", str)
-    if name not in CLASSES:
-        raise ValueError(f"class={name!r:.80} is none of {', '.join(CLASSES)}")
-    cls = CLASSES[name]
-    estimator, state = cls(**decode_params(record)), entry(record, "state", dict)
-    untied = "up_down" in state
-    layers = [get_rbm(layer, tensors, f"layers.{i}.", untied) for i, layer in enumerate(entry(record, "layers", list))]
-    _check_neighbours(layers)
-    if issubclass(cls, Supervised):
-        _get_network(estimator, record, tensors, layers)
-    elif not layers or (len(layers) > 1 and not issubclass(cls, DBN)):
-        raise ValueError(f"{len(layers)} layers")
-    elif cls is RBM:
-        if record["params"] != record["layers"][0]["params"]:
-            raise ValueError("the parameters of the RBM are not those of its layer")
-        estimator = layers[0]
-    elif issubclass(cls, DBN):
-        _get_stack(estimator, state, layers)
-        if cls is DBNOutlierDetector:
-            _get_threshold(estimator, tensors, state)
-        if cls is GenerativeDBNClassifier:
-            _get_labels(estimator, record["classes"], tensors)
-    get_run(estimator, state)
-    estimator.n_features_in_ = layers[0].n_features_in_ if layers else len(estimator.coefs_[0])
-    scaling = get_scaling(record["scaling"], tensors, estimator.n_features_in_)
-    if layers:
-        layers[0].scaling_ = scaling
-        check_scaling(layers[0])
-    if isinstance(estimator, Supervised):
-        estimator.scaling_ = scaling
-    if cls is BernoulliRBM:
-        _get_engine(estimator, layers[0])
-    if tensors:
-        raise ValueError(f"tensors that do not belong: {reprlib.repr(sorted(tensors))}")
-    if record["classes"] is not None and not hasattr(estimator, "classes_"):
-        raise ValueError(f"classes, of which a {cls.__name__} has none")
-    if "left_out" in state:
-        estimator._left_out = _get_left_out(entry(state, "left_out", list), estimator.n_features_in_)
-    if record["feature_names"] is not None:
-        names = entry(record, "feature_names", list)
-        if len(names) != estimator.n_features_in_ or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{len(names)} feature names for {estimator.n_features_in_} features, or some that are no text")
-        estimator.feature_names_in_ = np.array(names, dtype=object)
-    return estimator
-
-
-def _get_left_out(places, n_features):
-    """Columns of the table on the command line that are no features, in order."""
-    if not all(type(j) is int and 0 <= j < n_features + len(places) for j in places) or sorted(set(places)) != places:
-        raise ValueError(f"left_out={reprlib.repr(places)} beside {n_features} features")
-    return tuple(places)
-
-
-# ---- the classes
-
-
-def _check_neighbours(layers):
-    for i, (below, above) in enumerate(itertools.pairwise(layers), 1):
-        sizes = len(below.components_), above.n_features_in_
-        units = below.hidden_, above.visible_
-        if sizes[0] != sizes[1] or units[0] != units[1]:
-            raise ValueError(f"layer {i} has {sizes[1]} visible units ({units[1]}) on {sizes[0]} hidden ones ({units[0]})")
-
-
-def _get_engine(estimator, rbm):
-    """Let an RBM be the engine of a BernoulliRBM."""
-    if rbm._chains is None:
-        raise KeyError("layers.0.chains")
-    if (rbm.visible_, rbm.hidden_) != ("bernoulli", "bernoulli") or rbm.scaling_.scale is not None:
-        raise ValueError(f"{rbm.visible_} visible and {rbm.hidden_} hidden units, or a scaling, where all are Bernoulli")
-    if estimator.n_components != len(rbm.components_):
-        raise ValueError(f"n_components={estimator.n_components!r} where {len(rbm.components_)} were fitted")
-    check_chains(rbm, estimator._engine(rbm.dtype)._settings())
-    estimator._rbm = rbm
-    estimator._publish()
-
-
-def _put_stack(dbn, tensors, state):
-    """The entries of a DBN's layers; what else it keeps goes into tensors and state."""
-    state["draws"] = dbn._draws
-    if hasattr(dbn, "up_down_iter_"):
-        history = encode_history(dbn.up_down_history_)
-        state["up_down"] = {"n_iter": dbn.up_down_iter_, "step": dbn._up_down_step, "history": history}
-    return [put_rbm(rbm, tensors, f"layers.{i}.") for i, rbm in enumerate(dbn.layers_)]
-
-
-def _get_stack(dbn, state, layers):
-    """Give a DBN its layers, and what else it keeps."""
-    sizes = checks.layer_sizes(dbn.hidden_layer_sizes)
-    if sizes != tuple(len(rbm.components_) for rbm in layers) or [rbm.layer_ for rbm in layers] != list(range(len(sizes))):
-        raise ValueError(f"hidden_layer_sizes={reprlib.repr(sizes)} do not suit the layers")
-    for rbm, new in zip(layers, dbn._new_layers(), strict=True):
-        check_chains(rbm, new._settings())
-    dbn.layers_, dbn._draws = layers, count(state, "draws")
-    if "up_down" in state:
-        record = entry(state, "up_down", dict)
-        dbn.up_down_iter_, dbn._up_down_step = count(record, "n_iter"), count(record, "step")
-        dbn.up_down_history_ = entries.history(record, UP_DOWN, dbn.up_down_iter_)
-
-
-def _put_threshold(detector, tensors, state):
-    """Put the threshold of an outlier detector, its greatest score and the extent of its data into tensors and state."""
-    state["offset"], state["top"] = float(detector.offset_), float(detector.top_)
-    tensors |= {f"extent.{name}": np.asarray(x, np.float64) for name, x in detector.extent_._asdict().items()}
-
-
-def _get_threshold(detector, tensors, state):
-    """Give an outlier detector its threshold, its greatest score and the extent of its data."""
-    detector._share()
-    detector.offset_, detector.top_ = (float(entry(state, name, (int, float))) for name in ("offset", "top"))
-    if not -SQUARES < detector.offset_ <= detector.top_ < SQUARES:
-        raise ValueError(f"offset={detector.offset_!r} and top={detector.top_!r}: scores below {SQUARES:g}, in this order")
-    n = detector.layers_[0].n_features_in_
-    low, high = (tensor(tensors, f"extent.{name}", (n,), np.float64) for name in ("low", "high"))
-    if (low > high).any():
-        raise ValueError("extent.low exceeds extent.high")
-    detector.extent_ = Extent(low, high, positive(tensors, "extent.width", n))
-
-
-def _put_labels(estimator, tensors):
-    """The classes of a generative classifier, as an entry; their weights go into tensors."""
-    W, b = estimator._label_velocity
-    arrays = {
-        "components": estimator.label_components_,
-        "intercept": estimator.label_intercept_,
-        "velocity.W": W,
-        "velocity.b": b,
-    }
-    tensors |= {f"labels.{name}": np.asarray(x, estimator.dtype) for name, x in arrays.items()}
-    return encode_labels(estimator.classes_)
-
-
-def _get_labels(estimator, labels, tensors):
-    """Give a generative classifier its classes and their weights."""
-    estimator._schedule(**estimator._up_down_parameters(), weight_decay=0.0, batch_size=1)
-    refuse_counts(get_unit(estimator.layers_[0].visible_))
-    estimator.classes_ = decode_labels(labels)
-    n, nh, dtype = len(estimator.classes_), len(estimator.layers_[-1].components_), estimator.dtype
-    estimator.label_components_ = tensor(tensors, "labels.components", (nh, n), dtype)
-    estimator.label_intercept_ = tensor(tensors, "labels.intercept", (n,), dtype)
-    velocity = ("labels.velocity.W", (n, nh)), ("labels.velocity.b", (n,))
-    estimator._label_velocity = tuple(tensor(tensors, name, shape, dtype) for name, shape in velocity)
-    check_fields("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
-
-
-def _put_network(estimator, tensors, state):
-    """The classes of a back-propagated network, or None, as an entry; weights, targets and the rest go into tensors and state."""
-    for i, arrays in enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True)):
-        tensors |= {f"network.{i}.{name}": np.asarray(x, estimator.dtype) for name, x in zip("Wc", arrays, strict=True)}
-    state |= {
-        "visible": encode(estimator.visible_, "visible"),
-        "n_iter": estimator.n_iter_,
-        "step": estimator._step,
-        "seed": str(estimator.seed_),
-        "history": encode_history(estimator.history_),
-    }
-    put_optimizer(estimator, tensors, state)
-    if isinstance(estimator, DBNRegressor):
-        tensors["target.mean"], tensors["target.scale"] = estimator.target_mean_, estimator.target_scale_
-        state["flat"] = estimator._flat
-    return encode_labels(estimator.classes_) if isinstance(estimator, DBNClassifier) else None
-
-
-def _get_network(estimator, record, tensors, layers):
-    """Give a back-propagated network its weights, its pretrained layers, and what else it keeps."""
-    state, dtype = record["state"], estimator.dtype
-    sizes, _ = estimator._check(None)
-    shape, estimator.coefs_, estimator.intercepts_ = None, [], []
-    for i in range(len(sizes) + 1):
-        estimator.coefs_.append(tensor(tensors, f"network.{i}.W", (shape, None), dtype))
-        shape = estimator.coefs_[-1].shape[1]
-        estimator.intercepts_.append(tensor(tensors, f"network.{i}.c", (shape,), dtype))
-    n_in, n_out = len(estimator.coefs_[0]), len(estimator.intercepts_[-1])
-    fitted = tuple(len(c) for c in estimator.intercepts_[:-1])
-    if fitted != sizes:
-        raise ValueError(f"hidden_layer_sizes={reprlib.repr(estimator.hidden_layer_sizes)} where {fitted} were fitted")
-    estimator.visible_ = unit_of(state, "visible", n_in)
-    _check_means(estimator, n_in)
-    estimator.n_iter_, estimator._step = count(state, "n_iter"), count(state, "step")
-    get_optimizer(estimator, tensors, state)
-    estimator.seed_ = entries.seed(state)
-    columns = entries.history(state, tuple(entry(state, "history", dict)), estimator.n_iter_)
-    estimator.history_ = {name: values.tolist() for name, values in columns.items()}
-    if isinstance(estimator, DBNClassifier):
-        estimator.classes_ = decode_labels(record["classes"])
-        outputs = len(estimator.classes_)
-    elif isinstance(estimator, DBNRegressor):
-        outputs = n_out
-        _get_targets(estimator, state, tensors, n_out)
-    else:
-        outputs = n_in
-        refuse_counts(get_unit(estimator.visible_))
-    if n_out != outputs:
-        raise ValueError(f"{n_out} outputs where there are {outputs} classes or features")
-    estimator.dbn_ = None
-    if layers:
-        _get_pretrained(estimator, state, layers)
-
-
-def _check_means(estimator, n_in):
-    """Whether all means of a network are finite."""
-    visible, units = get_unit(estimator.visible_), estimator._units(len(estimator.coefs_) - 1)
-    states = entries.greatest_state(visible, n_in)
-    for i, unit in enumerate([*units, estimator._output_unit()]):
-        states = check_fields(f"network.{i}", estimator.coefs_[i], estimator.intercepts_[i], states, unit)
-
-
-def _get_targets(estimator, state, tensors, n_out):
-    """Give a regressor the scale of its targets."""
-    estimator.target_mean_ = tensor(tensors, "target.mean", (n_out,), np.float64)
-    estimator.target_scale_ = positive(tensors, "target.scale", n_out)
-    if not max(np.abs(estimator.target_mean_).max(), estimator.target_scale_.max()) < SQUARES:
-        raise ValueError(f"target.mean or target.scale is {SQUARES:g} or larger: predictions would not be finite")
-    estimator._flat = entry(state, "flat", bool)
-    if estimator._flat and n_out > 1:
-        raise ValueError(f"{n_out} outputs where targets were one column")
-
-
-def _get_pretrained(estimator, state, layers):
-    """Give a network its pretrained layers."""
-    dbn = estimator._dbn()
-    _get_stack(dbn, state, layers)
-    hidden = [get_unit(rbm.hidden_) for rbm in layers]
-    if hidden != estimator._units(len(layers)) or layers[0].visible_ != estimator.visible_:
-        raise ValueError("pretrained layers whose units are not those of the network")
-    if layers[0].n_features_in_ != len(estimator.coefs_[0]):
-        raise ValueError(f"pretrained layers of {layers[0].n_features_in_} features where there are {len(estimator.coefs_[0])}")
-    dbn.n_features_in_, dbn.random_state = layers[0].n_features_in_, estimator.seed_
-    estimator.dbn_ = dbn

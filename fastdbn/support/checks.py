@@ -24,6 +24,12 @@ LONG = 200
 """Characters of a value that a message shows, and elements of an array that it looks into."""
 
 
+def refuse(condition, message):
+    """A ValueError if the condition holds."""
+    if condition:
+        raise ValueError(message)
+
+
 def _plain(value):
     """A value with Python's numbers and texts in place of NumPy's."""
     if isinstance(value, np.generic):

@@ -6,8 +6,8 @@ An option overrides the hooks that it needs; here they do nothing. A fit calls t
 
 from typing import Any, ClassVar
 
-VISIBLE, HIDDEN = "visible", "hidden"
-"""In a shape of `Option.keeps`: how many units the layer has."""
+VISIBLE, HIDDEN = "n_features", "n_hidden"
+"""In a shape of `Option.keeps`: how many units the layer has. Model files have these names too."""
 
 
 class Option:

@@ -1,0 +1,200 @@
+"""What must hold between the attributes of an estimator that a file has filled, so that it can be used like a fitted one.
+
+Fields (files/state.py) check each attribute by itself. The functions here check parameters as `fit` does, sizes that depend on
+parameters, and that whatever is computed with the weights is finite. They raise ValueError. `owner`, or `_`, is
+the estimator that the other is part of, or None.
+"""
+
+import reprlib
+
+import numpy as np
+
+from fastdbn.estimators.wake_sleep import refuse_counts
+from fastdbn.files.entries import FLAG
+from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
+from fastdbn.inputs.data import Scaling
+from fastdbn.inputs.ranges import MOST_COUNTS
+from fastdbn.machine import model
+from fastdbn.support import checks
+from fastdbn.support.checks import refuse
+from fastdbn.training.options import OPTIONS
+from fastdbn.training.options.learned_variances import BASE, learned_scaling
+from fastdbn.units import get_unit, visible_unit
+
+FIELDS = {"float32": 1e15, "float64": 1e120}
+"""The greatest input of a unit for which squares and sums stay finite."""
+CHAINS = 1 << 26
+"""The chains of a later fit may take so many numbers where the file holds fewer."""
+
+# ---- fields
+
+EACH = Tensor("n_features", dtype="float64")
+"""A number for each feature."""
+SCALE = Tensor("n_features", dtype="float64", holds=POSITIVE)
+"""A scale of each feature."""
+SCALING = Maybe(Record(Scaling, shift=EACH, scale=SCALE, clip=FLAG), Scaling(), blank=lambda scaling: scaling.scale is None)
+TOTALS = f"whole numbers from 0 to {MOST_COUNTS}", lambda x: (x >= 0) & (x <= MOST_COUNTS) & (x == np.floor(x))
+"""What totals of rows are, so that a draw can count them out."""
+OF_TRAINING = {
+    name: Maybe(Tensor(*shape, dtype="float64" if option.exact else None))
+    for option in OPTIONS
+    for name, shape in option.keeps.items()
+}
+"""The fields of what training options keep."""
+
+# ---- finite numbers
+
+
+def check_fields(name, W, bias, states, unit):
+    """The greatest state of units of a type whose inputs have weights W, a bias, and states of up to `states`.
+
+    Raises
+    ------
+    ValueError
+        if their inputs could be so large that what is computed with them is not finite.
+    """
+    greatest = [float(max(x.max(), -x.min())) for x in (W, bias)]
+    field = len(W) * greatest[0] * states + greatest[1]
+    finite = field <= FIELDS[W.dtype.name]
+    refuse(not finite, f"{name}: weights of {greatest[0]:.3g} and biases of {greatest[1]:.3g} leave the finite numbers")
+    return greatest_state(unit, W.shape[1], field)
+
+
+def greatest_state(unit, n, field=1.0):
+    """The greatest state of n units of a type: an end of its range, or where it has none about its input."""
+    return max(
+        max(abs(part.low), abs(part.high)) if np.isfinite([part.low, part.high]).all() else max(field, 1.0)
+        for part, *_ in unit.parts(n)
+    )
+
+
+# ---- RBM
+
+
+def check_rbm(rbm, owner):
+    """An RBM: its parameters, its units, what training options keep, and its weights."""
+    visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
+    nh, nv = rbm.components_.shape
+    _check_next_fit(rbm, rbm)
+    refuse(rbm.n_components != nh, f"n_components={rbm.n_components} where {nh} were fitted")
+    rbm._settings(visible)
+    refuse(model.learns_variance(hidden), f"hidden={hidden.name!r}: variances are learned of visible units")
+    counted, totals = sum(part.unit.keeps_total for part in visible.parts(nv)), getattr(rbm, "totals_", np.empty((1, 0)))
+    refuse(totals.shape[1] != counted, f"totals={totals!r:.80} of {visible.name} units, {counted} of whose parts count")
+    for option in OPTIONS:
+        option.check_extras(rbm._kept, visible)
+    _check_variance(rbm)
+    states = check_fields("components", rbm.components_.T, rbm.intercept_hidden_, greatest_state(visible, nv), hidden)
+    check_fields("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
+    if owner is None:
+        _check_norm(rbm)
+
+
+def _check_variance(rbm):
+    """Learned variances are those of the scaling."""
+    if BASE in rbm._kept:
+        refuse(rbm.scaling_.scale is None or rbm.scaling_.clip, "scaling is lacking where variances are learned")
+        with np.errstate(over="ignore"):
+            same = np.allclose(rbm.scaling_.scale, learned_scaling(rbm.scaling_, rbm._kept).scale, rtol=1e-6, atol=0.0)
+        refuse(not same, "scaling is not that of the variances that were learned")
+
+
+def _check_norm(rbm):
+    """An RBM has a distribution, unless its weights were untied."""
+    norm = model.unbounded_norm(get_unit(rbm.visible_), get_unit(rbm.hidden_), rbm.components_.T)
+    diverges = norm >= 1 and not hasattr(rbm, "generative_components_")
+    refuse(diverges, f"weights between units without bounds have a spectral norm of {norm:.3g}, and fit keeps it below 1")
+
+
+def _check_next_fit(rbm, new):
+    """The parameters of an RBM's next fit, those of `new`. Its chains take no more memory than those of the file, or little."""
+    settings = new._settings()
+    if isinstance(new.visible, list):
+        visible_unit(new.visible, rbm.n_features_in_)
+    chains = settings.chain_rows
+    most = max(0 if rbm._chains is None else len(rbm._chains), CHAINS // max(rbm.components_.shape))
+    refuse(chains > most, f"{chains} persistent chains (n_chains, batch_size, temperatures) where the file allows {most}")
+
+
+def check_engine(estimator, _):
+    """The RBM of a BernoulliRBM."""
+    rbm, shape = estimator._rbm, (estimator.n_components, estimator.n_features_in_)
+    bernoulli = (rbm.visible_, rbm.hidden_, rbm.scaling_.scale) == ("bernoulli", "bernoulli", None)
+    refuse(not bernoulli, f"{rbm.visible_} visible and {rbm.hidden_} hidden units, or a scaling, where all are Bernoulli")
+    refuse(
+        shape != rbm.components_.shape, f"n_components and n_features_in are {shape} where {rbm.components_.shape} were fitted"
+    )
+    refuse(rbm._chains is None, "it lacks rbm.chains")
+    _check_next_fit(rbm, estimator._engine(rbm.dtype))
+    estimator._publish()
+
+
+# ---- stacks
+
+
+def check_stack(dbn, _):
+    """The layers of a DBN fit each other, its parameters and its features."""
+    layers, sizes = dbn.layers_, checks.layer_sizes(dbn.hidden_layer_sizes)
+    found = [hasattr(dbn, name) for name in ("up_down_iter_", "_up_down_step", "up_down_history_")]
+    refuse(any(found) != all(found), "some of up_down_iter, up_down_step and up_down_history are lacking")
+    suits = sizes == tuple(len(rbm.components_) for rbm in layers) and [rbm.layer_ for rbm in layers] == list(range(len(sizes)))
+    refuse(not suits, f"hidden_layer_sizes={reprlib.repr(sizes)} do not suit the layers")
+    n = layers[0].n_features_in_
+    refuse(n != dbn.n_features_in_, f"layers.0 has {n} features where there are {dbn.n_features_in_}")
+    dbn._check_neighbours(layers)
+    for rbm, new in zip(layers, dbn._new_layers(), strict=True):
+        _check_next_fit(rbm, new)
+        if not any(found):
+            _check_norm(rbm)
+        if rbm is not layers[0] and rbm.scaling_.scale is not None:
+            states = float((1.0 + np.abs(rbm.scaling_.shift)).max() * rbm.scaling_.scale.max())
+            check_fields("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
+
+
+def check_threshold(detector, _):
+    """The threshold of an outlier detector, its greatest score and the range of its data."""
+    detector._share()
+    ordered = -SQUARES < detector.offset_ <= detector.top_ < SQUARES
+    refuse(not ordered, f"offset={detector.offset_!r} and top={detector.top_!r}: scores below {SQUARES:g}, in this order")
+    refuse((detector.extent_.low > detector.extent_.high).any(), "extent.low exceeds extent.high")
+
+
+def check_labels(estimator, _):
+    """The labels of a generative classifier, whose weights belong to its top layer."""
+    refuse_counts(get_unit(estimator.layers_[0].visible_))
+    n, top = len(estimator.label_components_), len(estimator.layers_[-1].components_)
+    refuse(n != top, f"label_components of {n} hidden units where the top layer has {top}")
+    check_fields("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
+
+
+# ---- networks
+
+
+def check_network(network, _):
+    """The layers of a back-propagated network fit each other, its parameters, its pretrained layers and its update rule."""
+    (sizes, _), n_in, coefs = network._check(None), network.n_features_in_, network.coefs_
+    outputs = getattr(network, "classes_", getattr(network, "target_mean_", coefs[0]))
+    fitted = len(coefs[0]), *(len(c) for c in network.intercepts_)
+    refuse(
+        fitted != (n_in, *sizes, len(outputs)),
+        f"coefs and intercepts of {fitted} units where {n_in}, hidden_layer_sizes and {len(outputs)} belong",
+    )
+    states, units = greatest_state(get_unit(network.visible_), n_in), [*network._units(len(sizes)), network._output_unit()]
+    for W, bias, unit in zip(coefs, network.intercepts_, units, strict=True):
+        states = check_fields("coefs", W, bias, states, unit)
+    if network._loss == "unit":  # an autoencoder
+        refuse_counts(get_unit(network.visible_))
+    new = network._dbn()
+    new._new_layers()
+    if network.dbn_ is not None:
+        new.layers_, new.n_features_in_ = network.dbn_.layers_, n_in
+        check_stack(new, network)
+        suits = [get_unit(rbm.hidden_) for rbm in new.layers_] == units[: len(new.layers_)]
+        refuse(not suits or new.layers_[0].visible_ != network.visible_, "the units of dbn are not those of the network")
+
+
+def check_targets(regressor, _):
+    """The scale of a regressor's targets."""
+    n, scale = len(regressor.target_mean_), regressor.target_scale_.max()
+    refuse(scale >= SQUARES, f"target_scale is {SQUARES:g} or larger: predictions would not be finite")
+    refuse(regressor._flat and n > 1, f"{n} outputs where targets were one column")

@@ -1,0 +1,152 @@
+"""An estimator that is not fitted as JSON: the name of its class, and its parameters.
+
+What is read may come from anyone. Classes are those that registered themselves, and their constructors know the names of their
+parameters. The values pass the checks of `fit` before the estimator leaves `load`.
+"""
+
+import reprlib
+
+import numpy as np
+
+from fastdbn.maths.optim import at_epoch
+from fastdbn.support.checks import refuse
+from fastdbn.units import Mixed, get_unit, named
+from fastdbn.units.unit import Unit
+
+CLASSES: dict[str, type] = {}
+"""The classes that a file may name."""
+AHEAD = 1000
+"""A file holds the values of a schedule for at least so many epochs, because a later fit may go on from there."""
+FURTHEST = 100_000
+"""It holds them for at most so many epochs of one more fit."""
+COUNTS = 2**53
+"""Whole numbers in a file are below this, so that JSON holds them exactly in every language."""
+
+
+def register(cls):
+    """Let files name a class."""
+    CLASSES[cls.__name__] = cls
+
+
+def encode_estimator(estimator, epochs=0):
+    """{"class", "params"}; a callable of the epoch becomes its values to the end of one more fit, or of `AHEAD` epochs."""
+    name, cls = type(estimator).__name__, type(estimator)
+    refuse(CLASSES.get(name) is not cls, f"class={name!r} is none of {', '.join(CLASSES)}")
+    done = max(getattr(estimator, "n_iter_", 0), getattr(estimator, "up_down_iter_", 0))
+    planned = [x for name, x in estimator.get_params().items() if name.rpartition("__")[2] in _EPOCHS]
+    planned = [x for value in planned for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, int)]
+    epochs = max(epochs, AHEAD, done + min(max(planned, default=0), FURTHEST))
+    params = estimator.get_params(deep=False)
+    return {"class": name, "params": {key: encode(x, key, epochs) for key, x in params.items()}}
+
+
+_EPOCHS = "n_iter", "pretrain_iter", "max_iter", "up_down_iter"
+
+
+def decode_estimator(record, kind):
+    """The unfitted estimator of a record, of the class `kind` or one that derives from it."""
+    name, known = entry(record, "class", str), [key for key, cls in CLASSES.items() if issubclass(cls, kind)]
+    refuse(name not in known, f"class={name!r:.80} is none of {', '.join(known)}")
+    params = {key: decode(value, key) for key, value in entry(record, "params", dict).items()}
+    if params.get("device") == "cuda":
+        params["device"] = "auto"  # a model from a GPU computes on one where there is one
+    return CLASSES[name](**params)
+
+
+def encode(value, name, epochs=0):
+    """A parameter as JSON: units by name, tuples marked, schedules as the values that they took.
+
+    Raises
+    ------
+    ValueError
+        for a value that a file cannot hold.
+    """
+    if isinstance(value, Unit):
+        if isinstance(named(value), str):
+            return {"unit": value.name}
+        raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+    if isinstance(value, Mixed):
+        return [encode((unit, slice(start, stop)), name) for unit, start, stop, _ in value.columns]
+    if isinstance(value, slice):
+        return {"slice": [encode(x, name) for x in (value.start, value.stop, value.step)]}
+    if isinstance(value, tuple):
+        return {"tuple": [encode(x, name, epochs) for x in value]}
+    if isinstance(value, (list, np.ndarray)):
+        return [encode(x, name, epochs) for x in value]
+    if isinstance(value, np.generic):
+        return encode(value.item(), name)
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, dict) and name in ("class_weight", "rbm_params"):
+        return {"dict": [[encode(k, name), encode(x, str(k), epochs)] for k, x in value.items()]}
+    if name in ("callback", "callbacks"):
+        return None
+    if name == "pretrain" and not isinstance(value, bool):
+        return True  # a network that was given: a copy of it is in the file
+    if name == "rbm" and value is not None:
+        return {"estimator": encode_estimator(value, epochs)}
+    if callable(value):
+        return _taken(value, name, epochs)
+    if name == "random_state" and not isinstance(value, int):
+        return None
+    if isinstance(value, int) and (name == "random_state" or abs(value) < 2**63):
+        return value if abs(value) < 2**63 else value % 2**64
+    if value is None or isinstance(value, str) or (isinstance(value, float) and np.isfinite(value)):
+        return value
+    raise ValueError(f"{name}={reprlib.repr(value)} cannot be saved: give a value that JSON can hold")
+
+
+def _taken(schedule, name, epochs):
+    """The values of a schedule at so many epochs, or as far as it goes, without repeats at the end: the last one holds."""
+    values = [at_epoch(schedule, 0, name)]
+    for epoch in range(1, epochs):
+        try:
+            values.append(at_epoch(schedule, epoch, name))
+        except Exception:  # a callable of the user may fail in any way beyond the epochs that it was made for
+            break
+    while values[-2:-1] == values[-1:]:
+        values.pop()
+    return values
+
+
+def decode(value, name):
+    """What `encode` made JSON of."""
+    if isinstance(value, list):
+        return [decode(x, name) for x in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "unit":
+        return get_unit(content)
+    if kind == "estimator" and name == "rbm":
+        return decode_estimator(content, CLASSES["RBM"])
+    if kind == "tuple":
+        return tuple(decode(x, name) for x in content)
+    if kind == "dict":
+        return {decode(k, name): decode(x, name) for k, x in content}
+    if kind == "slice":
+        return slice(*(x if x is None else whole(x, "slice", -COUNTS) for x in content))
+    raise ValueError(f"{name}={reprlib.repr(value)} is no parameter")
+
+
+# ---- checks of JSON
+
+
+def entry(record, name, kind):
+    """The entry of a record, of the given type."""
+    refuse(not isinstance(record, dict), f"{reprlib.repr(record)} where a record with {name!r} belongs")
+    return of_kind(record[name], name, kind)
+
+
+def of_kind(value, name, kind):
+    """A value, which must have the given type; True is no number."""
+    of_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    refuse(not of_kind, f"{name}={reprlib.repr(value)} is no {getattr(kind, '__name__', 'number')}")
+    return value
+
+
+def whole(value, name, least=0, below=COUNTS):
+    """A whole number in [least, below)."""
+    inside = type(value) is int and least <= value < below
+    refuse(not inside, f"{name}={reprlib.repr(value)} is no whole number in [{least}, {below})")
+    return value
