@@ -1,11 +1,11 @@
-"""Cells of text: which are numbers, which look like numbers, and which stand for a value that is missing."""
+"""Cells of text: which are numbers, which look like numbers, and which mean that a value is missing."""
 
 import re
 
 import numpy as np
 
 MISSING = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-", "."))
-"""Cells, in small letters, by which people say that a value is missing."""
+"""Lower-case cells that mean a missing value."""
 _DECORATION = re.compile(r"^[+-]?\s*[$€£¥]?\s*|\s*[%$€£¥]?$|[ '_]")
 _NUMBER = re.compile(r"[\d.,]*\d[\d.,]*([eE][+-]?\d+)?")
 
@@ -20,7 +20,7 @@ def is_number(cell):
 
 
 def is_missing(cell):
-    """Whether a cell is empty or a usual word for what is missing."""
+    """Whether a cell is empty or a usual word for a missing value."""
     return cell.lower() in MISSING
 
 
@@ -30,7 +30,7 @@ def looks_numeric(cell):
 
 
 def is_text(cell):
-    """Whether a cell has a word in it, as a name of a column has."""
+    """Whether a cell contains a word, as the name of a column does."""
     return any(char.isalpha() for char in cell) and not is_number(cell) and not is_missing(cell)
 
 
@@ -55,7 +55,7 @@ def first_text(cells):
 
 
 def advice(cell):
-    """What helps where a cell stands among numbers and is none."""
+    """Advice for a cell among numbers that is not a number."""
     if is_missing(cell):
         return "fill or drop what is missing"
     if "," in cell and looks_numeric(cell):

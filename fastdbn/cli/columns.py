@@ -1,4 +1,4 @@
-"""What the columns of a table are for: the target and its task, the features, and what is left out of them."""
+"""Roles of the columns of a table: the target and its task, the features, and the columns that are left out."""
 
 import re
 
@@ -7,11 +7,11 @@ import numpy as np
 from fastdbn.cli.cells import advice, first_text, is_missing, is_number, mostly_numeric, parse
 
 FEW_CLASSES = 20
-"""So many distinct integers at most are taken for classes, when they are also fewer than half of the rows."""
+"""Integers are classes if there are at most so many distinct ones, and fewer than half of the rows."""
 SAMPLE = 100
-"""Rows by which most columns are seen not to repeat the target."""
+"""Rows that are compared first: for most columns they show that the column does not repeat the target."""
 SHOWN = 8
-"""Columns that a message lists."""
+"""The most columns that a message lists."""
 
 
 ONE_COLUMN = "only one column found: separate fields by commas, semicolons, tabs or |, not by spaces or anything else"
@@ -29,12 +29,12 @@ def listed(words):
 
 
 def position(table, column, option="--target"):
-    """The position of a column given by name or by integer, which is always a position, -1 the last.
+    """The position of a column, given by name or by an integer. An integer is always a position; -1 is the last.
 
     Raises
     ------
     ValueError
-        if there is none such.
+        if there is no such column.
     """
     width = table.columns.shape[1]
     if not re.fullmatch(r"[+-]?\d+", column):
@@ -54,7 +54,7 @@ def position(table, column, option="--target"):
 
 
 def _repeats(column, target):
-    """Whether the values of two columns determine each other one to one, in rows enough to tell."""
+    """Whether the values of two columns determine each other one to one, in enough rows to tell."""
     for n in (SAMPLE, len(target)):
         ours, theirs = column[:n].tolist(), target[:n].tolist()
         kinds = len(set(theirs))
@@ -64,14 +64,14 @@ def _repeats(column, target):
 
 
 def left_out(table, target, columns):
-    """Which columns cannot be used fairly as features, and why.
+    """Which columns must not be features, and why.
 
     Parameters
     ----------
     table : Table
     target : (n,) array of text or numbers
     columns : list of int
-        Those to look at.
+        The columns to look at.
 
     Returns
     -------
@@ -101,10 +101,10 @@ def wanted(table, names, n_features, absent):
     ----------
     table : Table
     names : list of str
-        The model's feature names, empty where it has none.
+        The model's feature names. Empty if it has none.
     n_features : int
     absent : sequence of int
-        Positions that are no features in tables as the model was trained on, such as its target's.
+        Positions that are not features in the table of the training, such as that of the target.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def features(table, keep, needed=False):
     Raises
     ------
     ValueError
-        naming row and column of what is no finite number, and what helps.
+        if a cell is not a finite number. It names row, column and remedy.
     """
     if not keep:
         raise ValueError("no columns are left as features: the table needs more than its target; --keep uses what is left out")
@@ -176,13 +176,13 @@ def _column(table, j):
 
 
 def _rows(bad):
-    """The first of some rows, and how many there are."""
+    """The number of the first marked row and the count of them, in words."""
     rows = np.flatnonzero(bad)
     return f"row {rows[0] + 1}" + (f" and in {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def _fault(table, j, values):
-    """What is wrong with a column of text, whose values are given where it holds numbers and empty cells alone; what helps."""
+    """What is wrong with a column of text, and the remedy. values are given if it holds only numbers and empty cells."""
     cells = table.columns[:, j]
     if values is None:
         first = first_text(cells)
@@ -202,7 +202,7 @@ def _not_finite(table, j, values, bad):
 
 
 def _header_advice(table, keep):
-    """What helps where line 1 was taken for data and is not."""
+    """Advice for a line 1 that was taken for data but is a header."""
     if table.names or table.columns.dtype != object:
         return ""
     first = table.columns[0, keep]
@@ -230,7 +230,7 @@ def target_values(values, task):
     Raises
     ------
     ValueError
-        if a value is missing, is no number where one is needed, or if there is nothing to learn.
+        if a value is missing or is not a number where one is needed, or if there is nothing to learn.
     """
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:

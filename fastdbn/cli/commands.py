@@ -9,7 +9,7 @@ from fastdbn.cli.results import check_out, put_table, save_somewhere
 from fastdbn.support.report import progress
 
 SPLIT_SEED = 0
-"""The seed of the split into training and test rows, the same whatever the model's seed is."""
+"""The seed of the split into training and test rows. It does not depend on the model's seed."""
 
 
 # ---- training
@@ -70,7 +70,7 @@ def _training_data(args):
 
 
 def _test_rows(args, keep, task):
-    """X and y of the test rows that a .npz file brings along, or None."""
+    """X and y of the test rows that a .npz file has, or None."""
     from fastdbn.cli import columns, tables
 
     if args.data is None or args.test_size is not None or not tables.has_split(args.data, "test"):
@@ -155,7 +155,7 @@ def run_train(args):
 
 
 def _load(args, *needed):
-    """The model, which must have some methods."""
+    """Load a model and check that it has the methods that a command needs."""
     import fastdbn
 
     model = fastdbn.load(args.model)
@@ -166,7 +166,7 @@ def _load(args, *needed):
 
 
 def _ready(args, method):
-    """The model, once data and places are known to be there."""
+    """Check that data and output paths are in order, then load the model."""
     from fastdbn.cli import tables
 
     tables.existing(args.data)
@@ -175,7 +175,7 @@ def _ready(args, method):
 
 
 def _features(model, args):
-    """The features that a model wants from a table: by name where both have names, else by position."""
+    """The features that a model takes from a table: by name if both have names, otherwise by position."""
     from fastdbn.cli import columns, tables
 
     names = vars(model).pop("feature_names_in_", ())  # columns come in the model's order from here on
@@ -265,7 +265,7 @@ def run_info(args):
 
 
 def run_warmup(args):
-    """Compile what the estimators need; say how much was there already, and where."""
+    """Compile what the estimators need, and print how much was cached already, and where."""
     from fastdbn.cli.warmup import warmup
 
     options = {name: getattr(args, name) for name in ("dtype", "units", "data") if getattr(args, name) is not None}

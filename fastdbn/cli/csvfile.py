@@ -1,4 +1,4 @@
-"""CSV files: unpacking within bounds, the delimiter, the header, and rows of cells that are all as long."""
+"""CSV files: unpacking within bounds, the delimiter, the header, and rows of equal length."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from fastdbn.cli.cells import is_missing, is_number, is_text, looks_numeric
 
 DELIMITERS = ",;\t|"
 ROOM, RATIO = 1 << 28, 100
-"""A compressed file may hold so many bytes, and so many for each of its own: tables of text shrink to a tenth."""
+"""Bytes that a compressed file may unpack to, plus so many for each of its own bytes. Tables of text shrink to a tenth."""
 
 
 def bound(path):
@@ -36,7 +36,7 @@ def refuse_bomb(path):
 
 
 def _check_unpacked(path):
-    """Refuse a gzip file that unpacks to more than its bound, before any of its rows are kept."""
+    """Refuse a gzip file that unpacks to more than its bound, before any row is kept."""
     with gzip.open(path) as file:
         left = bound(path)
         while block := file.read(1 << 20):
@@ -71,7 +71,7 @@ def _rows(file, delimiter):
 
 
 def _delimiter(lines):
-    """The delimiter that cuts most of some lines into equally many fields, and into the most numbers."""
+    """The delimiter that cuts most lines into the same number of fields, and into the most numbers."""
 
     def rank(delimiter):
         rows = list(csv.reader(lines, delimiter=delimiter))
@@ -85,16 +85,16 @@ def _delimiter(lines):
 def is_header(rows, names=(), every=False):
     """Whether the first row names the columns.
 
-    It does if a cell of it is text and the cells below are numbers, or if it holds names that are known. Of a single row all
-    cells must be text.
+    It does if one of its cells is text and the cells below are numbers, or if it holds known names. If there is only one row,
+    all of its cells must be text.
 
     Parameters
     ----------
     rows : list of lists of str
     names : sequence of str
-        Names that are known.
+        Known names.
     every : bool
-        All of the names must be there, not one.
+        Whether all of the names must be there, instead of any.
     """
     first = rows[0]
     if len(names) and (all if every else any)(name in first for name in names):
@@ -115,17 +115,17 @@ def read_csv(path):
     Parameters
     ----------
     path : Path
-        Text in UTF-8, or gzip of that. Fields are separated by the one of `DELIMITERS` that suits.
+        UTF-8 text, or gzip of it. The delimiter is the one of `DELIMITERS` that fits best.
 
     Returns
     -------
     list of lists of str
-        Rows of cells, without the space around them; blank lines are left out.
+        Rows of cells, without surrounding space. Blank lines are left out.
 
     Raises
     ------
     ValueError
-        with the line that is at fault.
+        with the number of the faulty line.
     """
     line = 1
     try:

@@ -1,7 +1,7 @@
 """The command line: train, predict, transform, sample, info, warmup, versions.
 
-Results go to stdout, progress and remarks to stderr. Exit codes: 0; 1 where the data or the model is at fault; 2 usage.
-Heavy imports happen inside of the commands, so that help is quick.
+Results go to stdout, progress and remarks to stderr. Exit codes: 0 success, 1 data or model at fault, 2 wrong usage, 130
+Ctrl-C. Heavy imports happen inside the commands, so help is quick.
 """
 
 import argparse
@@ -123,12 +123,12 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str or None
-        None takes the process's own.
+        None takes those of the process.
 
     Returns
     -------
     int
-        0, or 1 where data or model are at fault; argparse exits with 2 for wrong usage.
+        0, 1 if data or model are at fault, 130 after Ctrl-C. argparse itself exits with 2 for wrong usage.
     """
     args = build_parser().parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""What commands write: tables as CSV or .npy, whole or not at all, and a trained model wherever there is room for it."""
+"""What commands write: tables as CSV or .npy, complete or not at all, and a trained model wherever it can be saved."""
 
 import os
 import shlex
@@ -32,7 +32,7 @@ def check_out(path, force):
 
 
 def _write(path, write):
-    """write(file) into a file that takes the path's place when it is whole."""
+    """Let `write` fill a file, which replaces the one at the path when it is complete."""
     with replacing(path) as aside, open(aside, "wb") as file:
         write(file)
     progress(f"wrote {path}")
@@ -59,7 +59,7 @@ def put_table(path, header, columns):
 
 
 def save_somewhere(model, path):
-    """Save a model; where that fails, in another folder, so that its training is not lost.
+    """Save a model. If that fails, save it in another folder, so that its training is not lost.
 
     Raises
     ------

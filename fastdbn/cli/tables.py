@@ -1,4 +1,4 @@
-"""Reading tables for the command line: CSV (also gzipped), .npy and .npz, with what was found said in words."""
+"""Reading tables for the command line: CSV (also gzipped), .npy and .npz. Each comes with a line that says what was found."""
 
 import zipfile
 import zlib
@@ -49,13 +49,13 @@ def read_table(path, header=None, names=(), every=False, split="train"):
     names, every
         As for `csvfile.is_header`.
     split : {"train", "val", "test"}
-        The rows to take of a .npz file that has several sets of them.
+        The set of rows to take from a .npz file that has several.
 
     Returns
     -------
     Table
     str
-        what was found, for a person.
+        what was found, in words.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a report of a problem should say: versions of everything that computes, and how it is set up."""
+"""What a bug report should contain: versions of everything that computes, and how it is set up."""
 
 import importlib.metadata
 import platform

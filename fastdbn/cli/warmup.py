@@ -1,7 +1,7 @@
 """Compile the kernels that the estimators use into the disk cache, so that no later process waits for them.
 
-Kernels compile for the types of what they are given. So everything is done once, on data of a few rows, for all units
-that are asked for, precisions and kinds of data, through the estimators alone: whatever they need gets compiled.
+A kernel is compiled for the types of its arguments. So the estimators do everything once, on a few rows, for all chosen units,
+precisions and kinds of data. Whatever they need gets compiled.
 """
 
 import functools
@@ -30,10 +30,10 @@ DTYPES = ("float32", "float64")
 DATA = ("float32", "float64", "uint8", "bool", "int64", "int32")
 """Types of the values in X that the estimators read as they are."""
 COMMON = ("bernoulli", "gaussian", "softmax")
-"""Unit types that are compiled where none are named: each pair of two takes half a minute."""
+"""Unit types that are compiled by default. Each pair of two takes half a minute."""
 ROWS, WIDTH = 6, 4
 THREADED = 128, 320
-"""Rows and columns of a layer that is worth two threads."""
+"""Rows and columns of a layer that is large enough for two threads."""
 
 
 class Report(NamedTuple):
@@ -52,7 +52,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     dtype : str or sequence of str, default ("float32", "float64")
         Precisions of the estimators.
     units : str or sequence of str, default ("bernoulli", "gaussian", "softmax")
-        Unit types by name, of either side of an RBM.
+        Names of unit types, for both sides of an RBM.
     data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64", "int32")
         Types of the data, dense (writable and read-only, as memory maps are) and CSR.
     verbose : int, default 1
@@ -65,9 +65,9 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     Raises
     ------
     ValueError
-        for a name that is none of these.
+        for an unknown name.
     OSError
-        where no folder can be written: set the environment variable FASTDBN_CACHE_DIR to one that can.
+        if no cache folder can be written. Set the environment variable FASTDBN_CACHE_DIR to one that can.
     """
     chosen = []
     for name, values, allowed in (("dtype", dtype, DTYPES), ("units", units, tuple(UNITS)), ("data", data, DATA)):
@@ -100,7 +100,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
 
 
 def _record():
-    """The file that says which kernels each step needed, so that a step whose files are all there is not done again."""
+    """The file that lists the kernels of each step. A step whose files are all there is not done again."""
     return f"warm.{jit.machine()}"
 
 
@@ -132,7 +132,7 @@ def _steps(dtypes, units, kinds):
 
 
 def _data(unit, kind, real=False, rows=ROWS, width=WIDTH):
-    """Data for a unit type: one of K or counts where that is wanted, else zeros and ones, or real numbers in [0, 1]."""
+    """Data for a unit type: one of K or counts if it needs them, otherwise zeros and ones, or real numbers in [0, 1]."""
     draw = rng.host_generator(0, 0, rng.stream(rng.INIT))
     if unit == "softmax":
         return np.eye(width)[draw.integers(0, width, rows)].astype(kind)
@@ -182,7 +182,7 @@ def _use_rbm(dtype, visible, hidden, kinds):
 
 
 def _use_networks(dtype, unit, kind):
-    """Stacks, and the back-propagation through them, whose hidden units are of a type."""
+    """Use stacks with hidden units of a type, and back-propagation through them."""
     common = {"hidden": unit, "dtype": dtype, "random_state": 0, "visible": "bernoulli"}
     X, y = _data("bernoulli", kind), np.arange(ROWS) % 2
     for propagate in ("mean", "sample"):

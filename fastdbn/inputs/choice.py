@@ -1,8 +1,8 @@
 """The choice of visible unit and scaling for data.
 
-"auto" takes Bernoulli units for intensities: data in [0, 1], or whole numbers from 0 to a greatest value that most of 16 columns
-or more reach, as pixels have, divided by that value (255 for more than 127). But not if the columns hardly vary on that scale:
-then, and for all other data, the units are Gaussian on standardised columns.
+"auto" takes Bernoulli units for intensities: data in [0, 1], or pixels. Pixels are whole numbers from 0 to at most 255 in 16
+columns or more, most of which reach the same greatest value; they are divided by that value, or by 255 if it is above 127. If
+such columns hardly vary, and for all other data, the units are Gaussian on standardised columns.
 """
 
 import numpy as np
@@ -16,15 +16,17 @@ from fastdbn.units import Mixed, get_unit, visible_unit
 
 SCALES = ("auto", "minmax", "standard", "none")
 PIXELS, IMAGE = 16, 64
-"""Columns of whole numbers that can be pixels, at least; and columns that can be an image, whose pixels may vary little."""
+"""The fewest columns that can be pixels; the fewest that can be an image, whose pixels may vary less."""
 HALF, HALF_OF_IMAGE, DEVIATION, JUMP = 0.3, 0.08, 0.25, 0.05
-"""A column varies enough for a Bernoulli unit if the middle half of its values between 0 and 1 is so wide, in an image and
-otherwise, or its standard deviation is so large; or, where most of its values are 0 or 1, if the median of the others is."""
+"""A column varies enough for a Bernoulli unit if the middle half of its values between 0 and 1 is as wide as `HALF`
+(`HALF_OF_IMAGE` in an image), or if its standard deviation is `DEVIATION`. If most of its values are 0 or 1, the median of the
+others must be `JUMP`."""
 SHARE, DOUBT = 0.9, 0.05
-"""Columns that vary enough must hold this share of the values between 0 and 1. The choice is in doubt if they hold neither nearly
-none nor nearly all of them, by more than `DOUBT`."""
+"""Columns that vary enough must hold this share of the values between 0 and 1. The choice is in doubt if their share is more
+than `DOUBT` away from both 0 and 1."""
 LOOKED_AT, FEW = 1 << 18, 10
-"""Numbers of X, in evenly spread rows, that the choice looks at; and rows of which the spread of a column is not known."""
+"""How many numbers of X, in evenly spread rows, the choice looks at. With fewer rows than `FEW` the spread of a column is
+unknown."""
 
 
 def choose(X, visible, scale, binarize=None, weights=None, known=None, first_batch=False):
@@ -36,18 +38,18 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
     visible : "auto", unit name, Unit, or list of (unit, slice of columns)
         "auto": Bernoulli for intensities, probabilities, and zeros and ones, else Gaussian on standardised columns.
     scale : "auto", "minmax", "standard" or "none"
-        "auto": standardise for Gaussian units chosen by "auto" and those of a mixed layer, else none; "minmax": every column to
-        [0, 1], values beyond the range seen here are clipped; "standard": every column to mean 0 and variance 1, or in a mixed
-        layer those of Gaussian units. Where units learn their variance, which begins at that of the data, "auto" is "standard",
-        and "none" leaves the means.
+        "auto": standardise the columns of Gaussian units that "auto" chose, and those of a mixed layer; otherwise no scaling.
+        "minmax": every column to [0, 1]; values beyond the range seen here are clipped. "standard": every column to mean 0 and
+        variance 1; in a mixed layer only those of Gaussian units. For units that learn their variance, which begins at that of
+        the data, "auto" means "standard", and "none" keeps the means.
     binarize : None, float or "sample"
-        A threshold on the scale of X leaves zeros and ones: Bernoulli for "auto", and nothing to scale. So are the draws of
-        "sample", from scaled values as probabilities.
+        A threshold on the scale of X leaves zeros and ones. So "auto" takes Bernoulli units, and there is nothing to scale.
+        "sample" draws zeros and ones with the scaled values as probabilities.
     weights : (n,) float64 array or None
     known : Columns or None
-        Of X, where a caller has them.
+        Those of X, if the caller has them.
     first_batch : bool
-        Whether more rows are to come, for which the scaling stays.
+        Whether more rows follow, which keep this scaling.
 
     Returns
     -------
@@ -57,8 +59,8 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
     Raises
     ------
     ValueError
-        if values are outside the unit's range; the message names the column and the remedy. If a threshold leaves every row
-        the same.
+        if values are outside the unit's range (the message names the column and the remedy), or if a threshold leaves every
+        row the same.
 
     Warns
     -----
@@ -107,7 +109,7 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
 
 
 def warn_of_first_batch(name):
-    """Say that the first call of partial_fit fixes a scale that it cannot know."""
+    """Warn that the first call of partial_fit fixes a scale that it cannot know."""
     warn(
         f"{name} is constant in the first batch of partial_fit, which fixes the scale for all later ones: it is taken as 1. "
         "Begin with a batch in which it varies, such as some hundred rows, or scale the data yourself and give scale='none'",
@@ -116,7 +118,7 @@ def warn_of_first_batch(name):
 
 
 def check_binarize(binarize, scale, low, high):
-    """Refuse a threshold or draws that do not suit the scaling, or columns from low to high, (nv,) each."""
+    """Refuse a threshold or draws that do not fit the scaling, or columns with values from low to high, (nv,) each."""
     if binarize == "sample":
         if scale == "standard":
             raise ValueError("binarize='sample' takes values as probabilities, and scale='standard' leaves none: use 'minmax'")
@@ -155,7 +157,7 @@ def _automatic(X, scale, binarize, low, high):
 
 
 def _top(X, low, high):
-    """The greatest value of intensities: 1, that of whole numbers as pixels have, or None for other data."""
+    """The greatest value of intensities: 1, or that of pixels; None for other data."""
     if _within(low, high, 1.0):
         return 1
     most = high.max()
@@ -180,8 +182,8 @@ def _some_rows(X):
 
 
 def _share_that_varies(X, top):
-    """The share of values between 0 and 1, of X divided by top, in columns that vary enough; 1 if there are no such values, or
-    too few rows to say."""
+    """The share of the values of X / top between 0 and 1 that are in columns that vary enough. 1 if there are no such values,
+    or too few rows to tell."""
     values = _some_rows(X) / top
     rows = len(values)
     if rows < FEW:

@@ -1,4 +1,4 @@
-"""How far rows lie beyond the rows of a fit: a cost that grows with the distance, for scores of what a model cannot know.
+"""How far rows lie beyond the rows of a fit: a cost that grows with the distance, for the score of rows that no model can judge.
 
 cost = sum_j g(e_j),    e_j = the distance of x_j from the fitted range of its column, in widths of that range
 g(e) = e^2 below 1, 2 e - 1 above
@@ -17,7 +17,7 @@ FURTHEST = 1e100
 
 
 class Extent(NamedTuple):
-    """Of every column the range of the fit data, low to high, and its width, which is never 0; (nv,) float64 each."""
+    """The range of each column of the fit data, low to high, and its width, which is never 0; (nv,) float64 each."""
 
     low: Any
     high: Any
@@ -29,7 +29,7 @@ class Extent(NamedTuple):
         return Extent(low, high, np.where(high > low, high - low, np.maximum(self.width, other.width)))
 
     def split(self, X):
-        """(X clipped to the range, the cost of what that takes away, (n,) float64)."""
+        """(X clipped to the range, the cost (n,) float64 of what was clipped)."""
         if sparse.issparse(X) and self._cost(np.zeros((1, len(self.low)))).any():
             X = X.toarray()  # zeros that are not stored are beyond
         cost = np.zeros(X.shape[0])
@@ -42,7 +42,7 @@ class Extent(NamedTuple):
         return clip_columns(X, self.low, self.high) if cost.any() else X, cost
 
     def _cost(self, x, columns=slice(None)):
-        """g(e) of values of these columns; an excess that rounding explains is none."""
+        """g(e) of values of these columns. An excess that rounding explains counts as 0."""
         low, high, width = (x_[columns] for x_ in self)
         digits = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64).eps
         slack = ROUNDING * width + 2 * digits * np.maximum(np.abs(low), np.abs(high))
@@ -55,8 +55,8 @@ class Extent(NamedTuple):
 def extent(unit, scaling, X, binarised=False):
     """The `Extent` of rows for a visible unit.
 
-    A column that is constant at an end of what its unit takes has the unit's range: that such units are now and then at the other
-    end is nothing that the model does not know. Any other constant column has the width of the widest.
+    A column that is constant at an end of its unit's range gets the whole range, because the model knows that such units are
+    now and then at the other end. Any other constant column gets the width of the widest column.
     """
     low, high = column_range(X, missing=True)
     least, most = (low.min(), high.max()) if binarised else bounds(unit, scaling, X.shape[1])

@@ -1,4 +1,4 @@
-"""The values that visible units take: what a fit refuses, and how later rows are clipped to it."""
+"""The range of visible units: a fit refuses values outside it, later rows are clipped to it."""
 
 import numpy as np
 from scipy import sparse
@@ -9,13 +9,14 @@ from fastdbn.units import Mixed
 from fastdbn.units.unit import Unit
 
 ROUNDING = 1e-6
-"""Values beyond a range by no more than this part of its end, or of 1, count as its end: scaling elsewhere leaves such."""
+"""A value beyond an end of a range by at most this fraction of the end, or of 1, counts as the end: scaling elsewhere leaves
+such values."""
 MOST_COUNTS = 1 << 24
 """The greatest total of a row of counts: float32 holds whole numbers up to it."""
 
 
 def _excess(low, high, least, greatest):
-    """How far the values of each column, from least to greatest, are beyond [low, high], less what rounding explains."""
+    """How far the values of each column, from least to greatest, exceed [low, high], less what rounding explains."""
     with np.errstate(invalid="ignore"):
         slack = [np.where(np.isfinite(end), ROUNDING * np.maximum(np.abs(end), 1.0), 0.0) for end in (low, high)]
         return np.fmax(greatest - high - slack[1], low - slack[0] - least)
@@ -27,7 +28,7 @@ def check_range(unit: Unit, low, high):
     Raises
     ------
     ValueError
-        naming the worst column, its extreme value and the remedy.
+        names the worst column, its extreme value and the remedy.
     """
     for part, start, stop, _ in unit.parts(len(low)):
         over = _excess(part.low, part.high, low[start:stop], high[start:stop])
@@ -46,7 +47,7 @@ def check_range(unit: Unit, low, high):
 
 
 def check_values(unit, scaling, X, may_lack=False):
-    """Refuse rows to train on further, for units and scaling of an earlier fit: values out of range, or broken groups."""
+    """Refuse rows for further training of a fitted model if values are out of range or groups are broken."""
     if not scaling.clip:
         low, high = column_range(X, may_lack)
         if scaling.scale is not None:
@@ -71,9 +72,9 @@ def bounds(unit, scaling, width):
 
 
 def clipped(unit, scaling, X):
-    """Rows for a fitted model, clipped to what its visible units take; X itself where that changes nothing.
+    """Rows for a fitted model, clipped to the range of its visible units. X itself if that changes nothing.
 
-    An excess that rounding explains is no cause for a warning. A scaling that clips does so by itself, without one.
+    There is no warning for an excess that rounding explains, nor for a scaling that clips by itself.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def clipped(unit, scaling, X):
     Warns
     -----
     DataWarning
-        that names the column that is furthest beyond, its value and the remedy.
+        names the column that is furthest out of range, its value and the remedy.
     """
     if unit.support == "real" and unit.low == -np.inf and unit.high == np.inf:
         return X
@@ -112,7 +113,7 @@ def clipped(unit, scaling, X):
 
 
 def all_inside(X, low, high):
-    """Whether all values of X are between two numbers; False where a CSR matrix may have entries that add up, and for NaN."""
+    """Whether all values of X are between two numbers. False for NaN, and for a CSR matrix that may have duplicate entries."""
     if sparse.issparse(X) and not (X.has_canonical_format and low <= 0 <= high):
         return False
     values = X.data if sparse.issparse(X) else X
@@ -120,7 +121,7 @@ def all_inside(X, low, high):
 
 
 def clip_columns(X, low, high):
-    """A copy of X whose columns are clipped to [low, high], (nv,) each; CSR by its entries, NaN is kept."""
+    """A copy of X whose columns are clipped to [low, high], (nv,) each. CSR matrices are clipped by entries; NaN is kept."""
     if sparse.issparse(X):
         X = X.copy()
         X.sum_duplicates()
@@ -135,7 +136,7 @@ def _like(X, values):
 
 
 def check_groups(unit, X):
-    """Refuse data whose rows are not what groups of units want: one of K, summing to one; or whole numbers, as counts are."""
+    """Refuse rows that break groups of units: one of K must sum to 1, and counts must be whole numbers."""
     parts = unit.parts(X.shape[1])
     for part, start, stop, _ in parts:
         own = X if len(parts) == 1 else X[:, start:stop]

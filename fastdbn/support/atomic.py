@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 SUFFIX = ".saving"
-"""How the names of the folders beside targets end."""
+"""The end of the names of the temporary folders beside targets."""
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def _check(target):
 
 @contextlib.contextmanager
 def _folder(parent, prefix):
-    """A new folder, locked while it is in use and removed at the end."""
+    """A new folder, which is locked while it is in use and removed at the end."""
     while True:
         room = Path(tempfile.mkdtemp(SUFFIX, prefix, parent))
         try:
@@ -88,7 +88,7 @@ def _folder(parent, prefix):
 
 
 def _remove_stale(parent, prefix):
-    """Remove the folders that killed processes left for the same target: those that nobody has locked."""
+    """Remove the folders that killed processes left for the same target: those that are not locked."""
     names = []
     with contextlib.suppress(PermissionError):  # a folder may be written and not read
         names = os.listdir(parent)
@@ -105,7 +105,7 @@ def _remove_stale(parent, prefix):
 
 
 def _mode(target, room):
-    """The mode of the existing target, or that which a new file gets, read from one."""
+    """The mode of the existing target, or the mode that a new file gets."""
     if not target.exists():
         target = room / "new"
         target.touch()

@@ -14,14 +14,14 @@ from fastdbn.maths.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_seq
 MOST = 2**31 - 1
 """The largest count of anything: rows, units, steps and epochs are numbered by words of 32 bits."""
 MOST_LAYERS = 31
-"""The most layers of a network: so many have noise of their own (`rng.draw_stream`)."""
+"""The most layers of a network. Each has noise of its own (`rng.draw_stream`)."""
 MOST_TEMPERATURES = 10_000
 FINITE = float(np.finfo(np.float64).max)
-"""The largest number that results in float64 may have."""
+"""The largest float64 number."""
 
 
 LONG = 200
-"""Characters of a value that a message shows, and elements of an array that it looks into."""
+"""The most characters of a value that a message shows, and the most elements of an array that it looks into."""
 
 
 def refuse(condition, message):
@@ -44,7 +44,7 @@ def _plain(value):
 
 
 def shown(value):
-    """How a message shows a value: numbers and texts of NumPy as Python's, and the beginning of a long one."""
+    """How a message shows a value: NumPy's numbers and texts as Python's, long values cut."""
     text = repr(_plain(value))
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 
@@ -80,7 +80,7 @@ def memory():
 
 
 def room(count, name, value):
-    """Refuse the parameter `name` where it asks for more numbers of 4 bytes than the machine's memory holds."""
+    """Refuse the parameter `name` if it asks for more numbers of 4 bytes than the machine's memory holds."""
     if 4 * count > memory():
         raise ValueError(
             f"{name}={shown(value)} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
@@ -153,7 +153,7 @@ def finite(X, allow_nan=False, names=None):
     Raises
     ------
     ValueError
-        that names row and column, by the names of the columns where they are known.
+        names row and column, the column by name if names are known.
     """
     try:
         assert_all_finite(X, allow_nan=allow_nan)
@@ -182,7 +182,7 @@ def _first_not_finite(X, allow_nan):
 
 
 def unmasked(values, name, may_lack=False):
-    """Values as given, but of a masked array the plain one: NaN where `may_lack` lets masked values be missing.
+    """The values. A masked array becomes a plain one, with NaN for masked values if `may_lack` allows missing values.
 
     Raises
     ------
@@ -202,13 +202,13 @@ def unmasked(values, name, may_lack=False):
 
 
 def matrix(X):
-    """Refuse what compiled code cannot index: a sparse matrix whose indices or indptr point out of it, which SciPy builds without
-    complaint, and data of too many rows or columns.
+    """Refuse data that compiled code cannot index: a sparse matrix whose indices or indptr point outside of it, which SciPy
+    builds without complaint, and data with too many rows or columns.
 
     Raises
     ------
     ValueError
-        naming X, the row and the remedy.
+        names X, the row and the remedy.
     """
     shape = getattr(X, "shape", ())
     if len(shape) == 2 and max(shape) > MOST:
@@ -261,7 +261,7 @@ def classes(y, n, known=None, name="y"):
 
 
 def _labels(y, name):
-    """Labels as an array of one dimension, of which none is missing and all are of one kind."""
+    """Labels as a one-dimensional array, with none missing and all of one kind."""
     try:
         y = column_or_1d(unmasked(y, name), warn=True)
         row = next((i for i, label in enumerate(y) if label is None or label != label), None) if y.dtype.kind in "fO" else None
@@ -279,7 +279,7 @@ def _labels(y, name):
 
 
 def inverse_temperatures(value, name):
-    """Inverse temperatures that fall from 1, a tuple of at least two: of an integer so many, evenly from 1 to 0."""
+    """A tuple of at least two inverse temperatures that fall from 1. An integer means so many, evenly from 1 to 0."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return tuple(np.linspace(1.0, 0.0, integer(value, name, 2, MOST_TEMPERATURES)).tolist())
     betas = np.asarray(value, np.float64) if is_sequence(value) and all(map(is_number, value)) else np.empty(0)

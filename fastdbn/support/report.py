@@ -5,11 +5,11 @@ import warnings
 
 
 class DataWarning(UserWarning):
-    """Data that the model can take only after a change, or whose reading is in doubt; the message names the remedy."""
+    """Data were changed before the model could take them, or it is unclear how to read them. The message names the remedy."""
 
 
 class FitWarning(UserWarning):
-    """A fit that ended badly; the message names layer, number and remedy."""
+    """A fit ended badly. The message names layer, number and remedy."""
 
 
 def warn(message, category):
