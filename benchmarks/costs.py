@@ -1,8 +1,8 @@
-"""The constants of the cost rule (fastdbn/backends/binary.py, update.py), measured: `python -m benchmarks.costs`.
+"""Measure the constants of the cost rule (binary.py and update.py in fastdbn/backends/cpu): `python -m benchmarks.costs`.
 
-Each way to a product of 784 binary units with weights to 500, and of 500 back to 784, is timed alone on one thread at several
-numbers of rows; lines through those times give picoseconds for what grows with the rows and for what does not. Prints them beside
-the constants in use; only their ratios matter for the choice.
+Each method of a product of 784 binary units with weights to 500, and of 500 back to 784, is timed alone, on one thread, with
+several numbers of rows. A line through those times gives picoseconds for what grows with the rows and for what does not. They
+are printed beside the constants in use. Only their ratios matter for the choice.
 """
 
 import statistics
@@ -19,12 +19,12 @@ from fastdbn.backends.protocol import Hyper, Params, Phase
 
 NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
 TILES_ROWS = (16, 32, 64, 128)
-"""Rows that tiles copy the weights for once."""
+"""Rows for which tiles copy the weights once."""
 
 
 @njit(nogil=True)
 def ready(way, x):
-    """States, prepared for a way."""
+    """States, prepared for a method."""
     states = make_states(x, x.shape[0])
     for r in range(x.shape[0]):
         pack_row(x[r], states.words[r])
@@ -44,7 +44,7 @@ def microseconds(function):
 
 
 def line(way, inputs, outputs, transpose, rows=ROWS):
-    """(picoseconds for each pair of a row and a weight, for each weight) of a way, by least squares."""
+    """(picoseconds for each pair of a row and a weight, for each weight) of a method, by least squares."""
     draw, addresses = np.random.default_rng(0), blas.addresses(np.float32)
     W = draw.random((outputs, inputs) if transpose else (inputs, outputs), dtype=np.float32)
     times = []
@@ -57,7 +57,7 @@ def line(way, inputs, outputs, transpose, rows=ROWS):
 
 
 def collect(rows=100):
-    """Picoseconds for a number that the statistics add up: an update at twice the density less one at once, by the difference."""
+    """Picoseconds for each number that the statistics add up: the difference between updates at twice the density and at once."""
     draw, b, times, ones = np.random.default_rng(0), get_backend(1), [], []
     W = Params(b.zeros(NV, NH), b.zeros(NV), b.zeros(NH))
     velocity, h = Params(b.zeros(NV, NH), b.zeros(NV), b.zeros(NH)), draw.random((rows, NH), dtype=np.float32)

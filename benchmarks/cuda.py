@@ -1,10 +1,10 @@
 """The GPU beside PyTorch and the CPU: `python -m benchmarks.cuda`, under 8 minutes; writes results/cuda.json.
 
-First the two ceilings: the rate of the card's matrix products through cuBLAS and of copies in its memory. Then each work, by
-fastdbn on the GPU, by PyTorch eager and with CUDA graphs on the same card, and by fastdbn on this machine's CPU: medians over
-rounds between events of the GPU, after a round to warm up; long runs once. At last what rounding does to the likelihood of
-MNIST. `--tiny` runs every part at sizes for CUDA's simulator (NUMBA_ENABLE_CUDASIM=1), whose figures mean nothing; PyTorch is
-left out where it has no GPU.
+First come the two ceilings: the rate of the card's matrix products through cuBLAS, and that of copies in its memory. Then each
+work is done by fastdbn on the GPU, by PyTorch eager and with CUDA graphs on the same card, and by fastdbn on this machine's
+CPU. Times are medians over rounds between events of the GPU, after a round to warm up; long runs are timed once. Last comes
+what rounding does to the likelihood of MNIST. `--tiny` runs every part at sizes for CUDA's simulator (NUMBA_ENABLE_CUDASIM=1);
+its figures mean nothing. PyTorch is left out if it has no GPU.
 """
 
 import argparse
@@ -56,7 +56,7 @@ REACH = {
     "4096-4096 batch 4096 CD-1, bf16": {"products": 0.75},
     "AIS": {"PyTorch eager": 5.0},
 }
-"""What each is to reach: the time of another over that of fastdbn."""
+"""Targets: the time of another over that of fastdbn."""
 
 
 def wall_clock(run):
@@ -67,7 +67,8 @@ def wall_clock(run):
 
 
 def clock_of(backend):
-    """A clock for what a backend does: events on its stream; of the CPU, and of the simulator, which times none, the host's."""
+    """A clock for what a backend does: events on its stream. For the CPU, and for the simulator, which times no events, the
+    host's clock."""
     from fastdbn.backends.cuda.jit import SIMULATED
 
     if backend.name == "cpu" or SIMULATED:
@@ -164,7 +165,7 @@ def ceilings(n, rounds):
 
 
 def annealing(work, chains, n_steps):
-    """Seconds of a whole AIS run; of the CPU's by a tenth of the steps."""
+    """Seconds of a whole AIS run. On the CPU a tenth of the steps is timed."""
     X = (np.random.default_rng(0).random((256, work.nv)) < 0.14).astype(np.float32)
     model, found = RBM(work.nh, n_iter=1, random_state=0).fit(X), {}
     for name, device, share in (("fastdbn", "cuda", 1), ("fastdbn, CPU", "cpu", 10)):
@@ -263,7 +264,7 @@ def parts(tiny, rounds):
 
 
 def show(name, found):
-    """One part's figures as a line, and how those stand that were to be reached."""
+    """One part's figures as a line, beside their targets."""
     print(name + ": " + ", ".join(f"{who} {value:.4g}" for who, value in found.items()), flush=True)
     for who, least in REACH.get(name.split(",")[0] if name.startswith("AIS") else name, {}).items():
         if who in found:

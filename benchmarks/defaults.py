@@ -1,9 +1,10 @@
-"""Do the defaults do? Default accuracy beside that of the best of some settings: `python -m benchmarks.defaults [--sets digits]`.
+"""Are the defaults good enough? Their accuracy beside that of the best of some settings: `python -m benchmarks.defaults
+[--sets digits]`.
 
-For every data set the settings, drawn at random once for all, are compared on validation rows; the best of them is then fitted
-on all training rows and scored on the test rows, as are the defaults. Small sets are split anew several times. Target: the
-defaults are within 0.3 points of the tuned mean. Chest X-rays have test rows of their own, so there the seeds alone differ. The
-folder of the data sets that scikit-learn does not carry is FASTDBN_DATA.
+Settings are drawn at random once and compared on validation rows of every data set. The best one and the defaults are then
+fitted on all training rows and scored on the test rows. Small sets are split anew several times. Chest X-rays have test rows
+of their own, so only the seeds differ there. Target: the defaults are within 0.3 points of the tuned mean. FASTDBN_DATA is the
+folder of the data sets that do not come with scikit-learn.
 """
 
 import argparse
@@ -86,7 +87,7 @@ SETS = {"digits": digits, "breast cancer": breast_cancer, "pneumonia28": pneumon
 
 
 def score(options, X, y, test, test_y, seed, threads):
-    """Percent of test rows that are right; of unbalanced classes the mean over the classes."""
+    """Percent of test rows that are right. For unbalanced classes it is the mean over the classes."""
     model = DBNClassifier(**options, random_state=seed, n_jobs=threads).fit(X, y)
     return 100 * float(balanced_accuracy_score(test_y, model.predict(test)))
 

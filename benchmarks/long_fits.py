@@ -1,15 +1,15 @@
 """Do long fits slow down? Time of each of 60 epochs: `python -m benchmarks.long_fits [--data FOLDER] [--works NAME,...]`.
 
-As training converges, weights of inputs that are never on, velocities and moments become subnormal numbers, on which many
-processors are slow. fastdbn flushes them to zero inside of its kernels, PyTorch where it is told to (`set_flush_denormal`).
+As training converges, weights of inputs that are never on, velocities and moments become subnormal numbers. Many processors
+are slow on those. fastdbn flushes them to zero inside its kernels, PyTorch if it is told to (`set_flush_denormal`).
 Networks are trained by Adam, RBMs by CD-1 and PCD-1 without weight decay, on the first rows of MNIST (the folder of its four
 idx files is --data or FASTDBN_DATA) and on the 8x8 digits, on one thread. Each fit has a process of its own, and contenders take
 turns for some rounds. Times are CPU time, so that other processes on the machine count less.
 
-"first" and "last" are medians of five epochs, from the second on and at the end, of medians over rounds. Target: last over first
-is at most 1.1 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit, of RBMs
-among their velocities; "price" is what arithmetic on them costs this processor, over that on others: 1 on AMD's Zen 4, where
-nothing slows down, up to 150 on Intel's.
+"first" and "last" are medians over five epochs, from the second on and at the end, of medians over rounds. Target: last over
+first is at most 1.1 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit,
+or among the velocities of an RBM. "price" is how much longer arithmetic on such numbers takes on this processor: 1 on AMD's
+Zen 4, where nothing slows down, up to 150 on Intel's.
 """
 
 import argparse
@@ -46,7 +46,7 @@ WORKS = {
 
 
 def rows_of(work, n, folder):
-    """At most n rows of a work's data, and their labels: grey values for networks, zeros and ones for RBMs."""
+    """At most n rows of a work's data and their labels. Networks get grey values, RBMs zeros and ones."""
     if work.name == "digits":
         X, y = load_digits(return_X_y=True)
         return (X[:n] / 16).astype(np.float32), y[:n]
@@ -112,7 +112,7 @@ CONTENDERS = {
 
 
 def subnormal(x):
-    """The share of subnormal numbers, told by their bits: the thread's mode may hide them from comparisons."""
+    """The share of subnormal numbers. It looks at bits, because the thread's mode may hide them from comparisons."""
     word, mantissa = (np.uint32, 23) if x.itemsize == 4 else (np.uint64, 52)
     bits = np.ascontiguousarray(x).view(word) << word(1)
     return float(np.mean((bits != 0) & (bits >> word(mantissa + 1) == 0)))

@@ -40,7 +40,7 @@ def version(package):
 
 
 def sources():
-    """A hash of fastdbn's source files: figures of different sources are not to be mixed."""
+    """A hash of fastdbn's source files, because figures of different sources must not be mixed."""
     digest = hashlib.sha256()
     for path in sorted(Path(fastdbn.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

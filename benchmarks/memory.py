@@ -1,8 +1,8 @@
 """Memory of training on a memory-mapped file: `python -m benchmarks.memory [--rows 1000000] [--hidden 256]`.
 
-Binary rows of 784 bytes are written to a temporary file and trained on for an epoch in a new process, whose memory is read from
-/proc every few milliseconds by a thread of its own: anonymous memory (RssAnon), which is what a program takes, apart from pages
-of the mapped file (RssFile), which the system may drop. Linux alone tells this.
+Binary rows of 784 bytes are written to a temporary file. A new process trains on them for an epoch, and one of its threads
+reads its memory from /proc every few milliseconds. Anonymous memory (RssAnon) is what the program takes; pages of the mapped
+file (RssFile) do not count, because the system may drop them. Only Linux tells this.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The performance section of README.md, from the results: `python -m benchmarks.readme [--check]`.
+"""Write the performance section of README.md from the results: `python -m benchmarks.readme [--check]`.
 
-Rewrites what stands between the two marks from benchmarks/results/*.json; with --check it changes nothing and exits with 1 where
-README.md says anything else.
+It replaces the text between the two marks, from benchmarks/results/*.json. With --check it changes nothing, and exits with 1
+if README.md is out of date.
 """
 
 import argparse

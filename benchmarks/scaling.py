@@ -1,7 +1,7 @@
 """How cost grows with batch, layer size, density, k and threads: `python -m benchmarks.scaling [--plot-only]`.
 
-One thing of W1 (784-500, batch 100, density 0.14, CD-1) varies at a time, on one thread; the last panel has several works on one
-to all threads. fastdbn and the dense limit take turns. Writes scaling.json and scaling.png to benchmarks/results/.
+One property of W1 (784-500, batch 100, density 0.14, CD-1) varies at a time, on one thread. The last panel has several works
+on one to all threads. fastdbn and the dense limit take turns. Writes scaling.json and scaling.png to benchmarks/results/.
 """
 
 import argparse

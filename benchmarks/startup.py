@@ -1,8 +1,8 @@
 """What starting costs: `python -m benchmarks.startup`; each figure the median of new processes.
 
-Import of fastdbn over that of numpy; a first CD-1 fit (784-500, binary, batch 100) with an empty and with a warm kernel cache,
-and how much of it is compile or cache time: the first fit less a second, equal one in the same process; `fastdbn --help`,
-`fastdbn warmup`, and `fastdbn train` on digits.
+Measured are: the import of fastdbn over that of numpy; a first CD-1 fit (784-500, binary, batch 100) with an empty and with a
+warm kernel cache; its compile or cache time, which is the first fit less a second, equal fit in the same process; `fastdbn
+--help`, `fastdbn warmup`, and `fastdbn train` on digits.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Results as JSON files in benchmarks/results/: what was measured, beside the machine that it was measured on."""
+"""Results as JSON files in benchmarks/results/: the figures, and the machine that they were measured on."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def write(path, machine, **parts):
 
 
 def add(path, machine, part, name, value):
-    """Set one entry of a part; what the file holds from the same machine, versions and sources stays, all else goes."""
+    """Set one entry of a part. The file keeps what is from the same machine, versions and sources, and drops all else."""
     before = read(path)
     kept = before[part] if before and before["machine"] == machine else {}
     write(path, machine, **{part: kept | {name: value}})

@@ -1,4 +1,4 @@
-"""What issue 3 asks for: samples per second as a ratio, over the dense limit, hand-written PyTorch and scikit-learn.
+"""The targets of issue 3: samples per second over those of the dense limit, hand-written PyTorch and scikit-learn.
 
 None is no target. Figures are compared as they are measured, without rounding.
 """
@@ -20,7 +20,7 @@ RATIOS = {
     "W1p": (1.8, 2.4, 3.2),
     "text": (None, None, 4.0),
 }
-"""On one thread. W1p is W1 with persistent chains, for which the same speed is asked."""
+"""On one thread. W1p is W1 with persistent chains, and has the same targets."""
 TWO_THREADS = {"W1": 1.3, "W2": 1.3, "W4": 1.3, "W5": 1.3}
 """Two threads over one; never slower on any other work."""
 WARM_START, PEAK_MEMORY = 1.0, 400.0

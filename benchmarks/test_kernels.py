@@ -1,8 +1,8 @@
 """Each operation of the backend protocol on one thread, by pytest-benchmark: `pytest benchmarks -n 0`.
 
-`extra_info` holds samples per second and, where the operation is matrix products with trimmings, the share of the time of those
-products alone through NumPy. Timing never fails. Everything goes through the protocol (fastdbn/backends/__init__.py), so that
-these stand whatever the kernels behind it are.
+`extra_info` holds samples per second. For operations that consist mostly of matrix products it also holds the share of the
+time of those products alone, through NumPy. Timing never fails. Everything goes through the protocol
+(fastdbn/backends/protocol.py), so the kernels behind it may change.
 """
 
 import statistics

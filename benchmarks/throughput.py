@@ -1,8 +1,8 @@
 """Throughput beside peers and the dense limit: `python -m benchmarks.throughput [--works W1,W3] [--threads 2] [--markdown]`.
 
-All contenders run in one process and take turns, an epoch each, for a number of rounds; each work has a process of its own, for
-how fast fresh memory is depends on what a process did before. "of limit" is the dense limit's time
-over fastdbn's: 1 would be the speed of the matrix products alone. On several threads fastdbn on one thread takes turns too.
+All contenders run in one process and take turns, an epoch each, for a number of rounds. Each work has a process of its own,
+because the speed of fresh memory depends on what a process did before. "of limit" is the dense limit's time over fastdbn's: 1
+is the speed of the matrix products alone. On several threads fastdbn on one thread takes turns too.
 
 The JSON file is written after each work. Works that it holds from the same machine, versions and sources stay in it, so a long
 run may be made in parts.
@@ -27,8 +27,8 @@ PAUSE = 0.01
 LIMIT_SECONDS = 0.2
 """How long the dense limit is timed in a round."""
 AT_HAND = 2**28
-"""Bytes that are asked for and freed before each timing: free memory of a virtual machine goes back to its host after some
-seconds, and who asks for it next, whoever that is, waits for the host: 240 ms for the result of W8."""
+"""Bytes that are asked for and freed before each timing. A virtual machine returns free memory to its host after some seconds,
+and whoever asks for it next waits for the host: 240 ms for the result of W8."""
 
 
 def seconds(function):

@@ -1,6 +1,6 @@
-"""The works that are timed: what each does, its data, and the matrix products that it cannot do without.
+"""The works that are timed: what each does, its data, and the matrix products that it needs.
 
-Data are made here, so that they are the same anywhere: noise around ten prototypes, so that there is something to learn.
+Data are made here, so they are the same anywhere. They are noise around ten prototypes, so there is something to learn.
 
 The dense limit of a work is the time of its matrix products alone through NumPy's BLAS, `out=` given, and nothing else:
 3 + 2k for CD-k and PCD-k (up, k times down and up, two statistics); for back-propagation three a layer, less the first
@@ -122,7 +122,8 @@ def _topics(draw, work, y):
 
 
 def dense_limit(work):
-    """A function that does the matrix products of one minibatch, or of all rows of a transform, and for how many samples."""
+    """A function that does the matrix products of one minibatch, or of all rows of a transform, and the number of samples in
+    it."""
     draw = np.random.default_rng(1)
     arrays = [draw.random((work.batch, n), dtype=np.float32) for n in work.sizes]
     weights = [draw.random(shape, dtype=np.float32) for shape in pairwise(work.sizes)]

@@ -1,10 +1,10 @@
-"""Who is timed: fastdbn, the same work by hand in NumPy and PyTorch, and libraries that do such work.
+"""The contenders: fastdbn, the same work by hand in NumPy and PyTorch, and libraries that do such work.
 
 A contender is a file with a table `TASKS`: for a task it has a function of (work, X, y, threads) that prepares everything and
 returns a function without arguments, which does the task once over X: an epoch, a transform, `rows` predictions.
 
-All do the same minibatches in float32: sampled hidden states, sampled visible states, hidden means in the statistics, momentum
-and weight decay on the weights. What libraries do otherwise by design stands in their files.
+All train on the same minibatches in float32: sampled hidden states, sampled visible states, hidden means in the statistics,
+momentum and weight decay on the weights. The files of libraries say what they do differently by design.
 """
 
 import importlib
@@ -18,7 +18,7 @@ CONTENDERS = {
     "learnergy": "with_learnergy",
 }
 SHARE = {"rbms": 4, "learnergy": 4}
-"""These take a quarter of the rows: their time is that of their minibatches, and long."""
+"""These train on a quarter of the rows, because they are slow and their time is proportional to the rows."""
 
 
 class LeftOutError(Exception):

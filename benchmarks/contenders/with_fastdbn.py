@@ -1,7 +1,7 @@
 """fastdbn's public estimators, warm-started: their checks, order and monitors are timed too.
 
-An RBM trains EPOCHS epochs at a time: a fit checks and packs its data once, for its tens of epochs, and the peers' loops do no
-such thing at all.
+An RBM trains EPOCHS epochs in each call. A real fit checks and packs its data once for tens of epochs, and the loops of the
+peers do not do that at all.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The package rbms, by the step of its training loop; the loop itself writes a file after each step, which is left out.
+"""The package rbms, by the step of its training loop. The loop itself writes a file after each step, which is left out.
 
 Its step draws the chain's hidden states once more than needed, and scales the gradient to length one, for which it computes
 its norm. Its centred gradient, the default, is turned off.

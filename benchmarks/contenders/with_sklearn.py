@@ -1,7 +1,7 @@
 """scikit-learn: BernoulliRBM and MLPClassifier.
 
-BernoulliRBM has persistent chains whatever the work says, which is as many products, and neither momentum nor weight decay. An
-epoch is the loop of its `fit` without the drawing of new weights that `fit` begins with.
+BernoulliRBM always has persistent chains, which need as many products, and has neither momentum nor weight decay. An epoch is
+the loop of its `fit` without the new weights that `fit` begins with.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The literature's MNIST tables: `python -m benchmarks.mnist NAME [--folder F]`.
 
-Every stage writes its model and its curve to the folder after each epoch and goes on from there when the command is run
+Every stage writes its model and its curve to the folder after each epoch, and goes on from there when the command is run
 again. Results, with seeds, seconds and the machine, go to benchmarks/results/mnist.json. With --validate the last 10,000
-training rows stand in for the test set: by these settings were chosen.
+training rows take the place of the test set. Settings were chosen on these rows.
 """
 
 import argparse
@@ -34,7 +34,7 @@ EXPERIMENTS = {
 
 
 class Run(NamedTuple):
-    """What an experiment is given: images, where its stages are kept, threads, seeds, and whether settings are being chosen."""
+    """What an experiment gets: images, the place of its stages, threads, seeds, and whether settings are being chosen."""
 
     images: images.Images
     stages: Stages

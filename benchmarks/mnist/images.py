@@ -1,6 +1,6 @@
 """MNIST from its four idx files, and the ways in which its pixels become binary.
 
-A likelihood means nothing without the way the pixels were binarised: "thresholded" are 1 where a pixel is above one half,
+A likelihood means nothing unless it says how the pixels were binarised: "thresholded" are 1 where a pixel is above one half,
 "stochastic" are drawn once with the grey value as probability, which costs tens of nats of test likelihood.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 FOLDER = os.environ.get("FASTDBN_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
 HELD_OUT = 10_000
-"""Of the training rows the last ones, by which settings are chosen; the test set never is."""
+"""The last training rows, on which settings are chosen. They are never chosen on the test set."""
 
 
 class Images(NamedTuple):

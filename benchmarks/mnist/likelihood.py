@@ -16,7 +16,7 @@ DRAWS = 3
 QUICK = 1000
 """Temperatures of the AIS that watches training."""
 LONG = 145_000
-"""Temperatures where chains find it hard to keep up: ten times the published ones, spread alike."""
+"""Temperatures for models whose chains mix slowly: ten times the published ones, in the same proportions."""
 
 
 def binarised(run, how):

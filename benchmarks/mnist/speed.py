@@ -1,8 +1,8 @@
 """Speed to quality: seconds of training until the test log-likelihood of a 784-500 RBM reaches -100 and -90 nats.
 
-Both train by PCD on the same thresholded pixels on the same threads in the same run, taking turns epoch by epoch, each with
-the settings that were soonest for it on the validation rows (`--validate` tries all of them). After every epoch a quick AIS,
-the same for both, measures the likelihood; its time does not count, nor does compiling.
+Both train by PCD on the same thresholded pixels, on the same threads, in the same run, and take turns epoch by epoch. Each has
+the settings with which it was soonest on the validation rows (`--validate` tries all of them). After every epoch the same
+quick AIS measures the likelihood. Its time does not count, nor does compiling.
 """
 
 import itertools
@@ -27,7 +27,7 @@ def rate_of(settings, epoch):
 
 
 class Fastdbn:
-    """Through the public estimator, an epoch a call, so that what a call costs is counted."""
+    """fastdbn through its public estimator, one epoch a call, so the cost of a call is counted."""
 
     def __init__(self, X, settings, threads, seed):
         self.X, self.epochs = X, settings["epochs"]

@@ -1,4 +1,4 @@
-"""Training that can be stopped at any time and goes on from the last epoch: a stage is one model file in a folder."""
+"""Training that can be stopped at any time and then goes on from the last epoch. A stage is one model file in a folder."""
 
 import json
 import time

@@ -20,7 +20,7 @@ REACH = {
     ("updown", "test error, %"): ("<=", 1.45),
     ("dropout", "test error, %"): ("<=", 1.05),
 }
-"""What issue 4 asks for."""
+"""The targets of issue 4."""
 _HOLDS = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "<": lambda a, b: a < b}
 
 
