@@ -12,7 +12,7 @@ from fastdbn import DBN, DBNAutoencoder
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
 from fastdbn.maths.optim import step_hyper
-from fastdbn.training.backprop import Network, Plan
+from fastdbn.training.backprop import BackPropagation, NetworkState, Plan
 from fastdbn.units import get_unit, visible_unit
 from fastdbn.units.softmax import softmax as groups
 
@@ -67,8 +67,8 @@ def test_gradient_against_finite_differences(visible, dropout):
     def value(which, i, change):
         parts = [[c.copy() for c in coefs], [c.copy() for c in intercepts]]
         parts[which[0]][which[1]].ravel()[i] += change
-        net = Network(backend, unit, [get_unit("bernoulli")], *parts, plan, seed=3)
-        return net.minibatch(data, rows, None, weight, 0, hyper) / B, net.host()
+        run = BackPropagation(backend, [unit, get_unit("bernoulli")], data, rows, None, weight, plan, 3, NetworkState(*parts))
+        return run.minibatch(rows, None, weight, hyper) / B, run.state()
 
     loss, after = value((0, 0), 0, 0.0)
     if not any(dropout):

@@ -45,7 +45,7 @@ rbm_params
         The pretrained network as it was before back-propagation; it can still generate.
     n_iter_ : int
         Epochs of back-propagation.
-    history_ : dict of lists
+    history_ : dict of arrays
         One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
     visible_, scaling_, seed_
         As for `RBM`.

@@ -25,17 +25,13 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress
-from fastdbn.training.backprop import OUTPUT, Network, Plan, glorot
+from fastdbn.training.backprop import OUTPUT, BackPropagation, NetworkState, Plan, glorot
 from fastdbn.training.monitors import Stopping
 from fastdbn.training.options.max_norm import check_max_norm
-from fastdbn.training.training import DivergenceError, order_of_epoch
 from fastdbn.units import get_unit, named
 
 _NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
 """Parameters handed to the DBN as they are."""
-
-MOMENT = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
-"""The attributes that say where back-propagation stands; the first three belong to the best epoch where that is sought."""
 
 
 def _without_callbacks(dbn):
@@ -73,7 +69,7 @@ class Supervised(Estimator):
         scaling_=loaded.SCALING,
         seed_=entries.SEED,
         n_iter_=entries.count("n_epochs"),
-        history_=entries.history("n_epochs", kind=np.ndarray.tolist),
+        history_=entries.history("n_epochs"),
         _step=entries.count(),
         _optimizer=Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_moments, "n_layers")), None),
         dbn_=Maybe(Part(DBN), None),
@@ -291,9 +287,7 @@ class Supervised(Estimator):
             coefs.append(W)
             intercepts.append(c)
         begun = {"visible_": visible, "scaling_": scaling, "coefs_": coefs, "intercepts_": intercepts}
-        begun |= {"n_iter_": 0, "history_": {"loss": []}, "_step": 0, "_optimizer": None}
-        if self.early_stopping:
-            begun["history_"]["validation_score"] = []
+        begun |= {"n_iter_": 0, "history_": {"loss": np.empty(0)}, "_step": 0, "_optimizer": None}
         all_at_once((self, begun))
 
     def _pretrain(self, X, weights, new):
@@ -325,69 +319,45 @@ class Supervised(Estimator):
         weights = np.ones(n) if weights is None else weights
         weights = weights * self._class_factors(target)
         weights = weights / weights.mean()
-        rows, held_out = np.arange(n, dtype=np.uint32), None
-        stopping = self.early_stopping and epochs is None
-        if stopping:
+        rows, score, stopping, history = np.arange(n, dtype=np.uint32), None, None, self.history_
+        if self.early_stopping and epochs is None:
             rows, held_out = self._split(rows, target, self.seed_)
-            held_X, held_y = X[held_out], None if target is None else target[held_out]
+            score = self._scorer(X[held_out], None if target is None else target[held_out])
+            stopping = Stopping("validation_score", self.n_iter_no_change, self.tol, "rises")
+            history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
         backend = backend_for(self)
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
         source = backend.load(data.source(X, self.scaling_, self.binarize))
-        units = self._units(len(self.coefs_) - 1)
-        visible = get_unit(self.visible_)
-        loss = self._output_unit() if plan.loss == "unit" else plan.loss
         first = self.n_iter_
         start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
-        rate, last = self._rate(epochs, start), first + lacking
-        plan = plan._replace(loss=loss, learning_rate=rate, batch_size=min(plan.batch_size, len(rows)))
-        moment, search = self._moment(), None
-        if stopping:
-            search = Stopping("validation_score", self.n_iter_no_change, self.tol, "rises")
-            scores = self.history_.get("validation_score", [])
-            search.replay({"validation_score": scores[max(0, len(scores) - first + start) :]}, moment)
-        try:
-            with backend.single_threaded():
-                net = Network(
-                    backend, visible, units, self.coefs_, self.intercepts_, plan, self.seed_, self._step, self._optimizer
-                )
-                for epoch in range(first, last):
-                    order = rows[order_of_epoch(self.seed_, 127, epoch, len(rows))]
-                    loss = net.train_epoch(source, order, target, weights, epoch)
-                    if not (np.isfinite(loss) and net.finite()):
-                        raise DivergenceError(
-                            f"back-propagation diverged in epoch {epoch + 1}: the loss is {loss:g}. Use a smaller "
-                            f"learning_rate_init (it is {self.learning_rate_init!r}) or scale the data"
-                        )
-                    values = *net.host(), epoch + 1, net.step
-                    all_at_once((self, dict(zip(MOMENT[:-1], values, strict=True))))
-                    metrics = {"loss": loss}
-                    if stopping:
-                        metrics["validation_score"] = self._score(held_X, held_y)
-                    self.history_ = self.history_ | {k: [*self.history_.get(k, ()), x] for k, x in metrics.items()}
-                    moment = self._moment()
-                    if self.verbose:
-                        line = ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items())
-                        progress(f"fine-tuning epoch {epoch + 1}/{last}: {line}")
-                    if self.callback is not None:
-                        try:
-                            self.callback(estimator=self, layer=FINE_TUNING, epoch=epoch + 1, metrics=metrics)
-                        except StopIteration:
-                            break
-                    if stopping and search.update(metrics, moment):
-                        break
-        except BaseException:  # go on from the best epoch, over those after it, or from the last that was whole
-            all_at_once((self, search.kept if stopping and search.kept is not None else moment))
-            raise
-        if stopping and search.kept is not None:
-            all_at_once((self, {name: search.kept[name] for name in MOMENT[:3]}))
+        loss = self._output_unit() if plan.loss == "unit" else plan.loss
+        size = min(plan.batch_size, len(rows))
+        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size)
+        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
+        state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
+        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score)
+        more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
+        run.run(lacking, self._keep, history, **more)
         if epochs is None:
             self._leave(FINE_TUNING)
 
-    def _moment(self):
-        """Where training stands, as attributes."""
-        return {name: getattr(self, name) for name in MOMENT}
+    def _keep(self, state, history):
+        """Take a training state and the measures of its epochs into the fitted attributes."""
+        values = state.coefs, state.intercepts, state.optimizer, state.epoch, state.step, history
+        names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
+        all_at_once((self, dict(zip(names, values, strict=True))))
+
+    def _scorer(self, X, target):
+        """The score of rows held out, as a function of weights and biases."""
+
+        def score(coefs, intercepts):
+            network = copy.copy(self)
+            network.coefs_, network.intercepts_ = coefs, intercepts
+            return network._score(X, target)
+
+        return score
 
     def _split(self, rows, target, seed):
         """Rows to train on and rows held out, by the seed; stratified where classes allow it."""

@@ -92,7 +92,7 @@ COLUMNS = Entry(list, _columns)
 """The columns of a table, in order, that are not among the features."""
 
 
-def history(symbol, names=None, kind=np.asarray):
+def history(symbol, names=None):
     """Measures by name, float64, at most one for each epoch; those of `names` that the file lacks are NaN throughout."""
 
     def read(columns, name, place):
@@ -103,7 +103,7 @@ def history(symbol, names=None, kind=np.asarray):
             numbers = len(of_kind(values, key, list)) <= most and all(x is None or type(x) in (int, float) for x in values)
             refuse(not numbers, f"{name}: {key}={reprlib.repr(values)} are no numbers, one for each of {most} epochs")
         missing = [None] * max(map(len, columns.values()), default=0)
-        return {key: kind(np.array(columns.get(key, missing), np.float64)) for key in names or columns}
+        return {key: np.array(columns.get(key, missing), np.float64) for key in names or columns}
 
     return Entry(
         lambda columns: {k: [float(x) if np.isfinite(x) else None for x in values] for k, values in columns.items()}, read

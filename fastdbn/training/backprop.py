@@ -14,6 +14,7 @@ import numpy as np
 from fastdbn.backends.protocol import Key, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, at_epoch, step_hyper
+from fastdbn.training.training import DivergenceError, Training, order_of_epoch
 from fastdbn.units import get_unit
 
 OUTPUT = "gaussian"
@@ -36,40 +37,67 @@ class Plan(NamedTuple):
     batch_size: int
 
 
-class Network:
-    """A network and its training state on a backend.
+class NetworkState(NamedTuple):
+    """Where training stands, as host arrays: weights (n_in, n_out) and biases of every layer, the linear output layer last.
+
+    optimizer is where the update rule stands, or None at the beginning. epoch and step count epochs and minibatches; step keys
+    the masks of dropout.
+    """
+
+    coefs: list
+    intercepts: list
+    optimizer: Optimizer | None = None
+    epoch: int = 0
+    step: int = 0
+
+    def learned_by(self, best):
+        """This state with what an earlier one had learned."""
+        return self._replace(coefs=best.coefs, intercepts=best.intercepts, optimizer=best.optimizer)
+
+
+class BackPropagation(Training):
+    """A run of back-propagation.
 
     Parameters
     ----------
     backend : Backend
-    visible : Unit
-        of the inputs.
     units : list of Unit
-        one for each hidden layer.
-    coefs, intercepts : lists of host arrays
-        weights (n_in, n_out) and biases of every layer, the linear output layer last.
+        of the inputs and of each hidden layer.
+    data : the backend's data
+    rows : (n,) uint32 host array
+        the rows of the data that are trained on.
+    target : host array or None
+        class numbers (rows of the data,) or values (rows of the data, n_outputs). None: the inputs themselves, as they are
+        before dropout.
+    weights : (rows of the data,) host array
+        Their mean is about 1.
     plan : Plan
     seed : int
-    step : int
-        minibatches seen so far; it keys the dropout masks.
-    optimizer : Optimizer or None
-        where the update rule stands. It begins anew with None, and with that of another rule.
+    state : NetworkState
+        An optimizer of another rule than the plan's begins anew.
+    score : callable of (coefs, intercepts) or None
+        It gives the measure ``validation_score``.
     """
 
-    def __init__(self, backend, visible, units, coefs, intercepts, plan, seed, step=0, optimizer=None):
-        self.backend, self.plan, self.seed, self.step = backend, plan, seed, step
-        self.units = [*units, get_unit(OUTPUT)]
+    title = "fine-tuning"
+
+    def __init__(self, backend, units, data, rows, target, weights, plan, seed, state, score=None):
+        super().__init__(backend, state.epoch)
+        self.data, self.rows, self.target, self.row_weights = data, rows, target, weights
+        self.plan, self.seed, self.step, self.score = plan, seed, state.step, score
+        self.units, optimizer = [*units[1:], get_unit(OUTPUT)], state.optimizer
         if optimizer is None or optimizer.solver != plan.solver:
-            optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(coefs))
+            optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(state.coefs))
         self.updates = optimizer.steps
-        self.weights = [self._weights(*layer) for layer in zip(coefs, intercepts, optimizer.states, strict=True)]
-        sizes = [len(coefs[0]), *map(len, intercepts)]
-        rows = plan.batch_size
-        self.inputs = backend.states(visible, rows, sizes[0])
-        self.means = [backend.zeros(rows, n) for n in sizes[1:]]
-        self.masked = [backend.zeros(rows, n) if p else None for n, p in zip(sizes, plan.dropout, strict=False)]
-        self.deltas = [backend.zeros(rows, n) for n in sizes[1:]]
-        self.room = [None if plan.max_norm is None else backend.zeros(n) for n in sizes[1:]]
+        layers = zip(state.coefs, state.intercepts, optimizer.states, strict=True)
+        self.weights = [self._weights(*layer) for layer in layers]
+        sizes = [len(state.coefs[0]), *map(len, state.intercepts)]
+        n = plan.batch_size
+        self.inputs = backend.states(units[0], n, sizes[0])
+        self.means = [backend.zeros(n, size) for size in sizes[1:]]
+        self.masked = [backend.zeros(n, size) if p else None for size, p in zip(sizes, plan.dropout, strict=False)]
+        self.deltas = [backend.zeros(n, size) for size in sizes[1:]]
+        self.norms = [None if plan.max_norm is None else backend.zeros(size) for size in sizes[1:]]
 
     def _weights(self, W, bias, states):
         """A layer's buffers from host arrays; states of the rule that are None begin at zero."""
@@ -78,14 +106,60 @@ class Network:
         states = [b.zeros(*shape) if x is None else b.array(x) for x, shape in zip(states, shapes, strict=True)]
         return Weights(b.array(W), b.array(bias), *states, *[None] * (4 - len(states)))
 
+    # ---- epochs
+
+    def epoch(self):
+        b, plan, total = self.backend, self.plan, 0.0
+        order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows))]
+        self.rate = at_epoch(plan.learning_rate, self.epochs, "learning_rate_init")
+        momentum = at_epoch(plan.momentum, self.epochs, "momentum")
+        target = None if self.target is None else b.array(self.target[order])
+        weights, order = b.array(self.row_weights[order]), b.array(order)
+        for start in range(0, len(order), plan.batch_size):
+            edges = start, start + plan.batch_size
+            y = None if target is None else b.part(target, *edges)
+            rows, weight = b.part(order, *edges), b.part(weights, *edges)
+            hyper = step_hyper(b.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, momentum)
+            total += self.minibatch(rows, y, weight, hyper)
+        self.loss = total / len(order)
+        self.epochs += 1
+
+    def check(self):
+        norms = sum(self.backend.norm(x) for w in self.weights for x in w if x is not None)
+        if not np.isfinite(self.loss + norms):
+            raise DivergenceError(
+                f"back-propagation diverged in epoch {self.epochs}: the loss is {self.loss:g}. Use a smaller "
+                f"learning_rate_init (it was {self.rate:g}) or scale the data"
+            )
+
+    def measure(self):
+        """``loss``, the mean over the epoch, and ``validation_score`` where there is a score."""
+        if self.score is None:
+            return {"loss": self.loss}
+        coefs, intercepts, *_ = self.state()
+        return {"loss": self.loss, "validation_score": self.score(coefs, intercepts)}
+
+    def words(self, metrics):
+        return ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items() if name != "seconds")
+
+    def state(self):
+        get = self.backend.to_host
+        states = [tuple(get(x) for x in w[2:] if x is not None) for w in self.weights]
+        optimizer = Optimizer(self.plan.solver, self.updates, states)
+        return NetworkState(
+            [get(w.W) for w in self.weights], [get(w.bias) for w in self.weights], optimizer, self.epochs, self.step
+        )
+
+    # ---- minibatches
+
     def _key(self, layer) -> Key:
         return rng.key(self.seed, self.step, rng.stream(rng.DROPOUT, layer))
 
-    def minibatch(self, data, rows, target, weight, epoch, hyper):
+    def minibatch(self, rows, target, weight, hyper):
         """A step on the weighted mean of losses of some rows; returns their weighted sum before it."""
         b, n, p = self.backend, len(rows), self.plan.dropout
         a = b.part(self.inputs, 0, n)
-        b.load_rows(data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA)), a)
+        b.load_rows(self.data, rows, rng.key(self.seed, self.epochs, rng.stream(rng.DATA)), a)
         target = a if target is None else target
         means, inputs = [], []
         for layer, weights in enumerate(self.weights):
@@ -108,51 +182,11 @@ class Network:
             delta = below
         b.backward_and_step(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
         if self.plan.max_norm is not None:
-            for weights, room in zip(self.weights, self.room, strict=True):
-                b.limit_columns(weights.W, self.plan.max_norm, room)
+            for weights, norms in zip(self.weights, self.norms, strict=True):
+                b.limit_columns(weights.W, self.plan.max_norm, norms)
         self.step += 1
         self.updates += 1
         return loss
-
-    def train_epoch(self, data, order, target, weights, epoch):
-        """One pass over the rows in `order`; the last batch may be short.
-
-        Parameters
-        ----------
-        data : the backend's data
-        order : (n,) uint32 host array of row numbers
-        target : host array of class numbers (rows,) or of values (rows, n_outputs), for all rows of the data; None: the inputs
-            themselves, as they are before dropout
-        weights : (rows,) host array, mean about 1
-
-        Returns
-        -------
-        float
-            mean loss over the epoch.
-        """
-        b, plan, total = self.backend, self.plan, 0.0
-        rate = at_epoch(plan.learning_rate, epoch, "learning_rate_init")
-        momentum = at_epoch(plan.momentum, epoch, "momentum")
-        target = None if target is None else b.array(target[order])
-        weights, order = b.array(weights[order]), b.array(order)
-        for start in range(0, len(order), plan.batch_size):
-            edges = start, start + plan.batch_size
-            y = None if target is None else b.part(target, *edges)
-            rows, weight = b.part(order, *edges), b.part(weights, *edges)
-            hyper = step_hyper(b.dtype, plan.solver, rate, plan.alpha, self.updates + 1, momentum)
-            total += self.minibatch(data, rows, y, weight, epoch, hyper)
-        return total / len(order)
-
-    def finite(self):
-        """Whether all parameters, and what the rule keeps for them, are finite."""
-        return bool(np.isfinite(sum(self.backend.norm(x) for w in self.weights for x in w if x is not None)))
-
-    def host(self):
-        """Host copies of weights and biases, and the `Optimizer`."""
-        get = self.backend.to_host
-        states = [tuple(get(x) for x in w[2:] if x is not None) for w in self.weights]
-        optimizer = Optimizer(self.plan.solver, self.updates, states)
-        return [get(w.W) for w in self.weights], [get(w.bias) for w in self.weights], optimizer
 
 
 def glorot(seed, layer, n_in, n_out, logistic):
