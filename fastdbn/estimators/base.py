@@ -7,6 +7,7 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+import fastdbn
 from fastdbn.backends import devices
 from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
 from fastdbn.files.entries import COLUMNS, NAMES, count
@@ -48,7 +49,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        if "__init__" in vars(cls) and cls.__module__.startswith(f"{__package__}."):  # a model file names no classes of others
+        if cls.__name__ in fastdbn.__all__ and cls.__module__.startswith(f"{__package__}."):
             register(cls)
 
     def _set(self, values):
