@@ -21,14 +21,14 @@ from sklearn.model_selection import train_test_split
 from benchmarks import store
 from benchmarks.machine import describe
 from benchmarks.mnist import images
-from fastdbn import DBNClassifier
+from fastdbn import RBM, DBNClassifier
 
 CHOICES = {
     "hidden_layer_sizes": [(256, 256), (500,), (500, 500), (128, 128)],
     "learning_rate_init": [None, 0.002, 0.01],
     "dropout": [0.0, 0.2, 0.4],
     "alpha": [0.0, 1e-4, 1e-3],
-    "pretrain_iter": [20, 50],
+    "rbm__n_iter": [20, 50],
     "batch_size": [32, 100],
 }
 TARGET = 0.3
@@ -88,7 +88,7 @@ SETS = {"digits": digits, "breast cancer": breast_cancer, "pneumonia28": pneumon
 
 def score(options, X, y, test, test_y, seed, threads):
     """Percent of test rows that are right. For unbalanced classes it is the mean over the classes."""
-    model = DBNClassifier(**options, random_state=seed, n_jobs=threads).fit(X, y)
+    model = DBNClassifier(rbm=RBM(), random_state=seed, n_jobs=threads).set_params(**options).fit(X, y)
     return 100 * float(balanced_accuracy_score(test_y, model.predict(test)))
 
 

@@ -57,11 +57,11 @@ def rows_of(work, n, folder):
 
 def fit_fastdbn(work, X, y, epochs, watch):
     """One fit, which calls `watch` after each epoch; returns the first layer's weights, or an RBM's velocities."""
-    options = {"callback": lambda **_: watch(), "warm_start": False, "random_state": 0}
+    options = {"callbacks": [lambda **_: watch()], "warm_start": False, "random_state": 0}
     if work.task == "cd":
         return with_fastdbn.rbm(work, 1).set_params(n_iter=epochs, **options).fit(X)._velocity.W
     adam = {"solver": "adam", "learning_rate_init": RATE, "max_iter": epochs}
-    return with_fastdbn.classifier(work, 1).set_params(binarize=None, **adam, **options).fit(X, y).coefs_[0]
+    return with_fastdbn.classifier(work, 1).set_params(rbm__binarize=None, **adam, **options).fit(X, y).coefs_[0]
 
 
 def fit_sklearn(work, X, y, epochs, watch):

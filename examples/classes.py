@@ -3,13 +3,12 @@
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from fastdbn import GenerativeDBNClassifier
+from fastdbn import RBM, GenerativeDBNClassifier
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, test_size=500, stratify=y, random_state=0)
-model = GenerativeDBNClassifier(
-    (128, 256), n_iter=(50, 200), learning_rate=0.1, propagate="sample", batch_size=20, up_down_iter=0, random_state=0
-).fit(X, y)
+layers = [RBM(learning_rate=0.1, batch_size=20, n_iter=n_iter) for n_iter in (50, 200)]
+model = GenerativeDBNClassifier((128, 256), rbm=layers, propagate="sample", up_down_iter=0, random_state=0).fit(X, y)
 print(f"test accuracy after greedy training: {model.score(X_test, y_test):.3f}")
 model.up_down(X, y, 60, learning_rate=0.01)
 print(f"test accuracy after up-down: {model.score(X_test, y_test):.3f}")

@@ -48,18 +48,21 @@ from fastdbn.units import get_unit
 
 SPARE, SECONDS, SHARE = 1 << 30, 60, 2000
 """Bytes that a worker may take beyond what it has at first, seconds for one file, and files of one worker."""
-NET = {"pretrain_iter": 1, "max_iter": 2, "random_state": 0}
 PLAIN = {"n_iter": 2, "random_state": 0}
+STACK = {"rbm": RBM(n_iter=2), "random_state": 0}
+NET = {"rbm": RBM(n_iter=1), "max_iter": 2, "random_state": 0}
 CHAINS = {"persistent": True, "n_chains": 3, "temperatures": 3, "fast_learning_rate": 0.1, "sparsity_target": 0.1}
 MODELS = {
     "rbm": RBM(4, scale="standard", **PLAIN),
     "bernoulli": BernoulliRBM(4, batch_size=5, **PLAIN),
-    "dbn": DBN((4, 3), learning_rate=([0.1, 0.05], 0.1), scale="minmax", **PLAIN),
-    "up-down": GenerativeDBNClassifier((4, 3), up_down_iter=1, **PLAIN),
-    "outliers": DBNOutlierDetector((4,), contamination=0.1, **PLAIN),
+    "dbn": DBN(
+        (4, 3), rbm=[RBM(learning_rate=[0.1, 0.05], scale="minmax", n_iter=2), RBM(learning_rate=0.1, n_iter=2)], random_state=0
+    ),
+    "up-down": GenerativeDBNClassifier((4, 3), up_down_iter=1, **STACK),
+    "outliers": DBNOutlierDetector((4,), contamination=0.1, **STACK),
     "classifier": DBNClassifier((4, 3), class_weight={"ant": 1.0, "bee": 2.0}, early_stopping=True, **NET),
     "regressor": DBNRegressor((4,), **NET),
-    "autoencoder": DBNAutoencoder((4, 3), scale="minmax", **NET),
+    "autoencoder": DBNAutoencoder((4, 3), **NET | {"rbm": RBM(scale="minmax", n_iter=1)}),
     "chains": RBM(4, centering="data", **CHAINS, **PLAIN),
     "variance": RBM(4, visible="gaussian-variance", **PLAIN),
     "counts": RBM(4, visible="replicated-softmax", **PLAIN),
@@ -109,6 +112,7 @@ MARKED = [
     {"slice": [0, 2**62, None]},
     {"dict": [["a", 1]]},
     {"mixed": [["bernoulli", 0, 6]]},
+    {"estimator": {"class": "RBM", "params": {"k": 2}}},
 ]
 LONG = "long whole number"
 """Stands for a number of 5,000 digits, which `json` does not write."""
@@ -255,7 +259,7 @@ def parts(model):
     """A model and the models that it holds."""
     yield model
     for value in vars(model).values():
-        for part in value if isinstance(value, list) else (value,):
+        for part in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(part, BaseEstimator):
                 yield from parts(part)
 

@@ -26,7 +26,8 @@ GREY = DRAW.random((60, 8)).astype(np.float32)
 LABELS = np.array(["ant", "bee", "fly"])[(3 * GREY[:, 0]).astype(int)]
 Y = 10 + 3 * np.column_stack([GREY.sum(axis=1), GREY[:, 0] - GREY[:, 1]])
 PLAIN = {"n_iter": 2, "random_state": 0}
-FAST = {"pretrain_iter": 2, "max_iter": 3, "random_state": 0}
+STACK = {"rbm": RBM(n_iter=2), "random_state": 0}
+FAST = STACK | {"max_iter": 3}
 BINARY, TARGETS, REALS = (X, X[:, 0].astype(int)), (GREY, LABELS), (GREY, Y)
 MODELS = {
     "rbm": (RBM(5, **PLAIN), BINARY),
@@ -34,16 +35,19 @@ MODELS = {
     "chains": (RBM(5, n_iter=2, persistent=True, n_chains=7, momentum=[0.5, 0.9], random_state=np.random.default_rng(1)), BINARY),
     "potts": (RBM(5, n_iter=2, hidden=softmax(5), dtype="float64", random_state=np.random.RandomState(2)), BINARY),
     "bernoulli": (BernoulliRBM(6, **PLAIN), REALS),
-    "dbn": (DBN((5, 4), n_iter=(2, 1), random_state=0), BINARY),
-    "codes": (DBN((6, 4), n_iter=(2, 1), hidden=("gaussian", "bernoulli"), scale="minmax", random_state=0), REALS),
-    "outliers": (DBNOutlierDetector((5,), contamination=0.1, **PLAIN), BINARY),
-    "generative": (GenerativeDBNClassifier((5, 6), up_down_iter=0, **PLAIN), BINARY),
-    "up-down": (GenerativeDBNClassifier((5, 4, 6), up_down_iter=2, n_gibbs=lambda epoch: 1 + epoch, **PLAIN), BINARY),
-    "autoencoder": (DBNAutoencoder((6, 4), hidden=("bernoulli", "gaussian"), scale="standard", **FAST), BINARY),
+    "dbn": (DBN((5, 4), rbm=[RBM(n_iter=2), RBM(n_iter=1)], random_state=0), BINARY),
+    "codes": (DBN((6, 4), rbm=[RBM(hidden="gaussian", scale="minmax", n_iter=2), RBM(n_iter=1)], random_state=0), REALS),
+    "outliers": (DBNOutlierDetector((5,), contamination=0.1, **STACK), BINARY),
+    "generative": (GenerativeDBNClassifier((5, 6), up_down_iter=0, **STACK), BINARY),
+    "up-down": (GenerativeDBNClassifier((5, 4, 6), up_down_iter=2, n_gibbs=lambda epoch: 1 + epoch, **STACK), BINARY),
+    "autoencoder": (
+        DBNAutoencoder((6, 4), **FAST | {"rbm": [RBM(scale="standard", n_iter=2), RBM(hidden="gaussian", n_iter=2)]}),
+        BINARY,
+    ),
     "classifier": (DBNClassifier((6, 5), class_weight={0: 1.0, 1: 2.0}, dropout=(0.1, 0.2, 0.2), **FAST), BINARY),
     "texts": (DBNClassifier((6, 4), class_weight={"bee": 2.0}, early_stopping=True, **FAST), TARGETS),
-    "plain": (DBNClassifier((6,), pretrain=False, scale="minmax", **FAST), BINARY),
-    "flags": (DBNClassifier((6,), pretrain=False, scale="standard", **FAST), (GREY, LABELS == "bee")),
+    "plain": (DBNClassifier((6,), pretrain=False, **FAST | {"rbm": RBM(scale="minmax")}), BINARY),
+    "flags": (DBNClassifier((6,), pretrain=False, **FAST | {"rbm": RBM(scale="standard")}), (GREY, LABELS == "bee")),
     "regressor": (DBNRegressor((6,), **FAST), BINARY),
     "two outputs": (DBNRegressor((6, 4), max_norm=3.0, **FAST), REALS),
 }

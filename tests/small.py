@@ -34,14 +34,14 @@ def small(**more):
     return RBM(**{"n_components": 7, "n_iter": 3, "batch_size": 20, "random_state": 0} | more)
 
 
-NETWORK = {"hidden_layer_sizes": (4, 3), "batch_size": 20, "random_state": 0}
-TRAINED = NETWORK | {"pretrain_iter": 1, "max_iter": 1}
+NETWORK = {"hidden_layer_sizes": (4, 3), "rbm": RBM(n_iter=1, batch_size=20), "random_state": 0}
+TRAINED = NETWORK | {"batch_size": 20, "max_iter": 1}
 ESTIMATORS = [
     RBM(4, n_iter=1, random_state=0),
     BernoulliRBM(4, n_iter=1, random_state=0),
-    DBN(n_iter=1, **NETWORK),
-    DBNOutlierDetector(n_iter=1, **NETWORK),
-    GenerativeDBNClassifier(n_iter=1, up_down_iter=1, **NETWORK),
+    DBN(**NETWORK),
+    DBNOutlierDetector(**NETWORK),
+    GenerativeDBNClassifier(up_down_iter=1, **NETWORK),
     DBNClassifier(**TRAINED),
     DBNRegressor(**TRAINED),
     DBNAutoencoder(**TRAINED),

@@ -63,7 +63,7 @@ def sweep(function, name, **given):
 @pytest.fixture(scope="module")
 def fitted():
     """All estimators, with their initial parameters."""
-    none = {"n_iter": 0, "pretrain_iter": 0, "max_iter": 0, "up_down_iter": 0, "random_state": 0}
+    none = {"n_iter": 0, "rbm__n_iter": 0, "max_iter": 0, "up_down_iter": 0, "random_state": 0}
     models = [clone(estimator) for estimator in ESTIMATORS]
     for model in models:
         model.set_params(**{name: value for name, value in none.items() if name in model.get_params()}).fit(X, Y)

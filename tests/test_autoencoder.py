@@ -8,7 +8,7 @@ from naive import sigmoid, softmax
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from fastdbn import DBN, DBNAutoencoder
+from fastdbn import DBN, RBM, DBNAutoencoder
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
 from fastdbn.maths.optim import step_hyper
@@ -86,7 +86,7 @@ def test_gradient_against_finite_differences(visible, dropout):
 def test_unrolled_before_it_is_tuned(digits):
     """Without an epoch it is the DBN's own way up by its weights and down by the same; the halves are apart afterwards."""
     X, _ = digits
-    dbn = DBN((32, 8), n_iter=3, random_state=0).fit(X[:500])
+    dbn = DBN((32, 8), rbm=RBM(n_iter=3), random_state=0).fit(X[:500])
     model = DBNAutoencoder((32, 8), pretrain=dbn, max_iter=0, random_state=0).fit(X[:500])
     assert np.allclose(model.reconstruct(X[500:600]), dbn.reconstruct(X[500:600]), atol=1e-6)
     assert np.array_equal(model.transform(X[500:600]), dbn.transform(X[500:600]))
@@ -104,7 +104,11 @@ def test_better_than_principal_components(digits):
     pca = PCA(8).fit(train)
     linear = np.sum((pca.inverse_transform(pca.transform(test)) - test) ** 2, axis=1).mean()
     model = DBNAutoencoder(
-        (128, 8), hidden=("bernoulli", "gaussian"), learning_rate=(0.05, 0.001), max_iter=40, early_stopping=True, random_state=0
+        (128, 8),
+        rbm=[RBM(hidden="bernoulli", learning_rate=0.05), RBM(hidden="gaussian", learning_rate=0.001)],
+        max_iter=40,
+        early_stopping=True,
+        random_state=0,
     ).fit(train)
     assert -model.score(test) < 0.8 * linear
     assert model.history_["validation_score"][-1] > 2 * model.history_["validation_score"][0]
@@ -115,12 +119,14 @@ def test_other_data(binary):
     """Values of any scale come back on it; sparse rows work; codes of another width are refused."""
     draw = np.random.default_rng(0)
     Z = 20 + draw.normal(size=(500, 2)) @ draw.normal(size=(2, 6)) + 0.1 * draw.normal(size=(500, 6))
-    model = DBNAutoencoder((16, 2), hidden=("bernoulli", "gaussian"), pretrain=False, max_iter=60, random_state=0).fit(Z)
+    model = DBNAutoencoder(
+        (16, 2), rbm=[RBM(hidden="bernoulli"), RBM(hidden="gaussian")], pretrain=False, max_iter=60, random_state=0
+    ).fit(Z)
     assert model.visible_ == "gaussian"
     assert -model.score(Z) < 0.1 * Z.var(axis=0).sum()
     assert abs(model.reconstruct(Z).mean() - 20) < 0.5
     X = binary(80, 9)
-    dense, csr = (DBNAutoencoder((6, 3), pretrain_iter=1, max_iter=2, random_state=0).fit(x) for x in (X, sparse.csr_matrix(X)))
+    dense, csr = (DBNAutoencoder((6, 3), rbm=RBM(n_iter=1), max_iter=2, random_state=0).fit(x) for x in (X, sparse.csr_matrix(X)))
     assert np.array_equal(dense.reconstruct(X), csr.reconstruct(sparse.csr_matrix(X)))
     assert dense.score(X) == csr.score(sparse.csr_matrix(X))
     with pytest.raises(ValueError, match="give codes of 3 units"):

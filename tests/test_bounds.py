@@ -20,7 +20,7 @@ NETWORKS = [DBN, DBNOutlierDetector, GenerativeDBNClassifier]
 def network(kind, sizes, up_down):
     """A network that has learned enough for its labels, where it has them, to matter."""
     more = {"up_down_iter": 0} if kind is GenerativeDBNClassifier else {}
-    model = kind(sizes, n_iter=20, learning_rate=0.3, random_state=0, **more).fit(X, Y)
+    model = kind(sizes, rbm=RBM(n_iter=20, learning_rate=0.3), random_state=0, **more).fit(X, Y)
     if up_down:
         model.up_down(X, **({"y": Y} if more else {}), n_iter=3, learning_rate=0.1)
     return model
@@ -81,7 +81,7 @@ def test_joint_top_of_scaled_columns():
     """Where the one layer scales its data, the joint top scales them alike: densities over data, probabilities over labels."""
     draw = np.random.default_rng(0)
     data = np.r_[draw.normal(5, 2, (30, 1)), draw.normal(9, 1, (30, 1))]
-    model = GenerativeDBNClassifier((3,), n_iter=3, up_down_iter=0, random_state=0).fit(data, np.repeat([0, 1], 30))
+    model = GenerativeDBNClassifier((3,), rbm=RBM(n_iter=3), up_down_iter=0, random_state=0).fit(data, np.repeat([0, 1], 30))
     x = np.linspace(-20, 35, 4001)[:, None]
     rows = [np.c_[x, np.tile(y, (len(x), 1))] for y in np.eye(2)]
     density = sum(np.exp(evaluate.log_likelihood(model.top_rbm(), part)) for part in rows)

@@ -13,7 +13,7 @@ SETUP = """
 import hashlib, shutil, tempfile
 import numpy as np
 from fastdbn import RBM
-from fastdbn.backends.jit import cache_folder, count_kernels
+from fastdbn.backends.cpu.jit import cache_folder, count_kernels
 X = (np.random.default_rng(0).random((150, 130)) < 0.3).astype(np.float32)
 """
 FIT = "rbm = RBM(70, k=2, batch_size=20, n_iter=2, centering='data', random_state=0, n_jobs=1).fit(X)\n"

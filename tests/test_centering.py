@@ -195,18 +195,18 @@ def test_start_and_change_of_mind():
 
 
 def test_layers_of_a_network(tmp_path):
-    """`rbm_params` reach the layers, a tuple one value each, in fits, files and continued fits."""
-    X, options = mostly_off(), {"n_iter": 1, "random_state": 0, "warm_start": True}
-    network = DBN((5, 4), rbm_params={"centering": ("data", None)}, **options).fit(X)
+    """Each is centred as its RBM says, in fits, files and continued fits."""
+    X, rbms = mostly_off(), [RBM(centering="data", n_iter=1), RBM(centering=None, n_iter=1)]
+    network = DBN((5, 4), rbm=rbms, random_state=0, warm_start=True).fit(X)
     first = RBM(5, centering="data", n_iter=1, random_state=0).fit(X)
     assert everything(network.layers_[0]) == everything(first)
     assert network.layers_[0]._kept
     assert not network.layers_[1]._kept
     network.save(tmp_path / "m")
     copy = load(tmp_path / "m")
-    assert copy.rbm_params == network.rbm_params
+    assert [rbm.get_params() for rbm in copy.rbm] == [rbm.get_params() for rbm in network.rbm]
     assert everything(network.fit(X).layers_[0]) == everything(copy.fit(X).layers_[0]) != everything(first)
-    assert DBN.stack(network.layers_).rbm_params["centering"] == ("data", None)
+    assert [rbm.centering for rbm in DBN.stack(network.layers_).rbm] == ["data", None]
 
 
 def test_refused():

@@ -20,7 +20,7 @@ def fitted_machine():
 def small_stack():
     """A DBN of 6, 4 and 3 units with random weights, the states of its visible units, and their exact probabilities."""
     first, second = Machine(6, 4, seed=3, scale=0.8), Machine(4, 3, seed=4)
-    dbn = DBN((4, 3), n_iter=0, dtype="float64", visible="bernoulli", random_state=0).fit(first.V)
+    dbn = DBN((4, 3), rbm=RBM(n_iter=0, visible="bernoulli"), dtype="float64", random_state=0).fit(first.V)
     for rbm, machine in zip(dbn.layers_, (first, second), strict=True):
         rbm.components_ = np.ascontiguousarray(machine.W.T)
         rbm.intercept_visible_, rbm.intercept_hidden_ = machine.b, machine.c
@@ -58,12 +58,12 @@ def test_denoising_of_one_step():
     found = (states[:, None] == machine.V[None]).all(axis=2).mean(axis=0)
     exact = machine.transition()[v]
     assert (np.abs(found - exact) < 5 * np.sqrt(exact * (1 - exact) / n)).all()
-    dbn = DBN((4, 3), n_iter=2, random_state=0).fit(machine.V)
+    dbn = DBN((4, 3), rbm=RBM(n_iter=2), random_state=0).fit(machine.V)
     assert np.allclose(dbn.denoise(machine.V), dbn.reconstruct(machine.V), atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["mean", "sample", "mean-field"])
-@pytest.mark.parametrize("model", [RBM(6, n_iter=3, random_state=0), DBN((6, 5), n_iter=3, random_state=0)])
+@pytest.mark.parametrize("model", [RBM(6, n_iter=3, random_state=0), DBN((6, 5), rbm=RBM(n_iter=3), random_state=0)])
 def test_observed_values_stay(model, method):
     """Observed values come back as they were, missing ones finite and on the data's scale, by NaN as by mask."""
     Z = np.random.default_rng(0).normal(20, 3, (90, 7))

@@ -56,7 +56,7 @@ def test_streamed_fit(kind, stream, tmp_path, monkeypatch):
 def test_streamed_back_propagation(stream, tmp_path):
     """So does fine-tuning, and predictions from streamed rows."""
     X = data("real", tmp_path)
-    model = DBNClassifier((4,), pretrain=False, max_iter=2, batch_size=8, device="cuda", random_state=0)
+    model = DBNClassifier((4,), rbm=RBM(batch_size=8), pretrain=False, max_iter=2, batch_size=8, device="cuda", random_state=0)
     resident = model.fit(X, X[:, 0] > 0.5).predict_proba(X)
     turns = stream()
     assert np.array_equal(model.fit(X, X[:, 0] > 0.5).predict_proba(X), resident)

@@ -93,7 +93,7 @@ def test_values_that_are_not_finite(kind, value, block_size):
     if kind == "csr":
         X, bad = sparse.csr_matrix(X), sparse.csr_matrix(bad)
     where = rf"Input X contains (NaN|infinity) in row {X.shape[0] - 1}, column 4: "
-    for model in (RBM(2, n_iter=1), RBM(2, n_iter=1, scale="minmax"), DBN((2,), n_iter=1), BernoulliRBM(2, n_iter=1)):
+    for model in (RBM(2, n_iter=1), RBM(2, n_iter=1, scale="minmax"), DBN((2,), rbm=RBM(n_iter=1)), BernoulliRBM(2, n_iter=1)):
         with pytest.raises(ValueError, match=where):
             model.fit(bad)
         with pytest.raises(ValueError, match=where):
@@ -171,7 +171,7 @@ def test_wide_csr_is_never_dense(visible):
     assert peak(lambda: rng.content_keys(X)) < limit
 
 
-@pytest.mark.parametrize("model", [BernoulliRBM(3, n_iter=1, random_state=0), DBN((3, 2), n_iter=1, random_state=0)])
+@pytest.mark.parametrize("model", [BernoulliRBM(3, n_iter=1, random_state=0), DBN((3, 2), rbm=RBM(n_iter=1), random_state=0)])
 def test_scores_of_csr(model):
     """Scores do not depend on whether rows are dense or CSR, nor on the blocks in which they are computed."""
     X = make("bool")[0].astype(np.float32)

@@ -12,13 +12,14 @@ from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor
 
 
 def small(sizes=(6, 5, 4), **options):
-    return DBN(**({"hidden_layer_sizes": sizes, "n_iter": 2, "random_state": 0} | options))
+    return DBN(**({"hidden_layer_sizes": sizes, "rbm": RBM(n_iter=2), "random_state": 0} | options))
 
 
 def test_layers_learn_from_final_weights_below(binary):
-    """Layer by layer, each RBM is that of the means under it; a tuple gives each layer its own value."""
+    """Layer by layer, each RBM is that of the means under it; a list gives each layer its own parameters."""
     X = binary(60, 9)
-    dbn = small(n_iter=(1, 2, 3), learning_rate=(0.1, [0.05, 0.02], 0.01)).fit(X)
+    rates = 0.1, [0.05, 0.02], 0.01
+    dbn = small(rbm=[RBM(n_iter=n, learning_rate=rate) for n, rate in zip((1, 2, 3), rates, strict=True)]).fit(X)
     assert [rbm.components_.shape for rbm in dbn.layers_] == [(6, 9), (5, 6), (4, 5)]
     assert [rbm.n_iter_ for rbm in dbn.layers_] == [1, 2, 3]
     assert dbn.n_iter_ == 6
@@ -33,12 +34,12 @@ def test_layers_learn_from_final_weights_below(binary):
 
 
 def test_errors_name_the_argument(binary):
-    """Sizes, tuples of the wrong length, layers that are not there, and what `propagate` may be."""
+    """Sizes, lists of the wrong length, layers that are not there, and what `propagate` may be."""
     X = binary(20, 5)
     for options, match in (
         ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\)"),
         ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes=0"),
-        ({"k": (1, 2)}, r"k=\(1, 2\) has 2 values for 3 layers"),
+        ({"rbm": [RBM(k=1), RBM(k=2)]}, "rbm has 2 RBMs for 3 layers"),
         ({"propagate": "both"}, "propagate='both'"),
     ):
         with pytest.raises(ValueError, match=match):
@@ -53,19 +54,25 @@ def test_errors_name_the_argument(binary):
 
 
 @pytest.mark.parametrize(
-    "model", [DBN((4, 3), n_iter=1), DBNClassifier((4, 3)), DBNRegressor((4, 3))], ids=lambda m: type(m).__name__
+    "model", [DBN((4, 3), rbm=RBM(n_iter=1)), DBNClassifier((4, 3)), DBNRegressor((4, 3))], ids=lambda m: type(m).__name__
 )
-def test_further_parameters_are_named(model, binary):
-    """`rbm_params` are refused where RBM has no such parameter, or the network has it itself; the error lists what there is."""
+def test_parameters_of_layers_are_named(model, binary):
+    """What is no RBM is refused, and an RBM that has what the network decides; the error says what to give instead."""
     X = binary(20, 5)
     for given, match in (
-        ({"learning_rate": 0.1}, "rbm_params has 'learning_rate', which it cannot hold: give some of"),
-        ({"centring_": True}, "rbm_params has 'centring_'"),
-        ({"n_components": 3}, "rbm_params has 'n_components'"),
-        ([0.1], r"rbm_params=\[0.1\]: give a dict"),
+        (RBM(n_components=3), r"rbm has n_components=3, which the network decides: give hidden_layer_sizes instead"),
+        (RBM(random_state=1), r"rbm has random_state=1, which the network decides: give random_state of the network instead"),
+        ([RBM(), RBM(n_jobs=2)], r"rbm\[1\] has n_jobs=2, which the network decides"),
+        ([RBM(), RBM(visible="gaussian")], r"rbm\[1\] has visible='gaussian', which describes the data: give it to rbm\[0\]"),
+        ({"k": 2}, r"rbm=\{'k': 2\}: give an RBM"),
+        ([RBM(), 0.1], r"rbm\[1\]=0.1: give an RBM"),
+        (RBM, r"rbm=.*: give an RBM"),
     ):
         with pytest.raises(ValueError, match=match):
-            clone(model).set_params(rbm_params=given).fit(X, X[:, 0])
+            clone(model).set_params(rbm=given).fit(X, X[:, 0])
+    for name in ("rbm__centring_", "centring_"):
+        with pytest.raises(ValueError, match="Invalid parameter 'centring_'"):
+            clone(model).set_params(rbm=RBM()).set_params(**{name: True})
 
 
 @pytest.mark.parametrize("hidden", ["bernoulli", ("bernoulli", "gaussian", "bernoulli"), "softmax"])
@@ -73,7 +80,10 @@ def test_further_parameters_are_named(model, binary):
 def test_propagation(hidden, propagate, binary):
     """Upper layers learn from means or from draws, whatever the units; the fit repeats itself."""
     X = binary(50, 8)
-    options = {"hidden": hidden, "propagate": propagate, "learning_rate": 0.01}
+    rbm = RBM(n_iter=2, learning_rate=0.01)
+    several = isinstance(hidden, tuple)
+    rbm = [clone(rbm).set_params(hidden=unit) for unit in hidden] if several else rbm.set_params(hidden=hidden)
+    options = {"rbm": rbm, "propagate": propagate}
     one, two = small(**options).fit(X), small(**options).fit(X)
     assert all(a.components_.tobytes() == b.components_.tobytes() for a, b in zip(one.layers_, two.layers_, strict=True))
     assert np.isfinite(one.transform(X)).all()
@@ -85,10 +95,10 @@ def test_propagation(hidden, propagate, binary):
 def test_partial_fit_and_warm_start(binary):
     """partial_fit is one pass for each layer; the first equals a fit of one epoch."""
     X = binary(50, 8)
-    once, fitted = small().partial_fit(X), small(n_iter=1).fit(X)
+    once, fitted = small().partial_fit(X), small(rbm=RBM(n_iter=1)).fit(X)
     assert np.array_equal(once.transform(X), fitted.transform(X))
     assert [rbm.n_iter_ for rbm in once.partial_fit(X).layers_] == [2, 2, 2]
-    warm = small(n_iter=1, warm_start=True).fit(X).fit(X)
+    warm = small(rbm=RBM(n_iter=1), warm_start=True).fit(X).fit(X)
     assert np.array_equal(once.transform(X), warm.transform(X))
 
 
@@ -101,7 +111,7 @@ def test_callback_counts_layers(binary):
         if epoch == 2:
             raise StopIteration
 
-    small(n_iter=5, callback=callback).fit(binary(20, 5))
+    small(rbm=RBM(n_iter=5), callbacks=[callback]).fit(binary(20, 5))
     assert seen == [("DBN", layer, epoch) for layer in (0, 1, 2) for epoch in (1, 2)]
 
 
@@ -118,7 +128,7 @@ def test_generation_and_reconstruction():
 
 def stack(first, second):
     """A fitted two-layer DBN with the parameters of two machines."""
-    dbn = small((4, len(second.c)), n_iter=0, dtype="float64", visible="bernoulli").fit(first.V)
+    dbn = small((4, len(second.c)), rbm=RBM(n_iter=0, visible="bernoulli"), dtype="float64").fit(first.V)
     for rbm, machine in zip(dbn.layers_, (first, second), strict=True):
         rbm.components_ = np.ascontiguousarray(machine.W.T)
         rbm.intercept_visible_, rbm.intercept_hidden_ = machine.b, machine.c
@@ -167,9 +177,9 @@ def test_scores_do_not_depend_on_neighbours(binary):
 def test_stack_of_trained_layers(binary):
     """A network of RBMs trained by hand is the one that `fit` trains; its own are copies; neighbours must suit each other."""
     X = binary(40, 9)
-    whole = DBN((6, 4), n_iter=(2, 1), random_state=0).fit(X)
+    whole = DBN((6, 4), rbm=[RBM(n_iter=2), RBM(n_iter=1)], random_state=0).fit(X)
     stacked = DBN.stack(whole.layers_)
-    assert stacked.hidden_layer_sizes == (6, 4) and stacked.n_iter == (2, 1)
+    assert stacked.hidden_layer_sizes == (6, 4) and [rbm.n_iter for rbm in stacked.rbm] == [2, 1]
     assert np.array_equal(stacked.transform(X), whole.transform(X))
     assert np.array_equal(stacked.sample(3, 5, random_state=1), whole.sample(3, 5, random_state=1))
     first = RBM(6, n_iter=1, random_state=0).fit(X)

@@ -27,20 +27,22 @@ from fastdbn.backends import devices
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import DeviceError
 from fastdbn.cli.main import main
+from fastdbn.estimators.device import backend_for
 
 COMMON = {"n_iter": 2, "batch_size": 8, "random_state": 0}
-SUPERVISED = {"pretrain_iter": 1, "max_iter": 2, "batch_size": 8, "random_state": 0}
+STACK = {"rbm": RBM(n_iter=2, batch_size=8), "random_state": 0}
+SUPERVISED = {"rbm": RBM(n_iter=1, batch_size=8), "max_iter": 2, "batch_size": 8, "random_state": 0}
 MODELS = {
     "cd": RBM(5, **COMMON),
     "pcd": RBM(5, k=2, persistent=True, n_chains=3, binarize="sample", **COMMON),
     "real": RBM(5, visible="gaussian", scale="standard", hidden="bernoulli", **COMMON),
     "groups": RBM(4, visible="softmax:2", hidden="softmax", **COMMON),
-    "dbn": DBN((5, 4), propagate="sample", **COMMON),
+    "dbn": DBN((5, 4), propagate="sample", **STACK),
     "classifier": DBNClassifier((5,), max_norm=1.0, **SUPERVISED),
     "regressor": DBNRegressor((5,), solver="sgd", dropout=0.3, **SUPERVISED),
-    "generative": GenerativeDBNClassifier((5, 4), up_down_iter=1, **COMMON),
+    "generative": GenerativeDBNClassifier((5, 4), up_down_iter=1, **STACK),
     "autoencoder": DBNAutoencoder((4, 2), **SUPERVISED),
-    "outliers": DBNOutlierDetector((4,), **COMMON),
+    "outliers": DBNOutlierDetector((4,), **STACK),
     "drop-in": BernoulliRBM(4, n_iter=2, batch_size=8, random_state=0),
     "options": RBM(4, centering="enhanced", l1=1e-3, max_norm=0.1, sparsity_target=0.2, learning_rate="auto", **COMMON),
     "tempered": RBM(4, persistent=True, n_chains=2, temperatures=2, fast_learning_rate=0.01, **COMMON),
@@ -171,7 +173,7 @@ class TestEstimators:
     def test_no_memory(self, device, rows, monkeypatch):
         """Where a fit of this device finds no memory the error passes and the model is what it was."""
         model = clone(MODELS["cd"]).set_params(device=device, warm_start=True).fit(rows[0])
-        backend = type(device.backend_for(model))
+        backend = type(backend_for(model))
         before = contents(model)
         with no_room(monkeypatch, backend, 3), pytest.raises(MemoryError, match="no room"):
             model.fit(rows[0])
@@ -193,10 +195,10 @@ class TestChoice:
     def test_auto_falls_back_and_says_so(self, rows, monkeypatch, capsys):
         """Once, at verbose, with what is lacking."""
         monkeypatch.setattr(devices, "lacking_cuda", lambda: "a part is lacking")
-        DBN((4, 3), device="auto", verbose=1, **COMMON).fit(rows[0])
+        DBN((4, 3), device="auto", verbose=1, **STACK).fit(rows[0])
         said = capsys.readouterr().err
         assert said.count("a part is lacking") == 1
-        DBN((4, 3), device="auto", **COMMON).fit(rows[0])
+        DBN((4, 3), device="auto", **STACK).fit(rows[0])
         assert "lacking" not in capsys.readouterr().err
 
     def test_moving_fails_whole(self, rows, monkeypatch):
@@ -224,11 +226,11 @@ class TestChoice:
         with pytest.raises(ValueError, match="precision="):
             RBM(precision=value).fit(rows[0])
         with pytest.raises(ValueError, match="precision="):
-            DBN((4, 3), rbm_params={"precision": ("tf32", value)}).fit(rows[0])
+            DBN((4, 3), rbm=[RBM(precision="tf32"), RBM(precision=value)]).fit(rows[0])
 
     @pytest.mark.parametrize("name", ["dbn", "generative", "classifier", "autoencoder"])
     def test_precision_of_layers(self, name, rows, monkeypatch):
-        """Of a tuple each layer trains with its own; what goes through several takes the most exact."""
+        """Of a list each layer trains with its own; what goes through several takes the most exact."""
         loads = []
 
         class Recorder(CPU):
@@ -241,7 +243,8 @@ class TestChoice:
                 return super().load(source, for_training)
 
         monkeypatch.setattr(devices, "get_backend", Recorder)
-        model = clone(MODELS[name]).set_params(hidden_layer_sizes=(4, 3), rbm_params={"precision": ("bf16", "tf32")})
+        rbms = [clone(MODELS[name].rbm).set_params(precision=precision) for precision in ("bf16", "tf32")]
+        model = clone(MODELS[name]).set_params(hidden_layer_sizes=(4, 3), rbm=rbms)
         model.fit(*rows)
         up_down = ["tf32"] if name == "generative" else []
         assert [precision for precision, for_training in loads if for_training] == ["bf16", "tf32", *up_down]
@@ -252,16 +255,16 @@ class TestChoice:
         "model",
         [
             RBM(4, precision="bf16", **COMMON),
-            DBN((4, 3), rbm_params={"precision": ("float32", "bf16")}, **COMMON),
-            GenerativeDBNClassifier((4,), rbm_params={"precision": "bf16"}, up_down_iter=0, **COMMON),
-            DBNClassifier((4,), rbm_params={"precision": "bf16"}, pretrain=False, max_iter=1, random_state=0),
+            DBN((4, 3), rbm=[RBM(n_iter=2), RBM(n_iter=2, precision="bf16")], random_state=0),
+            GenerativeDBNClassifier((4,), rbm=RBM(n_iter=2, precision="bf16"), up_down_iter=0, random_state=0),
+            DBNClassifier((4,), rbm=RBM(precision="bf16"), pretrain=False, max_iter=1, random_state=0),
         ],
     )
     def test_precision_without_effect(self, model, rows):
         """A fit on the CPU warns of a precision that it cannot take, and names the remedy; the result is that of float32."""
         with pytest.warns(UserWarning, match="precision='bf16' has no effect.*device='cpu'.*Use device='cuda'"):
             fitted = clone(model).fit(*rows)
-        plain = clone(model).set_params(**{"precision": "float32"} if isinstance(model, RBM) else {"rbm_params": None})
+        plain = clone(model).set_params(**{name: "float32" for name in model.get_params() if name.endswith("precision")})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert parameters(plain.fit(*rows)).tobytes() == parameters(fitted).tobytes()

@@ -128,7 +128,7 @@ def test_what_is_too_large_or_no_rbm():
     with pytest.raises(ValueError, match=r"gaussian units visible \(not countable\)"):
         evaluate.log_z(RBM(30, visible="gaussian", n_iter=0).fit(X))
     with pytest.raises(ValueError, match=r"model=DBN: give a fitted RBM.*top_rbm"):
-        evaluate.log_z(DBN((3, 2), n_iter=0).fit(X))
+        evaluate.log_z(DBN((3, 2), rbm=RBM(n_iter=0)).fit(X))
     with pytest.raises(ValueError, match="log_z=nan"):
         evaluate.log_likelihood(RBM(3, n_iter=0).fit(X), X, log_z=np.nan)
 

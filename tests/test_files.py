@@ -123,7 +123,7 @@ def value_at(schedule, epoch):
         {"random_state": np.random.default_rng(0)},
         {"random_state": np.int64(3)},
         {"n_components": np.int64(5), "weight_decay": np.float32(0.001)},
-        {"callback": lambda **_: None},
+        {"callbacks": [lambda **_: None]},
         {"binarize": "sample"},
         {"binarize": 0.5},
         {"binarize": np.float64(0.5)},
@@ -140,7 +140,7 @@ def test_parameters_that_json_does_not_have(more, tmp_path):
     model.save(tmp_path / "m")
     copy = load(tmp_path / "m")
     assert results(copy) == results(model)
-    assert copy.callback is None
+    assert copy.callbacks is None
     for name in ("learning_rate", "momentum", "weight_decay"):
         for epoch in range(2):
             a, b = (value_at(getattr(m, name), epoch) for m in (model, copy))

@@ -7,14 +7,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from fastdbn import DBN, DBNClassifier, DBNRegressor, DivergenceError, load
+from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, DivergenceError, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
 from fastdbn.maths.optim import step_hyper
 from fastdbn.training.backprop import BackPropagation, NetworkState, Plan
 from fastdbn.units import get_unit
 
-FAST = {"hidden_layer_sizes": (24, 16), "pretrain_iter": 2, "max_iter": 10, "random_state": 0}
+FAST = {"hidden_layer_sizes": (24, 16), "rbm": RBM(n_iter=2), "max_iter": 10, "random_state": 0}
 
 
 @pytest.mark.parametrize("loss", ["softmax", "squared"])
@@ -69,8 +69,10 @@ def test_weights_are_repeats(loss):
 def test_classifier_learns_digits(digits):
     """Well above what guessing or a linear model of few rows gives, with every solver; probabilities are consistent."""
     X, y = digits
-    for options in ({}, {"solver": "sgd"}, {"pretrain": False}, {"propagate": "sample", "binarize": "sample"}):
-        model = DBNClassifier((64,), pretrain_iter=5, max_iter=20, random_state=0, **options).fit(X[:1200], y[:1200])
+    drawn = {"propagate": "sample", "rbm": RBM(n_iter=5, binarize="sample")}
+    for options in ({}, {"solver": "sgd"}, {"pretrain": False}, drawn):
+        model = DBNClassifier((64,), **{"rbm": RBM(n_iter=5), "max_iter": 20, "random_state": 0} | options)
+        model.fit(X[:1200], y[:1200])
         assert model.score(X[1200:], y[1200:]) > 0.88
     p = model.predict_proba(X[:50])
     assert np.allclose(p.sum(axis=1), 1)
@@ -114,7 +116,7 @@ def test_early_stopping_restores_the_best(digits):
         if layer == "fine-tuning":
             kept[epoch] = (metrics["validation_score"], [w.copy() for w in estimator.coefs_])
 
-    model = DBNClassifier(**(FAST | {"max_iter": 60}), early_stopping=True, n_iter_no_change=4, callback=callback).fit(X, y)
+    model = DBNClassifier(**FAST | {"max_iter": 60}, early_stopping=True, n_iter_no_change=4, callbacks=[callback]).fit(X, y)
     best = max(kept, key=lambda epoch: (kept[epoch][0], -epoch))
     assert all(np.array_equal(a, b) for a, b in zip(model.coefs_, kept[best][1], strict=True))
     assert model.n_iter_ == len(kept) < 60
@@ -161,7 +163,7 @@ def test_pretraining_is_where_fine_tuning_starts(digits):
 def test_pretrained_network_is_taken_as_it_is(digits, tmp_path):
     """A DBN trained on unlabelled rows: fine-tuning starts there, leaves it alone, survives cloning when frozen, and is saved."""
     X, y = digits[0][:300], digits[1][:300]
-    dbn = DBN((20, 12), n_iter=2, random_state=3).fit(X)
+    dbn = DBN((20, 12), rbm=RBM(n_iter=2), random_state=3).fit(X)
     before = dbn.layers_[0].components_.copy()
     model = DBNClassifier((20, 12), pretrain=dbn, max_iter=0, random_state=0).fit(X[:100], y[:100])
     assert all(np.array_equal(W.T, rbm.components_) for W, rbm in zip(model.coefs_, dbn.layers_, strict=False))
@@ -172,8 +174,8 @@ def test_pretrained_network_is_taken_as_it_is(digits, tmp_path):
     assert np.array_equal(load(tmp_path / "model").predict_proba(X), tuned.predict_proba(X))
     for wrong, match in (
         (DBN((20, 12)), "not fitted"),
-        (DBN((20,), n_iter=1).fit(X), "do not suit it"),
-        (DBN((20, 12), n_iter=1).fit(X[:, :60]), "60 features"),
+        (DBN((20,), rbm=RBM(n_iter=1)).fit(X), "do not suit it"),
+        (DBN((20, 12), rbm=RBM(n_iter=1)).fit(X[:, :60]), "60 features"),
     ):
         with pytest.raises(ValueError, match=match):
             DBNClassifier((20, 12), pretrain=wrong).fit(X, y)
@@ -220,23 +222,24 @@ def test_max_norm_dropout_and_schedules(digits):
         ("dropout", (0.1, 0.2)),
         ("max_norm", 0),
         ("max_iter", -1),
-        ("pretrain_iter", -1),
+        ("rbm", 3),
+        ("rbm__n_iter", -1),
         ("learning_rate_init", "adaptive"),
         ("early_stopping", True),
         ("n_iter_no_change", 0),
         ("tol", np.nan),
         ("class_weight", "even"),
-        ("k", 0),
+        ("rbm__k", 0),
     ],
 )
 def test_bad_parameters_are_named(name, value, digits):
     """A ValueError that names the argument."""
-    options = FAST | {name: value}
+    model = clone(DBNClassifier(**FAST)).set_params(**{name: value})
     if name == "early_stopping":
-        options["validation_fraction"] = 1.5
+        model.validation_fraction = 1.5
         name = "validation_fraction"
-    with pytest.raises(ValueError, match=name):
-        DBNClassifier(**options).fit(digits[0][:50], digits[1][:50])
+    with pytest.raises(ValueError, match=name.removeprefix("rbm__")):
+        model.fit(digits[0][:50], digits[1][:50])
 
 
 def test_bad_targets(digits):
@@ -256,7 +259,7 @@ def test_divergence(digits):
     """The error names epoch and remedy; the weights are those of the last good epoch."""
     X = np.random.default_rng(0).normal(size=(200, 5))
     model = DBNRegressor(
-        (8,), hidden="gaussian", pretrain=False, solver="sgd", learning_rate_init=[1e-3, 1e8], max_iter=9, random_state=0
+        (8,), rbm=RBM(hidden="gaussian"), pretrain=False, solver="sgd", learning_rate_init=[1e-3, 1e8], max_iter=9, random_state=0
     )
     with pytest.raises(DivergenceError, match=r"epoch 2.*learning_rate_init"):
         model.fit(X, X[:, 0] ** 2)

@@ -8,7 +8,7 @@ import pytest
 from llvmlite import binding, ir
 from small import binary, bits, small
 
-from fastdbn import DBN, DBNClassifier
+from fastdbn import DBN, RBM, DBNClassifier
 from fastdbn.backends.cpu import flush, jit
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.cpu.jit import inlinable, kernel
@@ -161,7 +161,7 @@ def test_up_down(split_everything):
     """Recognition weights that begin as subnormals end as zeros, all with the same bits at any number of threads."""
     X, found = never_on(), []
     for n_jobs in (1, 3):
-        dbn = DBN((66, 5), n_iter=1, n_jobs=n_jobs, random_state=0, visible="bernoulli").fit(X)
+        dbn = DBN((66, 5), rbm=RBM(n_iter=1, visible="bernoulli"), n_jobs=n_jobs, random_state=0).fit(X)
         seeded(dbn.layers_[0])
         dbn.up_down(X, 1)
         assert not dbn.layers_[0].components_[:, :OFF].any()

@@ -14,9 +14,9 @@ def classifier(top, first=None):
     n, sizes = top.below, (len(top.c),) if first is None else (top.below, len(top.c))
     X = np.tile((first.V if first else top.V[:, :n]), (2, 1))
     y = np.arange(len(X)) % (len(top.b) - n)
-    model = GenerativeDBNClassifier(sizes, visible="bernoulli", n_iter=0, up_down_iter=0, dtype="float64", random_state=0).fit(
-        X, y
-    )
+    model = GenerativeDBNClassifier(
+        sizes, rbm=RBM(visible="bernoulli", n_iter=0), up_down_iter=0, dtype="float64", random_state=0
+    ).fit(X, y)
     machines = [(top.W[:n], top.b[:n], top.c)]
     if first:
         machines.insert(0, (first.W, first.b, first.c))
@@ -68,7 +68,8 @@ def test_learns_digits_by_up_down(digits, tmp_path):
     """Greedy training classifies, up-down does better, and what it draws of a class is told to be of that class."""
     X, y = digits
     X, X_test, y, y_test = train_test_split(X, y.astype(str), test_size=500, stratify=y, random_state=0)
-    options = {"n_iter": (30, 120), "learning_rate": 0.1, "propagate": "sample", "batch_size": 20, "random_state": 0}
+    rbms = [RBM(n_iter=n, learning_rate=0.1, batch_size=20) for n in (30, 120)]
+    options = {"rbm": rbms, "propagate": "sample", "random_state": 0}
     greedy = GenerativeDBNClassifier((96, 192), up_down_iter=0, **options).fit(X, y)
     model = GenerativeDBNClassifier((96, 192), up_down_iter=30, up_down_learning_rate=0.01, n_gibbs=3, **options).fit(X, y)
     accuracy = greedy.score(X_test, y_test), model.score(X_test, y_test)
@@ -94,13 +95,14 @@ def test_partial_fit_and_errors(binary):
     assert model.predict_proba(X).shape == (60, 3)
     model.up_down(X, y, 1).partial_fit(X, y)
     assert model.up_down_iter_ == 2
-    with pytest.raises(ValueError, match=r"persistent=True reaches the top RBM.*last value is False"):
-        GenerativeDBNClassifier((5, 4), persistent=True).fit(X, y)
-    GenerativeDBNClassifier((5, 4), persistent=(True, False), n_iter=1, up_down_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"persistent=True reaches the top RBM.*list of RBMs, the last with persistent=False"):
+        GenerativeDBNClassifier((5, 4), rbm=RBM(persistent=True)).fit(X, y)
+    rbms = [RBM(persistent=True, n_iter=1), RBM(n_iter=1)]
+    GenerativeDBNClassifier((5, 4), rbm=rbms, up_down_iter=1).fit(X, y)
     with pytest.raises(ValueError, match="one class alone"):
         model.fit(X, ["a"] * 60)
     with pytest.raises(ValueError, match="two hidden layers"):
-        GenerativeDBNClassifier((5,), n_iter=1, up_down_iter=0).fit(X, y).impute(X)
+        GenerativeDBNClassifier((5,), rbm=RBM(n_iter=1), up_down_iter=0).fit(X, y).impute(X)
     holed = np.where(binary(60, 6, seed=1) > 0, np.nan, X)
     assert np.isfinite(model.impute(holed, n_steps=4, random_state=0)).all()
 
@@ -109,7 +111,9 @@ def test_stack_is_a_network_with_its_top(binary, tmp_path):
     """RBMs and a generative top of one layer: the whole's posterior is the top's at the means of the layers below."""
     X, y = binary(60, 6), np.array(["a", "b", "c"] * 20)
     lower = RBM(5, n_iter=2, random_state=0).fit(X)
-    top = GenerativeDBNClassifier((4,), visible="bernoulli", n_iter=2, up_down_iter=1, random_state=1).fit(lower.transform(X), y)
+    top = GenerativeDBNClassifier((4,), rbm=RBM(visible="bernoulli", n_iter=2), up_down_iter=1, random_state=1).fit(
+        lower.transform(X), y
+    )
     network = GenerativeDBNClassifier.stack([lower, top])
     assert np.array_equal(network.predict_proba(X), top.predict_proba(lower.transform(X)))
     network.save(tmp_path / "m")

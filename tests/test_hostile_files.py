@@ -17,14 +17,15 @@ DRAW = np.random.default_rng(0)
 X = (DRAW.random((40, 6)) < 0.4).astype(np.float32)
 LABELS = np.array(["ant", "bee"])[X[:, 0].astype(int)]
 PLAIN = {"n_iter": 1, "random_state": 0}
-NET = {"pretrain_iter": 1, "max_iter": 1, "random_state": 0}
+STACK = {"rbm": RBM(n_iter=1), "random_state": 0}
+NET = STACK | {"max_iter": 1}
 MODELS = {
     "rbm": (RBM(4, **PLAIN), None),
     "chains": (RBM(4, persistent=True, n_chains=3, **PLAIN), None),
     "bernoulli": (BernoulliRBM(4, **PLAIN), None),
-    "dbn": (DBN((4, 3), **PLAIN), None),
-    "outliers": (DBNOutlierDetector((4,), **PLAIN), None),
-    "generative": (GenerativeDBNClassifier((4, 3), up_down_iter=1, **PLAIN), LABELS),
+    "dbn": (DBN((4, 3), **STACK), None),
+    "outliers": (DBNOutlierDetector((4,), **STACK), None),
+    "generative": (GenerativeDBNClassifier((4, 3), up_down_iter=1, **STACK), LABELS),
     "classifier": (DBNClassifier((4, 3), **NET), LABELS),
     "regressor": (DBNRegressor((4,), **NET), X[:, 0]),
     "counts": (RBM(4, visible="replicated-softmax", n_iter=0, random_state=0), None),
@@ -61,6 +62,11 @@ def nested(depth):
     return value
 
 
+def described(depth):
+    """An RBM whose parameter is a list of an RBM, and so on."""
+    return {"estimator": {"class": "RBM", "params": {"k": [described(depth - 1)] if depth else 1}}}
+
+
 def of_params(name, value):
     return item("params", name, value)
 
@@ -92,9 +98,21 @@ def part(unit, start, stop):
     return {"tuple": [unit, {"slice": [start, stop, None]}]}
 
 
+def of_rbm(name, value):
+    """Of the RBM that describes the layers of a network."""
+    return item("params", "rbm", "estimator", "params", name, value)
+
+
+def many_chains(record, tensors):
+    of_rbm("persistent", True)(record, tensors)
+    of_rbm("n_chains", 10**9)(record, tensors)
+
+
 def classes(kind, labels):
     return state("classes", {"dtype": kind, "labels": labels})
 
+
+NO_RBM = {"estimator": {"class": "RBM", "params": {}}}
 
 BOMBS = [
     ("rbm", "epochs beyond counting", state("n_iter", 2**70)),
@@ -105,14 +123,14 @@ BOMBS = [
     ("rbm", "mixed layer of many columns", state("visible", [part("bernoulli", 0, 2**40)])),
     ("rbm", "mixed layer of columns of no kind", state("visible", [part("bernoulli", 0, "6")])),
     ("rbm", "mixed layer in a mixed layer", state("visible", [part([part("bernoulli", 0, 6)], 0, 6)])),
-    ("dbn", "mixed layer as a parameter's part", of_params("visible", [part([part("spin", 0, 6)], 0, 6)])),
+    ("dbn", "mixed layer as a parameter's part", of_rbm("visible", [part([part("spin", 0, 6)], 0, 6)])),
     ("rbm", "threads", item("params", {"n_components": 4, "n_jobs": 2**40})),
     ("rbm", "deep parameters", of_params("learning_rate", nested(500))),
     ("rbm", "deep state", state("more", nested(30))),
     ("chains", "many chains", of_params("n_chains", 10**9)),
     ("dbn", "many chains of a layer", lambda r, t: r["state"]["layers"][0]["params"].update(persistent=True, n_chains=10**9)),
-    ("dbn", "many chains of later layers", lambda r, t: r["params"].update(persistent=True, n_chains=10**9)),
-    ("classifier", "many chains of later layers", lambda r, t: r["params"].update(persistent=True, n_chains=10**9)),
+    ("dbn", "many chains of later layers", many_chains),
+    ("classifier", "many chains of later layers", many_chains),
     ("chains", "many temperatures", of_params("temperatures", 2**60)),
     ("bernoulli", "large batches of chains", of_params("batch_size", 10**9)),
     ("counts", "totals", tensor("totals", lambda x: x + 1e15)),
@@ -120,6 +138,9 @@ BOMBS = [
     ("classifier", "wide labels, one of them long", classes(f"<U{10**5}", sorted(["x" * 10**5, *map(str, range(10**4))]))),
     ("classifier", "labels of many parts", classes("(99999999,)f8", [1.0, 2.0])),
     ("classifier", "whole number of 4,000 digits", of_params("max_iter", 10**4000)),
+    ("dbn", "RBM in an RBM", of_rbm("k", NO_RBM)),
+    ("dbn", "deep RBMs", of_params("rbm", described(20))),
+    ("dbn", "many RBMs", of_params("rbm", [NO_RBM] * 10**4)),
     ("dbn", "many layers", of_params("hidden_layer_sizes", {"tuple": [2**40, 2**40]})),
 ]
 
@@ -224,6 +245,13 @@ WRONG = [
     ("dbn", "neighbours of different units", state("layers", 1, "state", "visible", "spin")),
     ("dbn", "sizes that were not fitted", of_params("hidden_layer_sizes", {"tuple": [4, 4]})),
     ("dbn", "layers out of order", state("layers", 1, "state", "layer", 0)),
+    ("dbn", "parameter of its RBM that fit refuses", of_rbm("k", 0)),
+    ("dbn", "parameter that no RBM has", of_rbm("depth", 3)),
+    ("dbn", "RBM that is none", of_params("rbm", {"estimator": [1]})),
+    ("dbn", "RBM as a number", of_params("rbm", 3)),
+    ("dbn", "RBM with a size of its own", of_rbm("n_components", 4)),
+    ("dbn", "RBMs for other layers", of_params("rbm", [NO_RBM] * 3)),
+    ("rbm", "RBM as a parameter of an RBM", of_params("tol", NO_RBM)),
     ("outliers", "share that fit refuses", of_params("contamination", 0.7)),
     ("outliers", "threshold above all scores", state("offset", 1e9)),
     ("outliers", "threshold beyond squaring", state("offset", -1e300)),
@@ -235,7 +263,7 @@ WRONG = [
     ("classifier", "labels of another type", classes("<U3", [1, 2])),
     ("classifier", "labels beyond their type", classes("|u1", [1, 300])),
     ("classifier", "labels narrower than their type", classes("<U9", ["ant", "bee"])),
-    ("classifier", "other hidden units than pretrained", of_params("hidden", "spin")),
+    ("classifier", "other hidden units than pretrained", of_rbm("hidden", "spin")),
     ("classifier", "other visible units than pretrained", state("visible", "spin")),
     ("classifier", "other sizes than fitted", of_params("hidden_layer_sizes", {"tuple": [4, 4]})),
     ("classifier", "solver that is none", of_params("solver", "newton")),

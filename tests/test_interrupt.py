@@ -32,21 +32,29 @@ def falling(epoch):
 
 
 LAYERS = {"batch_size": 8, "random_state": 0}
-NETWORK = {"pretrain_iter": (1, 2), "max_iter": 3, **LAYERS}
+"""Of an RBM, and of back-propagation."""
+
+
+def layer(n_iter, **more):
+    """What describes a layer of a network."""
+    return RBM(n_iter=n_iter, batch_size=8, **more)
+
+
+NETWORK = {"rbm": [layer(1), layer(2)], "max_iter": 3, **LAYERS}
 MODELS = {
     "rbm": RBM(5, n_iter=3, **LAYERS),
     "stopping": RBM(5, n_iter=4, early_stopping="reconstruction_error", n_iter_no_change=2, learning_rate=0.5, **LAYERS),
     "chains": RBM(
         5, n_iter=3, persistent=True, n_chains=3, centering="data", sparsity_target=0.2, learning_rate="auto", **LAYERS
     ),
-    "dbn": DBN((5, 4, 3), n_iter=(2, 1, 2), **LAYERS),
-    "sampled": DBN((5, 4), n_iter=2, propagate="sample", **LAYERS),
-    "outliers": DBNOutlierDetector((5, 4), n_iter=2, **LAYERS),
-    "generative": GenerativeDBNClassifier((5, 4), n_iter=2, up_down_iter=3, momentum=0.5, **LAYERS),
+    "dbn": DBN((5, 4, 3), rbm=[layer(2), layer(1), layer(2)], random_state=0),
+    "sampled": DBN((5, 4), rbm=layer(2), propagate="sample", random_state=0),
+    "outliers": DBNOutlierDetector((5, 4), rbm=layer(2), random_state=0),
+    "generative": GenerativeDBNClassifier((5, 4), rbm=layer(2, momentum=0.5), up_down_iter=3, random_state=0),
     "classifier": DBNClassifier((5, 4), dropout=0.3, **NETWORK),
     "sgd": DBNClassifier((5,), pretrain=False, solver="sgd", max_iter=3, learning_rate_init=falling, **LAYERS),
     "best": DBNClassifier((5, 4), early_stopping=True, n_iter_no_change=2, learning_rate_init=0.1, **NETWORK | {"max_iter": 5}),
-    "given": DBNClassifier((5,), pretrain=DBN((5,), n_iter=1, **LAYERS), max_iter=2, **LAYERS),
+    "given": DBNClassifier((5,), pretrain=DBN((5,), rbm=layer(1), random_state=0), max_iter=2, **LAYERS),
     "regressor": DBNRegressor((5, 4), **NETWORK),
     "autoencoder": DBNAutoencoder((5, 4), **NETWORK),
 }
@@ -95,7 +103,7 @@ class Interrupt:
 
 def completed(model):
     """The model after a fit that completes what it has begun."""
-    return learnt(model.set_params(callback=None, warm_start=True).fit(X, Y))
+    return learnt(model.set_params(callbacks=None, warm_start=True).fit(X, Y))
 
 
 def usable(model, path):
@@ -121,19 +129,19 @@ def usable(model, path):
 @every
 def test_after_every_epoch(name, tmp_path):
     """Ctrl-C or an error after each epoch: used, pickled, saved and completed, once and over again."""
-    whole = model_of(name).set_params(callback=Interrupt())
-    epochs = whole.fit(X, Y).callback.seen
+    whole = model_of(name).set_params(callbacks=[Interrupt()])
+    epochs = whole.fit(X, Y).callbacks[0].seen
     whole = learnt(whole)
     for after in range(1, epochs + 1):
-        model = model_of(name).set_params(callback=Interrupt(after, KeyboardInterrupt if after % 2 else RuntimeError))
+        model = model_of(name).set_params(callbacks=[Interrupt(after, KeyboardInterrupt if after % 2 else RuntimeError)])
         with pytest.raises((KeyboardInterrupt, RuntimeError)):
             model.fit(X, Y)
-        again = pickle.loads(pickle.dumps(model.set_params(callback=None)))
+        again = pickle.loads(pickle.dumps(model.set_params(callbacks=None)))
         if usable(model, tmp_path / "m"):
             assert completed(load(tmp_path / "m")) == whole
         else:
             assert not (tmp_path / "m").exists()
-        again.set_params(callback=Interrupt(1), warm_start=True)
+        again.set_params(callbacks=[Interrupt(1)], warm_start=True)
         if after < epochs:
             with pytest.raises(KeyboardInterrupt):
                 again.fit(X, Y)
@@ -160,10 +168,10 @@ def test_a_second_fit_forgets_the_first(name):
     """A model fitted on other columns, then on these: interrupted after the first epoch it holds nothing of the former."""
     if name == "given":
         pytest.skip("a network that was given has its columns")
-    model = model_of(name).fit(*OTHER).set_params(callback=Interrupt(1))
+    model = model_of(name).fit(*OTHER).set_params(callbacks=[Interrupt(1)])
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
-    fresh = model_of(name).set_params(callback=Interrupt(1))
+    fresh = model_of(name).set_params(callbacks=[Interrupt(1)])
     with pytest.raises(KeyboardInterrupt):
         fresh.fit(X, Y)
     assert learnt(model) == learnt(fresh)
@@ -205,11 +213,11 @@ def test_passes_are_whole(name, monkeypatch):
 def test_a_fit_in_the_middle_of_a_fit():
     """A second run on a complete fit, interrupted, is completed as it began; another number of epochs is a run of its own."""
     model = model_of("classifier").set_params(warm_start=True).fit(X, Y)
-    whole, part = learnt(copy.deepcopy(model).fit(X, Y)), model.set_params(callback=Interrupt(1))
+    whole, part = learnt(copy.deepcopy(model).fit(X, Y)), model.set_params(callbacks=[Interrupt(1)])
     with pytest.raises(KeyboardInterrupt):
         part.fit(X, Y)
     assert part.n_iter_ == 4
-    longer = copy.deepcopy(part).set_params(callback=None, max_iter=5).fit(X, Y)
+    longer = copy.deepcopy(part).set_params(callbacks=None, max_iter=5).fit(X, Y)
     assert longer.n_iter_ == 9
     assert completed(part) == whole
 
@@ -220,13 +228,13 @@ def test_the_best_epoch_is_kept():
     clean = DBNClassifier((5,), **rough).fit(X, Y)
     best = int(np.argmax(clean.history_["validation_score"])) + 1
     assert best < clean.n_iter_ == 6 and clean._optimizer.steps == best * 5
-    model = DBNClassifier((5,), callback=Interrupt(6), **rough)
+    model = DBNClassifier((5,), callbacks=[Interrupt(6)], **rough)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert model.n_iter_ == best == len(model.history_["validation_score"]) == len(model.history_["loss"])
     assert contents(model.coefs_) == contents(clean.coefs_) and contents(model._optimizer) == contents(clean._optimizer)
     rates = [0.1, 0.0, 1e30]
-    model = DBNRegressor((5,), hidden="gaussian", solver="sgd", **rough | {"learning_rate_init": rates})
+    model = DBNRegressor((5,), rbm=RBM(hidden="gaussian"), solver="sgd", **rough | {"learning_rate_init": rates})
     with pytest.raises(DivergenceError):
         model.fit(X, Y)
     assert model.n_iter_ == 1 and model._optimizer.steps == model._step == 5
@@ -235,7 +243,7 @@ def test_the_best_epoch_is_kept():
 def test_divergence_keeps_the_last_good_epoch():
     """Weights, optimizer and counters are those of one moment; with a smaller rate the fit is completed."""
     rates = [1e-3, 1e30]
-    model = model_of("regressor").set_params(hidden="gaussian", pretrain=False, learning_rate_init=rates, solver="sgd")
+    model = model_of("regressor").set_params(rbm=RBM(hidden="gaussian"), pretrain=False, learning_rate_init=rates, solver="sgd")
     with pytest.raises(DivergenceError):
         model.fit(X, Y)
     assert model.n_iter_ == 1 and model._optimizer.steps == model._step == 5
@@ -250,10 +258,10 @@ def test_up_down_is_completed(name, tmp_path):
     model = model_of(name).fit(X, Y)
     given = (X, Y, 4) if name == "generative" else (X, 4)
     whole = learnt(copy.deepcopy(model).up_down(*given))
-    part = model.set_params(callback=Interrupt(2), warm_start=True)
+    part = model.set_params(callbacks=[Interrupt(2)], warm_start=True)
     with pytest.raises(KeyboardInterrupt):
         part.up_down(*given)
-    part.set_params(callback=None).save(tmp_path / "m")
+    part.set_params(callbacks=None).save(tmp_path / "m")
     assert learnt(load(tmp_path / "m").up_down(*given)) == learnt(part.up_down(*given)) == whole
 
 

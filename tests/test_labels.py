@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastdbn import DBNClassifier
+from fastdbn import RBM, DBNClassifier
 from fastdbn.support.checks import LONG, classes, integer, shown
 
 
@@ -47,6 +47,6 @@ def test_unknown_labels_are_shown_as_plain():
         classes(["a", "c"], 2, np.array(["a", "b"]))
     with pytest.raises(ValueError, match=r"n_iter=0: give"):
         integer(np.int64(0), "n_iter")
-    model = DBNClassifier((2,), pretrain=False, max_iter=1, visible="bernoulli").fit([[0, 1], [1, 0]], ["a", "b"])
+    model = DBNClassifier((2,), rbm=RBM(visible="bernoulli"), pretrain=False, max_iter=1).fit([[0, 1], [1, 0]], ["a", "b"])
     with pytest.raises(ValueError, match=r"classes=\['c'\] differ from those of the first call, \['a', 'b'\]:"):
         model.partial_fit([[0, 1]], ["a"], classes=np.array(["c"]))

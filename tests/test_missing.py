@@ -238,7 +238,7 @@ def test_softmax_groups_are_missing_whole(way):
 @pytest.mark.parametrize("way", ["drop", "sample"])
 def test_a_stack_learns_from_rows_that_lack_values(way):
     X, _ = data()
-    model = DBN((6, 4), n_iter=3, rbm_params={"missing": way}, random_state=0).fit(X)
+    model = DBN((6, 4), rbm=RBM(n_iter=3, missing=way), random_state=0).fit(X)
     assert np.isfinite(model.transform(X)).all() and np.isfinite(model.reconstruct(X)).all()
 
 

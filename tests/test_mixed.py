@@ -220,11 +220,11 @@ def test_round_trips(parts, tmp_path):
 def test_networks():
     """Stacks and classifiers begin at mixed layers; imputation fills whole groups."""
     X, draw = table(), np.random.default_rng(0)
-    dbn = DBN((4, 3), visible=SEVERAL, n_iter=2, random_state=0).fit(X)
+    dbn = DBN((4, 3), rbm=RBM(visible=SEVERAL, n_iter=2), random_state=0).fit(X)
     assert dbn.sample(5, 3).shape == (5, 14)
     assert np.isfinite(dbn.score_samples(X)).all()
     y = (X[:, 0] > 50).astype(int)
-    assert DBNClassifier((6,), visible=SEVERAL, pretrain_iter=5, max_iter=20, random_state=0).fit(X, y).score(X, y) > 0.9
+    assert DBNClassifier((6,), rbm=RBM(visible=SEVERAL, n_iter=5), max_iter=20, random_state=0).fit(X, y).score(X, y) > 0.9
     rbm = small(n_iter=20).fit(X)
     lost = np.where(draw.random(X.shape) < 0.2, np.nan, X)
     filled = rbm.impute(lost, n_steps=20, method="sample", random_state=0)

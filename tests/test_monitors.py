@@ -96,7 +96,7 @@ def test_measures_that_a_unit_does_not_have():
 def test_history():
     """Arrays of one number an epoch that grow with every fit; what is not measured is NaN; a callback sees the same."""
     X, seen = data(), []
-    model = RBM(5, n_iter=3, monitor_interval=2, random_state=0, callback=lambda metrics, **_: seen.append(metrics))
+    model = RBM(5, n_iter=3, monitor_interval=2, random_state=0, callbacks=[lambda metrics, **_: seen.append(metrics)])
     model.fit(X).partial_fit(X)
     assert set(model.history_) == set(MONITORS)
     for name, values in model.history_.items():
@@ -182,7 +182,7 @@ def test_early_stopping_leaves_the_best_epoch(name):
 
     options = {"learning_rate": 0.3, "batch_size": 10, "weight_decay": 0.0, "random_state": 0, "monitor_interval": 2}
     stop = {"early_stopping": name, "n_iter_no_change": 5, "validation_fraction": 0.5}
-    model = RBM(60, n_iter=150, callback=callback, **options, **stop).fit(X)
+    model = RBM(60, n_iter=150, callbacks=[callback], **options, **stop).fit(X)
     assert model.n_iter_ == len(seen) == len(model.history_[name]) < 150
     stopping = Stopping(name, 5)
     for value, parameters in seen:
@@ -235,9 +235,9 @@ def test_watching_is_cheap(monkeypatch):
 
 
 def test_layers_of_a_network_are_watched():
-    """By names in `rbm_params`, with other values for each layer."""
-    further = {"validation_fraction": (0.2, 0.0), "early_stopping": ("free_energy_gap", None)}
-    model = DBN((6, 5), n_iter=2, rbm_params=further, random_state=0).fit(data())
+    """Each as its own RBM says."""
+    watched = RBM(n_iter=2, validation_fraction=0.2, early_stopping="free_energy_gap")
+    model = DBN((6, 5), rbm=[watched, RBM(n_iter=2)], random_state=0).fit(data())
     gaps = [rbm.history_["free_energy_gap"] for rbm in model.layers_]
     assert np.isfinite(gaps[0]).all() and np.isnan(gaps[1]).all()
     assert all(np.isfinite(rbm.history_["hidden_activity"]).all() for rbm in model.layers_)

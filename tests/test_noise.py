@@ -75,14 +75,14 @@ def test_streams_of_an_rbm(keys):
 def test_streams_of_networks(kind, keys):
     """The same, of stacks: pretraining, up-down, back-propagation, scores and class probabilities by draws."""
     if kind is DBN:
-        model = DBN((5, 4, 3), n_iter=4, k=3, propagate="sample", random_state=SEED)
+        model = DBN((5, 4, 3), rbm=RBM(n_iter=4, k=3), propagate="sample", random_state=SEED)
         groups = {"pretraining": taken(keys, lambda: model.fit(X, sample_weight=WEIGHTS))}
         plain = DBNClassifier((5, 4, 3), pretrain=model, max_iter=2, dropout=0.5, early_stopping=True, random_state=SEED)
         groups["back-propagation"] = taken(keys, lambda: plain.fit(X, Y))
         groups["up-down"] = taken(keys, lambda: model.up_down(X, n_iter=2, n_gibbs=3))
         groups["scores"] = taken(keys, lambda: model.score_samples(X))
     else:
-        model = GenerativeDBNClassifier((5, 4, 3), n_iter=4, k=3, up_down_iter=0, random_state=SEED)
+        model = GenerativeDBNClassifier((5, 4, 3), rbm=RBM(n_iter=4, k=3), up_down_iter=0, random_state=SEED)
         groups = {"pretraining": taken(keys, lambda: model.fit(X, Y))}
         groups["up-down"] = taken(keys, lambda: model.up_down(X, Y, n_iter=2, n_gibbs=3))
         groups["class probabilities"] = taken(keys, lambda: model.predict_proba(X, n_samples=3))
@@ -113,7 +113,7 @@ def test_numbers_of_draws_keep_their_bits():
 
 def test_acceptance_is_keyed_by_row(monkeypatch):
     """What fills a row in depends on its number, not on how rows are cut into blocks; equal rows are accepted apart."""
-    dbn, draw = DBN((5, 4), n_iter=0, random_state=0).fit(X), np.random.default_rng(0)
+    dbn, draw = DBN((5, 4), rbm=RBM(n_iter=0), random_state=0).fit(X), np.random.default_rng(0)
     for rbm in dbn.layers_:
         rbm.components_ = 2 * draw.standard_normal(rbm.components_.shape).astype(np.float32)
     rows = np.tile(np.array([[1, np.nan, np.nan, 0, np.nan, np.nan]]), (60, 1))
@@ -127,10 +127,10 @@ def test_acceptance_is_keyed_by_row(monkeypatch):
     assert 0 <= draw.min() < draw.max() < 1
 
 
-@pytest.mark.parametrize("kind", [RBM, DBN])
-def test_threads_get_numbers_of_their_own(kind):
+@pytest.mark.parametrize("model", [RBM(3, n_iter=0, random_state=0), DBN(3, rbm=RBM(n_iter=0), random_state=0)])
+def test_threads_get_numbers_of_their_own(model):
     """Draws of one model in several threads never share noise."""
-    model, numbers, before = kind(3, n_iter=0, random_state=0).fit(X), [], sys.getswitchinterval()
+    model, numbers, before = model.fit(X), [], sys.getswitchinterval()
 
     def draw():
         numbers.extend([model._next_noise(None)[1] for _ in range(3000)])

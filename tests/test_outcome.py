@@ -15,7 +15,7 @@ Z = np.random.default_rng(1).normal(3.0, 2.0, (40, 3))
 def test_idle_units(bias, words):
     """Most units of a layer off, or on, for all rows: one warning names the layer and how many; more than half is most."""
     rbm = RBM(4, n_iter=1, random_state=0, warm_start=True).fit(X)
-    network = DBN((5, 4), n_iter=1, random_state=0, warm_start=True).fit(X)
+    network = DBN((5, 4), rbm=RBM(n_iter=1), random_state=0, warm_start=True).fit(X)
     for model, layer, name in ((rbm, rbm, "layer 1"), (network, network.layers_[1], "layer 2")):
         layer.intercept_hidden_[:2] = bias
         with warnings.catch_warnings():
@@ -40,7 +40,7 @@ def test_constant_outputs():
         DBNClassifier((4,), max_iter=3, **common).fit(X * 0, X[:, 0])
     assert len(found) == 1
     with pytest.warns(FitWarning, match="output 0 of 2 is the same"):
-        DBNRegressor((4,), visible="bernoulli", max_iter=3, **common).fit(X * 0, Z[:, :2])
+        DBNRegressor((4,), rbm=RBM(visible="bernoulli"), max_iter=3, **common).fit(X * 0, Z[:, :2])
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
         DBNClassifier((8,), max_iter=30, **common).fit(X, X[:, 0])

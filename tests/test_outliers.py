@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import fastdbn
-from fastdbn import DBN, DBNOutlierDetector
+from fastdbn import DBN, RBM, DBNOutlierDetector
 from fastdbn.inputs.data import Scaling
 from fastdbn.inputs.extent import extent
 from fastdbn.units import get_unit
@@ -22,20 +22,20 @@ def shuffled_digits(digits):
 def test_contamination_sets_the_threshold(shuffled_digits):
     """The stated share of the rows is found; the interface's outputs agree with each other and with the DBN beneath."""
     X, n = shuffled_digits
-    model = DBNOutlierDetector((32, 16), n_iter=60, contamination=20 / len(X), random_state=0)
+    model = DBNOutlierDetector((32, 16), rbm=RBM(n_iter=60), contamination=20 / len(X), random_state=0)
     found = model.fit_predict(X)
     assert (found == -1).sum() == 20
     assert (found[n:] == -1).mean() >= 0.8
     assert np.array_equal(model.predict(X), found)
     scores = model.score_samples(X)
     assert np.array_equal(model.decision_function(X), scores - model.offset_)
-    assert np.array_equal(scores, DBN((32, 16), n_iter=60, random_state=0).fit(X).score_samples(X))
+    assert np.array_equal(scores, DBN((32, 16), rbm=RBM(n_iter=60), random_state=0).fit(X).score_samples(X))
 
 
 def test_automatic_threshold_is_the_lower_fence(shuffled_digits):
     """Without a share the threshold comes from the quartiles: few ordinary rows fall under it, most shuffled ones do."""
     X, n = shuffled_digits
-    model = DBNOutlierDetector((32,), n_iter=60, random_state=0).fit(X[:n])
+    model = DBNOutlierDetector((32,), rbm=RBM(n_iter=60), random_state=0).fit(X[:n])
     low, high = np.quantile(model.score_samples(X[:n]), (0.25, 0.75))
     assert model.offset_ == low - 1.5 * (high - low)
     assert (model.predict(X[:n]) == -1).mean() < 0.06
@@ -123,8 +123,8 @@ def test_cost_of_rows_beyond():
 def test_a_second_fit_forgets_the_first():
     """The range, the threshold and the scores of a fit are those of its own rows; `partial_fit` adds to the range."""
     X = np.random.default_rng(0).normal(size=(60, 3))
-    model = DBNOutlierDetector((4,), n_iter=1, random_state=0).fit(100 * X).fit(X)
-    fresh = DBNOutlierDetector((4,), n_iter=1, random_state=0).fit(X)
+    model = DBNOutlierDetector((4,), rbm=RBM(n_iter=1), random_state=0).fit(100 * X).fit(X)
+    fresh = DBNOutlierDetector((4,), rbm=RBM(n_iter=1), random_state=0).fit(X)
     assert np.array_equal(model.extent_.width, fresh.extent_.width)
     assert np.array_equal(model.score_samples(2 * X), fresh.score_samples(2 * X))
     assert np.allclose(model.partial_fit(2 * X).extent_.width, 2 * fresh.extent_.width)

@@ -17,18 +17,17 @@ from fastdbn import (
 from fastdbn.estimators import generative, rbm, wake_sleep
 from fastdbn.support import checks
 from fastdbn.support.checks import MOST
-from fastdbn.training import backprop
 from fastdbn.training.holdout import hold_out
 
 ESTIMATORS = [
     RBM(4, n_iter=1),
     BernoulliRBM(4, n_iter=1),
-    DBN((4, 2), n_iter=1),
-    DBNOutlierDetector((4, 2), n_iter=1),
-    GenerativeDBNClassifier((4, 2), n_iter=1, up_down_iter=1),
-    DBNClassifier((4, 2), pretrain_iter=1, max_iter=1),
-    DBNRegressor((4, 2), pretrain_iter=1, max_iter=1),
-    DBNAutoencoder((4, 2), pretrain_iter=1, max_iter=1),
+    DBN((4, 2), rbm=RBM(n_iter=1)),
+    DBNOutlierDetector((4, 2), rbm=RBM(n_iter=1)),
+    GenerativeDBNClassifier((4, 2), rbm=RBM(n_iter=1), up_down_iter=1),
+    DBNClassifier((4, 2), rbm=RBM(n_iter=1), max_iter=1),
+    DBNRegressor((4, 2), rbm=RBM(n_iter=1), max_iter=1),
+    DBNAutoencoder((4, 2), rbm=RBM(n_iter=1), max_iter=1),
 ]
 VALUES = {
     "object": object(),
@@ -43,8 +42,8 @@ VALUES = {
     "nan": np.nan,
     "infinite": np.inf,
     "numpy": np.float32(np.nan),
-    "empty tuple": (),
-    "empty list": [],
+    "empty-tuple": (),
+    "empty-list": [],
     "empty text": "",
     "empty-dict": {},
     "tuple of text": ("x", "x"),
@@ -58,20 +57,24 @@ Y = np.arange(24) % 2
 
 TAKEN = {
     "": "batch_size contamination device dtype hidden hidden_layer_sizes k missing_steps monitor_interval n_components "
-    "n_iter_no_change precision propagate scale solver visible GenerativeDBNClassifier.persistent",
-    "none": "callback centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures RBM.early_stopping",
+    "n_iter_no_change precision propagate scale solver visible rbm__warm_start "
+    "LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
+    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures RBM.early_stopping "
+    "rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
     "true": "early_stopping persistent pretrain warm_start",
-    "zero": "n_iter max_iter pretrain_iter up_down_iter dropout validation_fraction",
+    "zero": "n_iter max_iter up_down_iter dropout validation_fraction rbm__verbose LABELS.l1",
     "true zero": "verbose",
     "none zero": "binarize momentum",
     "none huge": "max_norm",
     "none negative": "n_jobs",
-    "none empty-dict": "class_weight rbm_params",
+    "none empty-dict": "class_weight",
+    "none empty-tuple empty-list": "callbacks",
     "zero huge": "alpha clip_norm l1 sparsity_cost tol variance_rate weight_decay",
     "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate RBM.tol",
     "none negative zero huge astronomic": "random_state",
 }
-"""The values that are taken, by name, and the parameters that take them, with a class where it differs. New ones need a row."""
+"""The values that are taken, by name, and the parameters that take them. New ones need a row. Some have a row of their own in
+RBM, in the RBM of a network (rbm__), or in that of a network with labels (LABELS)."""
 TAKEN = {name: set(kinds.split()) for kinds, names in TAKEN.items() for name in names.split()}
 
 
@@ -85,20 +88,23 @@ def epochs(monkeypatch):
 
     for module in (rbm, generative, wake_sleep):
         monkeypatch.setattr(module, "train", train)
-    monkeypatch.setattr(backprop.Network, "train_epoch", lambda *arguments: run.append(1) or 0.0)
     return run
+
+
+def names_of(estimator):
+    """The names of all parameters, those of a network's RBM too."""
+    return [name for name in estimator.get_params() if not name.startswith("pretrain__")]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 def test_parameters_are_taken_or_refused_before_the_first_epoch(estimator, epochs):
     """An error names the parameter, and nothing has been trained by then."""
     cls = type(estimator).__name__
-    for name in estimator.get_params(deep=False):
-        taken = set()
+    for place in names_of(estimator):
+        taken, name = set(), place.removeprefix("rbm__")
         for kind, value in VALUES.items():
             epochs.clear()
-            model = clone(estimator)
-            setattr(model, name, value)
+            model = clone(estimator).set_params(**{place: value})
             try:
                 model.fit(X, Y)
             except ValueError as error:
@@ -106,7 +112,12 @@ def test_parameters_are_taken_or_refused_before_the_first_epoch(estimator, epoch
                 assert not epochs, (name, kind, str(error))
             else:
                 taken.add(kind)
-        assert taken == TAKEN.get(f"{cls}.{name}", TAKEN[name]), name
+        keys = [name]
+        if place != name:
+            keys = [*(["LABELS." + name] if cls == "GenerativeDBNClassifier" else []), place, "RBM." + name, name]
+        elif cls == "RBM":
+            keys = ["RBM." + name, name]
+        assert taken == next(TAKEN[key] for key in keys if key in TAKEN), place
 
 
 @pytest.mark.parametrize(
@@ -139,15 +150,16 @@ def test_sizes_beyond_the_memory_are_refused(estimator, name, epochs, monkeypatc
 def test_groups_fill_their_layer(unit, n, epochs):
     """Units that are left over would be read past the end of the layer, and one alone in its group is always on."""
     above = (n, 3)
-    for estimator in (RBM(n, hidden=unit), DBN((4, n), hidden=("bernoulli", unit)), GenerativeDBNClassifier(above, hidden=unit)):
+    layer = RBM(hidden=unit)
+    for estimator in (RBM(n, hidden=unit), DBN((4, n), rbm=[RBM(), layer]), GenerativeDBNClassifier(above, rbm=layer)):
         with pytest.raises(ValueError, match=f"hidden='{unit}'"):
             estimator.fit(X, Y)
     for pretrain in (True, False):
         for cls in (DBNClassifier, DBNRegressor, DBNAutoencoder):
             with pytest.raises(ValueError, match=f"hidden='{unit}'"):
-                cls((n, 3), hidden=unit, pretrain=pretrain).fit(X, Y)
+                cls((n, 3), rbm=layer, pretrain=pretrain).fit(X, Y)
             with pytest.raises(ValueError, match=f"visible='{unit}'"):
-                cls(3, visible=unit, pretrain=pretrain).fit(X[:, :n], Y)
+                cls(3, rbm=RBM(visible=unit), pretrain=pretrain).fit(X[:, :n], Y)
     with pytest.raises(ValueError, match=f"visible='{unit}'"):
         RBM(3, visible=[(unit, slice(0, n)), ("gaussian", slice(n, 7))]).fit(np.c_[X, X[:, 0]][:, :7], Y)
     assert not epochs
@@ -187,9 +199,10 @@ def test_weight_on_held_out_rows_alone(epochs):
     """There is nothing to learn from, in any layer, whichever of them holds rows out."""
     weights = np.zeros(len(X))
     weights[hold_out(0, len(X), 0.25)[1]] = 1.0
-    for share in (0.25, (0.25, 0.0), (0.0, 0.25)):
+    holds, none = RBM(validation_fraction=0.25), RBM()
+    for layers in (holds, [holds, none], [none, holds]):
         with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):
-            DBN((4, 2), rbm_params={"validation_fraction": share}, random_state=0).fit(X, sample_weight=weights)
+            DBN((4, 2), rbm=layers, random_state=0).fit(X, sample_weight=weights)
     model = RBM(4, validation_fraction=0.25, random_state=0, warm_start=True).fit(X)
     with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):
         model.fit(X, sample_weight=weights)
@@ -212,15 +225,15 @@ def test_weight_on_rows_that_early_stopping_holds_out(epochs):
 
 def test_rates_of_a_top_with_labels(epochs, monkeypatch):
     """Its rate is that of both its units, and a steered one is refused before the layers below are trained."""
-    with pytest.raises(ValueError, match=r"learning_rate='auto' reaches the top RBM.*tuple whose last value"):
-        GenerativeDBNClassifier((4, 2), learning_rate="auto").fit(X, Y)
+    with pytest.raises(ValueError, match=r"learning_rate='auto' reaches the top RBM.*list of RBMs, the last with None"):
+        GenerativeDBNClassifier((4, 2), rbm=RBM(learning_rate="auto")).fit(X, Y)
     assert not epochs
     rates = []
     monkeypatch.setattr(generative, "train", lambda *arguments: rates.append(arguments[6].learning_rate))
     for hidden in ("bernoulli", "gaussian"):
-        GenerativeDBNClassifier(3, hidden=hidden, up_down_iter=0).fit(X, Y)
+        GenerativeDBNClassifier(3, rbm=RBM(hidden=hidden), up_down_iter=0).fit(X, Y)
     assert rates == [0.05, 0.005]
-    GenerativeDBNClassifier((4, 2), learning_rate=("auto", None), up_down_iter=0).fit(X, Y)
+    GenerativeDBNClassifier((4, 2), rbm=[RBM(learning_rate="auto"), RBM(learning_rate=None)], up_down_iter=0).fit(X, Y)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +246,7 @@ def test_what_weights_belong_to_stays(name, value, method, epochs):
     for cls in (RBM, DBN, DBNOutlierDetector, DBNClassifier, DBNRegressor, DBNAutoencoder):
         model = cls(4, random_state=0, warm_start=True).fit(X, Y)
         getattr(model, method)(X, Y)
-        model.set_params(**{name: value})
+        model.set_params(**{name: value} if hasattr(model, name) else {"rbm": RBM(**{name: value})})
         if name == "dtype" and hasattr(model, "coefs_"):
             continue  # which is the precision of the next epochs
         with pytest.raises(ValueError, match=f"{name}={value!r} is not that of "):
@@ -247,18 +260,19 @@ def test_sizes_stay(epochs):
         with pytest.raises(ValueError, match="n_components=9 is not that of the fit, 4"):
             model.set_params(n_components=9).partial_fit(X)
     with pytest.raises(ValueError, match=r"binarize=0\.5 is not that of the fit, None"):
-        DBN(4).fit(X).set_params(binarize=0.5).partial_fit(X)
+        DBN(4).fit(X).set_params(rbm=RBM(binarize=0.5)).partial_fit(X)
 
 
 @pytest.mark.parametrize("options", [{"visible": "gaussian"}, {"scale": "minmax"}, {"binarize": 0.5}], ids=str)
 def test_a_network_that_is_given_keeps_its_data(options, epochs):
     """What it was pretrained on is what it reads; another scale beside it would have no effect, another threshold a bad one."""
-    for dbn, more in ((DBN(4).fit(X), options), (DBN(4, **options).fit(X), {"visible": "bernoulli", "scale": "none"})):
+    other = RBM(**options)
+    for dbn, layer in ((DBN(4).fit(X), other), (DBN(4, rbm=other).fit(X), RBM(visible="bernoulli", scale="none"))):
         epochs.clear()
-        with pytest.raises(ValueError, match=r"is not that of the pretrained backprop.*give the same"):
-            DBNClassifier(4, pretrain=dbn, **more).fit(X, Y)
+        with pytest.raises(ValueError, match=r"is not that of the pretrained network.*give the same"):
+            DBNClassifier(4, pretrain=dbn, rbm=layer).fit(X, Y)
         assert not epochs
-    DBNClassifier(4, pretrain=DBN(4, binarize="sample").fit(X)).fit(X, Y)
+    DBNClassifier(4, pretrain=DBN(4, rbm=RBM(binarize="sample")).fit(X)).fit(X, Y)
 
 
 def test_numbers_of_numpy_are_numbers(monkeypatch):
@@ -297,7 +311,7 @@ CHANGED = {
 }
 """Parameters that may change between fits, and another value."""
 FIXED = {"n_components", "visible", "hidden", "scale", "dtype", "random_state", "binarize"}
-BESIDE = {"n_jobs", "device", "precision", "verbose", "callback", "warm_start", "early_stopping", "n_iter_no_change", "tol"}
+BESIDE = {"n_jobs", "device", "precision", "verbose", "callbacks", "warm_start", "early_stopping", "n_iter_no_change", "tol"}
 MISSING = {"missing", "missing_steps"}
 
 

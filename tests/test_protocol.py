@@ -99,12 +99,12 @@ MODELS = {
     "held": RBM(6, l1=0.01, max_norm=1.0, sparsity_target=0.1, learning_rate="auto", n_iter=2, random_state=0),
     "tempered": RBM(6, temperatures=3, fast_learning_rate=0.1, persistent=True, n_chains=5, k=2, n_iter=2, random_state=0),
     "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
-    "dbn": DBN((6, 5), propagate="sample", n_iter=2, random_state=0),
-    "labels": GenerativeDBNClassifier((6,), n_iter=2, up_down_iter=0, random_state=0),
-    "up-down": GenerativeDBNClassifier((6, 5, 4), n_iter=2, up_down_iter=2, random_state=0),
-    "autoencoder": DBNAutoencoder((6, 4), pretrain_iter=2, max_iter=3, early_stopping=True, random_state=0),
-    "classifier": DBNClassifier((6, 5), pretrain_iter=2, max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
-    "regressor": DBNRegressor((6,), pretrain_iter=2, max_iter=3, solver="sgd", random_state=0),
+    "dbn": DBN((6, 5), rbm=RBM(n_iter=2), propagate="sample", random_state=0),
+    "labels": GenerativeDBNClassifier((6,), rbm=RBM(n_iter=2), up_down_iter=0, random_state=0),
+    "up-down": GenerativeDBNClassifier((6, 5, 4), rbm=RBM(n_iter=2), up_down_iter=2, random_state=0),
+    "autoencoder": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), max_iter=3, early_stopping=True, random_state=0),
+    "classifier": DBNClassifier((6, 5), rbm=RBM(n_iter=2), max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
+    "regressor": DBNRegressor((6,), rbm=RBM(n_iter=2), max_iter=3, solver="sgd", random_state=0),
 }
 
 
@@ -141,7 +141,7 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
 
 def evaluations(X):
     """What `fastdbn.evaluate` says of fitted models, as bytes."""
-    dbn = DBN((6, 5), n_iter=2, random_state=0).fit(X)
+    dbn = DBN((6, 5), rbm=RBM(n_iter=2), random_state=0).fit(X)
     soft = RBM(4, visible="softmax:4", n_iter=1, random_state=0).fit(np.tile(np.eye(4), (3, 2)))
     rbm, some = dbn.layers_[0], {"n_chains": 5, "n_steps": 9, "random_state": 0}
     results = [evaluate.ais(rbm, X=X, **some).log_weights, evaluate.reverse_ais(rbm, **some).log_weights]

@@ -22,13 +22,13 @@ MESSAGE = r"column 2 of X has 7, and the visible units \(bernoulli\) take values
 @pytest.fixture(scope="module")
 def models():
     """Fitted estimators with Bernoulli visible units."""
-    pretraining = {"pretrain_iter": 1, "max_iter": 1, "random_state": 0}
+    pretraining = {"rbm": RBM(n_iter=1), "max_iter": 1, "random_state": 0}
     return {
         "RBM": RBM(3, n_iter=1, random_state=0).fit(X),
-        "DBN": DBN((3,), n_iter=1, random_state=0).fit(X),
+        "DBN": DBN((3,), rbm=RBM(n_iter=1), random_state=0).fit(X),
         "classifier": DBNClassifier((3,), **pretraining).fit(X, Y),
         "autoencoder": DBNAutoencoder((3,), **pretraining).fit(X),
-        "generative": GenerativeDBNClassifier((3,), n_iter=1, up_down_iter=1, random_state=0).fit(X, Y),
+        "generative": GenerativeDBNClassifier((3,), rbm=RBM(n_iter=1), up_down_iter=1, random_state=0).fit(X, Y),
     }
 
 
@@ -162,13 +162,13 @@ def test_threshold_far_from_zero():
 @pytest.mark.parametrize("pretrain", [True, False])
 def test_thresholds_that_say_nothing(pretrain):
     """A threshold that leaves all rows the same, or comes with a scaling, is refused before training."""
-    model = DBNClassifier((3,), pretrain=pretrain, binarize=127)
+    model = DBNClassifier((3,), rbm=RBM(binarize=127), pretrain=pretrain)
     with pytest.raises(ValueError, match="binarize=127 leaves every row the same: X has values from 0 to 1"):
         model.fit(X, Y)
     with pytest.raises(ValueError, match="scale='minmax'"):
-        model.set_params(scale="minmax").fit(X, Y)
+        model.set_params(rbm__scale="minmax").fit(X, Y)
     with pytest.raises(ValueError, match="binarize='sample'"):
-        model.set_params(scale="standard", binarize="sample").fit(X, Y)
+        model.set_params(rbm__scale="standard", rbm__binarize="sample").fit(X, Y)
 
 
 def test_drawn_data_are_bernoulli():

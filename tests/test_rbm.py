@@ -166,7 +166,7 @@ def test_callback():
         if epoch == 2:
             raise StopIteration
 
-    model = small(n_iter=5, callback=callback).fit(binary())
+    model = small(n_iter=5, callbacks=[callback]).fit(binary())
     assert calls == [(1, 0, 1), (2, 0, 2)] and model.n_iter_ == 2
     assert bits(model) == bits(small(n_iter=2).fit(binary()))
 
@@ -179,12 +179,12 @@ def test_interruption_leaves_the_last_good_parameters(error):
         if epoch == 2:
             raise error
 
-    model = small(n_iter=5, callback=callback)
+    model = small(n_iter=5, callbacks=[callback])
     with pytest.raises(error):
         model.fit(binary())
     assert bits(model) == bits(small(n_iter=2).fit(binary()))
     assert model.transform(binary()).shape == (61, 7)
-    assert bits(model.set_params(callback=None, warm_start=True, n_iter=1).fit(binary())) == bits(small().fit(binary()))
+    assert bits(model.set_params(callbacks=None, warm_start=True, n_iter=1).fit(binary())) == bits(small().fit(binary()))
 
 
 def test_divergence():
@@ -196,7 +196,7 @@ def test_divergence():
         good.append(bits(estimator))
 
     more = {"n_iter": 40, "learning_rate": [0.001, 0.001] + [1e20] * 9, "momentum": 0.9, "hidden": "gaussian"}
-    model = small(callback=callback, visible="gaussian", **more)
+    model = small(callbacks=[callback], visible="gaussian", **more)
     with pytest.raises(fastdbn.DivergenceError, match=r"diverged in epoch \d+ of layer 1.*smaller learning_rate") as error:
         model.fit(X)
     assert issubclass(fastdbn.DivergenceError, ArithmeticError)

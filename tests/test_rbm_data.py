@@ -217,7 +217,7 @@ def test_shapes_are_refused():
         *(("n_jobs", x) for x in (0, 1.5, "all")),
         *(("dtype", x) for x in ("float16", int, None)),
         *(("random_state", x) for x in ("seed", 1.5)),
-        ("callback", 3),
+        *(("callbacks", x) for x in (3, print, [3])),
     ],
 )
 def test_unknown_parameter_values(name, value):

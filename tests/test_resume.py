@@ -3,21 +3,34 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
-from test_interrupt import LAYERS, Interrupt, X, Y, falling, learnt
+from test_interrupt import LAYERS, Interrupt, X, Y, falling, layer, learnt
 
 from fastdbn import DBN, RBM, BernoulliRBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, GenerativeDBNClassifier, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
-NETWORK = {"pretrain_iter": 1, "learning_rate_init": falling, **LAYERS}
+NETWORK = {"rbm": layer(1), "learning_rate_init": falling, **LAYERS}
 STEPS = {"up_down_learning_rate": 0.01, "n_gibbs": [1, 2, 3, 4]}
+
+
+def two(*epochs):
+    """What describes two layers of so many epochs."""
+    return [layer(n, learning_rate=falling) for n in epochs]
+
+
 HALVES = {  # a model, and which parameter has which value for the whole, for the first part and for the rest
     "rbm": (RBM(5, learning_rate=falling, **LAYERS), "n_iter", 4, 1, 3),
     "chains": (RBM(5, persistent=True, learning_rate=falling, **LAYERS), "n_iter", 4, 1, 3),
-    "dbn": (DBN((5, 4), learning_rate=falling, **LAYERS), "n_iter", (2, 3), (2, 1), (0, 2)),
-    "outliers": (DBNOutlierDetector((5,), **LAYERS), "n_iter", 3, 2, 1),
-    "generative": (GenerativeDBNClassifier((5, 4), n_iter=1, **STEPS, **LAYERS), "up_down_iter", 4, 1, 3),
+    "dbn": (DBN((5, 4), random_state=0), "rbm", two(2, 3), two(2, 1), two(0, 2)),
+    "outliers": (DBNOutlierDetector((5,), rbm=layer(3), random_state=0), "rbm__n_iter", 3, 2, 1),
+    "generative": (GenerativeDBNClassifier((5, 4), rbm=layer(1), **STEPS, random_state=0), "up_down_iter", 4, 1, 3),
     "adam": (DBNClassifier((5, 4), dropout=0.3, **NETWORK), "max_iter", 4, 1, 3),
-    "sgd": (DBNClassifier((5,), solver="sgd", momentum=0.9, **NETWORK), "max_iter", 3, 2, 1),
+    "sgd": (
+        DBNClassifier((5,), solver="sgd", momentum=0.9, **NETWORK | {"rbm": layer(1, momentum=0.9)}),
+        "max_iter",
+        3,
+        2,
+        1,
+    ),
     "autoencoder": (DBNAutoencoder((5, 4), **NETWORK), "max_iter", 3, 1, 2),
 }
 
@@ -53,7 +66,7 @@ def test_another_solver_begins_anew():
 
 def test_thirds_belong_to_the_run():
     """Without `n_gibbs` every call of up-down takes 3, 6 and 10 steps in its thirds, not in those of the first call alone."""
-    models = [DBN((5, 4), n_iter=1, **LAYERS).fit(X) for _ in range(2)]
+    models = [DBN((5, 4), rbm=layer(1), random_state=0).fit(X) for _ in range(2)]
     steps = [3, 6, 10, 3, 6, 10]
     for _ in range(2):
         models[0].up_down(X, 3)
@@ -66,7 +79,7 @@ def test_a_file_holds_the_schedules_of_the_rest(rate, tmp_path):
     """A callable is saved as the values of all epochs that are planned, as far as it goes, not of those alone that were run."""
     model = RBM(5, n_iter=3, learning_rate=rate, **LAYERS)
     whole = learnt(clone(model).fit(X))
-    model.set_params(callback=Interrupt(1))
+    model.set_params(callbacks=[Interrupt(1)])
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
     model.save(tmp_path / "m")
@@ -83,7 +96,7 @@ def test_a_checkpoint_is_completed(tmp_path):
         if (layer, epoch) == ("fine-tuning", 2):
             estimator.save(tmp_path / "m")
 
-    model = DBNClassifier((5,), pretrain_iter=1, max_iter=4, callback=save, **LAYERS).fit(X, Y)
+    model = DBNClassifier((5,), rbm=layer(1), max_iter=4, callbacks=[save], **LAYERS).fit(X, Y)
     rest = load(tmp_path / "m").set_params(warm_start=True)
     assert rest.n_iter_ == 2
     assert learnt(rest.fit(X, Y)) == learnt(model)

@@ -28,7 +28,7 @@ def labelled(model):
 def stacked(model, folder):
     """A network of the same class made of this one's layers."""
     if isinstance(model, GenerativeDBNClassifier):
-        top = GenerativeDBNClassifier((3,), visible="bernoulli", n_iter=1, up_down_iter=0).fit(
+        top = GenerativeDBNClassifier((3,), rbm=RBM(visible="bernoulli", n_iter=1), up_down_iter=0).fit(
             model.layers_[0].transform(X.to_numpy()), Y
         )
         return type(model).stack([model.layers_[0], top])
@@ -134,11 +134,11 @@ def test_thresholds_after_up_down():
         if layer == "up-down":
             raise KeyboardInterrupt
 
-    model = DBNOutlierDetector((4, 3), n_iter=2, contamination=0.1, random_state=0).fit(X)
+    model = DBNOutlierDetector((4, 3), rbm=RBM(n_iter=2), contamination=0.1, random_state=0).fit(X)
     before = model.offset_
     assert (model.up_down(X, n_iter=2, learning_rate=0.1).predict(X) == -1).mean() <= 0.1
     assert model.offset_ == np.quantile(model.score_samples(X), 0.1) != before
-    model.callback = stop
+    model.callbacks = [stop]
     with pytest.raises(KeyboardInterrupt):
         model.up_down(X, n_iter=2, learning_rate=0.1)
     assert model.offset_ == np.quantile(model.score_samples(X), 0.1)
@@ -146,7 +146,7 @@ def test_thresholds_after_up_down():
 
 def test_threshold_of_a_stack():
     """A detector of given layers needs rows for its threshold, and has that of a detector that was fitted on them."""
-    model = DBNOutlierDetector((4, 3), n_iter=2, contamination=0.1, random_state=0).fit(X)
+    model = DBNOutlierDetector((4, 3), rbm=RBM(n_iter=2), contamination=0.1, random_state=0).fit(X)
     stack = DBNOutlierDetector.stack(model.layers_, X.to_numpy(), contamination=0.1)
     assert stack.get_params()["contamination"] == 0.1
     assert np.array_equal(stack.predict(X.to_numpy()), model.predict(X))

@@ -19,16 +19,16 @@ from fastdbn import (
 )
 
 X, Y = np.eye(6, dtype=np.float32)[[0, 1, 2, 3, 4, 5, 0, 1]], np.arange(8) % 2
-LAYERS = {"hidden_layer_sizes": (3, 2), "visible": "bernoulli", "random_state": 0}
+LAYERS = {"hidden_layer_sizes": (3, 2), "rbm": RBM(visible="bernoulli", n_iter=0), "random_state": 0}
 ESTIMATORS = {
     "rbm": RBM(3, visible="bernoulli", n_iter=0, random_state=0),
     "like sklearn": BernoulliRBM(3, n_iter=0, random_state=0),
-    "dbn": DBN(**LAYERS, n_iter=0),
-    "classifier": DBNClassifier(**LAYERS, pretrain_iter=0, max_iter=0),
-    "regressor": DBNRegressor(**LAYERS, pretrain_iter=0, max_iter=0),
-    "autoencoder": DBNAutoencoder(**LAYERS, pretrain_iter=0, max_iter=0),
-    "outliers": DBNOutlierDetector(**LAYERS, n_iter=0),
-    "generative": GenerativeDBNClassifier(**LAYERS, n_iter=0),
+    "dbn": DBN(**LAYERS),
+    "classifier": DBNClassifier(**LAYERS, max_iter=0),
+    "regressor": DBNRegressor(**LAYERS, max_iter=0),
+    "autoencoder": DBNAutoencoder(**LAYERS, max_iter=0),
+    "outliers": DBNOutlierDetector(**LAYERS),
+    "generative": GenerativeDBNClassifier(**LAYERS),
 }
 FUNCTIONS = (
     evaluate.log_likelihood,

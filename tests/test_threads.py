@@ -31,11 +31,11 @@ MODELS = {
     "pcd": lambda **o: RBM(530, n_iter=2, k=2, persistent=True, binarize="sample", random_state=0, **o),
     "gaussian": lambda **o: RBM(300, visible="gaussian", scale="standard", n_iter=2, random_state=0, **o),
     "bernoulli": lambda **o: BernoulliRBM(300, n_iter=1, random_state=0, **o),
-    "dbn": lambda **o: DBN((300, 270), n_iter=1, propagate="sample", random_state=0, **o),
+    "dbn": lambda **o: DBN((300, 270), rbm=RBM(n_iter=1), propagate="sample", random_state=0, **o),
     "classifier": lambda **o: DBNClassifier(
-        (300, 270), pretrain_iter=1, max_iter=3, early_stopping=True, max_norm=2.0, random_state=0, **o
+        (300, 270), rbm=RBM(n_iter=1), max_iter=3, early_stopping=True, max_norm=2.0, random_state=0, **o
     ),
-    "regressor": lambda **o: DBNRegressor((300,), pretrain_iter=1, max_iter=3, dropout=0.2, solver="sgd", random_state=0, **o),
+    "regressor": lambda **o: DBNRegressor((300,), rbm=RBM(n_iter=1), max_iter=3, dropout=0.2, solver="sgd", random_state=0, **o),
 }
 
 

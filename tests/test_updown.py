@@ -7,7 +7,7 @@ import pytest
 from exact import LabelledMachine, Machine, bars_and_stripes
 from naive import log_bernoulli, numerical_gradient, sigmoid
 
-from fastdbn import DBN, DivergenceError
+from fastdbn import DBN, RBM, DivergenceError
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Source
 from fastdbn.maths.optim import step_hyper
@@ -95,7 +95,9 @@ def test_up_down_raises_the_likelihood():
     """On bars and stripes the exact log-likelihood of the network rises by nats; scores and samples are of the new weights."""
     patterns = bars_and_stripes(3)
     X = np.repeat(patterns, 10, axis=0)
-    dbn = DBN((8, 8), visible="bernoulli", batch_size=14, n_iter=300, learning_rate=0.1, dtype="float64", random_state=0).fit(X)
+    dbn = DBN(
+        (8, 8), rbm=RBM(visible="bernoulli", batch_size=14, n_iter=300, learning_rate=0.1), dtype="float64", random_state=0
+    ).fit(X)
     before, features = log_likelihood(dbn, patterns), dbn.transform(patterns)
     dbn.up_down(X, 200, learning_rate=0.05, n_gibbs=3)
     after = log_likelihood(dbn, patterns)
@@ -117,7 +119,7 @@ def test_up_down_raises_the_likelihood():
 def test_runs_go_on_where_they_ended(binary):
     """Twice two epochs are four, at any number of threads; greedy training of untied weights is refused."""
     X = binary(90, 7)
-    models = [DBN((6, 5, 4), n_iter=2, n_jobs=n, random_state=0).fit(X) for n in (1, 2, 2)]
+    models = [DBN((6, 5, 4), rbm=RBM(n_iter=2), n_jobs=n, random_state=0).fit(X) for n in (1, 2, 2)]
     models[0].up_down(X, 4, n_gibbs=[1, 1, 2], learning_rate=0.1)
     models[1].up_down(X, 4, n_gibbs=[1, 1, 2], learning_rate=0.1)
     for _ in range(2):
@@ -138,7 +140,7 @@ def test_customary_rates(visible, rates, binary):
     X = binary(60, 7)
 
     def after(*rates):
-        dbn = DBN((6, 5, 4), visible=visible, scale="none", n_iter=1, random_state=0).fit(X)
+        dbn = DBN((6, 5, 4), rbm=RBM(visible=visible, scale="none", n_iter=1), random_state=0).fit(X)
         layers = dbn.up_down(X, 2, learning_rate=rates[0], top_learning_rate=rates[1]).layers_
         return np.concatenate([rbm.components_.ravel() for rbm in layers])
 
@@ -157,9 +159,9 @@ def test_divergence_callbacks_and_bad_arguments(binary):
             seen.append((epoch, metrics["wake_loss"]))
             raise StopIteration
 
-    dbn = DBN((5, 4), n_iter=1, callback=stop, random_state=0).fit(X).up_down(X, 5)
+    dbn = DBN((5, 4), rbm=RBM(n_iter=1), callbacks=[stop], random_state=0).fit(X).up_down(X, 5)
     assert len(seen) == dbn.up_down_iter_ == 1
-    dbn.callback = None
+    dbn.callbacks = None
     before = dbn.transform(X)
     with pytest.raises(DivergenceError, match="up-down diverged in epoch 2"):
         dbn.up_down(X, 3, learning_rate=1e10, weight_decay=1e10, batch_size=10)

@@ -149,7 +149,7 @@ def test_learns_the_variances():
     """Variances tend to those that rows were drawn with, and the exact likelihood of new rows rises above that of fixed ones."""
     (X, truth), (new, _), seen = clusters(2000), clusters(2000, seed=1), []
     model = RBM(visible="gaussian-variance", variance_rate=1.0, **FIT)
-    model.set_params(callback=lambda estimator, **_: seen.append(mean_log_p(estimator, new))).fit(X)
+    model.set_params(callbacks=[lambda estimator, **_: seen.append(mean_log_p(estimator, new))]).fit(X)
     fixed = RBM(visible="gaussian", scale="standard", **FIT).fit(X)
     np.testing.assert_allclose(model.variance_, truth, rtol=0.15)
     assert seen[-1] > mean_log_p(fixed, new) + 0.3
@@ -186,7 +186,7 @@ def test_use():
     new = model.sample(2000, n_steps=20, random_state=0)
     assert (np.abs(new.mean(axis=0) - X.mean(axis=0)) < X.std(axis=0)).all()
     assert (np.abs(model.reconstruct(X).mean(axis=0) - X.mean(axis=0)) < 0.3 * X.std(axis=0)).all()
-    stack = DBN((6, 4), visible="gaussian-variance", n_iter=2, random_state=0).fit(X)
+    stack = DBN((6, 4), rbm=RBM(visible="gaussian-variance", n_iter=2), random_state=0).fit(X)
     assert stack.transform(X).shape == (300, 4)
     assert stack.layers_[0].visible_ == "gaussian-variance"
 

@@ -17,7 +17,7 @@ import itertools
 import numpy as np
 from scipy import sparse
 from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor
-from fastdbn.backends.jit import count_kernels
+from fastdbn.backends.cpu.jit import count_kernels
 
 draw = np.random.default_rng(5)
 real = draw.random((300, 300), dtype=np.float32)
@@ -36,11 +36,11 @@ for X in forms:
         use(X)
         use(X[:1])
     rbm.sample(2, n_steps=3)
-    dbn = DBN((9, 5), n_iter=1, propagate="sample", persistent=True).fit(X)
+    dbn = DBN((9, 5), rbm=RBM(n_iter=1, persistent=True), propagate="sample").fit(X)
     dbn.score_samples(X)
     dbn.sample(2, n_steps=2, mean=True)
     for solver, dropout, bound in itertools.product(("sgd", "adam"), (0.0, (0.2, 0.5, 0.0)), (None, 2.0)):
-        more = {"solver": solver, "dropout": dropout, "max_norm": bound, "pretrain_iter": 1, "max_iter": 1}
+        more = {"solver": solver, "dropout": dropout, "max_norm": bound, "rbm": RBM(n_iter=1), "max_iter": 1}
         DBNClassifier((9, 5), early_stopping=True, **more).fit(X, y, weights).predict_proba(X[:1])
         DBNRegressor((9, 5), **more).fit(X, weights).partial_fit(X, weights).predict(X)
     BernoulliRBM(5, n_iter=1).fit(X).score_samples(X)
@@ -93,7 +93,7 @@ def test_usage(capsys):
     """Names that are none are refused on the command line and in Python."""
     for option in ("--dtype", "--units", "--data"):
         with pytest.raises(SystemExit) as error:
-            main.main(["warmup", option, "complex"])
+            main(["warmup", option, "complex"])
         assert error.value.code == 2
     with pytest.raises(ValueError, match="units='relux': give one of 'bernoulli'"):
         module.warmup(units="relux")

@@ -41,7 +41,7 @@ def classifier(work, threads):
     """The estimator of a fine-tuning work: a plain network, no dropout."""
     return DBNClassifier(
         work.sizes[1:-1],
-        **units(work),
+        rbm=RBM(**units(work)),
         pretrain=False,
         solver="sgd",
         learning_rate_init=work.learning_rate,

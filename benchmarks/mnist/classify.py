@@ -45,10 +45,11 @@ def wrong(model, X, y):
 def fine_tune(run, name, X, y, test, test_y, seed, epochs, every=1, sizes=SIZES, rate=1e-3, **options):
     """Percent of errors on `test` after back-propagation; its curve has the error after every so many epochs."""
     # a callable is called with the network fitted so far; predicting after each epoch costs little
+    rbm = None if isinstance(options.get("pretrain"), DBN) else RBM(visible="bernoulli", scale="none")
     model = DBNClassifier(
         sizes,
-        **{"visible": "bernoulli", "scale": "none", "solver": "adam", "alpha": 0.0, "dropout": 0.0, "batch_size": BATCH}
-        | options,
+        rbm=rbm,
+        **{"alpha": 0.0, "dropout": 0.0, "batch_size": BATCH} | options,
         learning_rate_init=falling(rate, epochs),
         random_state=seed,
         n_jobs=run.threads,
@@ -132,11 +133,11 @@ def updown(run):
 
     for seed in range(run.seeds):
         below = pretrain(run, X, seed, SIZES[:-1])
-        common = {"batch_size": BATCH, "random_state": seed, "n_jobs": run.threads}
+        common = {"random_state": seed, "n_jobs": run.threads}
         rates = WARM_UP + falling(UP_DOWN["rate of the greedy top"], TOP - len(WARM_UP))
         # with nothing under the top, up-down is CD of an RBM with labels
-        options = {"n_iter": 0, "n_gibbs": 1, "up_down_learning_rate": rates}
-        top = GenerativeDBNClassifier(SIZES[-1:], visible="bernoulli", scale="none", **common, **options)
+        rbm = RBM(visible="bernoulli", scale="none", batch_size=BATCH, n_iter=0)
+        top = GenerativeDBNClassifier(SIZES[-1:], rbm=rbm, n_gibbs=1, up_down_learning_rate=rates, **common)
         top = run.stages.train(f"top-seed{seed}", top, TOP, below.transform(X), y, parameter="up_down_iter")
         network = GenerativeDBNClassifier.stack([*below.layers_, top])
         greedy.append(wrong(network, test, test_y))

@@ -86,9 +86,9 @@ class Stages:
             clock[0] = time.perf_counter()
 
         fitted = model if fitted is None else fitted
-        fitted.set_params(warm_start=True, callback=keep, **{parameter: n_iter - done})
+        fitted.set_params(warm_start=True, callbacks=[keep], **{parameter: n_iter - done})
         fitted.fit(X) if y is None else fitted.fit(X, y)
-        return fitted.set_params(callback=None)
+        return fitted.set_params(callbacks=None)
 
     def _drop_after(self, rows, done):
         """Lines of the curve that a crash left without their model."""

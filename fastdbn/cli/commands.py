@@ -117,17 +117,19 @@ def run_train(args):
     import numpy as np
     from sklearn.metrics import r2_score
 
-    from fastdbn import DBNClassifier, DBNRegressor
+    from fastdbn import RBM, DBNClassifier, DBNRegressor
     from fastdbn.backends.devices import get_backend
 
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     table, keep, X, y, task, scale = _training_data(args) if args.data else _digits()
     given = _test_rows(args, keep, task)
     X_train, X_test, y_train, y_test = (X, given[0], y, given[1]) if given else _split(X, y, task, args.test_size or 0.2)
-    options = {"hidden_layer_sizes": args.layers, "max_iter": args.epochs, "pretrain_iter": args.pretrain_epochs}
+    options = {"hidden_layer_sizes": args.layers, "max_iter": args.epochs}
     options = {name: value for name, value in options.items() if value is not None}
+    pretraining = {} if args.pretrain_epochs is None else {"n_iter": args.pretrain_epochs}
     estimator = DBNClassifier if task == "classify" else DBNRegressor
-    model = estimator(scale=scale, random_state=args.seed, device=args.device, verbose=0 if args.quiet else 1, **options)
+    rbm, verbose = RBM(scale=scale, **pretraining), 0 if args.quiet else 1
+    model = estimator(rbm=rbm, random_state=args.seed, device=args.device, verbose=verbose, **options)
     progress(f"training {estimator.__name__} on {len(X_train)} rows, testing on {len(X_test)}")
     model.fit(X_train, y_train)
     progress(f"the network took data {model.scaling_.words}, for {getattr(model.visible_, 'name', model.visible_)} units")

@@ -183,15 +183,15 @@ def _use_rbm(dtype, visible, hidden, kinds):
 
 def _use_networks(dtype, unit, kind):
     """Use stacks with hidden units of a type, and back-propagation through them."""
-    common = {"hidden": unit, "dtype": dtype, "random_state": 0, "visible": "bernoulli"}
+    common = {"rbm": RBM(visible="bernoulli", hidden=unit, n_iter=1), "dtype": dtype, "random_state": 0}
     X, y = _data("bernoulli", kind), np.arange(ROWS) % 2
     for propagate in ("mean", "sample"):
-        dbn = DBN((WIDTH, WIDTH, WIDTH), n_iter=1, propagate=propagate, **common).fit(X)
+        dbn = DBN((WIDTH, WIDTH, WIDTH), propagate=propagate, **common).fit(X)
         for use in (dbn.score_samples, dbn.transform, dbn.reconstruct):
             use(X)
         dbn.sample(2, n_steps=2)
     for solver, bound, dropout in (("adam", None, 0.0), ("sgd", 1.0, (0.1, 0.5, 0.5))):
-        more = common | {"solver": solver, "max_norm": bound, "dropout": dropout, "max_iter": 1, "pretrain_iter": 1}
+        more = common | {"solver": solver, "max_norm": bound, "dropout": dropout, "max_iter": 1}
         for model, target in ((DBNClassifier, y), (DBNRegressor, y + 0.5), (DBNRegressor, np.column_stack([y, y]))):
             fitted = model((WIDTH, WIDTH), **more).fit(X, target, sample_weight=np.ones(ROWS))
             for use in (fitted.predict, fitted.transform):

@@ -6,86 +6,118 @@ Both halves then train apart, on -log p(x | x') of the visible units: cross-entr
 Gaussian ones. With dropout of the visible units it is a denoising autoencoder: the loss is that of the whole input.
 """
 
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 from sklearn.utils import check_array
 
 from fastdbn.estimators.inference import later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.estimators.shared_docs import PARAMETERS
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.support import checks
 from fastdbn.training.backprop import glorot
 from fastdbn.units import get_unit, visible_unit
 
 
+@dataclass(eq=False, repr=False)
 class DBNAutoencoder(Supervised):
-    __doc__ = (
-        """Deep autoencoder: pretraining layer by layer, then back-propagation through encoder and decoder.
+    """Deep autoencoder: pretraining layer by layer, then back-propagation through encoder and decoder.
 
-    The last of `hidden_layer_sizes` is the code. It is real-valued where its unit is, as ``hidden=("bernoulli", "gaussian")``
-    says for two layers; such a layer wants a small ``learning_rate``, 0.001 (Hinton and Salakhutdinov 2006).
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (256, 32)
+        Hidden units of each layer, from below. The last is the code. A code of real numbers has Gaussian units and a small
+        rate: ``rbm=[RBM(), RBM(hidden="gaussian", learning_rate=0.001)]`` (Hinton and Salakhutdinov 2006).
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or where
+        `pretrain` is a DBN what that has. They are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
+        the first describe the data, with ``pretrain=False`` too. The network decides ``n_components``, ``n_jobs``, ``device``,
+        ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so an RBM that sets one of them is an error.
+        A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is ``rbm__0__k``.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from in pretraining: the hidden means, taken as probabilities, or hidden states drawn from
+        them.
+    pretrain : bool or DBN, default True
+        True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
+        copied: one that was pretrained on more rows than have labels, or once for several networks. Wrap it in scikit-learn's
+        `FrozenEstimator` where this estimator is cloned, as in a grid search.
+    max_iter : int, default 60
+        Epochs of fine-tuning, which is back-propagation through the whole network.
+    solver : {"adam", "sgd"}, default "adam"
+        Update rule of fine-tuning.
+    batch_size : int, default 32
+        Rows of a minibatch in fine-tuning. Pretraining has that of `rbm`.
+    momentum : float, callable of the epoch, list or None, default None
+        Momentum of "sgd" in fine-tuning. None is 0.5 for five epochs, then 0.9.
+    learning_rate_init : float, callable of the epoch, list or None, default None
+        Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
+        0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
+    alpha : float, default 0.0
+        L2 penalty on the weights in fine-tuning.
+    dropout : float or sequence of float, default 0.0
+        Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
+        each layer, the visible units first.
+    max_norm : float or None, default None
+        Bound on the norm of the incoming weights of each unit in fine-tuning. Pretrained weights often have norms of 5 to 10, so
+        the usual bounds of 3 or 4 destroy what they have learnt.
+    early_stopping : bool, default False
+        Hold out `validation_fraction` of the rows. Stop when their score has not risen by more than `tol` for `n_iter_no_change`
+        epochs, and keep the weights of the best epoch.
+    validation_fraction : float, default 0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default 10
+        Epochs without a better score after which early stopping ends the fit.
+    tol : float, default 1e-4
+        Least rise of the score that counts.
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). ``layer`` is the
+        layer's number from 0 in pretraining, then ``"fine-tuning"``. A callback that raises StopIteration ends that stage.
+    warm_start : bool, default False
+        Go on from the last fit: complete one that was interrupted, or fine-tune for `max_iter` more epochs.
 
-"""
-        + PARAMETERS.format(
-            sizes="(256, 32)",
-            epochs=60,
-            alpha="0.0",
-            dropout="0.0",
-            more="",
-            attributes="",
-        )
-        + """
+    Attributes
+    ----------
+    coefs_, intercepts_ : lists of arrays
+        Weights (n_in, n_out) and biases of every layer, the output layer last.
+    dbn_ : DBN or None
+        The pretrained network as it was before fine-tuning. It can still generate.
+    n_iter_ : int
+        Epochs of fine-tuning.
+    history_ : dict of lists
+        One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
+    visible_ : str or Unit
+        Type of the visible units.
+    scaling_ : Scaling
+        What is done to X first.
+    seed_ : int
+        The 64-bit seed.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from fastdbn import DBNAutoencoder
+    >>> from fastdbn import RBM, DBNAutoencoder
     >>> X = load_digits().data / 16
-    >>> model = DBNAutoencoder((64, 8), pretrain_iter=5, max_iter=10, random_state=0).fit(X)
+    >>> model = DBNAutoencoder((64, 8), rbm=RBM(n_iter=5), max_iter=10, random_state=0).fit(X)
     >>> model.transform(X).shape, model.inverse_transform(model.transform(X)).shape
     ((1797, 8), (1797, 64))
     """
-    )
+
+    hidden_layer_sizes: int | Sequence[int] = (256, 32)
+    _: KW_ONLY
+    alpha: float = 0.0
 
     _loss = "unit"
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 32),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        pretrain=True,
-        pretrain_iter=20,
-        max_iter=60,
-        solver="adam",
-        learning_rate_init=None,
-        alpha=0.0,
-        dropout=0.0,
-        max_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
 
     @property
     def _n_features_out(self):
@@ -128,7 +160,7 @@ class DBNAutoencoder(Supervised):
 
     def _units(self, n_layers):
         """Units of the first hidden layers, the decoder's in the opposite order of the encoder's."""
-        encoder = [get_unit(unit, "hidden") for unit in checks.per_layer(self.hidden, "hidden", self._n_encoding())]
+        encoder = super()._units(self._n_encoding())
         return [*encoder, *encoder[-2::-1]][:n_layers]
 
     def _output_unit(self):
@@ -146,8 +178,9 @@ class DBNAutoencoder(Supervised):
             n_in = size
 
     def _targets(self, y, n, again, known=None):
-        if not (isinstance(self.visible, str) and self.visible == "auto"):
-            unit = visible_unit(self.visible, self.n_features_in_)
+        visible = self._first().visible
+        if not (isinstance(visible, str) and visible == "auto"):
+            unit = visible_unit(visible, self.n_features_in_)
             if unit.keeps_total:
                 raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
         return None, self.n_features_in_

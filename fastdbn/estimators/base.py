@@ -2,6 +2,7 @@
 
 import os
 import threading
+from typing import ClassVar
 
 import numpy as np
 import sklearn
@@ -48,15 +49,37 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     )
 
     def __init_subclass__(cls, **options):
+        """Model files may name public classes."""
         super().__init_subclass__(**options)
         if cls.__name__ in fastdbn.__all__ and cls.__module__.startswith(f"{__package__}."):
             register(cls)
 
-    def _set(self, values):
-        """Store the arguments of the constructor, its `locals()`, as attributes of their names, as scikit-learn wants it."""
-        for name, value in values.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
+    _renamed: ClassVar[dict[str, str]] = {"callback": "callbacks=[...], a list"}
+    """Parameters of earlier versions, and what to give instead."""
+
+    def __new__(cls, *_, **params):
+        cls._refuse_old_names(params)
+        return super().__new__(cls)
+
+    def set_params(self, **params):
+        self._refuse_old_names(params)
+        return super().set_params(**params)
+
+    @classmethod
+    def _refuse_old_names(cls, params):
+        """A TypeError for a parameter of an earlier version, which says what to give instead."""
+        for name in params:
+            if name in cls._renamed and name not in cls.__dataclass_fields__:
+                raise TypeError(f"{cls.__name__} has no parameter {name!r} any more: give {cls._renamed[name]} instead")
+
+    def _call_back(self, **event):
+        """Call the callbacks, in order."""
+        for callback in self.callbacks or ():
+            callback(**event)
+
+    def _saved_params(self):
+        """The parameters that a model file holds."""
+        return self.get_params(deep=False)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,8 @@
 """BernoulliRBM with the interface of scikit-learn's: its parameters, defaults, methods and attributes, on fastdbn's engine."""
 
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -15,6 +18,7 @@ from fastdbn.support import checks
 from fastdbn.units import bernoulli
 
 
+@dataclass(eq=False, repr=False)
 class BernoulliRBM(Estimator):
     """Bernoulli Restricted Boltzmann Machine, a drop-in for `sklearn.neural_network.BernoulliRBM`.
 
@@ -64,19 +68,15 @@ class BernoulliRBM(Estimator):
     _saved = fields(_rbm=Part(RBM))
     _check_loaded = loaded.check_engine
 
-    def __init__(
-        self,
-        n_components=256,
-        *,
-        learning_rate=0.1,
-        batch_size=10,
-        n_iter=10,
-        verbose=0,
-        random_state=None,
-        n_jobs=None,
-        device="cpu",
-    ):
-        self._set(locals())
+    n_components: int = 256
+    _: KW_ONLY
+    learning_rate: float = 0.1
+    batch_size: int = 10
+    n_iter: int = 10
+    verbose: int = 0
+    random_state: Any = None
+    n_jobs: int | None = None
+    device: str = "cpu"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""The Deep Belief Network: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
+"""The Deep Belief DeepNetwork: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
 
     p(v, h1, ..., hL) = p(v | h1) p(h1 | h2) ... p(h_{L-1}, h_L)
 
@@ -7,15 +7,16 @@ where the last factor is the top RBM and the others are the downward conditional
 
 import copy
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
 from fastdbn.estimators import loaded, options
-from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.clamp import Clamped
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.inference import checked, later_rows
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
+from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.wake_sleep import WakeSleep
@@ -30,11 +31,8 @@ from fastdbn.support import checks
 from fastdbn.training.holdout import weights_of_known
 from fastdbn.units import get_unit
 
-PER_LAYER = ("hidden", "k", "persistent", "n_chains", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter")
-"""Parameters of which a tuple gives one value for each layer."""
 DRAWS = 10
 """Draws for a bound on log p(x)."""
-SHARED = ("n_jobs", "dtype", "device", "verbose", "callback")
 
 
 def up(layers, X):
@@ -49,25 +47,40 @@ def up(layers, X):
     return out
 
 
-class DBN(Clamped, WakeSleep, Estimator):
-    """Deep Belief Network, pretrained layer by layer.
-
-    Of the parameters that `RBM` has too, a tuple gives one value for each layer (a list is a schedule); see there for their
-    meaning and defaults.
+@dataclass(eq=False, repr=False)
+class DBN(Clamped, WakeSleep, DeepNetwork):
+    """Deep Belief DeepNetwork, pretrained layer by layer.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or tuple of int, default (256, 256)
+    hidden_layer_sizes : int or sequence of int, default (256, 256)
         Hidden units of each layer, from below.
-    visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, n_iter, binarize, \
-n_jobs, dtype, device, random_state, verbose, callback, warm_start
-        As for `RBM`; ``visible``, ``scale`` and ``binarize`` are about the data. A callback's ``layer`` counts from 0.
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
+        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
+        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
+        ``rbm__0__k``.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: hidden means, or states drawn from them (of Bernoulli units anew in each epoch). The
-        means of all rows are held while it trains: 4 bytes for each row and hidden unit, 8 in float64.
-    rbm_params : dict or None, default None
-        Further parameters of `RBM`, by name, that have no place of their own here; a tuple gives one value for each layer.
-        What goes through several layers at once takes the most exact ``precision`` of theirs.
+        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
+        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
+        trains: 4 bytes for each row and hidden unit, 8 in float64.
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict).
+        ``layer`` counts from 0.
+        A callback that raises StopIteration ends that stage cleanly.
+    warm_start : bool, default False
+        Go on from the last fit: complete one that was interrupted, or train further after a complete one.
 
     Attributes
     ----------
@@ -86,42 +99,14 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
     Examples
     --------
     >>> import numpy as np
-    >>> from fastdbn import DBN
+    >>> from fastdbn import DBN, RBM
     >>> X = np.random.default_rng(0).integers(0, 2, (200, 16)).astype(np.float32)
-    >>> DBN((12, 6), n_iter=2, random_state=0).fit_transform(X).shape
+    >>> DBN((12, 6), rbm=RBM(n_iter=2), random_state=0).fit_transform(X).shape
     (200, 6)
     """
 
     _saved = fields(layers_=Series(lambda i: Part(RBM)), _draws=count())
     _check_loaded = loaded.check_stack
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        n_iter=20,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
 
     @property
     def _n_features_out(self):
@@ -165,13 +150,12 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         layers = [copy.deepcopy(rbm) for rbm in layers]
         for i, rbm in enumerate(layers):
             check_is_fitted(rbm)
-            rbm.layer_, rbm.callback = i, None
+            rbm.layer_, rbm.callbacks = i, None
         cls._check_neighbours(layers)
-        per_layer = {name: tuple(getattr(rbm, name) for rbm in layers) for name in PER_LAYER}
-        shared = {name: getattr(layers[0], name) for name in (*SHARED, "visible", "scale", "binarize", "random_state")}
-        further = {name: tuple(getattr(rbm, name) for rbm in layers) for name in FURTHER}
         sizes = checks.layer_sizes([rbm.components_.shape[0] for rbm in layers], "layers")
-        network = cls(sizes, **per_layer, **shared, rbm_params=further or None)
+        templates = [as_template(rbm, i == 0) for i, rbm in enumerate(layers)]
+        shared = {name: getattr(layers[0], name) for name in (*SHARED, "random_state")}
+        network = cls(sizes, rbm=templates, **shared)
         network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
         return network
 
@@ -247,27 +231,6 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         """Epochs of a layer, which belong to a fit that began at epoch `start` or are a pass of their own."""
         rbm._train(below, weights, epochs, start, estimator=self, binarize=binarize)
 
-    def _new_layers(self):
-        """Unfitted RBMs with this network's parameters."""
-        options.check_shared(self)
-        sizes = checks.layer_sizes(self.hidden_layer_sizes)
-        checks.choice(self.propagate, "propagate", ("mean", "sample"))
-        values = {name: getattr(self, name) for name in PER_LAYER} | checks.names(self.rbm_params, "rbm_params", FURTHER)
-        values = {name: checks.per_layer(value, name, len(sizes)) for name, value in values.items()}
-        layers = []
-        for i, size in enumerate(sizes):
-            below = {"visible": values["hidden"][i - 1], "scale": "none"}
-            own = {"visible": self.visible, "scale": self.scale, "binarize": self.binarize, "random_state": self.random_state}
-            rbm = RBM(
-                size,
-                **(below if i else own),
-                **{name: value[i] for name, value in values.items()},
-                **{name: getattr(self, name) for name in SHARED},
-            )
-            rbm._settings()
-            layers.append(rbm)
-        return layers
-
     def _follow(self, layers):
         """Let fitted layers train on with this network's present parameters."""
         if hasattr(self, "up_down_iter_"):
@@ -287,7 +250,8 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
                     "warm_start=False"
                 )
             options.check_same(old, new, old.layer_ == 0)
-            old.set_params(**{name: getattr(new, name) for name in (*PER_LAYER, *SHARED, *FURTHER)})
+            kept = "n_components", "visible", "scale", "binarize", "random_state"
+            old.set_params(**{name: value for name, value in new.get_params().items() if name not in kept})
 
     def _next_data(self, rbm, below):
         """What the layer above `rbm` learns from, and how it is binarised there."""
@@ -454,7 +418,3 @@ n_jobs, dtype, device, random_state, verbose, callback, warm_start
         room = backend.zeros(len(h), len(params.c))
         model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, h, room, energy)
         return energy
-
-
-FURTHER = tuple(name for name in RBM().get_params() if name not in DBN().get_params() and name != "n_components")
-"""Parameters of `RBM` that `rbm_params` may hold."""

@@ -7,15 +7,14 @@ from fastdbn.support.report import progress
 
 
 def precision_of(estimator):
-    """The precision of products: an RBM's own parameter, or a network's by `rbm_params`.
+    """The precision of products: an RBM's own parameter; for a network the most exact of its layers' precisions.
 
-    Of a tuple, one for each layer, what several layers share takes the most exact: back-propagation, up-down, sampling.
+    Back-propagation, up-down and sampling go through several layers, so they take the most exact.
     """
-    further = getattr(estimator, "rbm_params", None) or {}
-    precision = getattr(estimator, "precision", further.get("precision", "float32"))
-    if isinstance(precision, tuple) and not hasattr(estimator, "precision"):
-        return next((exact for exact in devices.PRECISIONS if exact in precision), precision)
-    return precision
+    if not hasattr(estimator, "_templates"):
+        return getattr(estimator, "precision", "float32")
+    precisions = [rbm.precision for rbm in estimator._templates()]
+    return next((exact for exact in devices.PRECISIONS if exact in precisions), precisions[0])
 
 
 def backend_for(estimator):

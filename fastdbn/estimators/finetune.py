@@ -1,5 +1,8 @@
 """Deep Belief Networks for labels and for numbers: the classifier and the regressor."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
@@ -10,7 +13,6 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.inference import later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.estimators.shared_docs import PARAMETERS
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG, LABELS
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
@@ -18,77 +20,107 @@ from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.support import checks
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DBNClassifier(Scored, ClassifierMixin, Supervised):
-    __doc__ = (
-        """Deep Belief Network classifier: pretraining, then softmax cross-entropy by back-propagation.
+    """Deep Belief Network classifier: pretraining, then softmax cross-entropy by back-propagation.
 
-"""
-        + PARAMETERS.format(
-            sizes="(256, 256)",
-            epochs=60,
-            alpha="1e-4",
-            dropout="0.2",
-            more="""    class_weight : None, "balanced" or dict, default None
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (256, 256)
+        Hidden units of each layer, from below.
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or where
+        `pretrain` is a DBN what that has. They are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
+        the first describe the data, with ``pretrain=False`` too. The network decides ``n_components``, ``n_jobs``, ``device``,
+        ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so an RBM that sets one of them is an error.
+        A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is ``rbm__0__k``.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from in pretraining: the hidden means, taken as probabilities, or hidden states drawn from
+        them.
+    pretrain : bool or DBN, default True
+        True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
+        copied: one that was pretrained on more rows than have labels, or once for several networks. Wrap it in scikit-learn's
+        `FrozenEstimator` where this estimator is cloned, as in a grid search.
+    max_iter : int, default 60
+        Epochs of fine-tuning, which is back-propagation through the whole network.
+    solver : {"adam", "sgd"}, default "adam"
+        Update rule of fine-tuning.
+    batch_size : int, default 32
+        Rows of a minibatch in fine-tuning. Pretraining has that of `rbm`.
+    momentum : float, callable of the epoch, list or None, default None
+        Momentum of "sgd" in fine-tuning. None is 0.5 for five epochs, then 0.9.
+    learning_rate_init : float, callable of the epoch, list or None, default None
+        Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
+        0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
+    alpha : float, default 1e-4
+        L2 penalty on the weights in fine-tuning.
+    dropout : float or sequence of float, default 0.2
+        Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
+        each layer, the visible units first.
+    max_norm : float or None, default None
+        Bound on the norm of the incoming weights of each unit in fine-tuning. Pretrained weights often have norms of 5 to 10, so
+        the usual bounds of 3 or 4 destroy what they have learnt.
+    early_stopping : bool, default False
+        Hold out `validation_fraction` of the rows. Stop when their score has not risen by more than `tol` for `n_iter_no_change`
+        epochs, and keep the weights of the best epoch.
+    validation_fraction : float, default 0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default 10
+        Epochs without a better score after which early stopping ends the fit.
+    tol : float, default 1e-4
+        Least rise of the score that counts.
+    class_weight : dict, "balanced" or None, default None
         Weights of the classes, as in scikit-learn.
-""",
-            attributes="""    classes_ : array
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). ``layer`` is the
+        layer's number from 0 in pretraining, then ``"fine-tuning"``. A callback that raises StopIteration ends that stage.
+    warm_start : bool, default False
+        Go on from the last fit: complete one that was interrupted, or fine-tune for `max_iter` more epochs.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
         The class labels as they were given, sorted.
-""",
-        )
-        + """
+    coefs_, intercepts_ : lists of arrays
+        Weights (n_in, n_out) and biases of every layer, the output layer last.
+    dbn_ : DBN or None
+        The pretrained network as it was before fine-tuning. It can still generate.
+    n_iter_ : int
+        Epochs of fine-tuning.
+    history_ : dict of lists
+        One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
+    visible_ : str or Unit
+        Type of the visible units.
+    scaling_ : Scaling
+        What is done to X first.
+    seed_ : int
+        The 64-bit seed.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from fastdbn import DBNClassifier
+    >>> from fastdbn import RBM, DBNClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = DBNClassifier((64,), pretrain_iter=5, max_iter=10, random_state=0).fit(X[:1500] / 16, y[:1500])
+    >>> model = DBNClassifier((64,), rbm=RBM(n_iter=5), max_iter=10, random_state=0).fit(X[:1500] / 16, y[:1500])
     >>> bool(model.score(X[1500:] / 16, y[1500:]) > 0.85)
     True
     """
-    )
+
+    dropout: Any = 0.2
+    class_weight: Any = None
 
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        pretrain=True,
-        pretrain_iter=20,
-        max_iter=60,
-        solver="adam",
-        learning_rate_init=None,
-        alpha=1e-4,
-        dropout=0.2,
-        max_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.
@@ -184,23 +216,92 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         return p / p.sum(axis=1, keepdims=True)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DBNRegressor(Scored, RegressorMixin, Supervised):
-    __doc__ = (
-        """Deep Belief Network regressor: pretraining, then squared error by back-propagation, for one or more outputs.
+    """Deep Belief Network regressor: pretraining, then squared error by back-propagation, for one or more outputs.
 
     Targets are standardised inside; predictions are on their own scale.
 
-"""
-        + PARAMETERS.format(
-            sizes="(256, 256)",
-            epochs=100,
-            alpha="1e-4",
-            dropout="0.0",
-            more="",
-            attributes="""    target_mean_, target_scale_ : (n_outputs,) arrays
-""",
-        )
-        + """
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (256, 256)
+        Hidden units of each layer, from below.
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or where
+        `pretrain` is a DBN what that has. They are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
+        the first describe the data, with ``pretrain=False`` too. The network decides ``n_components``, ``n_jobs``, ``device``,
+        ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so an RBM that sets one of them is an error.
+        A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is ``rbm__0__k``.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from in pretraining: the hidden means, taken as probabilities, or hidden states drawn from
+        them.
+    pretrain : bool or DBN, default True
+        True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
+        copied: one that was pretrained on more rows than have labels, or once for several networks. Wrap it in scikit-learn's
+        `FrozenEstimator` where this estimator is cloned, as in a grid search.
+    max_iter : int, default 100
+        Epochs of fine-tuning, which is back-propagation through the whole network.
+    solver : {"adam", "sgd"}, default "adam"
+        Update rule of fine-tuning.
+    batch_size : int, default 32
+        Rows of a minibatch in fine-tuning. Pretraining has that of `rbm`.
+    momentum : float, callable of the epoch, list or None, default None
+        Momentum of "sgd" in fine-tuning. None is 0.5 for five epochs, then 0.9.
+    learning_rate_init : float, callable of the epoch, list or None, default None
+        Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
+        0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
+    alpha : float, default 1e-4
+        L2 penalty on the weights in fine-tuning.
+    dropout : float or sequence of float, default 0.0
+        Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
+        each layer, the visible units first.
+    max_norm : float or None, default None
+        Bound on the norm of the incoming weights of each unit in fine-tuning. Pretrained weights often have norms of 5 to 10, so
+        the usual bounds of 3 or 4 destroy what they have learnt.
+    early_stopping : bool, default False
+        Hold out `validation_fraction` of the rows. Stop when their score has not risen by more than `tol` for `n_iter_no_change`
+        epochs, and keep the weights of the best epoch.
+    validation_fraction : float, default 0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default 10
+        Epochs without a better score after which early stopping ends the fit.
+    tol : float, default 1e-4
+        Least rise of the score that counts.
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). ``layer`` is the
+        layer's number from 0 in pretraining, then ``"fine-tuning"``. A callback that raises StopIteration ends that stage.
+    warm_start : bool, default False
+        Go on from the last fit: complete one that was interrupted, or fine-tune for `max_iter` more epochs.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : lists of arrays
+        Weights (n_in, n_out) and biases of every layer, the output layer last.
+    dbn_ : DBN or None
+        The pretrained network as it was before fine-tuning. It can still generate.
+    n_iter_ : int
+        Epochs of fine-tuning.
+    history_ : dict of lists
+        One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
+    visible_ : str or Unit
+        Type of the visible units.
+    scaling_ : Scaling
+        What is done to X first.
+    seed_ : int
+        The 64-bit seed.
+    target_mean_, target_scale_ : (n_outputs,) arrays
+        Means and standard deviations of the targets.
+
     Examples
     --------
     >>> import numpy as np
@@ -209,7 +310,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     >>> DBNRegressor((32,), max_iter=20, random_state=0).fit(X, X[:, 0] * 3 + 10).predict(X[:2]).shape
     (2,)
     """
-    )
+
+    max_iter: int = 100
 
     _loss = "squared"
     _saved = fields(
@@ -223,45 +325,6 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        pretrain=True,
-        pretrain_iter=20,
-        max_iter=100,
-        solver="adam",
-        learning_rate_init=None,
-        alpha=1e-4,
-        dropout=0.0,
-        max_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
 
     def fit(self, X, y, sample_weight=None):
         """Pretrain on X, then train on X and y.

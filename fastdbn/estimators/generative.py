@@ -7,6 +7,8 @@ network models p(x, y). Summing out the top's hidden units leaves, exactly,
 """
 
 import copy
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -15,12 +17,12 @@ from sklearn.base import ClassifierMixin
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Scored
-from fastdbn.estimators.dbn import DBN, FURTHER, up
+from fastdbn.estimators.dbn import DBN, up
 from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.inference import checked, later_rows
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import warn_of_idle_units
-from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
@@ -33,6 +35,7 @@ from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, UpDo
 from fastdbn.units import get_unit, visible_unit
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM, and draws data of a class.
 
@@ -41,18 +44,42 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
 
     Parameters
     ----------
-    hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
-n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback
-        As for `DBN`. The top RBM is trained by CD alone: persistent chains and ``rbm_params`` but ``precision`` are for the
-        layers under it, by tuples.
+    hidden_layer_sizes : int or sequence of int, default (256, 256)
+        Hidden units of each layer, from below.
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
+        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
+        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
+        ``rbm__0__k``. The top RBM learns the labels by CD alone: persistent chains and most other training options are for the
+        layers under it, by a list.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
+        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
+        trains: 4 bytes for each row and hidden unit, 8 in float64.
     up_down_iter : int, default 60
-        Epochs of up-down after pretraining. A callback's ``layer`` is then ``"up-down"``.
+        Epochs of up-down after pretraining.
     up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
         ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates.
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict).
+        ``layer`` counts from 0, then it is ``"up-down"``.
+        A callback that raises StopIteration ends that stage cleanly.
     warm_start : bool, default False
-        Go on from the last fit by up-down, ``up_down_iter`` epochs more, without pretraining; complete one that was interrupted.
+        Go on from the last fit by ``up_down_iter`` more epochs of up-down, without pretraining; or complete a fit that was
+        interrupted.
 
     Attributes
     ----------
@@ -86,37 +113,10 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     )
     _check_loaded = loaded.check_labels
 
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        n_iter=20,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        up_down_iter=60,
-        up_down_learning_rate=None,
-        up_down_top_learning_rate=None,
-        n_gibbs=None,
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
+    up_down_iter: int = 60
+    up_down_learning_rate: Any = None
+    up_down_top_learning_rate: Any = None
+    n_gibbs: Any = None
 
     # ---- training
 
@@ -243,8 +243,9 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
         return {"n_iter": self.up_down_iter, "n_gibbs": self.n_gibbs} | rates
 
     def _check_unit(self, X):
-        if not (isinstance(self.visible, str) and self.visible == "auto"):
-            refuse_counts(visible_unit(self.visible, X.shape[1]))
+        visible = self._first().visible
+        if not (isinstance(visible, str) and visible == "auto"):
+            refuse_counts(visible_unit(visible, X.shape[1]))
 
     def _numbers(self, y, n):
         return checks.classes(y, n, self.classes_)[0]
@@ -254,7 +255,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
 
     def _new_layers(self):
         layers = super()._new_layers()
-        options.check_labelled(self, layers[-1], RBM(), FURTHER)
+        options.check_labelled(self, layers[-1], DEFAULT)
         return layers
 
     def _pretrain(self, X, numbers, again, epochs):

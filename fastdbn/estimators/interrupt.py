@@ -97,8 +97,7 @@ class Interruptible:
         """What a run calls after each epoch, to tell the callback; estimator is the one that it sees, by default this."""
 
         def tell(epoch, metrics):
-            if self.callback is not None:
-                self.callback(estimator=estimator or self, layer=stage, epoch=epoch, metrics=metrics)
+            self._call_back(estimator=estimator or self, layer=stage, epoch=epoch, metrics=metrics)
 
         return tell
 

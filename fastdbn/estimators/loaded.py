@@ -144,6 +144,7 @@ def check_stack(dbn, _):
     dbn._check_neighbours(layers)
     for rbm, new in zip(layers, dbn._new_layers(), strict=True):
         _check_next_fit(rbm, new)
+        refuse(get_unit(new.hidden) != get_unit(rbm.hidden_), f"rbm has hidden={new.hidden!r} where {rbm.hidden_!r} were fitted")
         if not any(found):
             _check_norm(rbm)
         if rbm is not layers[0] and rbm.scaling_.scale is not None:

@@ -18,7 +18,7 @@ from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 
 def check_shared(estimator):
     """What all estimators have, where this one has it: whom it tells, where its noise comes from, and whether it goes on."""
-    checks.function(getattr(estimator, "callback", None), "callback")
+    checks.functions(getattr(estimator, "callbacks", None), "callbacks")
     checks.flag(getattr(estimator, "warm_start", False), "warm_start")
     if not isinstance(estimator.verbose, (bool, np.bool_)):
         checks.integer(estimator.verbose, "verbose", 0)
@@ -138,8 +138,12 @@ def same(name, wanted, found, whose="the fit", remedy="set it back, or fit anew 
         raise ValueError(f"{name}={wanted!r} is not that of {whose}, {found!r}: {remedy}")
 
 
-def check_labelled(network, top, plain, names):
-    """The parameters that a network with labels has beside others, and those of `names` that its top RBM has as `plain` does."""
+OF_TOP = "n_components", "visible", "hidden", "scale", "k", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter"
+"""Parameters of the top RBM of a network with labels. It has the precision of its products and what its network owns too."""
+
+
+def check_labelled(network, top, plain):
+    """The parameters that a network with labels has beside others, and those that its top RBM must have as `plain` does."""
     checks.integer(network.up_down_iter, "up_down_iter", 0)
     for name in ("up_down_learning_rate", "up_down_top_learning_rate"):
         if getattr(network, name) is not None:
@@ -148,15 +152,16 @@ def check_labelled(network, top, plain, names):
         checks.steps(network.n_gibbs, "n_gibbs")
     if _is_auto(top.learning_rate):
         raise ValueError(
-            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a tuple whose last value is None, a "
+            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "
             "number or a schedule"
         )
-    for name in ("persistent", *names):
+    owned = "n_jobs", "device", "dtype", "random_state", "verbose", "callbacks", "warm_start", "precision", "binarize"
+    for name, default in plain.get_params().items():
         value = getattr(top, name)
-        if name != "precision" and value != getattr(plain, name):
+        if name not in (*OF_TOP, *owned) and value != default:
             raise ValueError(
-                f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a tuple whose last value is "
-                f"{getattr(plain, name)!r}"
+                f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a list of RBMs, the last with "
+                f"{name}={default!r}"
             )
 
 

@@ -1,6 +1,8 @@
 """Outliers by a Deep Belief Network: rows to which the model gives little probability."""
 
 import numbers
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
@@ -16,17 +18,43 @@ from fastdbn.support import checks
 from fastdbn.units import get_unit
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DBNOutlierDetector(OutlierMixin, DBN):
     """Outlier detector: a `DBN` whose scores, the variational bound on log p(x), are compared with a threshold.
 
     Parameters
     ----------
-    hidden_layer_sizes, visible, hidden, scale, k, persistent, n_chains, learning_rate, momentum, weight_decay, batch_size, \
-n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, verbose, callback, warm_start
-        As for `DBN`.
+    hidden_layer_sizes : int or sequence of int, default (256, 256)
+        Hidden units of each layer, from below.
+    rbm : RBM, list of RBM or None, default None
+        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
+        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
+        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
+        ``rbm__0__k``.
+    propagate : {"mean", "sample"}, default "mean"
+        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
+        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
+        trains: 4 bytes for each row and hidden unit, 8 in float64.
     contamination : "auto" or float in (0, 0.5], default "auto"
         The share of the rows fitted that are outliers. "auto" puts the threshold at Tukey's lower fence of their scores, the
         first quartile less 1.5 times the distance of the quartiles.
+    n_jobs : int or None, default None
+        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+    device : {"cpu", "cuda", "auto"}, default "cpu"
+        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of parameters and results.
+    random_state : None, int, RandomState or Generator, default None
+        The seed. The same seed gives the same bits.
+    verbose : int, default 0
+        1 prints a line for each epoch to stderr.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict).
+        ``layer`` counts from 0.
+        A callback that raises StopIteration ends that stage cleanly.
+    warm_start : bool, default False
+        Go on from the last fit: complete one that was interrupted, or train further after a complete one.
 
     Attributes
     ----------
@@ -57,34 +85,7 @@ n_iter, binarize, propagate, rbm_params, n_jobs, dtype, device, random_state, ve
     _saved = fields(offset_=NUMBER, top_=NUMBER, extent_=Record(Extent, low=loaded.EACH, high=loaded.EACH, width=loaded.SCALE))
     _check_loaded = loaded.check_threshold
 
-    def __init__(
-        self,
-        hidden_layer_sizes=(256, 256),
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        batch_size=32,
-        n_iter=20,
-        binarize=None,
-        propagate="mean",
-        rbm_params=None,
-        contamination="auto",
-        n_jobs=None,
-        device="cpu",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
+    contamination: Any = "auto"
 
     @classmethod
     def stack(cls, layers, X=None, contamination="auto"):

@@ -1,5 +1,9 @@
 """The Restricted Boltzmann Machine as a scikit-learn estimator, for any pair of unit types."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -28,6 +32,7 @@ from fastdbn.training.options.learned_variances import base_scaling, learned_sca
 from fastdbn.units import get_unit, named
 
 
+@dataclass(eq=False, repr=False)
 class RBM(Clamped, Inference):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
@@ -128,9 +133,9 @@ class RBM(Clamped, Inference):
         All give one 64-bit seed; the same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
-    callback : callable or None, default None
-        Called after each epoch with keywords estimator, layer, epoch (from 1) and metrics (a dict). Raising StopIteration ends
-        the fit cleanly.
+    callbacks : list of callables or None, default None
+        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). A callback that
+        raises StopIteration ends the fit cleanly.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or train `n_iter` epochs more. Keep ``n_components``, the
         units, ``scale``, ``dtype`` and a ``random_state`` that is a number.
@@ -194,48 +199,44 @@ class RBM(Clamped, Inference):
     )
     _check_loaded = loaded.check_rbm
 
-    def __init__(
-        self,
-        n_components=256,
-        *,
-        visible="auto",
-        hidden="bernoulli",
-        scale="auto",
-        k=1,
-        persistent=False,
-        n_chains=None,
-        learning_rate=None,
-        momentum=None,
-        weight_decay=2e-4,
-        clip_norm=10.0,
-        variance_rate=0.1,
-        batch_size=32,
-        n_iter=20,
-        binarize=None,
-        centering=None,
-        l1=0.0,
-        max_norm=None,
-        sparsity_target=None,
-        sparsity_cost=0.1,
-        fast_learning_rate=None,
-        temperatures=None,
-        validation_fraction=0.0,
-        early_stopping=None,
-        n_iter_no_change=10,
-        tol=None,
-        monitor_interval=5,
-        missing=None,
-        missing_steps=1,
-        n_jobs=None,
-        device="cpu",
-        precision="float32",
-        dtype="float32",
-        random_state=None,
-        verbose=0,
-        callback=None,
-        warm_start=False,
-    ):
-        self._set(locals())
+    n_components: int = 256
+    _: KW_ONLY
+    visible: Any = "auto"
+    hidden: Any = "bernoulli"
+    scale: str = "auto"
+    k: Any = 1
+    persistent: bool = False
+    n_chains: int | None = None
+    learning_rate: Any = None
+    momentum: Any = None
+    weight_decay: Any = 2e-4
+    clip_norm: float = 10.0
+    variance_rate: float = 0.1
+    batch_size: int = 32
+    n_iter: int = 20
+    binarize: Any = None
+    centering: str | None = None
+    l1: Any = 0.0
+    max_norm: float | None = None
+    sparsity_target: float | None = None
+    sparsity_cost: float = 0.1
+    fast_learning_rate: float | None = None
+    temperatures: Any = None
+    validation_fraction: float = 0.0
+    early_stopping: str | None = None
+    n_iter_no_change: int = 10
+    tol: float | None = None
+    monitor_interval: int = 5
+    missing: str | None = None
+    missing_steps: int = 1
+    n_jobs: int | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    dtype: str = "float32"
+    random_state: Any = None
+    verbose: int = 0
+    callbacks: Sequence[Callable] | None = None
+    warm_start: bool = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

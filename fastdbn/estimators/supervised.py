@@ -4,17 +4,19 @@
 """
 
 import copy
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
 from fastdbn.estimators import loaded, options
-from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.inference import checked, later_rows
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
 from fastdbn.files import entries
 from fastdbn.files.state import FINITE, Maybe, Part, Record, Series, Tensor, fields
@@ -30,14 +32,11 @@ from fastdbn.training.monitors import Stopping
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
 
-_NETWORK = tuple(name for name in DBN().get_params() if name not in ("n_iter", "callback", "warm_start"))
-"""Parameters handed to the DBN as they are."""
-
 
 def _without_callbacks(dbn):
     """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
     for part in (dbn, *getattr(dbn, "layers_", ())):
-        part.callback = None
+        part.callbacks = None
     return dbn
 
 
@@ -59,8 +58,23 @@ def _moments(i):
     return Series(lambda j: (_weights, _biases)[j % 2](i, holds[j // 2 % 2]), "n_moments")
 
 
-class Supervised(Estimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class Supervised(DeepNetwork):
     """What classifier and regressor share; they say what targets, loss and score are."""
+
+    pretrain: Any = True
+    max_iter: int = 60
+    solver: str = "adam"
+    batch_size: int = 32
+    momentum: Any = None
+    learning_rate_init: Any = None
+    alpha: float = 1e-4
+    dropout: Any = 0.0
+    max_norm: float | None = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
 
     _saved = fields(
         coefs_=Series(_weights, "n_layers"),
@@ -105,17 +119,13 @@ class Supervised(Estimator):
     def _check(self, epochs):
         """All parameters, before anything is computed; returns the network's sizes and the plan."""
         sizes = self._sizes()
-        n_pretrained = len(checks.layer_sizes(self.hidden_layer_sizes))
-        batch = checks.per_layer(self.batch_size, "batch_size", n_pretrained)[0]
-        if isinstance(self.dropout, tuple):
+        if isinstance(self.dropout, (list, tuple)):
             rates = checks.per_layer(self.dropout, "dropout", len(sizes) + 1)
         else:
             rates = [0.0, *[self.dropout] * len(sizes)]
         checks.choice(self.solver, "solver", ("sgd", "adam"))
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        for epochs_ in checks.per_layer(self.pretrain_iter, "pretrain_iter", n_pretrained):
-            checks.integer(epochs_, "pretrain_iter", 0)
         checks.real(self.tol, "tol")
         share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
         if checks.flag(self.early_stopping, "early_stopping") and share == 0:
@@ -127,16 +137,15 @@ class Supervised(Estimator):
                 "one of RBMs"
             )
         self._check_own()
-        momentum = checks.per_layer(self.momentum, "momentum", n_pretrained)[0]
         return sizes, Plan(
             self._loss,
             self.solver,
             self._rate(epochs),
-            momentum_ramp if momentum is None else checks.schedule(momentum, "momentum", 1.0),
+            momentum_ramp if self.momentum is None else checks.schedule(self.momentum, "momentum", 1.0),
             checks.real(self.alpha, "alpha"),
             tuple(checks.real(rate, "dropout", below=1.0) for rate in rates),
             check_max_norm(self.max_norm),
-            checks.integer(batch, "batch_size"),
+            checks.integer(self.batch_size, "batch_size"),
         )
 
     def _check_rows(self, target, n, epochs):
@@ -171,12 +180,31 @@ class Supervised(Estimator):
 
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""
-        return DBN(**{name: getattr(self, name) for name in _NETWORK}, n_iter=self.pretrain_iter, callback=self._layer_callback())
+        callbacks = [self._tell] if self.callbacks else None
+        shared = {name: getattr(self, name) for name in SHARED} | {"callbacks": callbacks}
+        return DBN(self.hidden_layer_sizes, rbm=self.rbm, propagate=self.propagate, random_state=self.random_state, **shared)
 
-    def _layer_callback(self):
-        if self.callback is None:
-            return None
-        return lambda estimator, layer, epoch, metrics: self.callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
+    def _tell(self, estimator, **event):
+        """The callback of the pretrained network: callbacks see the estimator that holds it."""
+        self._call_back(estimator=self, **event)
+
+    def _templates(self):
+        given = self._given()
+        layers = getattr(given, "layers_", None) if isinstance(given, DBN) else None
+        return layers if layers and self.rbm is None else super()._templates()
+
+    def _saved_params(self):
+        """A network that was given as `pretrain` is in the file as it is fitted, and its layers describe those of a fit anew."""
+        params = super()._saved_params()
+        if not isinstance(self.pretrain, (bool, np.bool_)):
+            templates = [as_template(rbm, i == 0) for i, rbm in enumerate(self._templates())] if self.rbm is None else self.rbm
+            params |= {"pretrain": True, "rbm": templates}
+        return params
+
+    def _layers(self):
+        """The RBMs that say what units and data are: the pretrained ones, or without those the ones that describe them."""
+        dbn = getattr(self, "dbn_", None)
+        return self._templates() if dbn is None else dbn.layers_
 
     @all_or_nothing
     def _fit(self, X, y, sample_weight, again, epochs, known=None):
@@ -216,7 +244,7 @@ class Supervised(Estimator):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
-        options.check_same_data(self, self)
+        options.check_same_data(self._first(), self)
         options.check_same_seed(self, self)
         if self.dbn_ is not None:
             self._check_suits(self.dbn_)
@@ -226,10 +254,11 @@ class Supervised(Estimator):
     def _check_suits(self, dbn):
         """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
         whose = "the pretrained network", "give the same"
-        for rbm, unit in zip(dbn.layers_, self._units(len(dbn.layers_)), strict=True):
-            options.same("hidden", unit, get_unit(rbm.hidden_), *whose)
-        options.check_same_data(self, dbn.layers_[0], *whose)
-        options.same("binarize", self._threshold(), dbn.layers_[0]._threshold(), *whose)
+        templates = self._templates()
+        for rbm, template in zip(dbn.layers_, templates, strict=True):
+            options.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
+        options.check_same_data(templates[0], dbn.layers_[0], *whose)
+        options.same("binarize", templates[0]._threshold(), dbn.layers_[0]._threshold(), *whose)
 
     def _given(self):
         """`pretrain` without the FrozenEstimator that may hold it."""
@@ -243,11 +272,12 @@ class Supervised(Estimator):
         if not dbn.__sklearn_is_fitted__():
             raise ValueError("pretrain is a DBN that is not fitted: fit it, and wrap it in FrozenEstimator where it is cloned")
         found = [(rbm.components_.shape[0], get_unit(rbm.hidden_)) for rbm in dbn.layers_]
-        if found != list(zip(sizes, self._units(len(sizes)), strict=True)) or dbn.n_features_in_ != X.shape[1]:
+        wanted = [get_unit(rbm.hidden, "hidden") for rbm in super()._templates()] if self.rbm else [unit for _, unit in found]
+        if found != list(zip(sizes, wanted, strict=False)) or len(found) != len(sizes) or dbn.n_features_in_ != X.shape[1]:
             layers = ", ".join(f"{size} {unit.name}" for size, unit in found)
             raise ValueError(
                 f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, hidden={self.hidden!r} and X with {X.shape[1]} features "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, rbm={self.rbm!r} and X with {X.shape[1]} features "
                 "do not suit it"
             )
         self._check_suits(dbn)
@@ -273,7 +303,8 @@ class Supervised(Estimator):
             coefs = [np.ascontiguousarray(rbm.components_.T) for rbm in self.dbn_.layers_]
             intercepts = [rbm.intercept_hidden_.copy() for rbm in self.dbn_.layers_]
         else:
-            unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, None, epochs is not None)
+            data_rbm = self._first()
+            unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, data_rbm.binarize, weights, None, epochs is not None)
             ranges.check_groups(unit, X)
             if self.verbose:
                 progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
@@ -309,10 +340,11 @@ class Supervised(Estimator):
         return get_unit(OUTPUT)
 
     def _units(self, n_layers):
-        return [get_unit(unit, "hidden") for unit in checks.per_layer(self.hidden, "hidden", n_layers)]
+        """Unit types of the first hidden layers."""
+        return [get_unit(rbm.hidden, "hidden") for rbm in self._layers()[:n_layers]]
 
     def _threshold(self):
-        return None if self.binarize == "sample" else self.binarize
+        return self._layers()[0]._threshold()
 
     def _back_propagate(self, X, target, weights, plan, epochs):
         n = X.shape[0]
@@ -329,7 +361,7 @@ class Supervised(Estimator):
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
-        source = backend.load(data.source(X, self.scaling_, self.binarize))
+        source = backend.load(data.source(X, self.scaling_, self._layers()[0].binarize))
         first = self.n_iter_
         start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
         loss = self._output_unit() if plan.loss == "unit" else plan.loss

@@ -9,7 +9,7 @@ import reprlib
 import numpy as np
 
 from fastdbn.maths.optim import at_epoch
-from fastdbn.support.checks import refuse
+from fastdbn.support.checks import MOST_LAYERS, refuse
 from fastdbn.units import Mixed, get_unit, named
 from fastdbn.units.unit import Unit
 
@@ -34,13 +34,13 @@ def encode_estimator(estimator, epochs=0):
     refuse(CLASSES.get(name) is not cls, f"class={name!r} is none of {', '.join(CLASSES)}")
     done = max(getattr(estimator, "n_iter_", 0), getattr(estimator, "up_down_iter_", 0))
     planned = [x for name, x in estimator.get_params().items() if name.rpartition("__")[2] in _EPOCHS]
-    planned = [x for value in planned for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, int)]
+    planned = [x for x in planned if isinstance(x, int)]
     epochs = max(epochs, AHEAD, done + min(max(planned, default=0), FURTHEST))
-    params = estimator.get_params(deep=False)
+    params = estimator._saved_params()
     return {"class": name, "params": {key: encode(x, key, epochs) for key, x in params.items()}}
 
 
-_EPOCHS = "n_iter", "pretrain_iter", "max_iter", "up_down_iter"
+_EPOCHS = "n_iter", "max_iter", "up_down_iter"
 
 
 def decode_estimator(record, kind):
@@ -61,6 +61,8 @@ def encode(value, name, epochs=0):
     ValueError
         for a value that a file cannot hold.
     """
+    if name == "callbacks":
+        return None
     if isinstance(value, Unit):
         if isinstance(named(value), str):
             return {"unit": value.name}
@@ -77,12 +79,8 @@ def encode(value, name, epochs=0):
         return encode(value.item(), name)
     if isinstance(value, np.dtype):
         return value.name
-    if isinstance(value, dict) and name in ("class_weight", "rbm_params"):
+    if isinstance(value, dict) and name == "class_weight":
         return {"dict": [[encode(k, name), encode(x, str(k), epochs)] for k, x in value.items()]}
-    if name in ("callback", "callbacks"):
-        return None
-    if name == "pretrain" and not isinstance(value, bool):
-        return True  # a network that was given: a copy of it is in the file
     if name == "rbm" and value is not None:
         return {"estimator": encode_estimator(value, epochs)}
     if callable(value):
@@ -112,6 +110,7 @@ def _taken(schedule, name, epochs):
 def decode(value, name):
     """What `encode` made JSON of."""
     if isinstance(value, list):
+        refuse(name == "rbm" and len(value) > MOST_LAYERS, f"rbm has {len(value)} RBMs, and networks up to {MOST_LAYERS} layers")
         return [decode(x, name) for x in value]
     if not isinstance(value, dict):
         return value

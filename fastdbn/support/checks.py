@@ -94,11 +94,11 @@ def flag(value, name):
     raise ValueError(f"{name}={shown(value)}: give True or False")
 
 
-def function(value, name):
-    """A callable or None, or a ValueError."""
-    if value is None or callable(value):
+def functions(value, name):
+    """A list or tuple of callables, or None; or a ValueError."""
+    if value is None or (isinstance(value, (list, tuple)) and all(map(callable, value))):
         return value
-    raise ValueError(f"{name}={shown(value)}: give a callable or None")
+    raise ValueError(f"{name}={shown(value)}: give a list of callables, or None")
 
 
 def schedule(value, name, most=LARGEST):
@@ -127,24 +127,12 @@ def choice(value, name, allowed):
 
 
 def per_layer(value, name, n_layers):
-    """A list with one value for each layer: of a tuple its own, of anything else the same for all."""
-    if isinstance(value, tuple):
-        if len(value) != n_layers:
-            raise ValueError(f"{name}={shown(value)} has {len(value)} values for {n_layers} layers: give one, or one for each")
-        return list(value)
-    return [value] * n_layers
-
-
-def names(value, name, allowed):
-    """A dict whose keys are some of the allowed names, empty for None; or a ValueError that lists them."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError(f"{name}={shown(value)}: give a dict of parameters by name, or None")
-    for key in value:
-        if key not in allowed:
-            raise ValueError(f"{name} has {shown(key)}, which it cannot hold: give some of {', '.join(map(repr, allowed))}")
-    return value
+    """A list with one value for each layer: those of a list or tuple, or one value for all."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * n_layers
+    if len(value) != n_layers:
+        raise ValueError(f"{name}={shown(value)} has {len(value)} values for {n_layers} layers: give one, or one for each")
+    return list(value)
 
 
 def finite(X, allow_nan=False, names=None):
