@@ -1,5 +1,7 @@
 """Every parameter of every estimator gets values that it cannot have: each is refused by name, before anything is trained."""
 
+from numbers import Number
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -14,10 +16,11 @@ from fastdbn import (
     DBNRegressor,
     GenerativeDBNClassifier,
 )
-from fastdbn.estimators import generative, rbm, wake_sleep
 from fastdbn.support import checks
 from fastdbn.support.checks import MOST
 from fastdbn.training.holdout import hold_out
+from fastdbn.training.training import Training
+from fastdbn.training.updown import UpDown
 
 ESTIMATORS = [
     RBM(4, n_iter=1),
@@ -82,12 +85,7 @@ TAKEN = {name: set(kinds.split()) for kinds, names in TAKEN.items() for name in 
 def epochs(monkeypatch):
     """A list that grows with each epoch that would be trained; none is."""
     run = []
-
-    def train(*arguments):
-        run.extend(argument.n_iter for argument in arguments if hasattr(argument, "n_iter"))
-
-    for module in (rbm, generative, wake_sleep):
-        monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(Training, "run", lambda training, n_iter, *_, **__: run.append(n_iter))
     return run
 
 
@@ -229,7 +227,7 @@ def test_rates_of_a_top_with_labels(epochs, monkeypatch):
         GenerativeDBNClassifier((4, 2), rbm=RBM(learning_rate="auto")).fit(X, Y)
     assert not epochs
     rates = []
-    monkeypatch.setattr(generative, "train", lambda *arguments: rates.append(arguments[6].learning_rate))
+    monkeypatch.setattr(UpDown, "run", lambda run, n_iter, *_, **__: rates.append(run.schedule.learning_rate) if n_iter else None)
     for hidden in ("bernoulli", "gaussian"):
         GenerativeDBNClassifier(3, rbm=RBM(hidden=hidden), up_down_iter=0).fit(X, Y)
     assert rates == [0.05, 0.005]
@@ -275,10 +273,17 @@ def test_a_network_that_is_given_keeps_its_data(options, epochs):
     DBNClassifier(4, pretrain=DBN(4, rbm=RBM(binarize="sample")).fit(X)).fit(X, Y)
 
 
+def numbers_of(run):
+    """The numbers of a run of contrastive divergence: its rows, its settings, and those of its options."""
+    plain = Number, str, tuple, list, type(None)
+    options = [(type(x), {name: y for name, y in vars(x).items() if isinstance(y, plain)}) for x in run.settings.options]
+    return run.layer.rows is None, run.settings._replace(options=()), options
+
+
 def test_numbers_of_numpy_are_numbers(monkeypatch):
     """They come out of searches over np.arange and np.linspace, of any width."""
     seen = []
-    monkeypatch.setattr(rbm, "train", lambda *arguments: seen.append(arguments[3]))
+    monkeypatch.setattr(Training, "run", lambda run, *_, **__: seen.append(numbers_of(run)))
     numbers = {"k": 2, "persistent": True, "n_chains": 3, "batch_size": 5, "n_iter": 1, "verbose": 0, "random_state": 1}
     rates = {"learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.25, "l1": 0.5, "max_norm": 2.0, "validation_fraction": 0.25}
     RBM(4, **numbers, **rates).fit(X)
@@ -319,11 +324,11 @@ def test_a_parameter_that_changes_between_fits_reaches_the_next(monkeypatch):
     """Beside those that are refused, and those that decide nothing about a gradient, none is ignored."""
     assert set(RBM().get_params()) == FIXED | set(CHANGED) | BESIDE | MISSING
     seen = []
-    monkeypatch.setattr(rbm, "train", lambda *arguments: seen.append((arguments[1].rows, arguments[3])))
+    monkeypatch.setattr(Training, "run", lambda run, *_, **__: seen.append(numbers_of(run)))
     with_chains = {"n_chains", "fast_learning_rate", "temperatures"}
     for name, value in CHANGED.items():
         more = {"persistent": True} if name in with_chains else {"sparsity_target": 0.1} if name == "sparsity_cost" else {}
+        more |= {"visible": "gaussian-variance"} if name in ("clip_norm", "variance_rate") else {}
         model = RBM(4, random_state=0, warm_start=True, **more).fit(X)
         model.set_params(**{name: value}).fit(X)
-        (rows, settings), (new_rows, new_settings) = seen[-2:]
-        assert settings != new_settings or (rows is None) != (new_rows is None), name
+        assert seen[-2] != seen[-1], name
