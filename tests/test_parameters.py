@@ -324,7 +324,7 @@ def test_a_parameter_that_changes_between_fits_reaches_the_next(monkeypatch):
     """Beside those that are refused, and those that decide nothing about a gradient, none is ignored."""
     assert set(RBM().get_params()) == FIXED | set(CHANGED) | BESIDE | MISSING
     seen = []
-    monkeypatch.setattr(Training, "run", lambda run, *_, **__: seen.append(numbers_of(run)))
+    monkeypatch.setattr(Training, "run", lambda run, n_iter, *_, **__: seen.append((n_iter, numbers_of(run))))
     with_chains = {"n_chains", "fast_learning_rate", "temperatures"}
     for name, value in CHANGED.items():
         more = {"persistent": True} if name in with_chains else {"sparsity_target": 0.1} if name == "sparsity_cost" else {}
