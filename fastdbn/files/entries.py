@@ -112,40 +112,33 @@ def history(symbol, names=None):
 
 # ---- class labels
 
+TYPES = {"object": str, "<U": str, "|b1": bool, "|i1": int, "|u1": int}
+TYPES |= {f"<{kind}{size}": of for kind, of in (("i", int), ("u", int), ("f", float)) for size in (2, 4, 8)}
+"""What labels are in JSON, by NumPy's name of their type; text of fixed width is as narrow as it can be."""
+
 
 def _encode_labels(classes):
     kind, labels = classes.dtype.kind, classes.tolist()
-    if kind == "O" and all(isinstance(x, str) for x in labels):
-        return {"dtype": "object", "labels": labels}
-    plain = kind == "U" or (kind in "biuf" and classes.dtype.itemsize <= 8)
+    dtype = {"O": "object", "U": "<U"}.get(kind, classes.dtype.newbyteorder("<").str)
+    plain = dtype in TYPES and all(isinstance(x, TYPES[dtype]) for x in labels)
     refuse(not plain, f"class labels of type {classes.dtype} cannot be saved: use strings, numbers or booleans")
-    dtype = np.array(labels).dtype if kind == "U" else classes.dtype.newbyteorder("<")  # strings as narrow as they can be
-    return {"dtype": dtype.str, "labels": labels}
+    return {"dtype": dtype, "labels": labels}
 
 
 def _decode_labels(record, name, place):
-    kind, labels = entry(record, "dtype", str), entry(record, "labels", list)
-    shown, of, dtype = reprlib.repr(labels), {"b": bool, "f": float, "U": str}.get(kind[1:2], int), kind
-    if kind == "object":
-        of, dtype = str, "|O"
-    elif of is str:
-        lengths = [len(x) for x in labels if isinstance(x, str)]
-        wide = 4 * max(lengths, default=0) * len(labels) > WIDE + 256 * sum(lengths)
-        refuse(
-            wide, f"{name}: labels of up to {max(lengths, default=0)} characters, most far shorter: use an array of type object"
-        )
-        dtype = f"<U{max([1, *lengths])}"
-    else:
-        refuse(kind not in ("|b1", "|i1", "|u1", *(f"<{k}{n}" for k in "iuf" for n in (2, 4, 8))), f"{name} of type {kind!r:.20}")
-    refuse(not all(type(x) is of for x in labels), f"{name} of type {kind:.20} hold {shown}")
-    classes = np.array(labels, dtype)
-    exact = kind in (classes.dtype.str, "object") and classes.tolist() == labels
-    refuse(not exact, f"{name} of type {kind:.20} do not hold {shown}")
+    dtype, labels = entry(record, "dtype", str), entry(record, "labels", list)
+    of, shown = TYPES.get(dtype), f"{name} of type {dtype!r:.20}: {reprlib.repr(labels)}"
+    refuse(of is None or not all(type(x) is of for x in labels), f"{shown} are no labels of this type")
+    lengths = [len(x) for x in labels] if dtype == "<U" else [0]
+    wide = 4 * max(lengths, default=0) * len(labels) > WIDE + 256 * sum(lengths)
+    refuse(wide, f"{shown} have up to {max(lengths, default=0)} characters, most far fewer: use an array of type object")
+    classes = np.array(labels, {"object": object, "<U": str}.get(dtype, dtype))
+    refuse(classes.tolist() != labels, f"{shown} are not what this type holds")
     distinct = len(classes) >= 2 and (classes[:-1] < classes[1:]).all()
-    refuse(not distinct, f"{name}={shown}: a classifier has two or more, sorted and distinct")
+    refuse(not distinct, f"{shown}: a classifier has two or more labels, sorted and distinct")
     place.size("n_classes", len(classes), name)
     return classes
 
 
 LABELS = Entry(_encode_labels, _decode_labels)
-"""Class labels and their NumPy type; strings and numbers of any width come back as they were."""
+"""Class labels and their NumPy type; text and numbers of any width come back as they were."""

@@ -114,6 +114,7 @@ def decode(value, name):
         return [decode(x, name) for x in value]
     if not isinstance(value, dict):
         return value
+    refuse(len(value) != 1, f"{name}={reprlib.repr(value)} is no parameter")
     ((kind, content),) = value.items()
     if kind == "unit":
         return get_unit(content)
