@@ -38,24 +38,31 @@ def table(one, two):
 
 
 def on_mnist():
-    """What was reached on MNIST, in words."""
+    """A Markdown table of what was reached on MNIST."""
     results = store.read(store.FOLDER / "mnist.json")["results"]
 
     def figure(name, what):
         value = results[name]["figures"][what]
         return value["mean"] if isinstance(value, dict) else value
 
-    plain, dropped, generative = (figure(name, "test error, %") for name in ("backprop", "dropout", "updown"))
-    stochastic, sooner = figure("rbm500-stochastic", "test nats"), figure("speed", "-90 nats, times sooner than PyTorch")
-    kinds = [(labels, kind) for kind in ("pretrained", "random") for labels in (1000, 100)]
+    plain, dropped, generative = (f"{figure(name, 'test error, %'):.2f} %" for name in ("backprop", "dropout", "updown"))
+    kinds = [(labels, kind) for labels in (1000, 100) for kind in ("pretrained", "random")]
     right = [figure("lowlabel", f"{labels} labels, {kind}, accuracy %") for labels, kind in kinds]
-    return (
-        f"On MNIST: {plain:.2f} % errors after pretraining and back-propagation, {dropped:.2f} % with dropout and max-norm "
-        f"(784-500-500-2000-10), {generative:.2f} % after up-down with labels on top; {right[0]:.1f} and {right[1]:.1f} % right "
-        f"with 1,000 and 100 labels, where random weights give {right[2]:.1f} and {right[3]:.1f} %; {stochastic:.1f} nats for an "
-        f"RBM of 500 hidden units on stochastically binarised pixels; -90 nats on thresholded ones {sooner:.1f} times sooner "
-        "than PyTorch."
-    )
+    stochastic, sooner = figure("rbm500-stochastic", "test nats"), figure("speed", "-90 nats, times sooner than PyTorch")
+    lines = [
+        ("784-500-500-2000-10, pretraining and back-propagation", "test error", plain),
+        ("the same with dropout and max-norm", "test error", dropped),
+        ("up-down with labels on top", "test error", generative),
+        ("pretraining, then 1,000 labels (without pretraining)", "test accuracy", f"{right[0]:.1f} % ({right[1]:.1f} %)"),
+        ("pretraining, then 100 labels (without pretraining)", "test accuracy", f"{right[2]:.1f} % ({right[3]:.1f} %)"),
+        (
+            "RBM of 500 hidden units, stochastically binarised pixels",
+            "mean log-likelihood of test rows",
+            f"{stochastic:.1f} nats",
+        ),
+        ("RBM of 500 hidden units, thresholded pixels", "time to -90 nats: PyTorch over fastdbn", f"{sooner:.1f}"),
+    ]
+    return ["| MNIST | figure | value |", "|---|---|--:|", *("| " + " | ".join(line) + " |" for line in lines)]
 
 
 def section():
@@ -67,11 +74,11 @@ def section():
     peers = ", ".join(f"{label} {versions[package]}" for package, label in PACKAGES.items() if versions[package])
     first = (
         f"{machine['cpu']}, {machine['vectors']}, one thread; fastdbn {versions['fastdbn']} "
-        f"{'with' if machine['extension'] else 'without'} the extension, {peers}. Microseconds per sample; the limit is the time "
-        "of the dense matrix products alone through NumPy; ratios are of samples per second."
+        f"{'with' if machine['extension'] else 'without'} the extension, {peers}. The first four columns of numbers are "
+        "microseconds per sample. The limit is the time of the dense matrix products alone, through NumPy. The next three are "
+        "fastdbn's samples per second, divided by those of the limit or of the peer: above 1, fastdbn is faster."
     )
-    words = [textwrap.wrap(text, 127, break_on_hyphens=False) for text in (first, on_mnist())]
-    return "\n".join([BEGIN, *words[0], "", *table(one, two), "", *words[1], END])
+    return "\n".join([BEGIN, *textwrap.wrap(first, 127, break_on_hyphens=False), "", *table(one, two), "", *on_mnist(), END])
 
 
 def main():
