@@ -43,7 +43,9 @@ def layer(n_iter, **more):
 NETWORK = {"rbm": [layer(1), layer(2)], "max_iter": 3, **LAYERS}
 MODELS = {
     "rbm": RBM(5, n_iter=3, **LAYERS),
-    "stopping": RBM(5, n_iter=4, early_stopping="reconstruction_error", n_iter_no_change=2, learning_rate=0.5, **LAYERS),
+    "stopping": RBM(
+        5, n_iter=4, early_stopping=True, monitor="reconstruction_error", n_iter_no_change=2, learning_rate=0.5, **LAYERS
+    ),
     "chains": RBM(
         5, n_iter=3, persistent=True, n_chains=3, centering="data", sparsity_target=0.2, learning_rate="auto", **LAYERS
     ),

@@ -145,7 +145,12 @@ FITS = {
     "sample, PCD": {"missing": "sample", "persistent": True, "n_chains": 7},
     "drop, Gaussian": {"missing": "drop", "scale": "standard", "visible": "gaussian"},
     "sample, thresholded": {"missing": "sample", "binarize": 0.5, "validation_fraction": 0.2},
-    "drop, watched": {"missing": "drop", "validation_fraction": 0.2, "early_stopping": "validation_pseudo_likelihood"},
+    "drop, watched": {
+        "missing": "drop",
+        "validation_fraction": 0.2,
+        "early_stopping": True,
+        "monitor": "validation_pseudo_likelihood",
+    },
 }
 
 

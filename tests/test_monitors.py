@@ -108,7 +108,9 @@ def test_history():
 
 def test_a_file_keeps_the_history(tmp_path):
     """NaN too, though JSON has none."""
-    model = RBM(5, n_iter=6, validation_fraction=0.2, early_stopping="free_energy_gap", tol=0.5, random_state=0).fit(data())
+    model = RBM(
+        5, n_iter=6, validation_fraction=0.2, early_stopping=True, monitor="free_energy_gap", tol=0.5, random_state=0
+    ).fit(data())
     model.save(tmp_path / "m")
     back = load(tmp_path / "m")
     assert back.get_params() == model.get_params()
@@ -181,7 +183,7 @@ def test_early_stopping_leaves_the_best_epoch(name):
         seen.append((metrics[name], bits(estimator)))
 
     options = {"learning_rate": 0.3, "batch_size": 10, "weight_decay": 0.0, "random_state": 0, "monitor_interval": 2}
-    stop = {"early_stopping": name, "n_iter_no_change": 5, "validation_fraction": 0.5}
+    stop = {"early_stopping": True, "monitor": name, "n_iter_no_change": 5, "validation_fraction": 0.5}
     model = RBM(60, n_iter=150, callbacks=[callback], **options, **stop).fit(X)
     assert model.n_iter_ == len(seen) == len(model.history_[name]) < 150
     stopping = Stopping(name, 5)
@@ -202,12 +204,16 @@ def test_a_stack_holds_out_the_same_rows():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"early_stopping": "loss"}, "early_stopping='loss': give None or one of"),
-        ({"early_stopping": True}, "early_stopping=True"),
-        ({"early_stopping": "hidden_activity"}, "early_stopping='hidden_activity'"),
-        ({"early_stopping": "free_energy_gap"}, "'free_energy_gap' needs rows held out: give validation_fraction"),
-        ({"early_stopping": "pseudo_likelihood", "visible": "gaussian"}, "two values, and these are gaussian"),
-        ({"early_stopping": "pseudo_likelihood", "scale": "standard"}, "two values, and these are gaussian"),
+        ({"early_stopping": "loss"}, "early_stopping='loss': give early_stopping=True, monitor='loss'"),
+        ({"monitor": "loss"}, "monitor='loss': give one of"),
+        ({"early_stopping": True}, "early_stopping by monitor=.* needs rows held out: give validation_fraction"),
+        ({"monitor": "hidden_activity"}, "monitor='hidden_activity'"),
+        (
+            {"early_stopping": True, "monitor": "free_energy_gap"},
+            "'free_energy_gap' needs rows held out: give validation_fraction",
+        ),
+        ({"early_stopping": True, "monitor": "pseudo_likelihood", "visible": "gaussian"}, "two values, and these are gaussian"),
+        ({"early_stopping": True, "monitor": "pseudo_likelihood", "scale": "standard"}, "two values, and these are gaussian"),
         ({"validation_fraction": 1.0}, "validation_fraction=1.0"),
         ({"validation_fraction": 0.999}, "validation_fraction=0.999 of 90 rows leaves none"),
         ({"n_iter_no_change": 0}, "n_iter_no_change=0"),
@@ -236,17 +242,26 @@ def test_watching_is_cheap(monkeypatch):
 
 def test_layers_of_a_network_are_watched():
     """Each as its own RBM says."""
-    watched = RBM(n_iter=2, validation_fraction=0.2, early_stopping="free_energy_gap")
+    watched = RBM(n_iter=2, validation_fraction=0.2, early_stopping=True, monitor="free_energy_gap")
     model = DBN((6, 5), rbm=[watched, RBM(n_iter=2)], random_state=0).fit(data())
     gaps = [rbm.history_["free_energy_gap"] for rbm in model.layers_]
     assert np.isfinite(gaps[0]).all() and np.isnan(gaps[1]).all()
     assert all(np.isfinite(rbm.history_["hidden_activity"]).all() for rbm in model.layers_)
 
 
+@pytest.mark.parametrize(("scale", "name"), [("none", "pseudo_likelihood"), ("standard", "reconstruction_error")])
+def test_early_stopping_chooses_its_monitor(scale, name):
+    """Without a monitor it watches the rows held out, by the pseudo-likelihood where units have two values."""
+    options = {"scale": scale, "n_iter": 30, "learning_rate": 0.5, "n_iter_no_change": 3, "validation_fraction": 0.2}
+    models = [RBM(5, early_stopping=True, monitor=x, random_state=0, **options) for x in (None, f"validation_{name}")]
+    assert bits(models[0].fit(data())) == bits(models[1].fit(data()))
+    assert models[0].n_iter_ < 30
+
+
 @pytest.mark.parametrize("name", ["pseudo_likelihood", "validation_pseudo_likelihood"])
 def test_early_stopping_by_the_pseudo_likelihood_can_stop(name):
     """With the default interval, patience and number of epochs it was measured four times, and waited for ten."""
-    model = RBM(5, early_stopping=name, learning_rate=0.0, validation_fraction=0.2, random_state=0).fit(data())
+    model = RBM(5, early_stopping=True, monitor=name, learning_rate=0.0, validation_fraction=0.2, random_state=0).fit(data())
     assert model.n_iter_ == 1 + model.n_iter_no_change < model.n_iter
     assert np.isfinite(model.history_[name]).all()
     plain = RBM(5, n_iter=6, random_state=0).fit(data())

@@ -61,8 +61,8 @@ Y = np.arange(24) % 2
 TAKEN = {
     "": "batch_size contamination device dtype hidden hidden_layer_sizes k missing_steps monitor_interval n_components "
     "n_iter_no_change precision propagate scale solver visible rbm__warm_start "
-    "LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
-    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures RBM.early_stopping "
+    "RBM.early_stopping rbm__early_stopping LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
+    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures monitor "
     "rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
     "true": "early_stopping persistent pretrain warm_start",
     "zero": "n_iter max_iter up_down_iter dropout validation_fraction rbm__verbose LABELS.l1",
@@ -316,7 +316,18 @@ CHANGED = {
 }
 """Parameters that may change between fits, and another value."""
 FIXED = {"n_components", "visible", "hidden", "scale", "dtype", "random_state", "binarize"}
-BESIDE = {"n_jobs", "device", "precision", "verbose", "callbacks", "warm_start", "early_stopping", "n_iter_no_change", "tol"}
+BESIDE = {
+    "n_jobs",
+    "device",
+    "precision",
+    "verbose",
+    "callbacks",
+    "warm_start",
+    "early_stopping",
+    "monitor",
+    "n_iter_no_change",
+    "tol",
+}
 MISSING = {"missing", "missing_steps"}
 
 

@@ -91,7 +91,9 @@ def test_mypy_compares_backends_with_the_protocol(tmp_path, monkeypatch):
 MODELS = {
     "cd": RBM(6, k=2, n_iter=2, random_state=0),
     "pcd": RBM(6, persistent=True, n_chains=7, binarize="sample", n_iter=2, random_state=0),
-    "watched": RBM(6, validation_fraction=0.2, early_stopping="pseudo_likelihood", monitor_interval=1, n_iter=3, random_state=0),
+    "watched": RBM(
+        6, validation_fraction=0.2, early_stopping=True, monitor="pseudo_likelihood", monitor_interval=1, n_iter=3, random_state=0
+    ),
     "missing, dropped": RBM(6, missing="drop", validation_fraction=0.2, n_iter=2, random_state=0),
     "missing, sampled": RBM(6, missing="sample", persistent=True, n_iter=2, random_state=0),
     "learned variance": RBM(6, visible="gaussian-variance", persistent=True, n_iter=2, random_state=0),

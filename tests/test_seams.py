@@ -106,7 +106,7 @@ def usable(model, folder):
 def variants(estimator):
     """The estimator as it is, and with what makes more of it happen: held-out rows, fits that go on."""
     more = {name: True for name in ("early_stopping", "warm_start") if name in estimator.get_params()}
-    return [estimator, clone(estimator).set_params(**more | ({"early_stopping": None} if isinstance(estimator, RBM) else {}))]
+    return [estimator, clone(estimator).set_params(**more | ({"early_stopping": False} if isinstance(estimator, RBM) else {}))]
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["plain", "going on"])

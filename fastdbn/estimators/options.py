@@ -52,7 +52,7 @@ def settings(rbm, visible=None):
     check_groups(hidden, n_components, "hidden")
     if visible is None and not (isinstance(rbm.visible, list) or _is_auto(rbm.visible)):
         visible = get_unit(rbm.visible)
-    monitors.check(rbm.early_stopping, rbm.n_iter_no_change, rbm.tol, rbm.validation_fraction, visible)
+    monitors.check(rbm, visible)
     n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
     if checks.flag(rbm.persistent, "persistent"):
         of = "batch_size" if rbm.n_chains is None else "n_chains"
@@ -168,7 +168,8 @@ def check_labelled(network, top, plain):
 def _monitor_interval(rbm):
     """Epochs between two measures of the pseudo-likelihood: 1 where early stopping waits for them."""
     interval = checks.integer(rbm.monitor_interval, "monitor_interval")
-    return 1 if rbm.early_stopping in ("pseudo_likelihood", "validation_pseudo_likelihood") else interval
+    waits = rbm.monitor in (None, "pseudo_likelihood", "validation_pseudo_likelihood")
+    return 1 if rbm.early_stopping and waits else interval
 
 
 def _is_auto(value):

@@ -26,7 +26,7 @@ from fastdbn.support.report import progress
 from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer, State
-from fastdbn.training.monitors import MONITORS, Stopping
+from fastdbn.training.monitors import MONITORS, Stopping, monitor_of
 from fastdbn.training.options import missing_values
 from fastdbn.training.options.learned_variances import base_scaling, learned_scaling
 from fastdbn.units import get_unit, named
@@ -101,12 +101,14 @@ class RBM(Clamped, Inference):
         ``swap_rate`` should stay above 0.2.
     validation_fraction : float, default 0.0
         Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
-    early_stopping : str or None, default None
-        A monitor of `history_` that ends the fit when it has not got better by more than `tol` in `n_iter_no_change` epochs in
-        which it was measured, and whose best parameters the fit leaves: "pseudo_likelihood" (better: higher),
-        "reconstruction_error", "update_ratio" (lower), "free_energy_gap", "dead_units", "saturated_units" (best at the start: the
-        latest epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. `partial_fit`
-        makes its one pass whatever it says.
+    early_stopping : bool, default False
+        End the fit when the `monitor` has not got better by more than `tol` in `n_iter_no_change` epochs in which it was
+        measured, and keep the parameters of the best epoch. `partial_fit` makes its one pass in any case.
+    monitor : str or None, default None
+        The entry of `history_` that early stopping watches: "pseudo_likelihood" (higher is better), "reconstruction_error",
+        "update_ratio" (lower is better), "free_energy_gap", "dead_units", "saturated_units" (best before training: the latest
+        epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. None is
+        "validation_pseudo_likelihood" for visible units of two values, else "validation_reconstruction_error".
     n_iter_no_change : int, default 10
     tol : float or None, default None
         None is the monitor's own: 1e-4 for reconstruction errors, 1e-3 nats for pseudo-likelihoods, 1e-5 for the update ratio,
@@ -223,7 +225,8 @@ class RBM(Clamped, Inference):
     fast_learning_rate: float | None = None
     temperatures: Any = None
     validation_fraction: float = 0.0
-    early_stopping: str | None = None
+    early_stopping: bool = False
+    monitor: str | None = None
     n_iter_no_change: int = 10
     tol: float | None = None
     monitor_interval: int = 5
@@ -394,8 +397,8 @@ class RBM(Clamped, Inference):
         if self.verbose:
             self._say_threads(backend, X.shape[0], settings)
         stopping = None
-        if self.early_stopping is not None and start is not None:
-            stopping = Stopping(self.early_stopping, self.n_iter_no_change, self.tol)
+        if self.early_stopping and start is not None:
+            stopping = Stopping(monitor_of(self, get_unit(self.visible_)), self.n_iter_no_change, self.tol)
         training = ContrastiveDivergence(backend, layer, settings, state)
         tell = self._teller(self.layer_, estimator)
         more = {"tell": tell, "verbose": self.verbose, "stopping": stopping, "since": start or 0}

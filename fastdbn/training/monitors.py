@@ -51,29 +51,37 @@ MONITORS = {
 """All measures, one number an epoch each; NaN where one is not measured."""
 
 
-def check_stopping(name, unit, validation_fraction):
-    """Refuse early stopping by what is no monitor, or is not measured in this fit; None is a unit that is not known yet."""
-    if name is None:
+def monitor_of(rbm, unit):
+    """The monitor that ends a fit of `rbm` early: its own, or the pseudo-likelihood or reconstruction error of rows held out.
+
+    unit is that of the visible units, or None where it is not known yet; then the result may be None.
+    """
+    if rbm.monitor is not None or unit is None:
+        return rbm.monitor
+    return f"validation_{'pseudo_likelihood' if pseudo.is_two_valued(unit) else 'reconstruction_error'}"
+
+
+def check(rbm, unit):
+    """The parameters of early stopping; unit is that of the visible units, or None where it is not known yet."""
+    checks.integer(rbm.n_iter_no_change, "n_iter_no_change")
+    if rbm.tol is not None:
+        checks.real(rbm.tol, "tol")
+    checks.real(rbm.validation_fraction, "validation_fraction", below=1.0)
+    if isinstance(rbm.early_stopping, str):
+        raise ValueError(f"early_stopping={rbm.early_stopping!r}: give early_stopping=True, monitor={rbm.early_stopping!r}")
+    name, allowed = rbm.monitor, [monitor for monitor, how in MONITORS.items() if how.sense is not None]
+    if name is not None:
+        checks.choice(name, "monitor", allowed)
+    if not checks.flag(rbm.early_stopping, "early_stopping"):
         return
-    allowed = [monitor for monitor, how in MONITORS.items() if how.sense is not None]
-    if not isinstance(name, str) or name not in allowed:
-        raise ValueError(f"early_stopping={name!r}: give None or one of {', '.join(map(repr, allowed))}")
-    if (name.startswith("validation_") or name == "free_energy_gap") and not validation_fraction > 0:
-        raise ValueError(f"early_stopping={name!r} needs rows held out: give validation_fraction, such as 0.1")
-    if name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
+    name = monitor_of(rbm, unit)
+    if (name is None or name.startswith("validation_") or name == "free_energy_gap") and not rbm.validation_fraction > 0:
+        raise ValueError(f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1")
+    if name is not None and name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
         raise ValueError(
-            f"early_stopping={name!r} needs visible units of two values, and these are {unit.name}: "
+            f"monitor={name!r} needs visible units of two values, and these are {unit.name}: "
             "use 'validation_reconstruction_error' or 'free_energy_gap'"
         )
-
-
-def check(name, patience, tol, validation_fraction, unit):
-    """The parameters of early stopping by themselves; a unit that is no record is not known yet."""
-    checks.integer(patience, "n_iter_no_change")
-    if tol is not None:
-        checks.real(tol, "tol")
-    checks.real(validation_fraction, "validation_fraction", below=1.0)
-    check_stopping(name, unit, validation_fraction)
 
 
 class Stopping:
