@@ -27,7 +27,7 @@ CHOICES = {
     "hidden_layer_sizes": [(256, 256), (500,), (500, 500), (128, 128)],
     "learning_rate_init": [None, 0.002, 0.01],
     "dropout": [0.0, 0.2, 0.4],
-    "alpha": [0.0, 1e-4, 1e-3],
+    "alpha": [0.0, 3.2e-3, 3.2e-2],
     "rbm__n_iter": [20, 50],
     "batch_size": [32, 100],
 }

@@ -277,3 +277,33 @@ def test_warm_start(digits):
     assert model.history_["loss"][-1] < loss
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
         model.set_params(hidden_layer_sizes=(5,)).fit(X, y)
+
+
+def test_alpha_is_divided_by_the_batch():
+    """As in scikit-learn: one step of SGD takes alpha / batch of each weight, and nothing of the biases."""
+    X, y = np.eye(12, dtype=np.float32), np.arange(12) % 2
+    options = {"pretrain": False, "solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.5, "dropout": 0.0, "random_state": 0}
+    start, plain, decayed = (
+        DBNClassifier((5,), max_iter=n, batch_size=12, alpha=alpha, **options).fit(X, y)
+        for n, alpha in ((0, 0), (1, 0), (1, 1.2))
+    )
+    for before, without, with_decay in zip(start.coefs_, plain.coefs_, decayed.coefs_, strict=True):
+        assert np.allclose(with_decay - without, -0.5 * 0.1 * before, atol=1e-6)
+    assert all(np.array_equal(a, b) for a, b in zip(plain.intercepts_, decayed.intercepts_, strict=True))
+
+
+def test_tol_is_about_the_loss():
+    """Without early stopping a fit ends when the training loss stays; None trains all epochs."""
+    X, y = np.eye(12, dtype=np.float32), np.arange(12) % 2
+    options = {
+        "pretrain": False,
+        "learning_rate_init": 0.0,
+        "dropout": 0.0,
+        "n_iter_no_change": 3,
+        "max_iter": 9,
+        "random_state": 0,
+    }
+    assert DBNClassifier((5,), tol=1e-4, **options).fit(X, y).n_iter_ == 4
+    assert DBNClassifier((5,), tol=None, **options).fit(X, y).n_iter_ == 9
+    better = DBNClassifier((5,), tol=1e-4, **options | {"learning_rate_init": 0.05}).fit(X, y)
+    assert better.n_iter_ == 9 and better.history_["loss"][-1] < better.history_["loss"][0]

@@ -72,8 +72,8 @@ TAKEN = {
     "none negative": "n_jobs",
     "none empty-dict": "class_weight",
     "none empty-tuple empty-list": "callbacks",
-    "zero huge": "alpha clip_norm l1 sparsity_cost tol variance_rate weight_decay",
-    "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate RBM.tol",
+    "zero huge": "alpha clip_norm l1 sparsity_cost variance_rate weight_decay",
+    "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate tol",
     "none negative zero huge astronomic": "random_state",
 }
 """The values that are taken, by name, and the parameters that take them. New ones need a row. Some have a row of their own in

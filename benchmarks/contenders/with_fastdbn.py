@@ -46,7 +46,7 @@ def classifier(work, threads):
         solver="sgd",
         learning_rate_init=work.learning_rate,
         momentum=MOMENTUM,
-        alpha=work.decay,
+        alpha=work.decay * work.batch,  # which is divided by the batch
         dropout=0.0,
         batch_size=work.batch,
         random_state=0,

@@ -54,7 +54,7 @@ class DBNAutoencoder(Supervised):
         Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
         0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
     alpha : float, default 0.0
-        L2 penalty on the weights in fine-tuning.
+        L2 penalty on the weights in fine-tuning. As in scikit-learn it is divided by the rows of a minibatch.
     dropout : float or sequence of float, default 0.0
         Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
         each layer, the visible units first.
@@ -67,9 +67,10 @@ class DBNAutoencoder(Supervised):
     validation_fraction : float, default 0.1
         Share of the rows that early stopping holds out.
     n_iter_no_change : int, default 10
-        Epochs without a better score after which early stopping ends the fit.
-    tol : float, default 1e-4
-        Least rise of the score that counts.
+        Epochs without an improvement after which a fit ends.
+    tol : float or None, default None
+        Least improvement that counts: of the score with `early_stopping`, where None means 1e-4, else of the training loss, as in
+        scikit-learn, where None means that all epochs are run.
     n_jobs : int or None, default None
         Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"

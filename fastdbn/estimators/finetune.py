@@ -52,8 +52,8 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     learning_rate_init : float, callable of the epoch, list or None, default None
         Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
         0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
-    alpha : float, default 1e-4
-        L2 penalty on the weights in fine-tuning.
+    alpha : float, default 3.2e-3
+        L2 penalty on the weights in fine-tuning. As in scikit-learn it is divided by the rows of a minibatch.
     dropout : float or sequence of float, default 0.2
         Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
         each layer, the visible units first.
@@ -66,9 +66,10 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     validation_fraction : float, default 0.1
         Share of the rows that early stopping holds out.
     n_iter_no_change : int, default 10
-        Epochs without a better score after which early stopping ends the fit.
-    tol : float, default 1e-4
-        Least rise of the score that counts.
+        Epochs without an improvement after which a fit ends.
+    tol : float or None, default None
+        Least improvement that counts: of the score with `early_stopping`, where None means 1e-4, else of the training loss, as in
+        scikit-learn, where None means that all epochs are run.
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, as in scikit-learn.
     n_jobs : int or None, default None
@@ -250,8 +251,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     learning_rate_init : float, callable of the epoch, list or None, default None
         Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
         0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
-    alpha : float, default 1e-4
-        L2 penalty on the weights in fine-tuning.
+    alpha : float, default 3.2e-3
+        L2 penalty on the weights in fine-tuning. As in scikit-learn it is divided by the rows of a minibatch.
     dropout : float or sequence of float, default 0.0
         Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
         each layer, the visible units first.
@@ -264,9 +265,10 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     validation_fraction : float, default 0.1
         Share of the rows that early stopping holds out.
     n_iter_no_change : int, default 10
-        Epochs without a better score after which early stopping ends the fit.
-    tol : float, default 1e-4
-        Least rise of the score that counts.
+        Epochs without an improvement after which a fit ends.
+    tol : float or None, default None
+        Least improvement that counts: of the score with `early_stopping`, where None means 1e-4, else of the training loss, as in
+        scikit-learn, where None means that all epochs are run.
     n_jobs : int or None, default None
         Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"

@@ -31,7 +31,7 @@ def warn_of_idle_units(layers):
     if lines:
         warn(
             f"{'; '.join(lines)}: they are off (dead) or on (saturated) for nearly all rows, and tell none apart. Try "
-            "centering='data' (in a network: rbm_params={'centering': 'data'}), more epochs, or another learning_rate",
+            "centering='data' (in a network: rbm=RBM(centering='data')), more epochs, or another learning_rate",
             FitWarning,
         )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
 from fastdbn.estimators import loaded, options
@@ -16,8 +15,8 @@ from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.inference import checked, later_rows
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
-from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
+from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.files import entries
 from fastdbn.files.state import FINITE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
@@ -32,12 +31,8 @@ from fastdbn.training.monitors import Stopping
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
 
-
-def _without_callbacks(dbn):
-    """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
-    for part in (dbn, *getattr(dbn, "layers_", ())):
-        part.callbacks = None
-    return dbn
+TOL = 1e-4
+"""Least rise of the validation score that counts, where no `tol` is given."""
 
 
 SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
@@ -59,22 +54,21 @@ def _moments(i):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Supervised(DeepNetwork):
+class Supervised(Pretrained):
     """What classifier and regressor share; they say what targets, loss and score are."""
 
-    pretrain: Any = True
     max_iter: int = 60
     solver: str = "adam"
     batch_size: int = 32
     momentum: Any = None
     learning_rate_init: Any = None
-    alpha: float = 1e-4
+    alpha: float = 3.2e-3
     dropout: Any = 0.0
     max_norm: float | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
-    tol: float = 1e-4
+    tol: float | None = None
 
     _saved = fields(
         coefs_=Series(_weights, "n_layers"),
@@ -126,16 +120,13 @@ class Supervised(DeepNetwork):
         checks.choice(self.solver, "solver", ("sgd", "adam"))
         checks.integer(self.max_iter, "max_iter", 0)
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        checks.real(self.tol, "tol")
+        if self.tol is not None:
+            checks.real(self.tol, "tol")
         share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
         if checks.flag(self.early_stopping, "early_stopping") and share == 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
         options.check_shared(self)
-        if not isinstance(self._given(), (bool, np.bool_, DBN)):
-            raise ValueError(
-                f"pretrain={self.pretrain!r}: give True, False or a fitted DBN, which FrozenEstimator may hold; DBN.stack makes "
-                "one of RBMs"
-            )
+        self._check_given()
         self._check_own()
         return sizes, Plan(
             self._loss,
@@ -177,34 +168,6 @@ class Supervised(DeepNetwork):
 
     def _check_own(self):
         """The parameters that one of the classes alone has."""
-
-    def _dbn(self):
-        """An unfitted DBN with this estimator's parameters."""
-        callbacks = [self._tell] if self.callbacks else None
-        shared = {name: getattr(self, name) for name in SHARED} | {"callbacks": callbacks}
-        return DBN(self.hidden_layer_sizes, rbm=self.rbm, propagate=self.propagate, random_state=self.random_state, **shared)
-
-    def _tell(self, estimator, **event):
-        """The callback of the pretrained network: callbacks see the estimator that holds it."""
-        self._call_back(estimator=self, **event)
-
-    def _templates(self):
-        given = self._given()
-        layers = getattr(given, "layers_", None) if isinstance(given, DBN) else None
-        return layers if layers and self.rbm is None else super()._templates()
-
-    def _saved_params(self):
-        """A network that was given as `pretrain` is in the file as it is fitted, and its layers describe those of a fit anew."""
-        params = super()._saved_params()
-        if not isinstance(self.pretrain, (bool, np.bool_)):
-            templates = [as_template(rbm, i == 0) for i, rbm in enumerate(self._templates())] if self.rbm is None else self.rbm
-            params |= {"pretrain": True, "rbm": templates}
-        return params
-
-    def _layers(self):
-        """The RBMs that say what units and data are: the pretrained ones, or without those the ones that describe them."""
-        dbn = getattr(self, "dbn_", None)
-        return self._templates() if dbn is None else dbn.layers_
 
     @all_or_nothing
     def _fit(self, X, y, sample_weight, again, epochs, known=None):
@@ -251,41 +214,6 @@ class Supervised(DeepNetwork):
         if self._threshold() is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X)
 
-    def _check_suits(self, dbn):
-        """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
-        whose = "the pretrained network", "give the same"
-        templates = self._templates()
-        for rbm, template in zip(dbn.layers_, templates, strict=True):
-            options.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
-        options.check_same_data(templates[0], dbn.layers_[0], *whose)
-        options.same("binarize", templates[0]._threshold(), dbn.layers_[0]._threshold(), *whose)
-
-    def _given(self):
-        """`pretrain` without the FrozenEstimator that may hold it."""
-        return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
-
-    def _pretrained(self, sizes, X):
-        """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
-        dbn = self._given()
-        if not isinstance(dbn, DBN):
-            return None
-        if not dbn.__sklearn_is_fitted__():
-            raise ValueError("pretrain is a DBN that is not fitted: fit it, and wrap it in FrozenEstimator where it is cloned")
-        found = [(rbm.components_.shape[0], get_unit(rbm.hidden_)) for rbm in dbn.layers_]
-        wanted = [get_unit(rbm.hidden, "hidden") for rbm in super()._templates()] if self.rbm else [unit for _, unit in found]
-        if found != list(zip(sizes, wanted, strict=False)) or len(found) != len(sizes) or dbn.n_features_in_ != X.shape[1]:
-            layers = ", ".join(f"{size} {unit.name}" for size, unit in found)
-            raise ValueError(
-                f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, rbm={self.rbm!r} and X with {X.shape[1]} features "
-                "do not suit it"
-            )
-        self._check_suits(dbn)
-        dbn.layers_[0]._check_values(X)
-        dbn = copy.deepcopy(dbn)
-        vars(dbn).pop("_run", None)  # it is taken as it is
-        return _without_callbacks(dbn)
-
     def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
         if not hasattr(self, "seed_"):  # else pretraining was interrupted
@@ -321,15 +249,6 @@ class Supervised(DeepNetwork):
         begun |= {"n_iter_": 0, "history_": {"loss": np.empty(0)}, "_step": 0, "_optimizer": None}
         all_at_once((self, begun))
 
-    def _pretrain(self, X, weights, new):
-        """Train the DBN of this network, or complete it, with the parameters of a new one."""
-        dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
-        try:
-            dbn.fit(X, sample_weight=weights)
-        finally:
-            dbn.warm_start = False
-            _without_callbacks(dbn)
-
     def _initial_outputs(self, sizes, n_outputs):
         """Initial (weights, biases) of the layers that are not pretrained."""
         W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
@@ -355,8 +274,10 @@ class Supervised(DeepNetwork):
         if self.early_stopping and epochs is None:
             rows, held_out = self._split(rows, target, self.seed_)
             score = self._scorer(X[held_out], None if target is None else target[held_out])
-            stopping = Stopping("validation_score", self.n_iter_no_change, self.tol, "rises")
+            stopping = Stopping("validation_score", self.n_iter_no_change, TOL if self.tol is None else self.tol, "rises")
             history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
+        elif self.tol is not None and epochs is None:
+            stopping = Stopping("loss", self.n_iter_no_change, self.tol, "falls", keeps_best=False)
         backend = backend_for(self)
         if self.dbn_ is None:
             announce(self, backend)
@@ -366,7 +287,7 @@ class Supervised(DeepNetwork):
         start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
         size = min(plan.batch_size, len(rows))
-        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size)
+        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
         run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score)

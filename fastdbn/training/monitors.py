@@ -97,9 +97,12 @@ class Stopping:
         None is the monitor's own.
     sense : str or None
         What is better; None is the monitor's own.
+    keeps_best : bool
+        Whether the fit leaves the best state, not the last.
     """
 
-    def __init__(self, name, patience, tol=None, sense=None):
+    def __init__(self, name, patience, tol=None, sense=None, keeps_best=True):
+        self.keeps_best = keeps_best
         self.name, self.patience, self.sense = name, patience, MONITORS[name].sense if sense is None else sense
         self.tol = MONITORS[name].tol if tol is None else tol
         self.best, self.kept, self.stale = -np.inf, None, 0
@@ -115,7 +118,7 @@ class Stopping:
         else:
             fresh, keep = score > self.best + self.tol, score > self.best
         self.stale = 0 if fresh else self.stale + 1
-        self.kept = state if keep else self.kept
+        self.kept = state if keep and self.keeps_best else self.kept
         self.best = max(self.best, score)
         return self.stale >= self.patience
 
@@ -127,7 +130,7 @@ class Stopping:
         epochs = len(history[self.name])
         for i in range(epochs):
             self.update({self.name: history[self.name][i]}, state if i + 1 == epochs else None)
-        if self.kept is None:
+        if self.kept is None and self.keeps_best:
             self.best, self.stale = -np.inf, 0
 
 

@@ -1,0 +1,107 @@
+"""The pretrained network that a supervised one begins with: its own, or a fitted DBN that it was given."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+
+from fastdbn.estimators import options
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
+from fastdbn.units import get_unit
+
+
+def _without_callbacks(dbn):
+    """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
+    for part in (dbn, *getattr(dbn, "layers_", ())):
+        part.callbacks = None
+    return dbn
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Pretrained(DeepNetwork):
+    """A network that pretrains a DBN, or takes a copy of one."""
+
+    pretrain: Any = True
+
+    def _given(self):
+        """`pretrain` without the FrozenEstimator that may hold it."""
+        return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
+
+    def _check_given(self):
+        """Refuse what is no network."""
+        if not isinstance(self._given(), (bool, np.bool_, DBN)):
+            raise ValueError(
+                f"pretrain={self.pretrain!r}: give True, False or a fitted DBN, which FrozenEstimator may hold; DBN.stack makes "
+                "one of RBMs"
+            )
+
+    def _dbn(self):
+        """An unfitted DBN with this estimator's parameters."""
+        callbacks = [self._tell] if self.callbacks else None
+        shared = {name: getattr(self, name) for name in SHARED} | {"callbacks": callbacks}
+        return DBN(self.hidden_layer_sizes, rbm=self.rbm, propagate=self.propagate, random_state=self.random_state, **shared)
+
+    def _tell(self, estimator, **event):
+        """The callback of the pretrained network: callbacks see the estimator that holds it."""
+        self._call_back(estimator=self, **event)
+
+    def _templates(self):
+        given = self._given()
+        layers = getattr(given, "layers_", None) if isinstance(given, DBN) else None
+        return layers if layers and self.rbm is None else super()._templates()
+
+    def _saved_params(self):
+        """A network that was given as `pretrain` is in the file as it is fitted, and its layers describe those of a fit anew."""
+        params = super()._saved_params()
+        if not isinstance(self.pretrain, (bool, np.bool_)):
+            templates = [as_template(rbm, i == 0) for i, rbm in enumerate(self._templates())] if self.rbm is None else self.rbm
+            params |= {"pretrain": True, "rbm": templates}
+        return params
+
+    def _layers(self):
+        """The RBMs that say what units and data are: the pretrained ones, or without those the ones that describe them."""
+        dbn = getattr(self, "dbn_", None)
+        return self._templates() if dbn is None else dbn.layers_
+
+    def _pretrained(self, sizes, X):
+        """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
+        dbn = self._given()
+        if not isinstance(dbn, DBN):
+            return None
+        if not dbn.__sklearn_is_fitted__():
+            raise ValueError("pretrain is a DBN that is not fitted: fit it, and wrap it in FrozenEstimator where it is cloned")
+        found = [(rbm.components_.shape[0], get_unit(rbm.hidden_)) for rbm in dbn.layers_]
+        wanted = [get_unit(rbm.hidden, "hidden") for rbm in super()._templates()] if self.rbm else [unit for _, unit in found]
+        if found != list(zip(sizes, wanted, strict=False)) or len(found) != len(sizes) or dbn.n_features_in_ != X.shape[1]:
+            layers = ", ".join(f"{size} {unit.name}" for size, unit in found)
+            raise ValueError(
+                f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, rbm={self.rbm!r} and X with {X.shape[1]} features "
+                "do not suit it"
+            )
+        self._check_suits(dbn)
+        dbn.layers_[0]._check_values(X)
+        dbn = copy.deepcopy(dbn)
+        vars(dbn).pop("_run", None)  # it is taken as it is
+        return _without_callbacks(dbn)
+
+    def _check_suits(self, dbn):
+        """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
+        whose = "the pretrained network", "give the same"
+        templates = self._templates()
+        for rbm, template in zip(dbn.layers_, templates, strict=True):
+            options.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
+        options.check_same_data(templates[0], dbn.layers_[0], *whose)
+        options.same("binarize", templates[0]._threshold(), dbn.layers_[0]._threshold(), *whose)
+
+    def _pretrain(self, X, weights, new):
+        """Train the DBN of this network, or complete it, with the parameters of a new one."""
+        dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
+        try:
+            dbn.fit(X, sample_weight=weights)
+        finally:
+            dbn.warm_start = False
+            _without_callbacks(dbn)
