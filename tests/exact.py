@@ -75,8 +75,8 @@ def as_rbm(W, b, c, visible="bernoulli", hidden="bernoulli", **params):
     group = unit.group_size(len(b))
     X = np.tile(np.eye(group), len(b) // group)[:2] if unit.support == "one-of" else np.ones((2, len(b)))
     rbm = RBM(len(c), visible=visible, hidden=hidden, scale="none", n_iter=0, random_state=0, **params).fit(X)
-    for old, new in ((rbm.components_, W.T), (rbm.intercept_visible_, b), (rbm.intercept_hidden_, c)):
-        old[...] = new
+    for name, new in (("components_", W.T), ("intercept_visible_", b), ("intercept_hidden_", c)):
+        setattr(rbm, name, np.array(new, rbm.dtype, order="C"))
     return rbm
 
 

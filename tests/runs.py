@@ -7,6 +7,7 @@ from fastdbn.backends.protocol import Params, Source
 from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.layer import Layer, Settings, State
 from fastdbn.training.options.row_weights import RowWeights
+from fastdbn.training.options.totals import Totals
 from fastdbn.units import get_unit
 
 BERNOULLI = get_unit("bernoulli")
@@ -47,7 +48,13 @@ def run_of(
     layer = Layer(visible, hidden, data, len(X), weights, 0, seed, mask=mask)
     n_chains = n_chains or (batch_size if chains is None else len(chains))
     numbers = {"persistent": False, "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0} | settings
-    numbers = Settings(k=k, n_chains=n_chains, batch_size=batch_size, options=(*options, RowWeights()), **numbers)
+    numbers = Settings(
+        k=k,
+        n_chains=n_chains,
+        batch_size=batch_size,
+        options=(*options, RowWeights(), *((Totals(),) if visible.keeps_total else ())),
+        **numbers,
+    )
     return ContrastiveDivergence(backend, layer, numbers, State(params, velocity, chains, 0, 0, extras or {}))
 
 

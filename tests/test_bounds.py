@@ -135,10 +135,19 @@ def test_every_function_with_every_class(estimator, name):
         call(clone(estimator).fit(X, Y))
         with pytest.raises(NotFittedError):
             call(clone(estimator))
-    else:
-        for model in (clone(estimator), clone(estimator).fit(X, Y)):
-            with pytest.raises(ValueError, match=f"^(model|dbn)={kind}: give a fitted"):
-                call(model)
+        return
+    with pytest.raises(ValueError, match=f"^(model|dbn)={kind}: give a fitted"):
+        call(clone(estimator).fit(X, Y))
+    with pytest.raises(ValueError, match=f"^(model|dbn)={kind}: give a fitted|not fitted"):
+        call(clone(estimator))
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "dbn_bound"])
+def test_a_network_of_one_layer_is_an_rbm(name):
+    """The numbers of its layer, where nothing is drawn."""
+    network = DBN((3,), rbm=RBM(n_iter=1), random_state=0).fit(X)
+    found, expected = (FUNCTIONS[name](model) for model in (network, network.layers_[0]))
+    assert name in ("exact_samples", "ais", "reverse_ais", "mixing") or np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -63,8 +63,7 @@ def test_chains_at_equilibrium_stay():
     """Chains begun exactly at p(v) are at p(v) after Gibbs steps: chi-square of the visible states within its noise."""
     machine, n = Machine(6, 4, seed=5), 100_000
     rbm = RBM(4, visible="bernoulli", dtype="float64", n_iter=0, random_state=0).fit(machine.V)
-    rbm.components_[:] = machine.W.T
-    rbm.intercept_visible_[:], rbm.intercept_hidden_[:] = machine.b, machine.c
+    rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_ = machine.W.T, machine.b, machine.c
     for start, stays in ((machine.draw(n, seed=6), True), (machine.V[np.zeros(n, int)], False)):
         v = rbm.gibbs(start, n_steps=3 if stays else 1)
         expected = n * machine.p_v()

@@ -99,7 +99,9 @@ def test_fast_weights_move_and_forget():
     expected = naive.statistics(data, h0, v, machine.hidden_mean(v), 1 / 3, 1 / 7)
     run.begin_epoch()
     run.steps(np.arange(3, dtype=np.uint32))
-    for x, f, g, p, t in zip(option.weights, fast, expected, (machine.W, machine.b, machine.c), run.chain_params, strict=True):
+    for x, f, g, p, t in zip(
+        option.weights, fast, expected, (machine.W, machine.b, machine.c), run.chain_machine.params, strict=True
+    ):
         np.testing.assert_allclose(x, 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)
         np.testing.assert_allclose(t, p + 0.1 * g + 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)
 

@@ -79,7 +79,7 @@ def test_whole_numbers_beyond_float64(kind):
 
 def test_types_that_are_read_as_they_are_are_not_copied():
     """Arrays, memory maps and CSR of these types reach the backend without a copy."""
-    from fastdbn.estimators.inference import checked
+    from fastdbn.estimators.rows import checked
 
     for kind in ("float32", "float64", "uint8", "bool", "int32", "int64"):
         X = (SMALL % 2).astype(kind)

@@ -12,7 +12,7 @@ from scipy import sparse, special, stats
 from fastdbn import DBN, RBM, DBNClassifier, evaluate, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
-from fastdbn.machine import model
+from fastdbn.machine.block import BlockMachine
 from fastdbn.maths import rng
 from fastdbn.training.options.totals import Totals
 from fastdbn.units import get_unit
@@ -93,18 +93,18 @@ def test_energies_against_brute_force(dtype):
     backend, draw = get_backend(1, dtype), np.random.default_rng(5)
     W, b, c = draw.normal(size=(3, 2)), draw.normal(size=3), draw.normal(size=2)
     loose = 1e-5 if dtype == "float32" else 1e-12
-    params = Params(*(backend.array(x) for x in (W + c, b, np.zeros(2))))
+    machine = BlockMachine(backend, UNIT, BERNOULLI, Params(*(backend.array(x) for x in (W + c, b, np.zeros(2)))))
     for total in (0, 1, 4):
         v = documents(3, total)
         x, out, mean = backend.array(v), np.empty(len(v)), backend.zeros(len(v), 2)
-        backend.conditional(BERNOULLI, x, params.W, params.c, mean)
+        machine.hidden_given(x, mean)
         assert np.allclose(mean, naive.sigmoid(v @ W + total * c), atol=loose)
-        model.free_energy(backend, UNIT, BERNOULLI, params, x, mean, out)
+        machine.free_energy_block(x, out)
         H = naive.bits(2)
         energies = (v @ b)[:, None] + v @ W @ H.T + total * (H @ c)
         assert np.allclose(out, -ways(v) - np.logaddexp.reduce(energies, axis=1), atol=20 * loose)
         h, log_p = backend.array(np.tile(H[2], (len(v), 1))), np.zeros(len(v))
-        model.log_conditional(backend, UNIT, x, h, params, True, backend.zeros(len(v), 3), log_p)
+        machine.log_visible_block(x, h, log_p)
         assert np.isclose(np.logaddexp.reduce(log_p), 0, atol=20 * loose)
         expected = ways(v) + v @ np.log(naive.softmax(b + W @ H[2]))
         assert np.allclose(log_p, expected, atol=20 * loose)

@@ -122,6 +122,7 @@ def seeded(rbm):
     """A machine whose first inputs hold subnormal weights and velocities, and are so improbable that no chain turns them on."""
     dtype = rbm.components_.dtype
     rbm._velocity = Params(*(x.copy() for x in rbm._velocity))
+    rbm.components_, rbm.intercept_visible_ = rbm.components_.copy(), rbm.intercept_visible_.copy()
     rbm.components_[:, :OFF] = rbm._velocity.W[:OFF] = tiny(dtype)
     rbm.intercept_visible_[:OFF], rbm._velocity.b[:OFF] = -80, tiny(dtype)
     return rbm.set_params(n_iter=1, warm_start=True)
@@ -174,6 +175,8 @@ def test_annealing(monkeypatch, split_everything):
     found = []
     for fused in (True, False):
         rbm = small(n_components=70, n_iter=1, n_jobs=3, visible="bernoulli").fit(never_on())
+        for name in ("components_", "intercept_visible_", "intercept_hidden_"):
+            setattr(rbm, name, getattr(rbm, name).copy())
         rbm.components_[:, :OFF] = rbm.intercept_visible_[:OFF] = rbm.intercept_hidden_[:OFF] = tiny(np.float32)
         chains = Chains(rbm, np.linspace(-1, 1, 20), 5, seed=3)
         chains.start_at_base()

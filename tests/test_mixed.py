@@ -11,7 +11,7 @@ from sklearn.base import clone
 from fastdbn import DBN, RBM, DBNClassifier, evaluate, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
-from fastdbn.machine import model
+from fastdbn.machine.block import BlockMachine
 from fastdbn.maths import rng
 from fastdbn.units import get_unit, visible_unit
 
@@ -91,7 +91,7 @@ def test_free_energy_against_enumeration():
     v, (W, b, c) = table(6), (draw.normal(size=shape) for shape in ((14, 3), (14,), (3,)))
     v[:, :3] = (v[:, :3] - 50) / 10
     out = np.empty(6)
-    model.free_energy(backend, unit, get_unit("bernoulli"), Params(W, b, c), v, backend.zeros(6, 3), out)
+    BlockMachine(backend, unit, get_unit("bernoulli"), Params(W, b, c)).free_energy_block(v, out)
     base = (
         np.log(2 * np.pi) / 2 * 3
         + (v[:, :3] ** 2).sum(axis=1) / 2

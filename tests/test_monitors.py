@@ -8,6 +8,7 @@ from naive import sigmoid
 from fastdbn import DBN, RBM, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params, Source
+from fastdbn.machine.block import BlockMachine
 from fastdbn.training import monitors
 from fastdbn.training.holdout import hold_out
 from fastdbn.training.layer import Layer
@@ -36,6 +37,12 @@ def watch_of(X, hidden=BERNOULLI, visible=BERNOULLI, held_out=None, seed=0, shap
     return Watch(backend, layer, shape, 1)
 
 
+def measured(watch, params):
+    """The measures of a watch at parameters."""
+    rows = watch.samples[""]
+    return watch.measure(BlockMachine(rows.backend, rows.layer.visible, rows.layer.hidden, params), 0)
+
+
 def exact_pseudo_likelihood(machine, X):
     """The sum over units of log p(v_i | v without i), averaged over rows."""
     total = 0.0
@@ -52,7 +59,7 @@ def test_measures_are_their_formulas():
     machine = Machine(6, 4, seed=3, scale=2.0)
     machine.c[:] = -60, 60, 0, 1  # a dead and a saturated unit among four
     X, held = machine.draw(40, seed=1), np.array([3, 17, 39], np.uint32)
-    found = watch_of(X, held_out=held).measure(Params(machine.W, machine.b, machine.c), 0)
+    found = measured(watch_of(X, held_out=held), Params(machine.W, machine.b, machine.c))
     assert set(found) == set(MONITORS)
     train = np.delete(X, held, axis=0)
     for prefix, rows in (("", train), ("validation_", X[held])):
@@ -76,7 +83,7 @@ def test_pseudo_likelihood_has_its_expectation(kind):
         X = 2 * X - 1
         params = Params(machine.W / 2, machine.b / 2, machine.c + machine.W.sum(axis=0) / 2)
         visible = BERNOULLI._replace(name="pair", support=(-1.0, 1.0), low=-1.0, base=lambda x: x - x)
-    values = [watch_of(X, visible=visible, seed=seed).measure(params, 0)["pseudo_likelihood"] for seed in range(60)]
+    values = [measured(watch_of(X, visible=visible, seed=seed), params)["pseudo_likelihood"] for seed in range(60)]
     assert abs(np.mean(values) - exact) < 5 * np.std(values) / np.sqrt(60)
     assert np.std(values) > 0
 
@@ -85,11 +92,11 @@ def test_measures_that_a_unit_does_not_have():
     """No dead units without a lower end, none saturated without an upper, no pseudo-likelihood of reals; groups share one."""
     X = np.random.default_rng(0).normal(size=(30, 6))
     zero = Params(np.zeros((6, 4)), np.zeros(6), np.zeros(4))
-    found = watch_of(X, hidden=gaussian, visible=gaussian).measure(zero, 0)
+    found = measured(watch_of(X, hidden=gaussian, visible=gaussian), zero)
     assert np.isnan([found[name] for name in ("dead_units", "saturated_units", "pseudo_likelihood", "free_energy_gap")]).all()
     assert np.isfinite([found[name] for name in ("hidden_activity", "reconstruction_error")]).all()
     wide = Params(np.zeros((6, 400)), np.zeros(6), np.zeros(400))
-    found = watch_of(X, hidden=softmax(), visible=gaussian, shape=(6, 400)).measure(wide, 0)
+    found = measured(watch_of(X, hidden=softmax(), visible=gaussian, shape=(6, 400)), wide)
     assert found["dead_units"] == 0 and found["hidden_activity"] == pytest.approx(1 / 400)
 
 
@@ -232,8 +239,8 @@ def test_refusals(options, message):
 def test_watching_is_cheap(monkeypatch):
     """The rows that are multiplied by the weights for all measures of 20 epochs are few beside those of the training."""
     rows, n = [], 4000
-    count = monitors.model.free_energy
-    monkeypatch.setattr(monitors.model, "free_energy", lambda b, *a: rows.append(len(a[3])) or count(b, *a))
+    count = BlockMachine.free_energy_block
+    monkeypatch.setattr(BlockMachine, "free_energy_block", lambda self, v, *a: rows.append(len(v)) or count(self, v, *a))
     X = (np.random.default_rng(0).random((n, 20)) < 0.3).astype(np.float32)
     model = RBM(8, n_iter=20, validation_fraction=0.1, random_state=0).fit(X)
     reconstructions = 2 * 2 * monitors.WATCHED * model.n_iter_

@@ -118,7 +118,7 @@ def test_acceptance_is_keyed_by_row(monkeypatch):
         rbm.components_ = 2 * draw.standard_normal(rbm.components_.shape).astype(np.float32)
     rows = np.tile(np.array([[1, np.nan, np.nan, 0, np.nan, np.nan]]), (60, 1))
     whole = dbn.impute(rows, n_steps=40, method="sample", random_state=0)
-    monkeypatch.setattr("fastdbn.estimators.inference.block_rows", lambda width: 7)
+    monkeypatch.setattr("fastdbn.estimators.layer.block_rows", lambda width: 7)
     assert np.array_equal(dbn.impute(rows, n_steps=40, method="sample", random_state=0), whole)
     assert np.array_equal(dbn.impute(rows[:20], n_steps=40, method="sample", random_state=0), whole[:20])
     draw = rng.row_uniforms(np.arange(20_000, dtype=np.uint32), rng.key(0, 0, 0))

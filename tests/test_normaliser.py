@@ -61,9 +61,9 @@ def test_training_does_not_begin():
     """Parameters without a normaliser are refused before any work; bounded pairs go on."""
     X = np.random.default_rng(2).normal(size=(50, 3))
     rbm = RBM(2, visible="gaussian", hidden="gaussian", n_iter=2, warm_start=True, random_state=0).fit(X)
-    rbm.components_ *= 2 / np.linalg.norm(rbm.components_, 2)
+    rbm.components_ = rbm.components_ * 2 / np.linalg.norm(rbm.components_, 2)
     with pytest.raises(ValueError, match="it is 2 before training"):
         rbm.fit(X)
     rbm = RBM(2, visible="gaussian", n_iter=2, warm_start=True, random_state=0).fit(X)
-    rbm.components_ *= 5 / np.linalg.norm(rbm.components_, 2)
+    rbm.components_ = rbm.components_ * 5 / np.linalg.norm(rbm.components_, 2)
     assert rbm.fit(X).n_iter_ == 4

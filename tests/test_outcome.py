@@ -17,11 +17,11 @@ def test_idle_units(bias, words):
     rbm = RBM(4, n_iter=1, random_state=0, warm_start=True).fit(X)
     network = DBN((5, 4), rbm=RBM(n_iter=1), random_state=0, warm_start=True).fit(X)
     for model, layer, name in ((rbm, rbm, "layer 1"), (network, network.layers_[1], "layer 2")):
-        layer.intercept_hidden_[:2] = bias
+        layer.intercept_hidden_ = np.where(np.arange(4) < 2, bias, layer.intercept_hidden_)
         with warnings.catch_warnings():
             warnings.simplefilter("error", FitWarning)
             model.fit(X)
-        layer.intercept_hidden_[:3] = bias
+        layer.intercept_hidden_ = np.where(np.arange(4) < 3, bias, layer.intercept_hidden_)
         with pytest.warns(FitWarning, match=f"{name} has {words} hidden units of 4.*centering=") as found:
             model.fit(X)
         assert len(found) == 1

@@ -208,13 +208,17 @@ def test_divergence():
 # ---- parameters and noise
 
 
-def test_written_parameters_are_used():
-    """components_ is a C-contiguous array (n_components, n_features) that users may write or replace."""
+def test_parameters_that_are_replaced_are_used():
+    """components_ is a C-contiguous array (n_components, n_features) that users may replace, and not write."""
     X = binary()
     model = small().fit(X)
-    assert model.components_.shape == (7, 12) and model.components_.flags.c_contiguous and model.components_.flags.writeable
+    assert model.components_.shape == (7, 12) and model.components_.flags.c_contiguous
     draw = np.random.default_rng(0)
-    model.components_[:] = draw.normal(size=(7, 12))
+    model.transform(X)
+    for array in (model.components_, model.intercept_hidden_, model.intercept_visible_):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    model.components_ = draw.normal(size=(7, 12)).astype(np.float32)
     model.intercept_hidden_ = draw.normal(size=7)  # float64: taken in the model's precision
     field = X @ model.components_.T.astype(np.float64) + model.intercept_hidden_
     np.testing.assert_allclose(model.transform(X), 1 / (1 + np.exp(-field)), atol=2e-6)

@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import clone
 from small import ESTIMATORS, binary, each_estimator
 
-from fastdbn import RBM, DBNOutlierDetector, FitWarning, GenerativeDBNClassifier, load
+from fastdbn import DBN, RBM, DBNOutlierDetector, FitWarning, GenerativeDBNClassifier, load
 
 Y = np.arange(40) % 2
 X = pd.DataFrame(binary(40, 6)).rename(columns="column {}".format)
@@ -35,14 +35,26 @@ def stacked(model, folder):
     return type(model).stack(model.layers_, *((X.to_numpy(),) if isinstance(model, DBNOutlierDetector) else ()))
 
 
+def first(model):
+    """The model, or a network of its first layer alone: some methods are for one layer."""
+    return DBN.stack(model.layers_[:1]) if hasattr(model, "layers_") else model
+
+
+def rows(model):
+    """Rows for a model: a frame where it was fitted to one."""
+    return X if hasattr(model, "feature_names_in_") else X.to_numpy()
+
+
 USES = {
+    "as_rbm": lambda model, folder: model.as_rbm(),
     "decision_function": lambda model, folder: model.decision_function(X),
     "denoise": lambda model, folder: model.denoise(X, 2, "sample"),
-    "free_energy": lambda model, folder: model.free_energy(X),
+    "energy": lambda model, folder: first(model).energy(rows(first(model)), first(model).sample_hidden(rows(first(model)))),
+    "free_energy": lambda model, folder: first(model).free_energy(rows(first(model))),
     "get_feature_names_out": lambda model, folder: model.get_feature_names_out(),
     "get_metadata_routing": lambda model, folder: model.get_metadata_routing(),
     "get_params": lambda model, folder: model.get_params(),
-    "gibbs": lambda model, folder: model.gibbs(X),
+    "gibbs": lambda model, folder: first(model).gibbs(rows(first(model))),
     "impute": lambda model, folder: model.impute(GAPS, n_steps=4),
     "inverse_transform": lambda model, folder: model.inverse_transform(model.transform(X)),
     "predict": lambda model, folder: model.predict(X),
@@ -50,6 +62,7 @@ USES = {
     "predict_proba": lambda model, folder: model.predict_proba(X),
     "reconstruct": lambda model, folder: model.reconstruct(X),
     "sample": lambda model, folder: model.sample(3, n_steps=2),
+    "sample_hidden": lambda model, folder: model.sample_hidden(X),
     "save": lambda model, folder: model.save(folder / "saved"),
     "score": lambda model, folder: model.score(X, *labelled(model)),
     "score_samples": lambda model, folder: model.score_samples(X),

@@ -10,7 +10,7 @@ from runs import phases, run_of
 from fastdbn import RBM, Unit
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params, Weights
-from fastdbn.machine import model
+from fastdbn.machine.block import BlockMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import step_hyper
 from fastdbn.maths.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
@@ -211,7 +211,7 @@ def test_free_energy_sums_over_hidden_states(visible, hidden, dtype):
     v = draw.integers(0, 2, (6, 4)).astype(float)
     out = np.empty(6)
     params = Params(*(backend.array(x) for x in (W, b, c)))
-    model.free_energy(backend, v_unit, h_unit, params, backend.array(v), backend.zeros(6, WIDTH), out)
+    BlockMachine(backend, v_unit, h_unit, params).free_energy_block(backend.array(v), out)
     hidden = support(h_unit, WIDTH)
     expected = [naive.free_energy(row, hidden, base(h_unit, hidden), W, b, c, lambda x: float(v_unit.base(x))) for row in v]
     assert np.allclose(out, expected, atol=1e-4 if dtype == "float32" else 1e-12)

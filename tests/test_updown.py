@@ -10,6 +10,7 @@ from naive import log_bernoulli, numerical_gradient, sigmoid
 from fastdbn import DBN, RBM, DivergenceError
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Source
+from fastdbn.estimators.machines import downward
 from fastdbn.maths.optim import step_hyper
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
@@ -43,7 +44,7 @@ def test_wake_and_sleep_are_gradients_at_the_sampled_states():
     X = (np.random.default_rng(1).random((7, 5)) < 0.5).astype(float)
     net, before = network(Machine(3, 2), X)
     losses, after = step(net, 2)
-    asleep = [net.means[0], net.sleep[1], net.joint.states]
+    asleep = [net.means[0], net.sleep[1], net.labelled.states]
     total = [0.0, 0.0]
     for i in range(2):
         for which, old, new, given, target in (
@@ -88,7 +89,7 @@ def log_likelihood(dbn, X):
     first, top = dbn.layers_
     machine = Machine(*top.components_.T.shape)
     machine.W, machine.b, machine.c = top.components_.T, top.intercept_visible_, top.intercept_hidden_
-    return np.log(machine.p_v() @ machine._conditional(machine.V @ first._downward() + first.intercept_visible_, X)).sum()
+    return np.log(machine.p_v() @ machine._conditional(machine.V @ downward(first) + first.intercept_visible_, X)).sum()
 
 
 def test_up_down_raises_the_likelihood():
@@ -105,7 +106,7 @@ def test_up_down_raises_the_likelihood():
     assert not np.allclose(dbn.transform(patterns), features)
     first, top = dbn.layers_
     assert np.array_equal(dbn.transform(patterns, 0), first.transform(patterns))
-    down = sigmoid(top._down(dbn.transform(patterns)) @ first.generative_components_ + first.intercept_visible_)
+    down = sigmoid(top.inverse_transform(dbn.transform(patterns)) @ first.generative_components_ + first.intercept_visible_)
     assert np.allclose(dbn.reconstruct(patterns), down)
     machine = Machine(*top.components_.T.shape)
     machine.W, machine.b, machine.c = top.components_.T, top.intercept_visible_, top.intercept_hidden_

@@ -106,9 +106,9 @@ def tied(rbm, below, X):
     """
     rbm.set_params(n_iter=0).fit(X)
     n = below.n_features_in_
-    rbm.components_[:n] = below.components_.T
-    rbm.intercept_hidden_[:n] = below.intercept_visible_
-    rbm.intercept_visible_[:] = below.intercept_hidden_
+    rbm.components_ = np.concatenate([below.components_.T, rbm.components_[n:]])
+    rbm.intercept_hidden_ = np.concatenate([below.intercept_visible_, rbm.intercept_hidden_[n:]])
+    rbm.intercept_visible_ = below.intercept_hidden_
     return rbm
 
 

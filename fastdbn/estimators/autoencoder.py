@@ -12,8 +12,9 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from sklearn.utils import check_array
 
-from fastdbn.estimators.inference import later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.machines import downward
+from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.support import checks
 from fastdbn.training.backprop import glorot
@@ -171,7 +172,7 @@ class DBNAutoencoder(Supervised):
         """The decoder: the pretrained weights on their way down, or random ones."""
         if self.dbn_ is not None:
             for rbm in reversed(self.dbn_.layers_):
-                yield rbm._downward().copy(), rbm.intercept_visible_.copy()
+                yield downward(rbm).copy(), rbm.intercept_visible_.copy()
             return
         n_in = sizes[-1]
         for i, size in enumerate((*sizes[-2::-1], n_outputs), len(sizes)):

@@ -4,7 +4,6 @@ import os
 import threading
 from typing import ClassVar
 
-import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
@@ -89,15 +88,14 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def _check_layer(self, layer, n):
         """The number from 0 of a layer that `transform` is to give, of n."""
-        if not isinstance(layer, (int, np.integer)) or isinstance(layer, bool) or not -n <= layer < n:
-            raise ValueError(f"layer={layer!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
+        number = checks.layer(layer, n)
         output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
-        if layer % n != n - 1 and output != "default":
+        if number != n - 1 and output != "default":
             raise ValueError(
                 f"layer={layer!r}: set_output(transform={output!r}) names the columns of the last layer alone. Call "
                 "set_output(transform='default') first"
             )
-        return layer % n
+        return number
 
     def _next_noise(self, random_state):
         """(seed, number of the draw): a seed of its own, or the model's and a number that no other call is given."""

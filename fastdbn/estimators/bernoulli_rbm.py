@@ -10,9 +10,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
+from fastdbn.estimators.layer import free_energies, hidden_given_rows
 from fastdbn.estimators.rbm import RBM
 from fastdbn.files.state import Part, fields
-from fastdbn.inputs.data import Scaling, block_rows
+from fastdbn.inputs.data import Scaling
+from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.units import bernoulli
@@ -87,6 +89,11 @@ class BernoulliRBM(Estimator):
     def _n_features_out(self):
         return self.components_.shape[0]
 
+    @property
+    def machine_(self):
+        """The `Machine` of the fitted parameters."""
+        return self.as_rbm().machine_
+
     def _checked(self, X, reset):
         checks.matrix(X)
         X = checks.unmasked(X, "X")
@@ -113,8 +120,8 @@ class BernoulliRBM(Estimator):
             verbose=self.verbose,
         )
 
-    def _fitted(self):
-        """The fitted engine with this estimator's arrays, which the user may have written."""
+    def as_rbm(self):
+        """The fitted `RBM` that does the work, with this estimator's present arrays."""
         check_is_fitted(self)
         self._rbm.components_ = self.components_
         self._rbm.intercept_hidden_ = self.intercept_hidden_
@@ -123,7 +130,7 @@ class BernoulliRBM(Estimator):
         return self._rbm
 
     def save(self, path):
-        self._fitted()
+        self.as_rbm()
         super().save(path)
 
     def _publish(self):
@@ -142,7 +149,7 @@ class BernoulliRBM(Estimator):
         self._publish()
 
     def _train(self, X, epochs):
-        self._fitted()._chains = self.h_samples_
+        self.as_rbm()._chains = self.h_samples_
         self._rbm.set_params(learning_rate=self.learning_rate, batch_size=self.batch_size, verbose=self.verbose)
         try:
             self._rbm._train(X, None, epochs)
@@ -191,9 +198,9 @@ class BernoulliRBM(Estimator):
         -------
         (n, n_components) array
         """
-        rbm = self._fitted()
+        rbm = self.as_rbm()
         X = self._checked(X, reset=False)
-        return rbm._means(X, None).astype(X.dtype, copy=False)
+        return hidden_given_rows(rbm, X).astype(X.dtype, copy=False)
 
     def gibbs(self, v):
         """One Gibbs step from visible states v.
@@ -202,7 +209,7 @@ class BernoulliRBM(Estimator):
         -------
         (n, n_features) bool array
         """
-        rbm = self._fitted()
+        rbm = self.as_rbm()
         return rbm.gibbs(self._checked(v, reset=False)) > 0.5
 
     def score_samples(self, X):
@@ -214,7 +221,7 @@ class BernoulliRBM(Estimator):
         -------
         (n,) float64 array
         """
-        rbm = self._fitted()
+        rbm = self.as_rbm()
         X = self._checked(X, reset=False)
         key = rng.key(rbm.seed_, 0, rng.stream(rng.SCORE))
         out, (n, width) = np.empty(X.shape[0]), X.shape
@@ -226,6 +233,6 @@ class BernoulliRBM(Estimator):
                 words = rng.philox(np.zeros(len(who), np.uint32), who, key.step, key.stream, key.k0, key.k1)[0]
             chosen = np.arange(len(who)), ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * width).astype(np.intp)
             flipped[chosen] = 1 - flipped[chosen]
-            loss = rbm._free_energy(part, None) - rbm._free_energy(flipped, None)
+            loss = free_energies(rbm, part) - free_energies(rbm, flipped)
             out[start : start + len(who)] = -width * np.logaddexp(0, loss)
         return out

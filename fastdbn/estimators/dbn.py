@@ -9,47 +9,29 @@ import copy
 import itertools
 from dataclasses import dataclass
 
-import numpy as np
-
 from fastdbn.estimators import loaded, options
-from fastdbn.estimators.clamp import Clamped
-from fastdbn.estimators.device import backend_for
-from fastdbn.estimators.inference import checked, later_rows
+from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
+from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.rows import checked
 from fastdbn.estimators.wake_sleep import WakeSleep
 from fastdbn.files.entries import count
 from fastdbn.files.state import Part, Series, fields
 from fastdbn.inputs import data
-from fastdbn.inputs.data import Scaling, block_rows
-from fastdbn.machine import model
+from fastdbn.inputs.data import Scaling
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
 from fastdbn.training.holdout import weights_of_known
 from fastdbn.units import get_unit
 
-DRAWS = 10
-"""Draws for a bound on log p(x)."""
-
-
-def up(layers, X):
-    """Hidden means of the last of some RBMs, block by block through all of them."""
-    out = np.empty((X.shape[0], layers[-1].components_.shape[0]), layers[-1].dtype)
-    rows = block_rows(max(X.shape[1], *(rbm.components_.shape[0] for rbm in layers)))
-    for start in range(0, X.shape[0], rows):
-        part = X[start : start + rows]
-        for rbm in layers:
-            part = rbm._means(part, rbm._threshold())
-        out[start : start + rows] = part
-    return out
-
 
 @dataclass(eq=False, repr=False)
-class DBN(Clamped, WakeSleep, DeepNetwork):
-    """Deep Belief DeepNetwork, pretrained layer by layer.
+class DBN(WakeSleep, FittedDBN, DeepNetwork):
+    """Deep Belief Network, pretrained layer by layer.
 
     Parameters
     ----------
@@ -258,163 +240,6 @@ class DBN(Clamped, WakeSleep, DeepNetwork):
         unit = get_unit(rbm.hidden_)
         binary = unit.support == (0.0, 1.0)
         if self.propagate == "sample" and not binary:
-            return rbm._means(below, rbm._threshold(), draw=True), None
-        return rbm._means(below, rbm._threshold()), "sample" if self.propagate == "sample" else None
-
-    # ---- use
-
-    def transform(self, X, layer=-1):
-        """Hidden means of a layer given X, by mean-field up-passes.
-
-        Parameters
-        ----------
-        X : (n, n_features) array or CSR matrix
-        layer : int, default -1
-            Index into `layers_`.
-
-        Returns
-        -------
-        (n, units of the layer) array
-        """
-        check_is_fitted(self)
-        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
-        return up(self.layers_[: self._check_layer(layer, len(self.layers_)) + 1], X)
-
-    def reconstruct(self, X):
-        """Visible means after a mean-field pass up and down, on the scale of X."""
-        check_is_fitted(self)
-        X = later_rows(self, X, may_lack=self.layers_[0].missing is not None)
-        H = up(self.layers_, X)
-        for rbm in reversed(self.layers_):
-            H = rbm._down(H)
-        return self.layers_[0]._with_totals(H, X)
-
-    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
-        """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-        n_steps : int, default 1000
-            Gibbs steps in the top RBM.
-        random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
-        mean : bool, default False
-            Return the visible means of the last step, not states drawn from them.
-
-        Returns
-        -------
-        (n_samples, n_features) array
-            On the scale of the fit data.
-        """
-        check_is_fitted(self)
-        n = checks.integer(n_samples, "n_samples")
-        checks.integer(n_steps, "n_steps")
-        checks.flag(mean, "mean")
-        checks.room(n * max(sum(rbm.components_.shape) for rbm in self.layers_), "n_samples", n_samples)
-        seed, number = self._next_noise(random_state)
-        return self._descend(*self.layers_[-1]._sample(n, n_steps, seed, number), seed, number, mean)
-
-    def _descend(self, states, means, seed, number, mean):
-        """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
-        backend = backend_for(self)
-        n, first = len(states), self.layers_[0]
-        who = backend.array(np.arange(n, dtype=np.uint32))
-        for rbm in reversed(self.layers_[:-1]):
-            unit, params = get_unit(rbm.visible_), rbm._params(backend, down=True)
-            v, v_mean = rbm._start(backend, n, seed, number), backend.zeros(n, len(params.b))
-            key = rng.key(seed, 0, rng.draw_stream(rng.VISIBLE, number, rng.DOWN, rbm.layer_))
-            with backend.single_threaded():
-                h = backend.states(get_unit(rbm.hidden_), *states.shape, states)
-                backend.conditional(unit, h, params.W, params.b, v_mean, v, who, key, transpose=True)
-            states, means = backend.to_host(v), backend.to_host(v_mean)
-        return first.scaling_.invert(means if mean else states)
-
-    def _stack(self):
-        return self.layers_
-
-    def score_samples(self, X, n_samples=DRAWS):
-        """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
-
-        E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
-        expectation over `n_samples` draws keyed by the row's own values, so that neither its place nor its neighbours matter
-        (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). With one layer it is minus the free energy, exactly.
-
-        Parameters
-        ----------
-        X : (n, n_features) array or CSR matrix
-            Values between 0 and 1 for Bernoulli units are taken as they are; the bound holds for binary rows.
-        n_samples : int, default 10
-
-        Returns
-        -------
-        (n,) float64 array
-        """
-        check_is_fitted(self)
-        checks.integer(n_samples, "n_samples")
-        return self._bounds(later_rows(self, X), n_samples)
-
-    def _bounds(self, X, n_samples):
-        """The bounds of `score_samples`, for rows that are checked."""
-        if len(self.layers_) == 1:
-            return -self.layers_[0]._free_energy(X, self.layers_[0]._threshold())
-        return self._mean_brackets(X, n_samples)
-
-    def _mean_brackets(self, X, n_samples):
-        """The means over draws of the bound's brackets."""
-        first = self.layers_[0]
-        out = np.empty(X.shape[0])
-        for backend, rows, v in first._blocks(X, first._threshold()):
-            who = backend.array(rng.content_keys(X[rows]))
-            out[rows] = sum(self._brackets(backend, v, who, n_samples, first.seed_)) / n_samples
-        return out
-
-    def _drawn_up(self, backend, v, who, number, seed):
-        """States of all layers under the top, from visible ones up, draw number `number`."""
-        states = [v]
-        for rbm in self.layers_[:-1]:
-            params, hidden = rbm._params(backend), get_unit(rbm.hidden_)
-            mean, h = backend.zeros(len(who), len(params.c)), backend.states(hidden, len(who), len(params.c))
-            key = rng.key(seed, number, rng.stream(rng.SCORE, rbm.layer_))
-            backend.conditional(hidden, states[-1], params.W, params.c, mean, h, who, key)
-            states.append(h)
-        return states
-
-    def _brackets(self, backend, v, who, n_samples, seed):
-        """The bound's bracket for each of some draws from q of a block of visible states, (B,) float64 each.
-
-        log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
-        """
-        for number in range(n_samples):
-            yield self._log_weight(backend, self._drawn_up(backend, v, who, number, seed))
-
-    def _log_weight(self, backend, states):
-        """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
-        total = np.zeros(len(states[0]))
-        for rbm, below, h in zip(self.layers_, states, states[1:], strict=False):
-            upward, downward = rbm._params(backend), rbm._params(backend, down=True)
-            up, down = np.zeros(len(h)), np.zeros(len(h))
-            visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
-            model.log_conditional(backend, hidden, h, below, upward, False, backend.zeros(len(h), len(upward.c)), up)
-            model.log_conditional(backend, visible, below, h, downward, True, backend.zeros(len(h), len(upward.b)), down)
-            total += down - up
-        return total - self._top_energy(backend, states[-1])
-
-    def top_rbm(self):
-        """The top RBM, fitted: `fastdbn.evaluate` gives its log Z, exactly or by `ais`, which bounds of the network need.
-
-        Returns
-        -------
-        RBM
-            Its rows are states of the layer under the top.
-        """
-        check_is_fitted(self)
-        return self.layers_[-1]
-
-    def _top_energy(self, backend, h):
-        """The top RBM's free energy of states of the layer under it, (B,) float64."""
-        top, energy = self.layers_[-1], np.empty(len(h))
-        params = top._params(backend)
-        room = backend.zeros(len(h), len(params.c))
-        model.free_energy(backend, get_unit(top.visible_), get_unit(top.hidden_), params, h, room, energy)
-        return energy
+            key = rng.key(rbm.seed_, 0, rng.stream(rng.DATA, rbm.layer_, 1))
+            return hidden_given_rows(rbm, below, key=key), None
+        return hidden_given_rows(rbm, below), "sample" if self.propagate == "sample" else None

@@ -13,7 +13,12 @@ def precision_of(estimator):
     """
     if not hasattr(estimator, "_templates"):
         return getattr(estimator, "precision", "float32")
-    precisions = [rbm.precision for rbm in estimator._templates()]
+    return most_exact(rbm.precision for rbm in estimator._templates())
+
+
+def most_exact(precisions):
+    """The most exact of several precisions."""
+    precisions = list(precisions)
     return next((exact for exact in devices.PRECISIONS if exact in precisions), precisions[0])
 
 

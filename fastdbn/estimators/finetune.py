@@ -11,8 +11,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
-from fastdbn.estimators.inference import later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG, LABELS
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields

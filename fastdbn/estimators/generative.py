@@ -17,21 +17,25 @@ from sklearn.base import ClassifierMixin
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, options
 from fastdbn.estimators.base import Scored
-from fastdbn.estimators.dbn import DBN, up
+from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
-from fastdbn.estimators.inference import checked, later_rows
+from fastdbn.estimators.fitted_rbm import check_sample
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.layer import up, visible_blocks
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.rows import checked, later_rows
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.machine import model
+from fastdbn.machine.block import draw_keys
+from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
-from fastdbn.training.updown import LABELS, JointVisible, Schedule, Untied, UpDown
+from fastdbn.training.updown import Schedule, Untied, UpDown
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -310,13 +314,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
 
     # ---- use
 
-    def _label_scores(self, backend, h):
+    def _label_scores(self, h):
         """l_y + sum_j cgf(t_j + (h P)_j + L_yj) for states h of the layer under the top, (B, n_classes) float64."""
-        top = self.layers_[-1]
-        params, out = top._params(backend, len(h)), np.empty((len(h), len(self.classes_)))
-        field, ones = backend.zeros(len(h), len(params.c)), backend.array(np.ones(out.shape, self.dtype))
-        backend.field(h, params.W, field)
-        backend.cgf_shifted(get_unit(top.hidden_), params.c, field, backend.constant(self.label_components_.T), ones, out)
+        machine, out = self._machines()[-1].in_rows(len(h)), np.empty((len(h), len(self.classes_)))
+        b, c = machine.backend, machine.params.c
+        field, ones = b.zeros(len(h), machine.shape[1]), b.array(np.ones(out.shape, self.dtype))
+        b.field(h, machine.params.W, field)
+        b.cgf_shifted(machine.hidden_unit, c, field, b.constant(self.label_components_.T), ones, out)
         return out + self.label_intercept_.astype(np.float64)
 
     def top_rbm(self):
@@ -341,13 +345,12 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
             top.scaling_ = scaling._replace(shift=np.r_[scaling.shift, 0 * ones], scale=np.r_[scaling.scale, ones])
         return top
 
-    def _top_energy(self, backend, h):
+    def _top_energy(self, h):
         """The free energy of states of the layer under the top, labels summed out too."""
-        top = self.layers_[-1]
-        base, dot = np.empty(len(h)), np.empty(len(h))
-        backend.base(get_unit(top.visible_), h, base)
-        backend.dot(h, top._params(backend).b, dot)
-        return base - dot - logsumexp(self._label_scores(backend, h), axis=1)
+        machine, base, dot = self._machines()[-1], np.empty(len(h)), np.empty(len(h))
+        machine.backend.base(machine.visible_unit, h, base)
+        machine.backend.dot(h, machine.params.b, dot)
+        return base - dot - logsumexp(self._label_scores(h), axis=1)
 
     def predict_log_proba(self, X, n_samples=None):
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`.
@@ -361,18 +364,17 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
         """
         check_is_fitted(self)
         X = later_rows(self, X)
-        out = np.empty((X.shape[0], len(self.classes_)))
-        first, top = self.layers_[0], self.layers_[-1]
+        out, machines = np.empty((X.shape[0], len(self.classes_))), self._machines()
         if n_samples is None:
-            H = up(self.layers_[:-1], X) if first is not top else X
-            for backend, rows, h in top._blocks(H, top._threshold()):
-                out[rows] = self._label_scores(backend, h)
+            top, H = self.layers_[-1], up(self.layers_[:-1], machines[:-1], X) if len(machines) > 1 else X
+            for rows, h in visible_blocks(top, H, machines[-1]):
+                out[rows] = self._label_scores(h)
             return out - logsumexp(out, axis=1, keepdims=True)
         checks.integer(n_samples, "n_samples")
-        for backend, rows, v in first._blocks(X, first._threshold()):
-            who, each = backend.array(rng.content_keys(X[rows])), []
-            for s in range(n_samples):
-                scores = self._label_scores(backend, self._drawn_up(backend, v, who, s, first.seed_)[-1])
+        for rows, v, draws in self._draws_up(X, n_samples, self.layers_[0].seed_):
+            each = []
+            for states in draws:
+                scores = self._label_scores([v, *states][-1])
                 each.append(scores - logsumexp(scores, axis=1, keepdims=True))
             out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
         return out
@@ -390,12 +392,27 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
         """As `DBN._bounds`, of the data alone: labels are summed out, with one layer too."""
         return self._mean_brackets(X, n_samples)
 
-    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False, label=None):
+    def _only_layer(self, method):
+        if method != "free_energy":
+            raise ValueError(
+                f"{method} is for networks without labels: use top_rbm(), whose rows have a column for each class too"
+            )
+        return super()._only_layer(method)
+
+    def _labelled(self, n, labels):
+        """(the top's `LabelledMachine`, buffers of n chains); labels are held, or None."""
+        machine = self._machines()[-1]
+        b, params = machine.backend, Params(*(machine.backend.constant(x) for x in self._top()))
+        joint = LabelledMachine(b, machine.visible_unit, machine.hidden_unit, params, len(self.classes_), n, labels)
+        v, h_mean = b.zeros(n, joint.shape[0]), b.zeros(n, joint.shape[1])
+        return joint, joint.chain(v, b.states(machine.hidden_unit, n, joint.shape[1]), h_mean)
+
+    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, label=None, *, start=None, method="gibbs"):
         """Draw visible states from the network, of given classes or of classes drawn along.
 
         Parameters
         ----------
-        n_samples, n_steps, random_state, mean
+        n_samples, n_steps, random_state, mean, start, method
             As for `DBN.sample`.
         label : a class, (n_samples,) array of classes, or None
             Held in the top RBM while it runs. None lets labels run too.
@@ -410,33 +427,26 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
             for a label that the fit did not have, or another number of labels.
         """
         check_is_fitted(self)
-        n = checks.integer(n_samples, "n_samples")
-        checks.integer(n_steps, "n_steps")
-        checks.flag(mean, "mean")
-        backend, top = backend_for(self), self.layers_[-1]
-        checks.room(n * max(len(x) for x in self._top()[1:]), "n_samples", n_samples)
-        labels = None
+        n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
+        held, backend = None, self._machines()[-1].backend
         if label is not None:
             if np.shape(label) not in ((), (n,)):
                 raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
             numbers, _ = checks.classes(np.broadcast_to(label, n), n, self.classes_, "label")
-            labels = backend.array(self._one_hot(numbers))
+            held = backend.array(self._one_hot(numbers))
         seed, number = self._next_noise(random_state)
-        params = Params(*(backend.constant(x) for x in self._top()))
-        visible, hidden = get_unit(top.visible_), get_unit(top.hidden_)
-        joint = JointVisible(backend, (visible, hidden), params, len(self.classes_), n)
-        v, h_mean = backend.zeros(n, len(params.b)), backend.zeros(n, len(params.c))
-        h, who = backend.states(hidden, n, len(params.c)), backend.array(np.arange(n, dtype=np.uint32))
-
-        def key(purpose, step):
-            return rng.key(seed, step, rng.draw_stream(purpose, number))
-
+        keys = draw_keys(seed, number)
+        machine, chain = self._labelled(n, held)
+        who, first = machine.row_numbers(slice(0, n)), 1 if start is None else 0
         with backend.single_threaded():
-            backend.activate(hidden, params.c, h_mean, h, who, key(rng.INIT, 0))
-            for t in range(n_steps):
-                states, means = joint.draw(h, v, who, lambda purpose, t=t: key(purpose, t), labels)
-                backend.conditional(hidden, v, params.W, params.c, h_mean, h, who, key(rng.HIDDEN, t))
-        return self._descend(backend.to_host(states), backend.to_host(means), seed, number, mean)
+            if start is None:
+                machine.start_hidden(chain.h_mean, chain.h, who, keys(rng.INIT, 0))
+            else:
+                H = self._draw_up(start, len(self.layers_) - 1, seed, number)
+                machine.start_joint(chain, H, who, keys(rng.INIT, 0))
+            # the hidden states after step t are drawn with the noise of step t
+            machine.walk(chain, who, lambda purpose, t: keys(purpose, t - (purpose == rng.HIDDEN)), first, 2 * n_steps)
+        return self._descend(*map(backend.to_host, (chain.drawn, chain.v_mean)), seed, number, mean)
 
     def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
         """As `DBN.impute`, labels summed out; for networks of two hidden layers or more."""

@@ -10,6 +10,7 @@ import functools
 import reprlib
 from typing import NamedTuple
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import validation
@@ -120,7 +121,14 @@ def check_is_fitted(estimator):
 
 
 def all_at_once(*changes):
-    """Give estimators attributes, (estimator, dict) each. Ctrl-C comes between two instructions of Python's, and this is one."""
+    """Give estimators attributes, (estimator, dict) each; arrays become read-only, because machines are built from them.
+
+    Ctrl-C comes between two instructions of Python's, and what changes the attributes is one.
+    """
+    for _, values in changes:
+        for value in values.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
     list(map(dict.update, *zip(*((vars(estimator), values) for estimator, values in changes), strict=True)))
 
 

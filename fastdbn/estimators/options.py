@@ -5,6 +5,7 @@ import numbers
 
 import numpy as np
 
+from fastdbn.estimators.rows import threshold_of
 from fastdbn.inputs.choice import SCALES
 from fastdbn.machine.model import learns_variance
 from fastdbn.maths import rng
@@ -120,7 +121,7 @@ def check_same_data(new, old, *whose):
     visible, scaling = get_unit(old.visible_), old.scaling_
     if not _is_auto(new.visible):
         same("visible", visible_unit(new.visible, old.n_features_in_), visible, *whose)
-    own = new._threshold() is not None or learns_variance(visible) or isinstance(visible, Mixed)  # these scale in their own way
+    own = threshold_of(new) is not None or learns_variance(visible) or isinstance(visible, Mixed)  # these scale in their own way
     if not (own or _is_auto(new.scale)):
         same("scale", new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard", *whose)
 

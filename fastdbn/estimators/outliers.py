@@ -8,9 +8,10 @@ import numpy as np
 from sklearn.base import OutlierMixin
 
 from fastdbn.estimators import loaded
-from fastdbn.estimators.dbn import DBN, DRAWS
-from fastdbn.estimators.inference import checked, clipped, later_rows
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.fitted_dbn import DRAWS
 from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.rows import checked, clipped, later_rows, threshold_of
 from fastdbn.files.entries import NUMBER
 from fastdbn.files.state import Record, fields
 from fastdbn.inputs.extent import Extent, extent
@@ -137,7 +138,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     def _trained_on(self, X):
         """Set the threshold by the scores of the rows that were trained on."""
         share, X, first = self._share(), clipped(self, X), self.layers_[0]
-        found = extent(get_unit(first.visible_), first.scaling_, X, first._threshold() is not None)
+        found = extent(get_unit(first.visible_), first.scaling_, X, threshold_of(first) is not None)
         self.extent_ = self.extent_.joined(found) if hasattr(self, "extent_") else found
         scores = self._bounds(X, DRAWS)
         low, high = np.quantile(scores, (0.25, 0.75))

@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from fastdbn.estimators import options
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
+from fastdbn.estimators.rows import threshold_of
 from fastdbn.units import get_unit
 
 
@@ -95,7 +96,7 @@ class Pretrained(DeepNetwork):
         for rbm, template in zip(dbn.layers_, templates, strict=True):
             options.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
         options.check_same_data(templates[0], dbn.layers_[0], *whose)
-        options.same("binarize", templates[0]._threshold(), dbn.layers_[0]._threshold(), *whose)
+        options.same("binarize", threshold_of(templates[0]), threshold_of(dbn.layers_[0]), *whose)
 
     def _pretrain(self, X, weights, new):
         """Train the DBN of this network, or complete it, with the parameters of a new one."""

@@ -9,11 +9,12 @@ from scipy import sparse
 
 from fastdbn.backends.protocol import Params, Source
 from fastdbn.estimators import loaded, options
-from fastdbn.estimators.clamp import Clamped
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
-from fastdbn.estimators.inference import Inference, checked
+from fastdbn.estimators.fitted_rbm import FittedRBM
+from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.rows import checked, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Record, Tensor, fields
 from fastdbn.inputs import data, ranges
@@ -33,7 +34,7 @@ from fastdbn.units import get_unit, named
 
 
 @dataclass(eq=False, repr=False)
-class RBM(Clamped, Inference):
+class RBM(Imputation, FittedRBM):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
     Parameters
@@ -145,7 +146,7 @@ class RBM(Clamped, Inference):
     Attributes
     ----------
     components_ : (n_components, n_features) array
-        Weights, C-contiguous; may be written.
+        Weights, C-contiguous. Fitted arrays are read-only: assign another array to change one.
     intercept_hidden_ : (n_components,) array
     intercept_visible_ : (n_features,) array
     visible_, hidden_ : str or Unit
@@ -320,14 +321,14 @@ class RBM(Clamped, Inference):
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
-        if self._threshold() is None:
+        if threshold_of(self) is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
     def _begin(self, X, weights, first_batch=False):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
         seed = rng.seed_of(self.random_state)
         weights = weights_of_known(seed, X.shape[0], self.validation_fraction, weights)
-        threshold = self._threshold()
+        threshold = threshold_of(self)
         columns = data.columns(X, weights, threshold, self.missing is not None)
         if not np.all(columns.observed):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")

@@ -13,15 +13,16 @@ from sklearn.model_selection import train_test_split
 from fastdbn.estimators import loaded, options
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
-from fastdbn.estimators.inference import checked, later_rows
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
 from fastdbn.estimators.pretrained import Pretrained
+from fastdbn.estimators.rows import checked, later_rows, threshold_of
 from fastdbn.files import entries
 from fastdbn.files.state import FINITE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
-from fastdbn.inputs.data import BLOCK, Scaling
+from fastdbn.inputs.data import Scaling
+from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
@@ -211,7 +212,7 @@ class Supervised(Pretrained):
         options.check_same_seed(self, self)
         if self.dbn_ is not None:
             self._check_suits(self.dbn_)
-        if self._threshold() is None:
+        if threshold_of(self) is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X)
 
     def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed):
@@ -261,9 +262,6 @@ class Supervised(Pretrained):
     def _units(self, n_layers):
         """Unit types of the first hidden layers."""
         return [get_unit(rbm.hidden, "hidden") for rbm in self._layers()[:n_layers]]
-
-    def _threshold(self):
-        return self._layers()[0]._threshold()
 
     def _back_propagate(self, X, target, weights, plan, epochs):
         n = X.shape[0]
@@ -333,7 +331,7 @@ class Supervised(Pretrained):
         """
         depth = len(self.coefs_) if n_layers is None else n_layers
         backend, n = backend_for(self), X.shape[0]
-        scaling, threshold = (Scaling(), None) if first else (self.scaling_, self._threshold())
+        scaling, threshold = (Scaling(), None) if first else (self.scaling_, threshold_of(self))
         source = backend.load(data.source(X, scaling, threshold))
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1), self._output_unit()][first : depth + 1]
         W, c = ([backend.constant(x) for x in xs[first:depth]] for xs in (self.coefs_, self.intercepts_))

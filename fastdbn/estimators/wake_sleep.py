@@ -4,8 +4,9 @@ import numpy as np
 
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import backend_for
-from fastdbn.estimators.inference import checked
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.machines import downward, host_params
+from fastdbn.estimators.rows import checked
 from fastdbn.files.entries import count, history
 from fastdbn.files.state import Maybe, fields
 from fastdbn.inputs import data
@@ -118,7 +119,7 @@ class WakeSleep:
 
     def _top(self):
         """Parameters of the top RBM as up-down trains them, labels included."""
-        return self.layers_[-1]._state().params
+        return host_params(self.layers_[-1])
 
     def _of_top(self, params):
         """The attributes that hold parameters of the top RBM: (estimator, dict) each."""
@@ -130,7 +131,7 @@ class WakeSleep:
         first, lower, top = self.layers_[0], self.layers_[:-1], self._top()
         done = getattr(self, "up_down_iter_", 0)
         recognition = [Directed(rbm.components_.T, rbm.intercept_hidden_) for rbm in lower]
-        generative = [Directed(rbm._downward(), rbm.intercept_visible_) for rbm in lower]
+        generative = [Directed(downward(rbm), rbm.intercept_visible_) for rbm in lower]
         zeros = Params(*(np.zeros_like(x) for x in top))
         steps = getattr(self, "_up_down_step", self.layers_[-1]._step)
         state = Untied(recognition, generative, top, zeros, done, steps)

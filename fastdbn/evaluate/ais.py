@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Params
-from fastdbn.estimators.device import backend_for
-from fastdbn.estimators.inference import later_rows
-from fastdbn.evaluate.exact import Enumeration, count_bits, machine_of, rbm_of
+from fastdbn.estimators.layer import visible_blocks
+from fastdbn.estimators.rows import later_rows
+from fastdbn.evaluate.exact import Enumeration, count_bits, machine_with_z, rbm_of
+from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.model import smoothed_mean
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_number, is_sequence
@@ -102,26 +102,36 @@ def inverse_temperatures(schedule="sm2008", n_steps=None):
     return betas
 
 
+class Annealed(NamedTuple):
+    """What is annealed, for the kernels of a backend."""
+
+    visible: Any
+    hidden: Any
+    params: Any
+
+
 class Chains:
     """Gibbs chains of an RBM at inverse temperatures between a base and the model, and the buffers that they need."""
 
     def __init__(self, model, base, n_chains, seed):
-        self.machine, self.seed = machine_of(model), seed
-        self.backend = b = backend_for(model)
-        self.params, self.base = Params(*(b.constant(x) for x in self.machine.params)), base
-        self.back = b.constant(np.ascontiguousarray(self.machine.params.W.T))  # in rows both ways, that states may choose them
-        nv, nh = self.machine.params.W.shape
-        self.bias = self.machine.params.b.astype(np.float64)
-        self.toward = b.constant(self.bias - base)
+        machine = machine_with_z(model)
+        (nv, nh), self.backend, self.base, self.seed = machine.shape, machine.backend, base, seed
         checks.room(n_chains * (nv + nh), "n_chains", n_chains)
-        self.v, self.h = b.states(self.machine.visible, n_chains, nv), b.states(self.machine.hidden, n_chains, nh)
+        b = self.backend
+        # weights in rows of their own order both ways, so that states may choose among them
+        self.at_1 = BlockMachine(b, machine.visible_unit, machine.hidden_unit, machine.in_rows().params, machine.params.W)
+        self.params, self.back = self.at_1.params, b.constant(model.components_)
+        self.machine = Annealed(machine.visible_unit, machine.hidden_unit, self.params)
+        self.bias = model.intercept_visible_.astype(np.float64)
+        self.toward = b.constant(self.bias - base)
+        self.v, self.h = b.states(machine.visible_unit, n_chains, nv), b.states(machine.hidden_unit, n_chains, nh)
         self.mean, self.field = b.zeros(n_chains, nv), b.zeros(n_chains, nh)
         self.who = b.array(np.arange(n_chains, dtype=np.uint32))
 
     def log_z_of_base(self):
         """log Z_0: sum_i cgf(a_i) + sum_j cgf(0)."""
-        b, total = self.backend, 0.0
-        for unit, bias in ((self.machine.visible, self.base), (self.machine.hidden, np.zeros(len(self.params.c)))):
+        b, machine, total = self.backend, self.at_1, 0.0
+        for unit, bias in ((machine.visible_unit, self.base), (machine.hidden_unit, np.zeros(machine.shape[1]))):
             out = np.empty(1)
             b.cgf(unit, b.constant(bias), b.zeros(1, len(bias)), out)
             total += out[0]
@@ -129,8 +139,8 @@ class Chains:
 
     def start_at_base(self):
         self.mean = self.backend.zeros(len(self.v), len(self.base))  # its field
-        bias, key = self.backend.constant(self.base), rng.key(self.seed, 0, rng.stream(rng.ANNEAL, 2))
-        self.backend.activate(self.machine.visible, bias, self.mean, self.v, self.who, key)
+        key = rng.key(self.seed, 0, rng.stream(rng.ANNEAL, 2))
+        self._with_bias(self.base).start_visible(self.mean, self.v, self.who, key)
 
     def start(self, model, X):
         """At rows of data, or at the base where there are none."""
@@ -142,17 +152,22 @@ class Chains:
     def start_at(self, states):
         self.v = self.backend.states(self.machine.visible, *states.shape, states)
 
+    def _with_bias(self, bias):
+        """The machine with other visible biases."""
+        m, params = self.at_1, self.params._replace(b=self.backend.constant(bias))
+        return BlockMachine(self.backend, m.visible_unit, m.hidden_unit, params, m.down)
+
     def _down(self, step, beta, gibbs):
         """Draw hidden states, then visible ones, at an inverse temperature; the field of the hidden ones is in place."""
-        b, bias_v, bias_h = self.backend, self.params.b, self.params.c
-        if beta == 1:
-            factor = None
-        else:
-            factor, bias_v = self._constant(beta), b.constant(self.bias_at(beta))
-        hidden, visible = (rng.key(self.seed, step, rng.stream(rng.ANNEAL, layer, gibbs)) for layer in (3, 4))
-        b.activate(self.machine.hidden, bias_h, self.field, self.h, self.who, hidden, factor)
-        draws = self.mean, self.v, self.who, visible
-        b.conditional(self.machine.visible, self.h, self.back, bias_v, *draws, beta=factor)
+        machine, factor = self.at_1, None
+        if beta != 1:
+            machine, factor = self._with_bias(self.bias_at(beta)), self._constant(beta)
+
+        def key(purpose, t):
+            return rng.key(self.seed, step, rng.stream(rng.ANNEAL, 3 if purpose == rng.HIDDEN else 4, gibbs))
+
+        chain = Chain(self.v, self.h, self.mean, self.field)
+        machine.walk(chain, self.who, key, 0, 2, beta=factor, has_field=True)
 
     def bias_at(self, beta):
         """Biases (nv,) of the visible units, or (T, nv) for beta (T, 1), over the inverse temperature; float64."""
@@ -187,9 +202,10 @@ class Chains:
         if total is None:
             total = self._anneal(number, upper, lower, down)
         if not np.isfinite(total).all():
+            units = f"{self.machine.visible.name}-{self.machine.hidden.name}"
             raise ValueError(
-                f"model: its AIS chains left the finite numbers; {self.machine.visible.name}-{self.machine.hidden.name} machines "
-                "have no Z where their weights are large, or raise n_steps"
+                f"model: its AIS chains left the finite numbers; {units} machines have no Z where their weights are large, or "
+                "raise n_steps"
             )
         return total
 
@@ -211,8 +227,8 @@ class Chains:
 def _visible_mean(model, X):
     """Means of the visible units over rows of data, as the model sees them."""
     total = np.zeros(X.shape[1])
-    for backend, _, v in model._blocks(X, model._threshold()):
-        total += backend.to_host(v).sum(axis=0, dtype=np.float64)
+    for _, v in visible_blocks(model, X):
+        total += model.machine_.backend.to_host(v).sum(axis=0, dtype=np.float64)
     return total / X.shape[0]
 
 
@@ -235,7 +251,7 @@ def base_biases(model, X=None):
     -------
     (n_features,) float64 array
     """
-    unit = machine_of(model).visible
+    unit = machine_with_z(model).visible_unit
     if X is None:
         return model.intercept_visible_.astype(np.float64)
     mean = _visible_mean(model, X)
@@ -270,9 +286,9 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
-        fitted; any pair of units. Of a `DBN` take ``top_rbm()``. It is computed in the model's precision, weights summed up in
-        float64.
+    model : RBM, BernoulliRBM or DBN of one layer
+        fitted; any pair of units. Of a deeper `DBN` take ``top_rbm()``. Chains run in the model's precision; weights are summed
+        in float64.
     n_chains : int, default 100
     n_steps : int or None, default None
         Inverse temperatures; None is the schedule's own number, 14,500 for "sm2008".
@@ -330,8 +346,8 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
     """
     betas, n, seed = inverse_temperatures(schedule, n_steps), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state)
     model, X = checked_rbm(model, X)
-    machine = machine_of(model)
-    sides = zip(machine[:2], machine.params.W.shape, strict=True)
+    machine = machine_with_z(model)
+    sides = zip((machine.visible_unit, machine.hidden_unit), machine.shape, strict=True)
     exact = burn_in is None and min(count_bits(*side) for side in sides) <= EXACT_BITS
     steps = 0 if exact else BURN_IN if burn_in is None else checks.integer(burn_in, "burn_in")
     chains = Chains(model, base_biases(model, X), n, seed)
@@ -346,10 +362,10 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
 
 def _rows_of(model, X, n, seed):
     """Visible states of n rows drawn from data; values between the two of a unit are probabilities, and drawn."""
-    draw, visible = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_of(model).visible
+    draw, machine = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_with_z(model)
     rows = draw.integers(0, X.shape[0], n)
-    v = np.concatenate([backend.to_host(v) for backend, _, v in model._blocks(X[rows], model._threshold())])
-    for unit, start, stop, _ in visible.parts(v.shape[1]):
+    v = np.concatenate([machine.backend.to_host(v) for _, v in visible_blocks(model, X[rows])])
+    for unit, start, stop, _ in machine.visible_unit.parts(v.shape[1]):
         if isinstance(unit.support, tuple):
             low, high = unit.support
             share = (v[:, start:stop] - low) / (high - low)

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.inference import later_rows
+from fastdbn.estimators.fitted_dbn import brackets
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.evaluate.exact import Enumeration, machine_of, rbm_of
+from fastdbn.estimators.layer import free_energies, visible_blocks
+from fastdbn.estimators.rows import later_rows, threshold_of
+from fastdbn.evaluate.exact import Enumeration, machine_with_z, rbm_of
 from fastdbn.machine import pseudo
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.units import get_unit
 
 
 class Bound(NamedTuple):
@@ -38,12 +39,12 @@ def _states(estimator, model, X):
         for values between those of two-valued units: they are probabilities, of which there is no likelihood.
     """
     X = later_rows(estimator, X)
-    for unit, start, stop, _ in get_unit(model.visible_).parts(X.shape[1]):
+    for unit, start, stop, _ in model.machine_.visible_unit.parts(X.shape[1]):
         values = (0.0, 1.0) if unit.support == "one-of" else unit.support
-        if not isinstance(values, tuple) or model._threshold() is not None:
+        if not isinstance(values, tuple) or threshold_of(model) is not None:
             continue
-        for backend, rows, v in model._blocks(X):
-            block = backend.to_host(v)[:, start:stop]
+        for rows, v in visible_blocks(model, X):
+            block = model.machine_.backend.to_host(v)[:, start:stop]
             bad = np.argwhere((block != values[0]) & (block != values[1]))
             if len(bad):
                 i, j = bad[0]
@@ -56,13 +57,13 @@ def _states(estimator, model, X):
 
 def _log_jacobian(model):
     """log |d inside / d x| of the scaling, where the visible units have densities."""
-    continuous = get_unit(model.visible_).support in ("real", "half-line", "mixed") and model.scaling_.scale is not None
+    continuous = model.machine_.visible_unit.support in ("real", "half-line", "mixed") and model.scaling_.scale is not None
     return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
 
 
 def _exact(model):
     rbm = rbm_of(model)
-    return float(np.logaddexp.reduce(Enumeration(machine_of(rbm), rbm.n_jobs).block_logs()))
+    return float(np.logaddexp.reduce(Enumeration(machine_with_z(rbm), rbm.n_jobs).block_logs()))
 
 
 def log_z(model):
@@ -73,7 +74,7 @@ def log_z(model):
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
+    model : RBM, BernoulliRBM or DBN of one layer
         fitted.
 
     Returns
@@ -93,7 +94,7 @@ def exact_samples(model, n_samples, random_state=None):
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
+    model : RBM, BernoulliRBM or DBN of one layer
         fitted.
     n_samples : int
     random_state : None, int, RandomState or Generator
@@ -105,7 +106,7 @@ def exact_samples(model, n_samples, random_state=None):
     """
     n, seed = checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
     rbm = rbm_of(model)
-    return rbm.scaling_.invert(Enumeration(machine_of(rbm), rbm.n_jobs).draw(n, seed))
+    return rbm.scaling_.invert(Enumeration(machine_with_z(rbm), rbm.n_jobs).draw(n, seed))
 
 
 def log_likelihood(model, X, log_z=None):
@@ -113,7 +114,7 @@ def log_likelihood(model, X, log_z=None):
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
+    model : RBM, BernoulliRBM or DBN of one layer
         fitted.
     X : (n, n_features) array or CSR matrix
         Of values that the visible units take: for two-valued units say beside the result how X was binarised, for that changes it
@@ -135,7 +136,7 @@ def log_likelihood(model, X, log_z=None):
     rbm = rbm_of(model)
     X = _states(model, rbm, X)
     z = _exact(rbm) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
-    return _log_jacobian(rbm) - rbm._free_energy(X, rbm._threshold()) - z
+    return _log_jacobian(rbm) - free_energies(rbm, X) - z
 
 
 def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
@@ -184,11 +185,9 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     z = _exact(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
     z -= _log_jacobian(first)
     mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
-    for backend, rows, v in first._blocks(X, first._threshold()):
-        who = backend.array(rng.content_keys(X[rows]))
-        for bracket in dbn._brackets(backend, v, who, n, seed):
-            mean[rows] += bracket / n
-            logs[rows] = np.logaddexp(logs[rows], bracket)
+    for rows, bracket in brackets(dbn, X, n, seed):
+        mean[rows] += bracket / n
+        logs[rows] = np.logaddexp(logs[rows], bracket)
     return Bound(mean - z, logs - np.log(n) - z)
 
 
@@ -197,7 +196,7 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
+    model : RBM, BernoulliRBM or DBN of one layer
         fitted; visible units of two values, or softmax.
     X : (n, n_features) array or CSR matrix
     exact : bool, default True
@@ -220,12 +219,11 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
     """
     rbm = rbm_of(model)
     X = _states(model, rbm, X)
-    units, out, params = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), np.empty(X.shape[0]), None
+    out, machine = np.empty(X.shape[0]), rbm.machine_.in_rows(X.shape[0])
     rng.check(random_state)
     draw = None if checks.flag(exact, "exact") else rng.host_generator(rng.seed_of(random_state), 0, rng.stream(rng.SCORE))
-    for backend, rows, v in rbm._blocks(X, rbm._threshold()):
-        params = params or rbm._params(backend, len(out))
-        out[rows] = pseudo.log_likelihood(backend, *units, params, v, draw)
+    for rows, v in visible_blocks(rbm, X):
+        out[rows] = pseudo.log_likelihood(machine, v, draw)
     return out
 
 
@@ -249,5 +247,8 @@ def free_energy_gap(model, X_train, X_validation):
         scores = model.score_samples
     else:
         rbm = rbm_of(model)
-        scores = rbm.score_samples if rbm is model else lambda X: -rbm._free_energy(later_rows(model, X), None)
+
+        def scores(X):
+            return -free_energies(rbm, later_rows(model, X, may_lack=rbm.missing == "drop"))
+
     return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))

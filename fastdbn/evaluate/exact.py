@@ -7,36 +7,25 @@ With the units of the smaller side enumerated, those of the other side are summe
 so that a Gaussian-visible machine with few hidden units is exact too.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from fastdbn.backends import devices
+from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.generative import GenerativeDBNClassifier
+from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rbm import RBM
-from fastdbn.inputs.data import block_rows
-from fastdbn.machine import model
+from fastdbn.machine.block import BlockMachine, block_rows
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.units import get_unit
-from fastdbn.units.unit import Unit
 
 BITS = 25
 """A side is enumerated up to 2^25 states: a minute or two against 784 units on the other."""
 
 
-class Machine(NamedTuple):
-    """What defines the distribution of an RBM: units and host parameters."""
-
-    visible: Unit
-    hidden: Unit
-    params: Params
-
-
 def rbm_of(model):
-    """The fitted `RBM` that a model is, or that does its work.
+    """The fitted `RBM` that a model is, or that does its work: of a network of one layer without labels that layer.
 
     Raises
     ------
@@ -45,32 +34,33 @@ def rbm_of(model):
     NotFittedError
         for one that is not fitted.
     """
-    if isinstance(model, BernoulliRBM):
-        return model._fitted()
-    if not isinstance(model, RBM):
-        raise ValueError(
-            f"model={type(model).__name__}: give a fitted RBM or BernoulliRBM. Of a DBN that is its top_rbm(), of a network "
-            "after back-propagation the top_rbm() of its dbn_"
-        )
-    check_is_fitted(model)
-    return model
+    if isinstance(model, (RBM, BernoulliRBM)):
+        check_is_fitted(model)
+        return model if isinstance(model, RBM) else model.as_rbm()
+    if isinstance(model, DBN) and not isinstance(model, GenerativeDBNClassifier):
+        check_is_fitted(model)
+        if len(model.layers_) == 1:
+            return model.layers_[0]
+    raise ValueError(
+        f"model={type(model).__name__}: give a fitted RBM, BernoulliRBM or DBN of one layer. Of a deeper DBN, or one with "
+        "labels, give its top_rbm(), of a network after back-propagation its dbn_; dbn_bound takes every DBN"
+    )
 
 
-def machine_of(model):
-    """The `Machine` of an RBM of `rbm_of`.
+def machine_with_z(rbm):
+    """The machine of an RBM, which has one Z.
 
     Raises
     ------
     ValueError
         for visible units that count; the message says what to do.
     """
-    if get_unit(model.visible_).keeps_total:
+    if rbm.machine_.visible_unit.keeps_total:
         raise ValueError(
             "model: visible units that count have no one Z, but one for every total of a row: compare free energies of rows of "
             "the same total"
         )
-    params = Params(np.ascontiguousarray(model.components_.T), model.intercept_visible_, model.intercept_hidden_)
-    return Machine(get_unit(model.visible_), get_unit(model.hidden_), params)
+    return rbm.machine_
 
 
 def _values(unit, n):
@@ -117,33 +107,33 @@ class Enumeration:
     """
 
     def __init__(self, machine, n_jobs=None):
-        (W, b, c), (nv, nh) = machine.params, machine.params.W.shape
-        sides = count_bits(machine.visible, nv), count_bits(machine.hidden, nh)
-        if min(sides) > BITS:
+        W, b, c = (machine.backend.to_host(x).astype(np.float64) for x in machine.params)
+        units, names = (machine.visible_unit, machine.hidden_unit), ("visible", "hidden")
+        bits = [count_bits(*side) for side in zip(units, machine.shape, strict=True)]
+        if min(bits) > BITS:
             found = ", ".join(
-                f"{n} {unit.name} units {side} ({f'2^{bits:.0f} states' if bits < np.inf else 'not countable'})"
-                for n, unit, side, bits in zip((nv, nh), machine[:2], ("visible", "hidden"), sides, strict=True)
+                f"{n} {unit.name} units {side} ({f'2^{size:.0f} states' if size < np.inf else 'not countable'})"
+                for n, unit, side, size in zip(machine.shape, units, names, bits, strict=True)
             )
             raise ValueError(f"the model has {found}: log Z is exact up to 2^{BITS} states on one side; use fastdbn.evaluate.ais")
-        self.by_hidden = sides[1] <= sides[0]
-        self.backend = devices.get_backend(n_jobs, "float64")
-        self.unit, self.other = machine[:2][:: -1 if self.by_hidden else 1]
-        params = Params(np.ascontiguousarray(W.T), c, b) if self.by_hidden else machine.params
-        self.params = Params(*(self.backend.constant(x.astype(np.float64)) for x in params))
-        self.n, self.width = params.W.shape
-        self.count = round(2 ** min(sides))
-        self.rows = min(block_rows(max(params.W.shape)), self.count)
-        self.room = self.backend.zeros(self.rows, self.width)
+        self.by_hidden = bits[1] <= bits[0]
+        self.backend = get_backend(n_jobs, "float64")
+        params = Params(W.T, c, b) if self.by_hidden else Params(W, b, c)
+        params = Params(*(self.backend.constant(np.ascontiguousarray(x)) for x in params))
+        # the machine whose visible units are those that are enumerated
+        self.machine = BlockMachine(self.backend, *units[:: -1 if self.by_hidden else 1], params)
+        self.n, self.width = self.machine.shape
+        self.count = round(2 ** min(bits))
+        self.rows = min(block_rows(max(self.machine.shape)), self.count)
+        self.field = self.backend.zeros(self.rows, self.width)
         self.n_blocks = -(-self.count // self.rows)
 
     def block(self, number):
         """(states, the logs of their unnormalised probabilities) of a block."""
-        first = number * self.rows
-        x = states_of(self.unit, self.n, first, min(first + self.rows, self.count))
+        first, unit = number * self.rows, self.machine.visible_unit
+        x = states_of(unit, self.n, first, min(first + self.rows, self.count))
         energy = np.empty(len(x))
-        states = self.backend.states(self.unit, *x.shape, x)
-        room = self.backend.part(self.room, 0, len(x))
-        model.free_energy(self.backend, self.unit, self.other, self.params, states, room, energy)
+        self.machine.free_energy_block(self.backend.states(unit, *x.shape, x), energy, self.backend.part(self.field, 0, len(x)))
         return x, -energy
 
     def block_logs(self):
@@ -163,12 +153,11 @@ class Enumeration:
         x = host.permutation(np.concatenate(chosen))
         if not self.by_hidden:
             return x
-        b, shape = self.backend, (n, self.width)
-        v, who = b.states(self.other, *shape), b.array(np.arange(n, dtype=np.uint32))
-        key = rng.key(seed, 0, rng.stream(rng.ANNEAL, 1))
+        b, unit = self.backend, self.machine.hidden_unit
+        v, who = b.states(unit, n, self.width), b.array(np.arange(n, dtype=np.uint32))
         with b.single_threaded():
-            h = b.states(self.unit, *x.shape, x)
-            b.conditional(self.other, h, self.params.W, self.params.c, b.zeros(*shape), v, who, key)
+            h = b.states(self.machine.visible_unit, *x.shape, x)
+            self.machine.hidden_given(h, b.zeros(n, self.width), v, who, rng.key(seed, 0, rng.stream(rng.ANNEAL, 1)))
         return b.to_host(v)
 
 

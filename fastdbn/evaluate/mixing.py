@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastdbn.estimators.layer import free_energies
 from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -93,7 +94,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
 
     Parameters
     ----------
-    model : RBM or BernoulliRBM
+    model : RBM, BernoulliRBM or DBN of one layer
         fitted.
     statistic : callable or None, default None
         of (n_chains, n_features) visible states on the scale of the data, to (n_chains,) numbers; None is the free energy.
@@ -119,7 +120,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     if not (statistic is None or callable(statistic)):
         raise ValueError(f"statistic={statistic!r}: give a callable of visible states, or None")
     model, X = checked_rbm(model, X)
-    measure = (lambda v: model._free_energy(v, model._threshold())) if statistic is None else statistic
+    measure = (lambda v: free_energies(model, v)) if statistic is None else statistic
     chains = Chains(model, base_biases(model), n_chains, rng.seed_of(random_state))
     values = np.empty((n_steps, n_chains))
     with chains.backend.single_threaded():

@@ -10,8 +10,6 @@ from scipy import sparse
 
 from fastdbn.backends.protocol import Source
 
-BLOCK, ROOM = 4096, 1 << 25
-"""Rows handled at a time, and bytes of them as dense float64 at most, where a whole matrix would make a large temporary."""
 BYTES, STORED = 1 << 20, 1 << 20
 """Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
 in the cache, and never a temporary that grows with the data."""
@@ -37,11 +35,6 @@ class Scaling(NamedTuple):
     def invert(self, x):
         """Values on the scale of the user's data."""
         return x if self.scale is None else (x / self.scale + self.shift).astype(x.dtype)
-
-
-def block_rows(width):
-    """Rows of some width that are handled at a time."""
-    return max(1, min(BLOCK, ROOM // (8 * max(width, 1))))
 
 
 class Columns(NamedTuple):

@@ -121,12 +121,12 @@ class BlockMachine:
         states = chain.v if chain.drawn is None else chain.drawn
         self.visible_given(chain.h, chain.v_mean, states, rows, key(rng.VISIBLE, t), beta)
 
-    def start_visible(self, mean, states, rows, key):
-        """Visible states that know the biases alone; mean, of zeros, receives their means."""
+    def start_visible(self, mean, states=None, rows=None, key=None):
+        """Means, and with states draws, of visible units that know their biases alone; mean holds zeros."""
         self.backend.activate(self.visible_unit, self.params.b, mean, states, rows, key)
 
-    def start_hidden(self, mean, states, rows, key):
-        """The same of hidden states."""
+    def start_hidden(self, mean, states=None, rows=None, key=None):
+        """The same of hidden units."""
         self.backend.activate(self.hidden_unit, self.params.c, mean, states, rows, key)
 
     def energy_block(self, v, h, out):

@@ -10,7 +10,6 @@ The methods take and return host arrays. block.py has the operations on the back
 """
 
 import functools
-import threading
 
 import numpy as np
 
@@ -98,17 +97,14 @@ class Machine(BlockMachine):
     def _bind(self, backend, visible, hidden, params, W_down):
         down = None if W_down is None else backend.constant(W_down)
         super().__init__(backend, visible, hidden, Params(*(backend.constant(x) for x in params)), down)
-        self._host, self._in_rows, self._lock = (params.W, W_down), None, threading.Lock()
+        self._host = params.W, W_down
 
     def in_rows(self, n=MANY):
-        """The machine that suits so many rows: for many its weights are a contiguous copy, which is made once."""
+        """The machine that suits so many rows: for many its weights are a contiguous copy, which is made here."""
         if n < MANY:
             return self
-        with self._lock:
-            if self._in_rows is None:
-                W, down = (None if x is None else self.backend.constant(np.ascontiguousarray(x)) for x in self._host)
-                self._in_rows = BlockMachine(self.backend, self.visible_unit, self.hidden_unit, self.params._replace(W=W), down)
-        return self._in_rows
+        W, down = (None if x is None else self.backend.constant(np.ascontiguousarray(x)) for x in self._host)
+        return BlockMachine(self.backend, self.visible_unit, self.hidden_unit, self.params._replace(W=W), down)
 
     def energy(self, v, h):
         """E(v, h) of each pair of rows.

@@ -10,8 +10,6 @@ free energy for each state that a unit has.
 
 import numpy as np
 
-from fastdbn.machine import model
-
 
 def is_two_valued(unit):
     """Whether a unit's states are two numbers."""
@@ -54,16 +52,14 @@ def _put(unit, v, rows, chosen, state):
         v[rows, chosen] = unit.support[state]
 
 
-def stochastic(backend, visible, hidden, params, v, chosen):
+def stochastic(machine, v, chosen):
     """log p(v_i | v_-i) of one unit, or group, i of each row, times their number.
 
     Where v_i is a mean of its states, it is their expectation.
 
     Parameters
     ----------
-    backend : Backend
-    visible, hidden : Unit
-    params : Params
+    machine : BlockMachine
     v : (B, nv) states
     chosen : (B,) host array of integers
         the unit of each row, or its group.
@@ -72,13 +68,12 @@ def stochastic(backend, visible, hidden, params, v, chosen):
     -------
     (B,) float64 array
     """
-    host, nv, rows = backend.to_host(v), len(params.b), np.arange(len(v))
-    room, states = backend.zeros(len(v), len(params.c)), count_states(visible, nv)
+    b, visible, (nv, nh), rows = machine.backend, machine.visible_unit, machine.shape, np.arange(len(v))
+    host, field, states = b.to_host(v), b.zeros(len(v), nh), count_states(visible, nv)
     shares, energies = _shares(visible, host, rows, chosen).astype(np.float64), np.empty((states, len(v)))
     for state in range(states):
         _put(visible, host, rows, chosen, state)
-        moved = backend.states(visible, *host.shape, host)
-        model.free_energy(backend, visible, hidden, params, moved, room, energies[state])
+        machine.free_energy_block(b.states(visible, *host.shape, host), energies[state], field)
     return -count_units(visible, nv) * ((shares * energies).sum(axis=0) + np.logaddexp.reduce(-energies))
 
 
@@ -87,10 +82,10 @@ def count_units(unit, n):
     return n if unit.group == 1 else n // unit.group_size(n)
 
 
-def exact(backend, visible, hidden, params, v):
+def exact(machine, v):
     """log p(v_i | v_-i) summed over all units, or groups; parameters and result as for `stochastic`."""
-    count_states(visible, len(params.b))
-    return (_exact_groups if visible.support == "one-of" else _exact_units)(backend, visible, hidden, params, v)
+    count_states(machine.visible_unit, machine.shape[0])
+    return (_exact_groups if machine.visible_unit.support == "one-of" else _exact_units)(machine, v)
 
 
 def _base(backend, unit):
@@ -100,7 +95,8 @@ def _base(backend, unit):
     return out
 
 
-def _exact_units(backend, visible, hidden, params, v):
+def _exact_units(machine, v):
+    backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
     host, bias = backend.to_host(v).astype(np.float64), backend.to_host(params.b).astype(np.float64)
     step = sum(visible.support) - 2 * host
     field, here, there = backend.zeros(len(v), len(params.c)), np.empty(len(v)), np.empty(host.shape)
@@ -113,7 +109,8 @@ def _exact_units(backend, visible, hidden, params, v):
     return -np.logaddexp(0, there).sum(axis=1)
 
 
-def _exact_groups(backend, visible, hidden, params, v):
+def _exact_groups(machine, v):
+    backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
     host, bias = backend.to_host(v), backend.to_host(params.b).astype(np.float64)
     size, total = visible.group_size(host.shape[1]), np.zeros(len(v))
     field, ones = backend.zeros(len(v), len(params.c)), backend.constant(np.ones((len(v), size)))
@@ -128,14 +125,12 @@ def _exact_groups(backend, visible, hidden, params, v):
     return total
 
 
-def log_likelihood(backend, visible, hidden, params, v, draw=None):
+def log_likelihood(machine, v, draw=None):
     """The log pseudo-likelihood of each row: stochastic with the NumPy generator `draw`, else exact.
 
     Parameters
     ----------
-    backend : Backend
-    visible, hidden : Unit
-    params : Params
+    machine : BlockMachine
     v : (B, nv) states
     draw : numpy.random.Generator or None
 
@@ -144,6 +139,6 @@ def log_likelihood(backend, visible, hidden, params, v, draw=None):
     (B,) float64 array
     """
     if draw is None:
-        return exact(backend, visible, hidden, params, v)
-    chosen = draw.integers(0, count_units(visible, len(params.b)), len(v))
-    return stochastic(backend, visible, hidden, params, v, chosen)
+        return exact(machine, v)
+    count_states(machine.visible_unit, machine.shape[0])
+    return stochastic(machine, v, draw.integers(0, count_units(machine.visible_unit, machine.shape[0]), len(v)))

@@ -126,6 +126,13 @@ def choice(value, name, allowed):
     raise ValueError(f"{name}={shown(value)}: give one of {', '.join(map(repr, allowed))}")
 
 
+def layer(value, n):
+    """The number from 0 of one of n layers, negative from the last; or a ValueError."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and -n <= value < n:
+        return int(value) % n
+    raise ValueError(f"layer={value!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
+
+
 def per_layer(value, name, n_layers):
     """A list with one value for each layer: those of a list or tuple, or one value for all."""
     if not isinstance(value, (list, tuple)):

@@ -9,6 +9,7 @@ A chain runs k full Gibbs steps. Hidden states are drawn while it runs. The stat
 and the same expectation, and drawn visible states.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from fastdbn.backends.protocol import Hyper, Params, Phase, Problem
 from fastdbn.machine import model
+from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, steps_at_epoch
 from fastdbn.training.layer import State
@@ -70,7 +72,9 @@ class ContrastiveDivergence(Training):
         Of the epoch.
     step : int
         Minibatches since the start of the first fit.
-    chain_params : Params
+    machine : BlockMachine
+        With the parameters in training.
+    chain_machine : BlockMachine
         What the chains run at.
     chain_beta : buffer or None
         Their inverse temperatures.
@@ -94,14 +98,16 @@ class ContrastiveDivergence(Training):
     def _begin(self, state):
         """Make all buffers."""
         self.problem = _problem(self.backend, self.layer, self.settings, state)
-        self.chain_params, self.chain_beta = self.problem.params, None
+        p = self.problem
+        self.machine = BlockMachine(self.backend, p.visible, p.hidden, p.params)
+        self.chain_machine, self.chain_beta = self.machine, None
         for option in self.options:
             option.training = self
             option.begin(state)
         if self.settings.persistent and state.chains is None:
             # the field of a hidden unit is zero here: chains begin at the hidden units' own biases
-            p, key = self.problem, rng.key(self.layer.seed, 0, rng.stream(rng.INIT, self.layer.number, 1))
-            self.backend.activate(p.hidden, p.params.c, p.negative.h, p.states, p.chain_rows, key)
+            key = rng.key(self.layer.seed, 0, rng.stream(rng.INIT, self.layer.number, 1))
+            self.machine.start_hidden(p.negative.h, p.states, p.chain_rows, key)
 
     # ---- epochs
 
@@ -150,7 +156,7 @@ class ContrastiveDivergence(Training):
 
     def measure(self):
         norm, p = self.backend.norm, self.problem
-        metrics = self.watch.measure(p.params, self.epochs - 1)
+        metrics = self.watch.measure(self.machine, self.epochs - 1)
         metrics["update_ratio"] = norm(p.velocity.W) / max(norm(p.params.W), 1e-30)
         metrics["learning_rate"] = self.hyper.learning_rate
         for option in self.options:
@@ -199,40 +205,34 @@ class ContrastiveDivergence(Training):
         b.load_rows(p.data, rows, rng.key(p.seed, self.epochs, rng.stream(rng.DATA, p.layer)), batch.positive.v)
         for option in self.options:
             option.positive(batch)
-        positive, (W, _, c) = batch.positive, p.params
+        positive = batch.positive
         if p.persistent:
-            b.conditional(p.hidden, positive.v, W, c, positive.h)
+            self.machine.hidden_given(positive.v, positive.h)
             batch.negative = p.negative
             self._gibbs(batch, p.states, p.chain_rows)
         else:
             chain = b.part(p.states, 0, n)
-            b.conditional(p.hidden, positive.v, W, c, positive.h, chain, rows, key(rng.HIDDEN))
+            self.machine.hidden_given(positive.v, positive.h, chain, rows, key(rng.HIDDEN))
             batch.negative = Phase(b.part(p.negative.v, 0, n), b.part(p.negative.h, 0, n), positive.weight)
             self._gibbs(batch, chain, rows)
         for option in self.options:
             option.negative(batch)
-        if self.chain_params is not p.params or self.chain_beta is not None:
+        if self.chain_machine is not self.machine or self.chain_beta is not None:
             # hidden means given the states, at the parameters whose gradient this is
-            b.conditional(p.hidden, batch.negative.v, W, c, batch.negative.h)
+            self.machine.hidden_given(batch.negative.v, batch.negative.h)
         for option in self.options:
             option.gradient(batch)
         batch.data_scale = 1.0 / n
         batch.chain_scale = (batch.mean_weight if p.persistent else 1.0) / len(batch.negative.v)
         return batch
 
-    def _gibbs(self, batch, chain, who):
+    def _gibbs(self, batch, states, who):
         """k steps down and up from the chains' hidden states. The last step draws hidden states where the chains go on."""
-        b, p, params, phase = self.backend, self.problem, self.chain_params, batch.negative
-        mean = b.part(p.work, 0, len(who))
-        for t in range(p.k):
-            down, up = batch.key(rng.VISIBLE, t), batch.key(rng.HIDDEN, t + 1)
-            b.conditional(p.visible, chain, params.W, params.b, mean, phase.v, who, down, transpose=True, beta=self.chain_beta)
-            if batch.absent is not None:
-                b.assign_where(phase.v, batch.absent)
-            if p.persistent or t + 1 < p.k:
-                b.conditional(p.hidden, phase.v, params.W, params.c, phase.h, chain, who, up, beta=self.chain_beta)
-            else:
-                b.conditional(p.hidden, phase.v, params.W, params.c, phase.h)
+        b, p, phase = self.backend, self.problem, batch.negative
+        chain = Chain(phase.v, states, b.part(p.work, 0, len(who)), phase.h)
+        drop = None if batch.absent is None else functools.partial(b.assign_where, phase.v, batch.absent)
+        options = {"beta": self.chain_beta, "clamp": drop, "ends_in_mean": not p.persistent}
+        self.chain_machine.walk(chain, who, batch.key, 1, 2 * p.k + 1, **options)
 
 
 def _problem(backend, layer, settings, state):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdbn.machine import model, pseudo
+from fastdbn.machine import pseudo
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.training.options.missing_values import base_of_zeros
@@ -154,19 +154,18 @@ class Rows:
         self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
-    def take(self, params, epoch):
+    def take(self, machine, epoch):
         """Read the rows, as the epoch sees them."""
         b, layer = self.backend, self.layer
         b.load_rows(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
         for option in self.options:
-            option.watch(self, params, epoch)
+            option.watch(self, machine, epoch)
 
-    def reconstruction_error(self, params):
+    def reconstruction_error(self, machine):
         """The mean squared error of reconstructing observed values through the hidden means, which are left in place."""
-        b, layer = self.backend, self.layer
-        b.conditional(layer.hidden, self.v, params.W, params.c, self.h)
-        totals = self.v if layer.visible.keeps_total else None
-        b.conditional(layer.visible, self.h, params.W, params.b, self.mean, totals, transpose=True)
+        b = self.backend
+        machine.hidden_given(self.v, self.h)
+        machine.visible_given(self.h, self.mean, self.v if self.layer.visible.keeps_total else None)
         errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
         return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 
@@ -185,20 +184,20 @@ class Rows:
                 saturated = np.mean(means > unit.low + SATURATED * width)
         return float(means.mean()), float(dead), float(saturated)
 
-    def free_energy(self, params, v):
-        """F(v) of states, (B,) float64; of units that are dropped nothing."""
-        out = np.empty(len(v))
-        model.free_energy(self.backend, self.layer.visible, self.layer.hidden, params, v, self.h, out)
+    def free_energy(self, machine):
+        """F(v) of the rows, (B,) float64; of units that are dropped nothing."""
+        out = np.empty(len(self.v))
+        machine.free_energy_block(self.v, out, self.h)
         if self.dropped:
             out -= (1 - self.known) @ base_of_zeros(self.backend, self.layer.visible, self.known.shape[1])
         return out
 
-    def pseudo_likelihood(self, params):
+    def pseudo_likelihood(self, machine):
         """The mean of the stochastic pseudo-likelihood over rows and some units of each; missing ones do not count."""
-        units, place, total, count = (self.layer.visible, self.layer.hidden), np.arange(len(self.rows)), 0.0, 0.0
+        place, total, count = np.arange(len(self.rows)), 0.0, 0.0
         for chosen in self.flipped:
             known = self.known[place, chosen]
-            total += known @ pseudo.stochastic(self.backend, *units, params, self.v, chosen)
+            total += known @ pseudo.stochastic(machine, self.v, chosen)
             count += known.sum()
         return float(total / max(count, 1.0))
 
@@ -224,20 +223,20 @@ class Watch:
             self.samples["validation_"] = Rows(backend, layer, layer.held_out, shape, options)
         self.often = pseudo.is_two_valued(layer.visible)
 
-    def measure(self, params, epoch):
+    def measure(self, machine, epoch):
         """The measures after an epoch (from 0): a dict with all names of `MONITORS`, NaN for those of the training itself."""
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
-            rows.take(params, epoch)
-            metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(params)
+            rows.take(machine, epoch)
+            metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(machine)
             if not prefix:
                 names = "hidden_activity", "dead_units", "saturated_units"
                 metrics.update(zip(names, rows.activity(), strict=True))
             if len(self.samples) > 1:
-                energies.append(rows.free_energy(params, rows.v).mean())
+                energies.append(rows.free_energy(machine).mean())
             if self.often and (epoch + 1) % self.interval == 0:
-                metrics[prefix + "pseudo_likelihood"] = rows.pseudo_likelihood(params)
+                metrics[prefix + "pseudo_likelihood"] = rows.pseudo_likelihood(machine)
         if energies:
             metrics["free_energy_gap"] = float(energies[1] - energies[0])
         return metrics

@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends.protocol import Hyper, Params, Phase, Weights
+from fastdbn.machine.labelled import LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
 from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
 from fastdbn.units import get_unit
 
-LABELS = get_unit("softmax")
-"""The unit of the labels: one group."""
 LINEAR = get_unit("gaussian")
 """The unit whose means are fields and biases."""
 _APART = 1 << 18
@@ -67,53 +66,6 @@ class Schedule(NamedTuple):
     n_iter: int
 
 
-class JointVisible:
-    """The top RBM's visible units in two parts, states of the layer below and labels, whose weights are rows of the same W.
-
-    Parameters
-    ----------
-    backend : Backend
-    units : (Unit, Unit)
-        of the states and of the hidden units.
-    params : Params
-        of the top RBM, the backend's.
-    n_labels, rows : int
-    """
-
-    def __init__(self, backend, units, params, n_labels, rows):
-        self.backend, self.n_labels, self.params = backend, n_labels, params
-        self.unit, self.hidden = units
-        below = len(params.b) - n_labels
-        self.W, self.b = (backend.part(x, 0, below) for x in (params.W, params.b))
-        self.states, self.means = backend.states(self.unit, rows, below), backend.zeros(rows, below)
-        if n_labels:
-            self.L, self.l = (backend.part(x, below, None) for x in (params.W, params.b))
-            self.labels, self.label_means = (backend.zeros(rows, n_labels) for _ in range(2))
-            self.fields, self.ones = backend.zeros(rows, len(params.c)), backend.array(np.ones((rows, n_labels)))
-
-    def draw(self, chain, v, rows, key, labels=None):
-        """v = states drawn given the hidden ones, and labels drawn given these states or as they are given; the states and means.
-
-        key : callable of a purpose of noise
-        """
-        b, n = self.backend, len(rows)
-        states, means = b.part(self.states, 0, n), b.part(self.means, 0, n)
-        b.conditional(self.unit, chain, self.W, self.b, means, states, rows, key(rng.VISIBLE), transpose=True)
-        if self.n_labels and labels is None:
-            labels = self._label(states, rows, key(rng.SCORE))
-        b.join(v, states, *(() if labels is None else (labels,)))
-        return states, means
-
-    def _label(self, states, rows, key):
-        """Labels drawn from their exact posterior given states, hidden units summed out."""
-        b, n = self.backend, len(rows)
-        labels, scores, field, ones = (b.part(x, 0, n) for x in (self.labels, self.label_means, self.fields, self.ones))
-        b.field(states, self.W, field)
-        b.cgf_shifted(self.hidden, self.params.c, field, self.L, ones, scores)
-        b.activate(LABELS, self.l, scores, labels, rows, key)
-        return labels
-
-
 class UpDown(Training):
     """A run of up-down; with no layer under the top one of CD-k of an RBM with labels.
 
@@ -146,7 +98,7 @@ class UpDown(Training):
         self.means = [backend.zeros(rows, n) for n in sizes]
         self.wake_delta = [backend.zeros(rows, n) for n in sizes[:-1]]
         self.sleep_delta = [backend.zeros(rows, n) for n in sizes[1:]]
-        self.joint = JointVisible(backend, units[self.depth :], self.top, n_labels, rows)
+        self.labelled = LabelledMachine(backend, *units[self.depth :], self.top, n_labels, rows)
         self.positive = Phase(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
         self.negative = Phase(backend.zeros(rows, nv), backend.zeros(rows, nh), None)
         self.chain = backend.states(units[-1], rows, nh)
@@ -252,14 +204,11 @@ class UpDown(Training):
 
     def _gibbs(self, positive, negative, rows, k):
         """Both phases of the top's gradient, from the visible states in `positive`; returns the last states under the top."""
-        b, unit, (W, _, c) = self.backend, self.units[-1], self.top
-        chain = b.part(self.chain, 0, len(rows))
-        b.conditional(unit, positive.v, W, c, positive.h, chain, rows, self._key(rng.HIDDEN, self.depth))
-        for t in range(k):
-            states, _ = self.joint.draw(chain, negative.v, rows, lambda purpose, t=t: self._key(purpose, self.depth, t))
-            drawn = () if t + 1 == k else (chain, rows, self._key(rng.HIDDEN, self.depth, t + 1))
-            b.conditional(unit, negative.v, W, c, negative.h, *drawn)
-        return states
+        hidden = self.backend.part(self.chain, 0, len(rows))
+        self.labelled.hidden_given(positive.v, positive.h, hidden, rows, self._key(rng.HIDDEN, self.depth))
+        chain = self.labelled.chain(negative.v, hidden, negative.h)
+        self.labelled.walk(chain, rows, lambda purpose, t: self._key(purpose, self.depth, t), 1, 2 * k + 1, ends_in_mean=True)
+        return chain.drawn
 
     def _down(self, states, rows):
         """Sleep states of all levels under the top, from those of the last; of the visible units their means."""

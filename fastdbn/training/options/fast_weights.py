@@ -7,6 +7,7 @@ out of where they have been. The gradient that they follow is not centred; it in
 from typing import ClassVar
 
 from fastdbn.backends.protocol import Hyper, Params
+from fastdbn.machine.block import BlockMachine
 from fastdbn.support import checks
 from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, refuse_with
 
@@ -38,15 +39,17 @@ class FastWeights(Option):
         b, extras = self.training.backend, state.extras
         arrays = zip(self.keeps, state.params, strict=True)
         self.weights = Params(*(b.array(extras[name]) if name in extras else b.zeros(*x.shape) for name, x in arrays))
-        pairs = zip(self.training.problem.params, self.weights, strict=True)
-        self.training.chain_params = Params(*(b.array(b.to_host(p) + b.to_host(fast)) for p, fast in pairs))
+        machine = self.training.machine
+        pairs = zip(machine.params, self.weights, strict=True)
+        params = Params(*(b.array(b.to_host(p) + b.to_host(fast)) for p, fast in pairs))
+        self.training.chain_machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, params)
 
     def after_step(self, batch):
         run = self.training
-        for source, target in zip(run.problem.params, run.chain_params, strict=True):
+        for source, target in zip(run.problem.params, run.chain_machine.params, strict=True):
             run.backend.copy(source, target)
         # fast weights are the velocity of their sum with the parameters; its momentum is what they keep
-        run.backend.update(run.chain_params, self.weights, *batch.phases, Hyper(self.learning_rate, KEEP, 0.0))
+        run.backend.update(run.chain_machine.params, self.weights, *batch.phases, Hyper(self.learning_rate, KEEP, 0.0))
 
     def state(self):
         return dict(zip(self.keeps, map(self.training.backend.to_host, self.weights), strict=True))

@@ -111,7 +111,7 @@ class LearnedVariances(Option):
         biases = backend.to_host(params.b).astype(np.float64) * backend.to_host(gradient.b)
         return 0.5 * (data_scale * data - chain_scale * model) - biases - rows
 
-    def watch(self, rows, params, epoch):
+    def watch(self, rows, machine, epoch):
         """Errors are measured on the scale of the data."""
         self.scale(rows.v)
         rows.unit = np.exp(self.log)

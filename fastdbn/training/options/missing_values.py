@@ -6,11 +6,13 @@
           ones, from chains that go on, one for each row. The gradient tends to that of the marginal log p(observed).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from fastdbn.machine.block import Chain
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.training.options.option import Option
@@ -59,39 +61,39 @@ class MissingValues(Option):
         layer, size = self.training.layer, self.training.settings.batch_size
         n_rows = layer.n_rows + (0 if layer.held_out is None else len(layer.held_out))
         key = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 3))
-        self.buffers = self._buffers(self.training.problem.params, min(size, layer.n_rows), n_rows, key)
+        self.buffers = self._buffers(self.training.machine, min(size, layer.n_rows), n_rows, key)
         self.watched = {}
 
-    def _buffers(self, params, batch, n_rows, key):
+    def _buffers(self, machine, batch, n_rows, key):
         """The `MissingState` of minibatches of some rows, out of n_rows that have chains; these begin at the visible biases."""
-        b, layer, nv, nh = self.training.backend, self.training.layer, len(params.b), len(params.c)
+        b, (nv, nh) = machine.backend, machine.shape
         mask = b.zeros(batch, nv)
         if self.way == "drop":
             return MissingState(mask)
-        chains, v_mean = b.states(layer.visible, n_rows, nv), b.zeros(batch, nv)
-        v = b.states(layer.visible, batch, nv)
+        chains, v_mean = b.states(machine.visible_unit, n_rows, nv), b.zeros(batch, nv)
+        v = b.states(machine.visible_unit, batch, nv)
         for start in range(0, n_rows, batch):
             rows = np.arange(start, min(start + batch, n_rows), dtype=np.uint32)
             mean, drawn = b.zeros(len(rows), nv), b.part(chains, start, start + len(rows))
-            b.activate(layer.visible, params.b, mean, drawn, b.array(rows), key)
-        return MissingState(mask, chains, b.states(layer.hidden, batch, nh), b.zeros(batch, nh), v, v_mean)
+            machine.start_visible(mean, drawn, b.array(rows), key)
+        return MissingState(mask, chains, b.states(machine.hidden_unit, batch, nh), b.zeros(batch, nh), v, v_mean)
 
     def positive(self, batch):
-        self._fill(self.buffers, self.training.problem.params, batch.positive.v, batch.rows, batch.rows, batch.key)
+        self._fill(self.buffers, self.training.machine, batch.positive.v, batch.rows, batch.rows, batch.key)
         if self.way == "drop":
             batch.absent = self.training.backend.part(self.buffers.mask, 0, len(batch.rows))
 
-    def _fill(self, buffers, params, v, rows, places, key):
+    def _fill(self, buffers, machine, v, rows, places, key):
         """Drop the missing values of some rows of the data, or fill them in, in place; places are the rows' among the chains."""
-        b, layer = self.training.backend, self.training.layer
+        b = machine.backend
         mask = b.part(buffers.mask, 0, len(rows))
-        b.load_rows(layer.mask, rows, _NO_KEY, mask)
+        b.load_rows(self.training.layer.mask, rows, _NO_KEY, mask)
         if self.way == "drop":
             b.assign_where(v, mask)
         else:
-            fill_by_gibbs(b, layer.visible, layer.hidden, params, buffers, v, mask, rows, places, key, self.steps)
+            fill_by_gibbs(machine, buffers, v, mask, rows, places, key, self.steps)
 
-    def watch(self, rows, params, epoch):
+    def watch(self, rows, machine, epoch):
         """As in training, by chains of the watched rows' own."""
         layer, n = self.training.layer, len(rows.rows)
 
@@ -101,43 +103,41 @@ class MissingValues(Option):
 
         if rows not in self.watched:
             start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
-            self.watched[rows] = self._buffers(params, n, n, start)
-        self._fill(self.watched[rows], params, rows.v, rows.rows, rows.places, key)
+            self.watched[rows] = self._buffers(machine, n, n, start)
+        self._fill(self.watched[rows], machine, rows.v, rows.rows, rows.places, key)
         rows.known = 1 - self.training.backend.to_host(self.watched[rows].mask)
         rows.dropped = self.way == "drop"
 
 
-def fill_by_gibbs(backend, visible, hidden, params, buffers, v, mask, rows, places, key, steps):
+def fill_by_gibbs(machine, buffers, v, mask, rows, places, key, steps):
     """Draw the missing values of visible states v by Gibbs steps given the observed ones, in place.
 
     Parameters
     ----------
+    machine : BlockMachine
     buffers : MissingState
     v, mask : (B, nv) buffers
     rows, places : (B,) the rows' numbers in the data and among the chains, the backend's
     key : (purpose, Gibbs step) -> Key
     steps : int
     """
-    h, h_mean, drawn, mean = (backend.part(x, 0, len(rows)) for x in (buffers.h, buffers.h_mean, buffers.v, buffers.v_mean))
-    backend.copy(buffers.chains, drawn, rows=places)
-    backend.assign_where(v, mask, drawn)
-    for t in range(steps):
-        backend.conditional(hidden, v, params.W, params.c, h_mean, h, rows, key(rng.HIDDEN, FIRST + t))
-        backend.conditional(visible, h, params.W, params.b, mean, drawn, rows, key(rng.VISIBLE, FIRST + t), transpose=True)
-        backend.assign_where(v, mask, drawn)
-    backend.copy(v, buffers.chains, places=places)
+    b = machine.backend
+    h, h_mean, drawn, v_mean = (b.part(x, 0, len(rows)) for x in (buffers.h, buffers.h_mean, buffers.v, buffers.v_mean))
+    b.copy(buffers.chains, drawn, rows=places)
+    fill = functools.partial(b.assign_where, v, mask, drawn)
+    fill()
+    machine.walk(Chain(v, h, v_mean, h_mean, drawn), rows, key, 2 * FIRST, 2 * (FIRST + steps), clamp=fill)
+    b.copy(v, buffers.chains, places=places)
 
 
-def fill_by_mean_field(backend, visible, hidden, params, v, mask):
+def fill_by_mean_field(machine, v, mask):
     """Fill in missing values by mean field, in place: each layer's means given the other's, `ROUNDS` times (Peterson and
     Anderson 1987)."""
-    h, mean = backend.zeros(len(v), len(params.c)), backend.zeros(len(v), len(params.b))
-    backend.activate(visible, params.b, mean)
-    for _ in range(ROUNDS):
-        backend.assign_where(v, mask, mean)
-        backend.conditional(hidden, v, params.W, params.c, h)
-        backend.conditional(visible, h, params.W, params.b, mean, transpose=True)
-    backend.assign_where(v, mask, mean)
+    h_mean, v_mean = (machine.backend.zeros(len(v), n) for n in reversed(machine.shape))
+    machine.start_visible(v_mean)
+    fill = functools.partial(machine.backend.assign_where, v, mask, v_mean)
+    fill()
+    machine.walk(Chain(v, None, v_mean, h_mean), None, None, 0, 2 * ROUNDS, clamp=fill)
 
 
 def split(X):

@@ -82,7 +82,7 @@ class Option:
     def after_call(self):
         """Change the run after some minibatches."""
 
-    def watch(self, rows, params, epoch):
+    def watch(self, rows, machine, epoch):
         """Deal with rows that monitors watch (`monitors.Rows`) as with the data of a minibatch."""
 
     def state(self):

@@ -63,7 +63,7 @@ class Tempering(Option):
 
     def _goodness(self):
         """U of all chains' states."""
-        b, problem, (W, bias_v, bias_h) = self.training.backend, self.training.problem, self.training.chain_params
+        b, problem, (W, bias_v, bias_h) = self.training.backend, self.training.problem, self.training.chain_machine.params
         v, h, field = problem.negative.v, problem.states, problem.negative.h
         total, part = np.zeros(len(v)), np.empty(len(v))
         b.field(v, W, field)

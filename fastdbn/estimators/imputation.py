@@ -1,75 +1,25 @@
-"""Use of RBM and DBN with some visible units held at what was observed: imputation; and denoising, where none is held.
+"""Imputation and denoising by RBM and DBN: chains whose observed visible units are clamped, and chains that begin at rows.
 
     RBM   h ~ p(h | v),  v_missing ~ p(v_missing | h),  again and again
     DBN   v_missing ~ p(v_missing | h1);  a proposal h' ~ q(h | v), drawn by an up-pass, is taken with probability
           min(1, w(h') / w(h)),   w(h) = p(v, h) / q(h | v)
 
 Both leave p(v_missing | v_observed) as it is, so their draws tend to it with the number of steps. The up-pass q stands for the
-DBN's posterior, which cannot be drawn from; the weights w put that right (Hastings 1970; the ratio is that of the variational
+DBN's posterior, which cannot be drawn from. The weights w correct for that (Hastings 1970; the ratio is that of the variational
 bound in Salakhutdinov and Murray 2008). The first quarter of a DBN's steps takes every proposal, to come near from anywhere.
 """
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from fastdbn.estimators.inference import clipped, later_rows
 from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import visible_blocks
+from fastdbn.estimators.rows import clipped, later_rows
+from fastdbn.machine.passes import Passes
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.units import get_unit
 
 METHODS = ("mean", "sample", "mean-field")
-
-
-class Passes:
-    """Up- and down-passes of a block of rows through layers, from drawn states or from means.
-
-    Parameters
-    ----------
-    backend : Backend
-    layers : list of RBM
-    who : (B,) row numbers, the backend's
-    seed, number : int
-        of the noise.
-    """
-
-    def __init__(self, backend, layers, who, seed, number):
-        self.backend, self.who, self.seed, self.number = backend, who, seed, number
-        self.units = [get_unit(layers[0].visible_), *(get_unit(rbm.hidden_) for rbm in layers)]
-        self.params = [rbm._params(backend, len(who)) for rbm in layers]
-        self.downward = [rbm._params(backend, len(who), down=True) for rbm in layers]
-        self.sizes = [len(self.params[0].b), *(len(p.c) for p in self.params)]
-        self.means = [backend.zeros(len(who), n) for n in self.sizes]
-
-    def key(self, purpose, step, level):
-        return rng.key(self.seed, step, rng.draw_stream(purpose, self.number, rng.CLAMP, level))
-
-    def states(self):
-        """Buffers for the states of all levels but the visible one."""
-        return [self.backend.states(u, len(self.who), n) for u, n in zip(self.units[1:], self.sizes[1:], strict=True)]
-
-    def up(self, v, hidden=None, step=0):
-        """From visible states to all hidden ones: drawn into the buffers `hidden`, or by means; returns the last."""
-        for level, (unit, p) in enumerate(zip(self.units[1:], self.params, strict=True), 1):
-            drawn = () if hidden is None else (hidden[level - 1], self.who, self.key(rng.HIDDEN, step, level))
-            self.backend.conditional(unit, v, p.W, p.c, self.means[level], *drawn)
-            v = self.means[level] if hidden is None else hidden[level - 1]
-        return v
-
-    def down(self, h, hidden=None, v=None, step=0, top=None, totals=None):
-        """From states h of level `top`, the last by default, to the visible means, in means[0].
-
-        With v, the states between are drawn into the buffers `hidden` and visible ones into v; without, totals are visible states
-        whose totals the means take, where units keep them.
-        """
-        for level in range(len(self.params) - 1 if top is None else top - 1, -1, -1):
-            state = v if level == 0 else None if hidden is None else hidden[level - 1]
-            drawn = () if state is None else (state, self.who, self.key(rng.VISIBLE, step, level))
-            if level == 0 and state is None and self.units[0].keeps_total:
-                drawn = (totals,)
-            p = self.downward[level]
-            self.backend.conditional(self.units[level], h, p.W, p.b, self.means[level], *drawn, transpose=True)
-            h = self.means[level] if state is None else state
 
 
 class _Average:
@@ -86,10 +36,10 @@ class _Average:
         return self.total / self.count
 
 
-class Clamped:
+class Imputation:
     """`impute` and `denoise`, for RBM and DBN.
 
-    They say what their layers are (`_stack`), and a DBN the logarithm of its weight w (`_log_weight`).
+    They have `_stack`, their layers, and `_machines`, from below, and a DBN `_log_weight`, the logarithm of its weight w.
     """
 
     def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
@@ -142,7 +92,7 @@ class Clamped:
                     "where a value is missing"
                 )
             missing |= mask
-        for unit, start, stop, _ in get_unit(self._stack()[0].visible_).parts(X.shape[1]):
+        for unit, start, stop, _ in self._machines()[0].visible_unit.parts(X.shape[1]):
             if unit.keeps_total and missing[:, start:stop].any():
                 raise ValueError(f"visible={unit.name!r}: counts cannot be imputed, for the total of a row is not known")
             if unit.group != 1:
@@ -150,7 +100,7 @@ class Clamped:
                 groups = missing[:, start:stop].reshape(len(X), -1, size).any(axis=2)
                 missing[:, start:stop] = np.repeat(groups, size, axis=1)
         X = clipped(self, np.where(missing, np.nan, X).astype(X.dtype, copy=False))
-        filled = self._walk(np.where(missing, X.dtype.type(0), X), ~missing, n_steps, method, random_state)
+        filled = self._fill(np.where(missing, X.dtype.type(0), X), ~missing, n_steps, method, random_state)
         return np.where(missing, filled, X).astype(self.dtype)
 
     def denoise(self, X, n_steps=1, method="mean-field", random_state=None):
@@ -173,71 +123,77 @@ class Clamped:
             On the scale of X.
         """
         check_is_fitted(self)
-        return self._walk(later_rows(self, X), None, n_steps, method, random_state)
+        return self._fill(later_rows(self, X), None, n_steps, method, random_state)
 
-    def _walk(self, X, observed, n_steps, method, random_state):
-        """Chains or passes from the rows of X, with `observed` values held unless it is None; in blocks of rows."""
+    def _fill(self, X, observed, n_steps, method, random_state):
+        """Chains or passes from the rows of X, in blocks; `observed` values are clamped, unless it is None."""
         checks.integer(n_steps, "n_steps")
         checks.choice(method, "method", METHODS)
         rng.check(random_state)
-        layers = self._stack()
+        first, machines = self._stack()[0], self._machines()
         seed, number = (0, 0) if method == "mean-field" else self._next_noise(random_state)
-        out = np.empty(X.shape, self.dtype)
-        for backend, rows, v in layers[0]._blocks(X, layers[0]._threshold(), write=True):
-            who = backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
-            held = None if observed is None else backend.array(observed[rows])
-            exact = held is not None and method != "mean-field" and len(layers) > 1
-            passes = Passes(backend, layers[:-1] if exact else layers, who, seed, number)
-            v, hold = _begin(passes, v, held, method)
-            walk = self._metropolis if exact else _up_and_down
-            out[rows] = walk(passes, v, hold, n_steps, method)
-        return layers[0].scaling_.invert(out)
+        out, backend = np.empty(X.shape, self.dtype), machines[0].backend
+        for rows, v in visible_blocks(first, X, machines[0], write=True):
+            mask = None if observed is None else backend.array(observed[rows])
+            exact = mask is not None and method != "mean-field" and len(machines) > 1
+            stack = [machine.in_rows(len(v)) for machine in (machines[:-1] if exact else machines)]
+            passes = Passes(stack, machines[0].row_numbers(rows), _keys(seed, number))
+            v, clamp = _begin(passes, v, mask, method)
+            chain = self._metropolis if exact else _up_and_down
+            out[rows] = chain(passes, v, clamp, n_steps, method)
+        return first.scaling_.invert(out)
 
-    def _metropolis(self, passes, v, hold, n_steps, method):
+    def _metropolis(self, passes, v, clamp, n_steps, method):
         """The chain of a DBN of two layers or more, whose top layer enters by its free energy alone."""
         backend, average = passes.backend, _Average(passes.backend, n_steps)
-        now, proposal = passes.states(), passes.states()
+        now, proposal = passes.buffers(), passes.buffers()
         passes.up(v, now)
         for step in range(n_steps):
             passes.down(now[0], v=v, step=step, top=1)
             average.add(step, passes.means[0])
-            hold(v)
+            clamp(v)
             passes.up(v, proposal, step + 1)
             if step < n_steps // 4:
                 now, proposal = proposal, now
             else:
                 with np.errstate(over="ignore"):
-                    odds = np.exp(self._log_weight(backend, [v, *proposal]) - self._log_weight(backend, [v, *now]))
-                draw = rng.row_uniforms(backend.to_host(passes.who), passes.key(rng.SCORE, step, 0))
+                    odds = np.exp(self._log_weight([v, *proposal]) - self._log_weight([v, *now]))
+                draw = rng.row_uniforms(backend.to_host(passes.rows), passes.key(rng.SCORE, step, 0))
                 taken = backend.array((draw < odds)[:, None])
                 for old, new in zip(now, proposal, strict=True):
                     backend.assign_where(old, taken, new)
         return backend.to_host(v) if method == "sample" else average.value()
 
 
-def _begin(passes, v, held, method):
-    """The start of a walk, missing values drawn or set by the biases alone, and the function that puts observed ones back."""
-    if held is None:
+def _keys(seed, number):
+    return lambda purpose, step, level: rng.key(seed, step, rng.draw_stream(purpose, number, rng.CLAMP, level))
+
+
+def _begin(passes, v, mask, method):
+    """The start of a chain, missing values drawn or set by the biases alone, and the function that puts observed ones back."""
+    if mask is None:
         return v, lambda v: None
-    backend, bias = passes.backend, passes.params[0].b
-    values = backend.states(passes.units[0], len(passes.who), passes.sizes[0], backend.to_host(v))
-    drawn = () if method == "mean-field" else (v, passes.who, passes.key(rng.INIT, 0, 0))
-    start = backend.zeros(len(passes.who), passes.sizes[0])
-    backend.activate(passes.units[0], bias, start, *drawn)
-    start = v if drawn else start
-    backend.assign_where(start, held, values)
-    return start, lambda v: backend.assign_where(v, held, values)
+    backend, machine = passes.backend, passes.machines[0]
+    shape = len(v), machine.shape[0]
+    values, start = backend.states(machine.visible_unit, *shape, backend.to_host(v)), backend.zeros(*shape)
+    if method == "mean-field":
+        machine.start_visible(start)
+    else:
+        machine.start_visible(start, v, passes.rows, passes.key(rng.INIT, 0, 0))
+        start = v
+    backend.assign_where(start, mask, values)
+    return start, lambda v: backend.assign_where(v, mask, values)
 
 
-def _up_and_down(passes, v, hold, n_steps, method):
+def _up_and_down(passes, v, clamp, n_steps, method):
     """Passes through all layers: Gibbs steps of an RBM, mean-field of either."""
     backend, average = passes.backend, _Average(passes.backend, n_steps)
-    hidden, first = None if method == "mean-field" else passes.states(), v
+    hidden, first = None if method == "mean-field" else passes.buffers(), v
     for step in range(n_steps):
         h = passes.up(v, hidden, step)
         passes.down(h, hidden, None if hidden is None else v, step, totals=first)
         average.add(step, passes.means[0])
         if hidden is None:
             v = passes.means[0]
-        hold(v)
+        clamp(v)
     return average.value() if method == "mean" else backend.to_host(v)

@@ -1,0 +1,292 @@
+"""The methods of a fitted Deep Belief Network: features, reconstructions, samples and bounds."""
+
+import numpy as np
+
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.fitted_rbm import check_sample, check_totals, hidden_rows, sample_states
+from fastdbn.estimators.imputation import Imputation
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, visible_given_hidden, with_totals
+from fastdbn.estimators.machines import machines_of
+from fastdbn.estimators.rows import later_rows
+from fastdbn.machine.passes import Passes
+from fastdbn.maths import rng
+from fastdbn.support import checks
+
+DRAWS = 10
+"""Draws for a bound on log p(x)."""
+
+
+class FittedDBN(Imputation, Estimator):
+    """What a fitted network of RBMs computes; `DBN` has the parameters and the training."""
+
+    def _stack(self):
+        return self.layers_
+
+    def _machines(self):
+        """The machines of all layers, from below, on one backend."""
+        return machines_of(self)
+
+    def _checked(self, X):
+        """X to be used by a fitted network, with missing values where its first layer takes them."""
+        check_is_fitted(self)
+        return later_rows(self, X, may_lack=self.layers_[0].missing is not None)
+
+    def transform(self, X, layer=-1):
+        """Hidden means of a layer given X, by mean-field up-passes.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        layer : int, default -1
+            Index into `layers_`.
+
+        Returns
+        -------
+        (n, units of the layer) array
+        """
+        X = self._checked(X)
+        n = self._check_layer(layer, len(self.layers_)) + 1
+        return up(self.layers_[:n], self._machines()[:n], X)
+
+    def sample_hidden(self, X, layer=-1, random_state=None):
+        """Draw the hidden units of a layer once for each row of X, by an up-pass that draws all layers under it too.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        layer : int, default -1
+            Index into `layers_`.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+
+        Returns
+        -------
+        (n, units of the layer) array
+        """
+        X, n = self._checked(X), self._check_layer(layer, len(self.layers_)) + 1
+        return self._draw_up(X, n, *self._next_noise(random_state))
+
+    def _draw_up(self, X, n, seed, number):
+        """States of layer n, counted from 1, drawn by an up-pass; X itself for n = 0, on the scale of the visible units."""
+        machines = self._machines()
+        out = np.empty((X.shape[0], machines[n - 1].shape[1] if n else X.shape[1]), self.dtype)
+
+        def key(purpose, step, level):
+            return rng.key(seed, step, rng.draw_stream(purpose, number, rng.DOWN, level))
+
+        for rows, v in visible_blocks(self.layers_[0], X, machines[0]):
+            if n:
+                passes = Passes(machines[:n], machines[0].row_numbers(rows), key)
+                v = passes.up(v, passes.buffers())
+            machines[0].backend.fetch(v, out[rows])
+        return out
+
+    def inverse_transform(self, X, layer=-1):
+        """Visible means given hidden states of a layer, by a mean-field pass down.
+
+        Parameters
+        ----------
+        X : (n, units of the layer) array
+            Hidden states or means, as `transform` and `sample_hidden` give them.
+        layer : int, default -1
+            Index into `layers_`.
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of the fit data; for units that count, of one trial a row.
+        """
+        check_is_fitted(self)
+        n = checks.layer(layer, len(self.layers_)) + 1
+        return self._down(hidden_rows(X, self.layers_[n - 1].components_.shape[0]), n)
+
+    def _down(self, H, n):
+        """Visible means given hidden states of layer n, counted from 1."""
+        for rbm, machine in reversed([*zip(self.layers_[:n], self._machines()[:n], strict=True)]):
+            H = visible_given_hidden(rbm, H, machine)
+        return H
+
+    def reconstruct(self, X):
+        """Visible means after a mean-field pass up and down, on the scale of X."""
+        X, machines = self._checked(X), self._machines()
+        return with_totals(machines[0].visible_unit, self._down(up(self.layers_, machines, X), len(machines)), X)
+
+    def _only_layer(self, method):
+        """The one RBM of a network of one layer.
+
+        Raises
+        ------
+        ValueError
+            for a network of more layers.
+        """
+        check_is_fitted(self)
+        if len(self.layers_) > 1:
+            raise ValueError(
+                f"{method} is for networks of one layer, and this one has {len(self.layers_)}: use score_samples or sample, or "
+                "a layer of layers_"
+            )
+        return self.layers_[0]
+
+    def energy(self, X, H):
+        """`RBM.energy`, for a network of one layer."""
+        return self._only_layer("energy").energy(later_rows(self, X), H)
+
+    def free_energy(self, X):
+        """`RBM.free_energy`, for a network of one layer."""
+        self._only_layer("free_energy")
+        return -self._bounds(later_rows(self, X), 1)
+
+    def gibbs(self, X, n_steps=1, random_state=None):
+        """`RBM.gibbs`, for a network of one layer."""
+        return self._only_layer("gibbs").gibbs(later_rows(self, X), n_steps, random_state)
+
+    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, totals=None, *, start=None, method="gibbs"):
+        """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
+
+        Parameters
+        ----------
+        n_samples : int or None, default None
+            None is one, or with `start` one for each of its rows.
+        n_steps : int, default 1000
+            Gibbs steps in the top RBM.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+        mean : bool, default False
+            Return the visible means of the last step, not states drawn from them.
+        totals : int, (n_samples,) array or None, default None
+            For visible units that count: the sum of each row. None draws from those of the fit data.
+        start : (n_samples, n_features) array, CSR matrix or None, default None
+            Rows whose states in the layer under the top, drawn by an up-pass, the chains start at. None starts them at draws that
+            know the biases alone.
+        method : {"gibbs"}, default "gibbs"
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
+        """
+        check_is_fitted(self)
+        width = max(sum(rbm.components_.shape) for rbm in self.layers_)
+        n, start = check_sample(self, n_samples, n_steps, mean, start, method, width)
+        totals, (seed, number) = check_totals(self._machines()[0].visible_unit, n, totals, start), self._next_noise(random_state)
+        if start is not None:
+            start = self._draw_up(start, len(self.layers_) - 1, seed, number)
+        top = self.layers_[-1], self._machines()[-1]
+        of_top = totals if len(self.layers_) == 1 else None
+        return self._descend(*sample_states(*top, n, n_steps, seed, number, of_top, start), seed, number, mean, totals)
+
+    def _descend(self, states, means, seed, number, mean, totals=None):
+        """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
+        machines, first, n = self._machines()[:-1], self.layers_[0], len(states)
+        if machines:
+            backend = machines[0].backend
+
+            def key(purpose, step, level):
+                return rng.key(seed, step, rng.draw_stream(purpose, number, rng.DOWN, level))
+
+            host = start_states(first, machines[0], n, seed, number, totals)
+            with backend.single_threaded():
+                passes = Passes(machines, machines[0].row_numbers(slice(0, n)), key)
+                v = backend.states(machines[0].visible_unit, *host.shape, host)
+                h = backend.states(machines[-1].hidden_unit, *states.shape, states)
+                passes.down(h, passes.buffers(), v)
+            states, means = backend.to_host(v), backend.to_host(passes.means[0])
+        return first.scaling_.invert(means if mean else states)
+
+    def score_samples(self, X, n_samples=DRAWS):
+        """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
+
+        E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
+        expectation over `n_samples` draws keyed by the row's own values, so that neither its place nor its neighbours matter
+        (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). With one layer it is minus the free energy, exactly.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+            Values between 0 and 1 for Bernoulli units are taken as they are; the bound holds for binary rows.
+        n_samples : int, default 10
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        checks.integer(n_samples, "n_samples")
+        return self._bounds(later_rows(self, X), n_samples)
+
+    def _bounds(self, X, n_samples):
+        """The bounds of `score_samples`, for rows that are checked."""
+        if len(self.layers_) == 1:
+            return -free_energies(self.layers_[0], X, self._machines()[0])
+        return self._mean_brackets(X, n_samples)
+
+    def _mean_brackets(self, X, n_samples):
+        """The means over draws of the bound's brackets."""
+        out = np.zeros(X.shape[0])
+        for rows, bracket in brackets(self, X, n_samples, self.layers_[0].seed_):
+            out[rows] += bracket
+        return out / n_samples
+
+    def _draws_up(self, X, n_samples, seed):
+        """(slice of rows, visible states, draws) for the rows of X in blocks.
+
+        draws yields the states of all layers between the visible units and the top, n_samples times, in buffers that it uses
+        again. Their noise is keyed by the row's own values.
+        """
+        first, machines = self.layers_[0], self._machines()
+
+        def key(purpose, step, level):
+            return rng.key(seed, step, rng.stream(rng.SCORE, level - 1))
+
+        for rows, v in visible_blocks(first, X, machines[0]):
+            if len(machines) == 1:
+                yield rows, v, ([] for _ in range(n_samples))
+                continue
+            passes = Passes(machines[:-1], machines[0].backend.array(rng.content_keys(X[rows])), key)
+            yield rows, v, _drawn(passes, v, n_samples)
+
+    def _log_weight(self, states):
+        """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
+        total = np.zeros(len(states[0]))
+        for machine, below, h in zip(self._machines(), states, states[1:], strict=False):
+            up, down = np.zeros(len(h)), np.zeros(len(h))
+            machine.log_hidden_block(h, below, up)
+            machine.log_visible_block(below, h, down)
+            total += down - up
+        return total - self._top_energy(states[-1])
+
+    def top_rbm(self):
+        """The top RBM, fitted: `fastdbn.evaluate` gives its log Z, exactly or by `ais`, which bounds of the network need.
+
+        Returns
+        -------
+        RBM
+            Its rows are states of the layer under the top.
+        """
+        check_is_fitted(self)
+        return self.layers_[-1]
+
+    def _top_energy(self, h):
+        """The top RBM's free energy of states of the layer under it, (B,) float64."""
+        energy = np.empty(len(h))
+        self._machines()[-1].free_energy_block(h, energy)
+        return energy
+
+
+def brackets(network, X, n_samples, seed):
+    """(slice of rows, brackets of the bound) for some draws from q for each row of X; (B,) float64.
+
+    log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
+    """
+    for rows, v, draws in network._draws_up(X, n_samples, seed):
+        for states in draws:
+            yield rows, network._log_weight([v, *states])
+
+
+def _drawn(passes, v, n_samples):
+    """The states of all levels but the visible one, drawn by up-passes from visible states."""
+    hidden = passes.buffers()
+    for number in range(n_samples):
+        passes.up(v, hidden, number)
+        yield hidden

@@ -1,0 +1,267 @@
+"""The methods of a fitted RBM: features, energies, reconstructions and samples."""
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import (
+    free_energies,
+    hidden_given_rows,
+    start_states,
+    visible_blocks,
+    visible_given_hidden,
+    with_totals,
+)
+from fastdbn.estimators.machines import machine_of
+from fastdbn.estimators.rows import later_rows
+from fastdbn.inputs import ranges
+from fastdbn.machine.block import draw_keys
+from fastdbn.maths import rng
+from fastdbn.support import checks
+
+SAMPLERS = ("gibbs",)
+"""Ways to draw from a model."""
+
+
+def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
+    """(number of samples, start as checked rows or None) for `sample`; a chain takes `width` numbers."""
+    checks.choice(method, "method", SAMPLERS)
+    checks.integer(n_steps, "n_steps")
+    checks.flag(mean, "mean")
+    if start is not None:
+        start = later_rows(estimator, start)
+        if n_samples not in (None, start.shape[0]):
+            raise ValueError(
+                f"n_samples={n_samples!r} and start has {start.shape[0]} rows: leave n_samples out, one starts at each"
+            )
+        return start.shape[0], start
+    n = checks.integer(1 if n_samples is None else n_samples, "n_samples")
+    checks.room(n * width, "n_samples", n_samples)
+    return n, None
+
+
+def check_totals(unit, n, totals, start):
+    """`totals` of `sample`, checked: (n, 1), or None."""
+    if totals is None:
+        return None
+    if start is not None:
+        raise ValueError("totals: chains that begin at `start` keep the totals of its rows, so leave totals out")
+    if not unit.keeps_total:
+        raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
+    values = np.asarray(totals)
+    whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
+    if not whole or (values < 0).any() or (values > ranges.MOST_COUNTS).any():
+        raise ValueError(f"totals={totals!r}: give a whole number from 0 to {ranges.MOST_COUNTS}, or {n} of them")
+    return np.broadcast_to(values, n)[:, None]
+
+
+def hidden_rows(H, n_components, name="X"):
+    """Hidden states that a user gives, checked."""
+    H = check_array(checks.unmasked(H, name), dtype=[np.float32, np.float64], input_name=name)
+    if H.shape[1] != n_components:
+        raise ValueError(f"{name} has {H.shape[1]} columns: give {n_components}, one for each hidden unit")
+    return H
+
+
+class FittedRBM(Estimator):
+    """What a fitted RBM computes; `RBM` has the parameters and the training."""
+
+    @property
+    def machine_(self):
+        """The `Machine` of the fitted parameters. Its visible states are rows as `scaling_` leaves them."""
+        check_is_fitted(self)
+        return machine_of(self)
+
+    def _machines(self):
+        """The machines of all layers, from below."""
+        return [self.machine_]
+
+    def _stack(self):
+        return [self]
+
+    def _checked(self, X):
+        """X to be used by a fitted model, with missing values where the model takes them."""
+        check_is_fitted(self)
+        return later_rows(self, X, may_lack=self.missing is not None)
+
+    def transform(self, X):
+        """Means of the hidden units given X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+            With `missing` set, NaN is a missing value: "drop" leaves it out, "sample" fills it in by mean field.
+
+        Returns
+        -------
+        (n, n_components) array
+        """
+        return hidden_given_rows(self, self._checked(X))
+
+    def sample_hidden(self, X, random_state=None):
+        """Draw the hidden units once for each row of X.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+
+        Returns
+        -------
+        (n, n_components) array
+        """
+        X = self._checked(X)
+        return hidden_given_rows(self, X, key=draw_keys(*self._next_noise(random_state))(rng.HIDDEN, 0))
+
+    def inverse_transform(self, X):
+        """Means of the visible units given hidden states.
+
+        Parameters
+        ----------
+        X : (n, n_components) array
+            Hidden states or means, as `transform` and `sample_hidden` give them.
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of the fit data; for units that count, of one trial a row.
+        """
+        check_is_fitted(self)
+        return visible_given_hidden(self, hidden_rows(X, self.components_.shape[0]))
+
+    def reconstruct(self, X):
+        """Visible means given the hidden means given X, on the scale of X.
+
+        Returns
+        -------
+        (n, n_features) array
+        """
+        X = self._checked(X)
+        return with_totals(self.machine_.visible_unit, visible_given_hidden(self, hidden_given_rows(self, X)), X)
+
+    def energy(self, X, H):
+        """Energy E(v, h) of each pair of rows: p(v, h) is proportional to e^-E. Constants of the scaling are left out.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        H : (n, n_components) array
+            Hidden states.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        X, H = later_rows(self, X), hidden_rows(H, self.components_.shape[0], "H")
+        if X.shape[0] != len(H):
+            raise ValueError(f"X has {X.shape[0]} rows and H {len(H)}: give pairs")
+        out, machine = np.empty(len(H)), self.machine_
+        for rows, v in visible_blocks(self, X):
+            h = machine.backend.states(machine.hidden_unit, len(v), H.shape[1], H[rows].astype(self.dtype))
+            machine.energy_block(v, h, out[rows])
+        return out
+
+    def free_energy(self, X):
+        """Free energy F(v) of each row: p(v) is proportional to e^-F. Constants of the scaling are left out.
+
+        With ``missing="drop"`` a row with NaN has the free energy of its own machine, over its observed units: rows that lack
+        the same values compare, others have another Z. With "sample" rows must be complete.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        check_is_fitted(self)
+        return free_energies(self, later_rows(self, X, may_lack=self.missing == "drop"))
+
+    def score_samples(self, X):
+        """Minus the free energy of each row: log p(v) but for a constant; higher is more normal.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
+        return -self.free_energy(X)
+
+    def gibbs(self, X, n_steps=1, random_state=None):
+        """Draw visible states by Gibbs steps that start at X. Give the result as X again to go on.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_steps : int, default 1
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of X.
+        """
+        check_is_fitted(self)
+        checks.integer(n_steps, "n_steps")
+        X = later_rows(self, X)
+        return self.scaling_.invert(self._run_chains(X, n_steps, *self._next_noise(random_state))[0])
+
+    def _run_chains(self, X, n_steps, seed, number):
+        """(states, means) of the visible units, on their own scale, after Gibbs steps from the rows of X."""
+        machine, states, means = self.machine_, np.empty(X.shape, self.dtype), np.empty(X.shape, self.dtype)
+        for rows, v in visible_blocks(self, X, write=True):
+            chain = machine.chain(v)
+            machine.walk(chain, machine.row_numbers(rows), draw_keys(seed, number), 0, 2 * n_steps)
+            machine.backend.fetch(v, states[rows])
+            machine.backend.fetch(chain.v_mean, means[rows])
+        return states, means
+
+    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, totals=None, *, start=None, method="gibbs"):
+        """Draw visible states from the model, by one chain for each.
+
+        Parameters
+        ----------
+        n_samples : int or None, default None
+            None is one, or with `start` one for each of its rows.
+        n_steps : int, default 1000
+            Steps of each chain.
+        random_state : None, int, RandomState or Generator
+            None goes on with the noise of the model's own seed.
+        mean : bool, default False
+            Return the visible means of the last step, which look smoother, and not the states drawn.
+        totals : int, (n_samples,) array or None, default None
+            For units that count: the sum of each row. None draws from those of the fit data, or takes those of `start`.
+        start : (n_samples, n_features) array, CSR matrix or None, default None
+            Where chains start, such as earlier samples. None starts them at draws that know the visible biases alone.
+        method : {"gibbs"}, default "gibbs"
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
+        """
+        check_is_fitted(self)
+        n, start = check_sample(self, n_samples, n_steps, mean, start, method, sum(self.components_.shape))
+        totals, (seed, number) = check_totals(self.machine_.visible_unit, n, totals, start), self._next_noise(random_state)
+        if start is None:
+            states, means = sample_states(self, self.machine_, n, n_steps, seed, number, totals)
+        else:
+            states, means = self._run_chains(start, n_steps, seed, number)
+        return self.scaling_.invert(means if mean else states)
+
+
+def sample_states(rbm, machine, n, n_steps, seed, number, totals=None, start=None):
+    """(states, means) of n chains, on the scale of the visible units; they start at given states, or know the biases alone."""
+    backend = machine.backend
+    host = start_states(rbm, machine, n, seed, number, totals) if start is None else start
+    v, who = backend.states(machine.visible_unit, *host.shape, host), machine.row_numbers(slice(0, n))
+    chain = machine.chain(v)
+    with backend.single_threaded():
+        if start is None:
+            machine.start_visible(chain.v_mean, v, who, rng.key(seed, number, rng.stream(rng.INIT, 0, 2)))
+        machine.walk(chain, who, draw_keys(seed, number), 0, 2 * n_steps)
+    return backend.to_host(v), backend.to_host(chain.v_mean)

@@ -1,0 +1,138 @@
+"""What a fitted RBM makes of rows that are checked, block by block: shared by RBM, networks and `evaluate`.
+
+A function takes the RBM, for its scaling and its dealing with missing values, and its machine, which a network may have put on
+another backend; None is the RBM's own.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from fastdbn.backends.protocol import Source
+from fastdbn.estimators.rows import threshold_of
+from fastdbn.inputs import data
+from fastdbn.machine.block import BLOCK, block_rows
+from fastdbn.maths import rng
+from fastdbn.training.options import missing_values
+
+AT_ONCE = 4
+"""Blocks that are handled at once where data are read as they lie: the fewer calls, the less often weights are packed."""
+
+
+def visible_blocks(rbm, X, machine=None, write=False):
+    """(slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set.
+
+    Missing values are left out, or filled in by mean field where the model samples them.
+    """
+    machine = rbm.machine_ if machine is None else machine
+    if rbm.missing is not None:
+        X, mask = missing_values.split(X)
+        if mask is not None:
+            yield from _filled_blocks(rbm, X, mask, machine)
+            return
+    backend, n = machine.backend, X.shape[0]
+    source, size = backend.load(_source(rbm, X)), block_rows(max(machine.shape))
+    size *= AT_ONCE if backend.is_view(source) and not write else 1
+    buffer, key = backend.states(machine.visible_unit, min(size, n), X.shape[1]), rng.key(rbm.seed_, 0, rng.stream(rng.DATA))
+    with backend.single_threaded():
+        for start in range(0, n, size):
+            rows = slice(start, min(start + size, n))
+            if write:
+                v = backend.part(buffer, 0, rows.stop - start)
+                backend.load_rows(source, machine.row_numbers(rows), key, v)
+            else:
+                v = backend.view_rows(source, start, rows.stop, key, buffer)
+            yield rows, v
+
+
+def _source(rbm, X):
+    return data.source(X, rbm.scaling_, threshold_of(rbm))
+
+
+def _filled_blocks(rbm, X, mask, machine):
+    """`visible_blocks` of rows with missing values, which are zero in X and True in the mask."""
+    backend, (n, width), key = machine.backend, X.shape, rng.key(rbm.seed_, 0, rng.stream(rng.DATA))
+    sources, size = [backend.load(source) for source in (_source(rbm, X), Source(mask))], block_rows(max(machine.shape))
+    buffers = backend.states(machine.visible_unit, min(size, n), width), backend.zeros(min(size, n), width)
+    filling = machine.in_rows(n)
+    with backend.single_threaded():
+        for start in range(0, n, size):
+            rows = slice(start, min(start + size, n))
+            v, missing = (backend.part(buffer, 0, rows.stop - start) for buffer in buffers)
+            for source, out in zip(sources, (v, missing), strict=True):
+                backend.load_rows(source, machine.row_numbers(rows), key, out)
+            if rbm.missing == "drop":
+                backend.assign_where(v, missing)
+            else:
+                missing_values.fill_by_mean_field(filling, v, missing)
+            yield rows, v
+
+
+def hidden_given_rows(rbm, X, machine=None, key=None):
+    """Hidden means given the rows of X; with a key, hidden states drawn once for each row."""
+    machine = rbm.machine_ if machine is None else machine
+    backend, out, many = machine.backend, np.empty((X.shape[0], machine.shape[1]), rbm.dtype), None
+    for rows, v in visible_blocks(rbm, X, machine):
+        many, part = many or machine.in_rows(len(out)), out[rows]
+        mean = backend.onto(part)
+        if key is None:
+            many.hidden_given(v, mean)
+            backend.fetch(mean, part)
+        else:
+            h = backend.states(machine.hidden_unit, *part.shape)
+            many.hidden_given(v, mean, h, machine.row_numbers(rows), key)
+            backend.fetch(h, part)
+    return out
+
+
+def up(layers, machines, X):
+    """Hidden means of the last of some layers, block by block through all of them."""
+    out = np.empty((X.shape[0], machines[-1].shape[1]), layers[-1].dtype)
+    size = block_rows(max(X.shape[1], *(machine.shape[1] for machine in machines)))
+    for start in range(0, X.shape[0], size):
+        part = X[start : start + size]
+        for rbm, machine in zip(layers, machines, strict=True):
+            part = hidden_given_rows(rbm, part, machine)
+        out[start : start + size] = part
+    return out
+
+
+def visible_given_hidden(rbm, H, machine=None):
+    """Visible means given hidden states, on the scale of the data; of units that count those of one trial."""
+    machine = rbm.machine_ if machine is None else machine
+    backend, out = machine.backend, np.empty((len(H), machine.shape[0]), rbm.dtype)
+    with backend.single_threaded():
+        for start in range(0, len(H), BLOCK):
+            h = backend.constant(H[start : start + BLOCK])
+            mean = backend.zeros(len(h), out.shape[1])
+            machine.visible_given(h, mean)
+            backend.fetch(mean, out[start : start + BLOCK])
+    return rbm.scaling_.invert(out)
+
+
+def with_totals(unit, means, X):
+    """Visible means of one trial, where units count, times the totals of the rows of X."""
+    for part, start, stop, _ in unit.parts(means.shape[1]):
+        if part.keeps_total:
+            means[:, start:stop] *= np.asarray(X[:, start:stop].sum(axis=1)).reshape(-1, 1)
+    return means
+
+
+def free_energies(rbm, X, machine=None):
+    """F(v) of each row, (n,) float64; with missing="drop" that of its own machine, over its observed units."""
+    machine, out = rbm.machine_ if machine is None else machine, np.empty(X.shape[0])
+    backend, many, field = machine.backend, None, None
+    for rows, v in visible_blocks(rbm, X, machine):
+        if many is None:
+            many, field = machine.in_rows(len(out)), backend.zeros(len(v), machine.shape[1])
+        many.free_energy_block(v, out[rows], backend.part(field, 0, len(v)))
+    if rbm.missing == "drop" and not sparse.issparse(X):
+        out -= np.isnan(X) @ missing_values.base_of_zeros(backend, machine.visible_unit, X.shape[1])
+    return out
+
+
+def start_states(rbm, machine, n, seed, number, totals=None):
+    """Host visible states that chains may begin at: zeros, but for totals, which a draw keeps; by default those of fit rows."""
+    if machine.visible_unit.keeps_total and totals is None:
+        draw = rng.host_generator(seed, number, rng.stream(rng.INIT, 0, 4))
+        totals = rbm.totals_[draw.integers(len(rbm.totals_), size=n)]
+    return machine.blank(n, totals)

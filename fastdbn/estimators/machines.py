@@ -1,0 +1,82 @@
+"""The machines of fitted estimators: built when they are first asked for, and dropped when what they were built from is replaced.
+
+Nothing of them is an attribute: they are neither pickled nor cloned, nor in files.
+"""
+
+import os
+import threading
+import weakref
+
+import numpy as np
+
+from fastdbn.backends.devices import get_backend
+from fastdbn.backends.protocol import Params
+from fastdbn.estimators.device import most_exact
+from fastdbn.machine.machine import Machine
+from fastdbn.units import get_unit
+
+_prepared: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _reset():
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
+
+
+def prepared(estimator, sources, build):
+    """What `build` makes of some sources, kept for an estimator while the sources are the same objects.
+
+    Arrays among them become read-only, because a change in place would go unnoticed.
+    """
+    with _lock:
+        known, value = _prepared.get(estimator, ((), None))
+        if len(known) != len(sources) or any(old is not new for old, new in zip(known, sources, strict=True)):
+            for x in sources:
+                if isinstance(x, np.ndarray):
+                    x.flags.writeable = False
+            value = build()
+            _prepared[estimator] = sources, value
+        return value
+
+
+def downward(rbm):
+    """Weights of the way down, (n_components, n_features): those of the way up, but where up-down has untied them."""
+    return getattr(rbm, "generative_components_", rbm.components_)
+
+
+def host_params(rbm):
+    """W, b and c of a fitted RBM as host arrays."""
+    return Params(rbm.components_.T, rbm.intercept_visible_, rbm.intercept_hidden_)
+
+
+def _of_rbm(rbm):
+    """What the machine of an RBM is built from."""
+    arrays = rbm.components_, downward(rbm), rbm.intercept_visible_, rbm.intercept_hidden_
+    return *arrays, rbm.visible_, rbm.hidden_
+
+
+def _build(backend, rbm):
+    down = None if downward(rbm) is rbm.components_ else downward(rbm).T
+    return Machine.of_host(backend, get_unit(rbm.visible_), get_unit(rbm.hidden_), host_params(rbm), down)
+
+
+def machine_of(rbm):
+    """The `Machine` of a fitted RBM."""
+    computes = rbm.n_jobs, rbm.dtype, rbm.device, rbm.precision
+    return prepared(rbm, (*_of_rbm(rbm), *computes), lambda: _build(get_backend(*computes), rbm))
+
+
+def machines_of(network):
+    """The machines of a network's layers, from below, on one backend."""
+    layers = network.layers_
+    computes = network.n_jobs, network.dtype, network.device, most_exact(rbm.precision for rbm in layers)
+
+    def build():
+        backend = get_backend(*computes)
+        return [_build(backend, rbm) for rbm in layers]
+
+    return prepared(network, (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)

@@ -1,0 +1,109 @@
+"""The rows that users give, checked: their type and layout, and whether they suit the fitted model."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from fastdbn.inputs import ranges
+from fastdbn.support import checks
+from fastdbn.support.report import DataWarning, warn
+from fastdbn.units import get_unit
+from fastdbn.units.unit import Unit
+
+READ = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.uint8, np.bool_, np.int64, np.int32))
+"""Types of data that the backend reads as they are."""
+
+
+def _types_for(X):
+    """Types to read X in, the one to convert any other to first: float32 for one that it holds exactly, else float64.
+
+    So the same numbers give the same model in any container: columns far from zero keep their digits until they are scaled.
+    """
+    kind = getattr(X, "dtype", None)
+    exact = isinstance(kind, np.dtype) and kind.kind in "iuf" and np.can_cast(kind, np.float32)
+    return [np.float32, *READ] if exact else list(READ)
+
+
+def _has_form(estimator, X):
+    """Whether `validate_data` would give X back as it is, if it is finite."""
+    if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in READ or hasattr(estimator, "feature_names_in_"):
+        return False
+    return 0 < len(X) <= checks.MOST and X.shape[1] == getattr(estimator, "n_features_in_", None)
+
+
+def _is_finite(X):
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
+
+
+def checked(estimator, X, reset, may_lack=False, finite=True):
+    """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared.
+
+    may_lack lets values be missing: NaN in dense arrays, and what the mask of a masked array covers. finite=False leaves the
+    check to the caller.
+    """
+    if not reset and _has_form(estimator, X) and _is_finite(X):  # `validate_data` takes as long as a small network for one row
+        return X
+    checks.matrix(X)
+    X = given = checks.unmasked(X, "X", may_lack)
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=_types_for(X),
+        ensure_all_finite=False,
+    )
+    if finite:
+        checks.finite(X, may_lack and not sparse.issparse(X), getattr(estimator, "feature_names_in_", None))
+    if reset:
+        _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
+    return X
+
+
+def _warn_of_long_integers(X):
+    """Say that whole numbers are rounded where float64 does not hold all of them."""
+    values = X.data if sparse.issparse(X) else X
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
+        most = max(int(values.max()), -int(values.min()))
+        if most > 2**53:
+            warn(
+                f"X has whole numbers as large as {most}; above 2^53 they are rounded to float64, and neighbours become equal: "
+                "subtract a constant first",
+                DataWarning,
+            )
+
+
+def later_rows(estimator, X, may_lack=False):
+    """X, as `checked` gives it, for use by a fitted model: rows are clipped to what the visible units take (`ranges.clipped`).
+
+    One pass over X sees whether it is finite and in range.
+    """
+    first = _first_of(estimator)
+    if _has_form(estimator, X) and first is not None:
+        unit, as_given = get_unit(first.visible_), first.scaling_.scale is None and threshold_of(first) is None
+        alike = as_given and isinstance(unit, Unit) and unit.group == 1 and np.isfinite(unit.high)
+        if alike and ranges.all_inside(X, unit.low, unit.high):  # so it is finite
+            return X
+    return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
+
+
+def clipped(estimator, X):
+    """`ranges.clipped` of rows for a fitted model; a threshold takes any number."""
+    first = _first_of(estimator)
+    if first is None or threshold_of(first) is not None:
+        return X
+    return ranges.clipped(get_unit(first.visible_), first.scaling_, X)
+
+
+def _first_of(estimator):
+    """What has the visible units and the scaling: the lowest layer of a stack, or the estimator itself; None for `BernoulliRBM`,
+    which takes any number, as scikit-learn's does."""
+    first = estimator.layers_[0] if hasattr(estimator, "layers_") else estimator
+    return first if hasattr(first, "scaling_") else None
+
+
+def threshold_of(estimator):
+    """How data are binarised outside of training: as in training, but "sample" keeps the probabilities."""
+    binarize = (estimator._layers()[0] if hasattr(estimator, "_layers") else estimator).binarize
+    return None if binarize == "sample" else binarize
