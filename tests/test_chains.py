@@ -100,7 +100,7 @@ def test_fast_weights_move_and_forget():
     run.begin_epoch()
     run.steps(np.arange(3, dtype=np.uint32))
     for x, f, g, p, t in zip(
-        option.weights, fast, expected, (machine.W, machine.b, machine.c), run.chain_machine.params, strict=True
+        option.arrays, fast, expected, (machine.W, machine.b, machine.c), run.chain_machine.params, strict=True
     ):
         np.testing.assert_allclose(x, 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)
         np.testing.assert_allclose(t, p + 0.1 * g + 0.95 * f + 0.2 * g, rtol=0, atol=1e-12)

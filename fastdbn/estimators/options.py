@@ -12,7 +12,7 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import LARGEST, is_number, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.training import monitors
-from fastdbn.training.layer import Settings, customary_rate
+from fastdbn.training.layer import Settings
 from fastdbn.training.options import options_of
 from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 
@@ -59,7 +59,7 @@ def settings(rbm, visible=None):
         of = "batch_size" if rbm.n_chains is None else "n_chains"
         checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
     if visible is not None and (learning_rate is None or _is_auto(learning_rate)):
-        learning_rate = customary_rate(visible, hidden)
+        learning_rate = min(visible.learning_rate, hidden.learning_rate)  # the customary one
     return Settings(
         checks.steps(rbm.k, "k"),
         checks.flag(rbm.persistent, "persistent"),

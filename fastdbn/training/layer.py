@@ -84,8 +84,3 @@ class State(NamedTuple):
     def learned_by(self, best):
         """This state with what an earlier one had learned."""
         return self._replace(params=best.params, velocity=best.velocity, extras=best.extras)
-
-
-def customary_rate(visible, hidden):
-    """The learning rate of a pair of unit types where none is given."""
-    return min(visible.learning_rate, hidden.learning_rate)

@@ -49,9 +49,6 @@ class Centering(Option):
         run, offsets = self.training, [state.extras.get(name) for name in self.keeps]
         if offsets[0] is None:  # the fit before was not centred
             offsets = model.center(run.backend, run.layer.visible, run.layer.hidden, state.params)[1]
-        record = protocol.Centering(*map(run.backend.array, offsets), SLIDE, self.model_share)
+        self.arrays = tuple(map(run.backend.array, offsets))
+        record = protocol.Centering(*self.arrays, SLIDE, self.model_share)
         run.problem = run.problem._replace(centering=record)
-
-    def state(self):
-        offsets = self.training.problem.centering[:2]
-        return dict(zip(self.keeps, map(self.training.backend.to_host, offsets), strict=True))

@@ -38,9 +38,9 @@ class FastWeights(Option):
     def begin(self, state):
         b, extras = self.training.backend, state.extras
         arrays = zip(self.keeps, state.params, strict=True)
-        self.weights = Params(*(b.array(extras[name]) if name in extras else b.zeros(*x.shape) for name, x in arrays))
+        self.arrays = Params(*(b.array(extras[name]) if name in extras else b.zeros(*x.shape) for name, x in arrays))
         machine = self.training.machine
-        pairs = zip(machine.params, self.weights, strict=True)
+        pairs = zip(machine.params, self.arrays, strict=True)
         params = Params(*(b.array(b.to_host(p) + b.to_host(fast)) for p, fast in pairs))
         self.training.chain_machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, params)
 
@@ -49,7 +49,4 @@ class FastWeights(Option):
         for source, target in zip(run.problem.params, run.chain_machine.params, strict=True):
             run.backend.copy(source, target)
         # fast weights are the velocity of their sum with the parameters; its momentum is what they keep
-        run.backend.update(run.chain_machine.params, self.weights, *batch.phases, Hyper(self.learning_rate, KEEP, 0.0))
-
-    def state(self):
-        return dict(zip(self.keeps, map(self.training.backend.to_host, self.weights), strict=True))
+        run.backend.update(run.chain_machine.params, self.arrays, *batch.phases, Hyper(self.learning_rate, KEEP, 0.0))

@@ -24,6 +24,8 @@ class Option:
     exact = False
     """Whether these arrays are float64 in fits of any precision."""
     training: Any
+    arrays: tuple = ()
+    """The backend's buffers of these arrays, in the order of `keeps`."""
 
     @classmethod
     def of(cls, rbm, visible, hidden):
@@ -86,8 +88,8 @@ class Option:
         """Deal with rows that monitors watch (`monitors.Rows`) as with the data of a minibatch."""
 
     def state(self):
-        """Host copies of the arrays of `keeps`."""
-        return {}
+        """Host copies of the arrays of `keeps`, by name."""
+        return dict(zip(self.keeps, map(self.training.backend.to_host, self.arrays), strict=True))
 
     def metrics(self):
         """Measures of the epoch, by their names in `monitors.MONITORS`."""

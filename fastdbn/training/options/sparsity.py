@@ -28,12 +28,12 @@ class Sparsity(Option):
 
     def begin(self, state):
         start = state.extras.get("activity", np.full(len(state.params.c), self.target))
-        self.activity = self.training.backend.array(start)
+        self.arrays = (self.training.backend.array(start),)
 
     def gradient(self, batch):
         if batch.mean_weight > 0:
             h, weight = batch.positive.h, batch.positive.weight
-            self.training.backend.sparsify(h, weight, self.activity, self.target, self.cost, *self._offsets())
+            self.training.backend.sparsify(h, weight, *self.arrays, self.target, self.cost, *self._offsets())
 
     def _offsets(self):
         """Hidden offsets of a centred gradient, and the share of a change of the data's means to take from them.
@@ -44,6 +44,3 @@ class Sparsity(Option):
         if centering is None:
             return ()
         return centering.h, centering.slide * (1 - centering.model_share) / (1 - centering.slide)
-
-    def state(self):
-        return {"activity": self.training.backend.to_host(self.activity)}
