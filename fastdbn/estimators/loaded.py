@@ -1,8 +1,8 @@
 """What must hold between the attributes of an estimator that a file has filled, so that it can be used like a fitted one.
 
 Fields (files/state.py) check each attribute by itself. The functions here check parameters as `fit` does, sizes that depend on
-parameters, and that whatever is computed with the weights is finite. They raise ValueError. `owner`, or `_`, is
-the estimator that the other is part of, or None.
+parameters, and that whatever is computed with the weights is finite. They raise ValueError. `owner` is the estimator that the
+first argument is part of, or None.
 """
 
 import reprlib
@@ -21,7 +21,7 @@ from fastdbn.training.options import OPTIONS
 from fastdbn.training.options.learned_variances import BASE, learned_scaling
 from fastdbn.units import get_unit, visible_unit
 
-FIELDS = {"float32": 1e15, "float64": 1e120}
+INPUTS = {"float32": 1e15, "float64": 1e120}
 """The greatest input of a unit for which squares and sums stay finite."""
 CHAINS = 1 << 26
 """The chains of a later fit may take so many numbers where the file holds fewer."""
@@ -45,25 +45,34 @@ OF_TRAINING = {
 # ---- finite numbers
 
 
-def check_fields(name, W, bias, states, unit):
-    """The greatest state of units of a type whose inputs have weights W, a bias, and states of up to `states`.
+def _check_inputs(name, W, bias, states, unit):
+    """Refuse weights and biases of units whose inputs could be so large that results are not finite.
 
-    Raises
-    ------
-    ValueError
-        if their inputs could be so large that what is computed with them is not finite.
+    Parameters
+    ----------
+    name : str
+        What an error names.
+    W, bias : arrays
+    states : float
+        The greatest state of the units below.
+    unit : Unit
+
+    Returns
+    -------
+    float
+        The greatest state of these units.
     """
-    greatest = [float(max(x.max(), -x.min())) for x in (W, bias)]
-    field = len(W) * greatest[0] * states + greatest[1]
-    finite = field <= FIELDS[W.dtype.name]
-    refuse(not finite, f"{name}: weights of {greatest[0]:.3g} and biases of {greatest[1]:.3g} leave the finite numbers")
-    return greatest_state(unit, W.shape[1], field)
+    weight, offset = (float(max(x.max(), -x.min())) for x in (W, bias))
+    most = len(W) * weight * states + offset
+    finite = most <= INPUTS[W.dtype.name]
+    refuse(not finite, f"{name}: weights of {weight:.3g} and biases of {offset:.3g} leave the finite numbers")
+    return _greatest_state(unit, W.shape[1], most)
 
 
-def greatest_state(unit, n, field=1.0):
-    """The greatest state of n units of a type: an end of its range, or where it has none about its input."""
+def _greatest_state(unit, n, most=1.0):
+    """The greatest state of n units of a type: an end of its range, or if it has none the greatest input."""
     return max(
-        max(abs(part.low), abs(part.high)) if np.isfinite([part.low, part.high]).all() else max(field, 1.0)
+        max(abs(part.low), abs(part.high)) if np.isfinite([part.low, part.high]).all() else max(most, 1.0)
         for part, *_ in unit.parts(n)
     )
 
@@ -84,8 +93,8 @@ def check_rbm(rbm, owner):
     for option in OPTIONS:
         option.check_extras(rbm._kept, visible)
     _check_variance(rbm)
-    states = check_fields("components", rbm.components_.T, rbm.intercept_hidden_, greatest_state(visible, nv), hidden)
-    check_fields("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
+    states = _check_inputs("components", rbm.components_.T, rbm.intercept_hidden_, _greatest_state(visible, nv), hidden)
+    _check_inputs("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
     if owner is None:
         _check_norm(rbm)
 
@@ -116,7 +125,14 @@ def _check_next_fit(rbm, new):
     refuse(chains > most, f"{chains} persistent chains (n_chains, batch_size, temperatures) where the file allows {most}")
 
 
-def check_engine(estimator, _):
+def _check_templates(layers, templates):
+    """The RBMs that describe the layers of a network have the units and sizes that were fitted."""
+    for rbm, new in zip(layers, templates, strict=True):
+        _check_next_fit(rbm, new)
+        refuse(get_unit(new.hidden) != get_unit(rbm.hidden_), f"rbm has hidden={new.hidden!r} where {rbm.hidden_!r} were fitted")
+
+
+def check_engine(estimator, owner):
     """The RBM of a BernoulliRBM."""
     rbm, shape = estimator._rbm, (estimator.n_components, estimator.n_features_in_)
     bernoulli = (rbm.visible_, rbm.hidden_, rbm.scaling_.scale) == ("bernoulli", "bernoulli", None)
@@ -132,7 +148,7 @@ def check_engine(estimator, _):
 # ---- stacks
 
 
-def check_stack(dbn, _):
+def check_stack(dbn, owner):
     """The layers of a DBN fit each other, its parameters and its features."""
     layers, sizes = dbn.layers_, checks.layer_sizes(dbn.hidden_layer_sizes)
     found = [hasattr(dbn, name) for name in ("up_down_iter_", "_up_down_step", "up_down_history_")]
@@ -142,17 +158,16 @@ def check_stack(dbn, _):
     n = layers[0].n_features_in_
     refuse(n != dbn.n_features_in_, f"layers.0 has {n} features where there are {dbn.n_features_in_}")
     dbn._check_neighbours(layers)
-    for rbm, new in zip(layers, dbn._new_layers(), strict=True):
-        _check_next_fit(rbm, new)
-        refuse(get_unit(new.hidden) != get_unit(rbm.hidden_), f"rbm has hidden={new.hidden!r} where {rbm.hidden_!r} were fitted")
+    _check_templates(layers, dbn._new_layers())
+    for rbm in layers:
         if not any(found):
             _check_norm(rbm)
         if rbm is not layers[0] and rbm.scaling_.scale is not None:
             states = float((1.0 + np.abs(rbm.scaling_.shift)).max() * rbm.scaling_.scale.max())
-            check_fields("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
+            _check_inputs("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
 
 
-def check_threshold(detector, _):
+def check_threshold(detector, owner):
     """The threshold of an outlier detector, its greatest score and the range of its data."""
     detector._share()
     ordered = -SQUARES < detector.offset_ <= detector.top_ < SQUARES
@@ -160,18 +175,18 @@ def check_threshold(detector, _):
     refuse((detector.extent_.low > detector.extent_.high).any(), "extent.low exceeds extent.high")
 
 
-def check_labels(estimator, _):
+def check_labels(estimator, owner):
     """The labels of a generative classifier, whose weights belong to its top layer."""
     refuse_counts(get_unit(estimator.layers_[0].visible_))
     n, top = len(estimator.label_components_), len(estimator.layers_[-1].components_)
     refuse(n != top, f"label_components of {n} hidden units where the top layer has {top}")
-    check_fields("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
+    _check_inputs("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
 
 
 # ---- networks
 
 
-def check_network(network, _):
+def check_network(network, owner):
     """The layers of a back-propagated network fit each other, its parameters, its pretrained layers and its update rule."""
     (sizes, _), n_in, coefs = network._check(None), network.n_features_in_, network.coefs_
     outputs = getattr(network, "classes_", getattr(network, "target_mean_", coefs[0]))
@@ -180,21 +195,21 @@ def check_network(network, _):
         fitted != (n_in, *sizes, len(outputs)),
         f"coefs and intercepts of {fitted} units where {n_in}, hidden_layer_sizes and {len(outputs)} belong",
     )
-    states, units = greatest_state(get_unit(network.visible_), n_in), [*network._units(len(sizes)), network._output_unit()]
+    states, units = _greatest_state(get_unit(network.visible_), n_in), [*network._units(len(sizes)), network._output_unit()]
     for W, bias, unit in zip(coefs, network.intercepts_, units, strict=True):
-        states = check_fields("coefs", W, bias, states, unit)
+        states = _check_inputs("coefs", W, bias, states, unit)
     if network._loss == "unit":  # an autoencoder
         refuse_counts(get_unit(network.visible_))
-    new = network._dbn()
-    new._new_layers()
+    templates = network._dbn()._new_layers()
     if network.dbn_ is not None:
-        new.layers_, new.n_features_in_ = network.dbn_.layers_, n_in
-        check_stack(new, network)
-        suits = [get_unit(rbm.hidden_) for rbm in new.layers_] == units[: len(new.layers_)]
-        refuse(not suits or new.layers_[0].visible_ != network.visible_, "the units of dbn are not those of the network")
+        layers = network.dbn_.layers_
+        found = [(len(rbm.components_), get_unit(rbm.hidden_)) for rbm in layers]
+        suits = found == [*zip(sizes, units, strict=False)][: len(templates)] and layers[0].visible_ == network.visible_
+        refuse(not suits or network.dbn_.n_features_in_ != n_in, "the sizes and units of dbn are not those of the network")
+        _check_templates(layers, templates)
 
 
-def check_targets(regressor, _):
+def check_targets(regressor, owner):
     """The scale of a regressor's targets."""
     n, scale = len(regressor.target_mean_), regressor.target_scale_.max()
     refuse(scale >= SQUARES, f"target_scale is {SQUARES:g} or larger: predictions would not be finite")
