@@ -15,6 +15,7 @@ from sklearn.utils import check_array
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.support import checks
 from fastdbn.training.backprop import glorot
@@ -233,7 +234,22 @@ class DBNAutoencoder(Supervised):
         check_is_fitted(self)
         return self.scaling_.invert(self._forward(later_rows(self, X)))
 
-    def score(self, X, y=None):
-        """Minus the mean over rows of the squared error of `reconstruct`, summed over features; higher is better."""
+    def score(self, X, y=None, sample_weight=None):
+        """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
+
+        The first is in nats. The second is the squared error of `reconstruct` over the variance of each column of X, a mean over
+        columns. Higher is better, and a grid search can compare settings by it.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+
+        Returns
+        -------
+        float
+        """
         check_is_fitted(self)
-        return self._score(later_rows(self, X), None)
+        X = later_rows(self, X)
+        return score_reconstruction(self, X, self.reconstruct(X), sample_weight)

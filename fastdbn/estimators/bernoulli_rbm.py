@@ -12,6 +12,7 @@ from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
 from fastdbn.estimators.layer import free_energies, hidden_given_rows
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.scoring import score_rbm
 from fastdbn.files.state import Part, fields
 from fastdbn.inputs.data import Scaling
 from fastdbn.machine.block import block_rows
@@ -211,6 +212,21 @@ class BernoulliRBM(Estimator):
         """
         rbm = self.as_rbm()
         return rbm.gibbs(self._checked(v, reset=False)) > 0.5
+
+    def score(self, X, y=None, sample_weight=None):
+        """The mean log pseudo-likelihood of a row, exact, in nats; higher is better.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+
+        Returns
+        -------
+        float
+        """
+        return score_rbm(self.as_rbm(), self._checked(X, reset=False), sample_weight)
 
     def score_samples(self, X):
         """Stochastic pseudo-likelihood of each row: n_features log p(v_i | v without i) for one random i.

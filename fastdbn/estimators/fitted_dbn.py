@@ -9,6 +9,7 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, visible_given_hidden, with_totals
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.machine.passes import Passes
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -193,6 +194,25 @@ class FittedDBN(Imputation, Estimator):
                 passes.down(h, passes.buffers(), v)
             states, means = backend.to_host(v), backend.to_host(passes.means[0])
         return first.scaling_.invert(means if mean else states)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
+
+        The first is in nats. The second is the squared error of `reconstruct` over the variance of each column of X, a mean over
+        columns. Higher is better, and a grid search can compare settings by it.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+
+        Returns
+        -------
+        float
+        """
+        X = self._checked(X)
+        return score_reconstruction(self.layers_[0], X, self.reconstruct(X), sample_weight)
 
     def score_samples(self, X, n_samples=DRAWS):
         """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.

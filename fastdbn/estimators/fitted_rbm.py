@@ -15,6 +15,7 @@ from fastdbn.estimators.layer import (
 )
 from fastdbn.estimators.machines import machine_of
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.scoring import score_rbm
 from fastdbn.inputs import ranges
 from fastdbn.machine.block import draw_keys
 from fastdbn.maths import rng
@@ -189,6 +190,26 @@ class FittedRBM(Estimator):
         (n,) float64 array
         """
         return -self.free_energy(X)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Two-valued visible units: the mean log pseudo-likelihood of a row. Others: minus the relative squared error.
+
+        The first is exact, in nats; means between the two values count as probabilities. The second is the squared error of
+        `reconstruct` over the variance of each column of X, a mean over columns. Higher is better, and a grid search can compare
+        settings by it.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        return score_rbm(self, self._checked(X), sample_weight)
 
     def gibbs(self, X, n_steps=1, random_state=None):
         """Draw visible states by Gibbs steps that start at X. Give the result as X again to go on.

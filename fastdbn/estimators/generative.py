@@ -40,7 +40,7 @@ from fastdbn.units import get_unit, visible_unit
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):
+class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[misc]  # its score is that of a classifier
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM, and draws data of a class.
 
     Layers under the top are pretrained as in `DBN`; the top RBM then learns the joint distribution of their means and the

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.metrics import roc_auc_score
 
 from fastdbn.estimators import loaded
 from fastdbn.estimators.dbn import DBN
@@ -189,6 +190,24 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         """
         check_is_fitted(self)
         return self.score_samples(X) - self.offset_
+
+    def score(self, X, y, sample_weight=None):
+        """The area under the ROC curve of `decision_function`: 1 separates outliers from the others, 0.5 is chance.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        y : (n,) array
+            1 for rows like those fitted, -1 for outliers, as `predict` gives them; both occur.
+        sample_weight : (n,) array or None, default None
+
+        Returns
+        -------
+        float
+        """
+        if y is None or set(np.unique(checks.unmasked(y, "y"))) != {-1, 1}:
+            raise ValueError(f"y={checks.shown(y)}: give 1 for rows like those fitted and -1 for outliers, and some of each")
+        return float(roc_auc_score(y, self.decision_function(X), sample_weight=checks.sample_weights(sample_weight, len(y))))
 
     def predict(self, X):
         """1 for rows like those fitted, -1 for outliers, (n,) integers."""

@@ -109,6 +109,30 @@ def _exact_units(machine, v):
     return -np.logaddexp(0, there).sum(axis=1)
 
 
+def expected(machine, v):
+    """log p(v_i | v_-i) summed over all units of two values, where v may hold means: then it is the expectation over unit i.
+
+    Parameters
+    ----------
+    machine : BlockMachine
+    v : (B, nv) states or means
+
+    Returns
+    -------
+    (B,) float64 array
+    """
+    backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
+    low, high = visible.support
+    host, bias = backend.to_host(v).astype(np.float64), backend.to_host(params.b).astype(np.float64)
+    field, at_low, at_high = backend.zeros(len(v), len(params.c)), np.empty(host.shape), np.empty(host.shape)
+    backend.field(v, params.W, field)
+    for value, out in ((low, at_low), (high, at_high)):
+        backend.cgf_shifted(hidden, params.c, field, params.W, backend.constant(value - host), out)
+    energy = _base(backend, visible)
+    log_odds = at_high - at_low + (high - low) * bias - (energy[1] - energy[0])
+    return ((host - low) / (high - low) * log_odds - np.logaddexp(0, log_odds)).sum(axis=1)
+
+
 def _exact_groups(machine, v):
     backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
     host, bias = backend.to_host(v), backend.to_host(params.b).astype(np.float64)
