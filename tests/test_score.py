@@ -81,6 +81,10 @@ def test_outliers_by_labels():
 
 def test_a_grid_search_needs_no_scorer():
     """More epochs fit better, for an RBM and for a network."""
-    for model, name in ((RBM(6, random_state=0), "n_iter"), (DBN((6, 4), rbm=RBM(), random_state=0), "rbm__n_iter")):
+    fast = {"learning_rate": 0.3, "batch_size": 10}
+    for model, name in (
+        (RBM(6, **fast, random_state=0), "n_iter"),
+        (DBN((6, 4), rbm=RBM(**fast), random_state=0), "rbm__n_iter"),
+    ):
         search = GridSearchCV(model, {name: [0, 40]}, cv=KFold(2, shuffle=True, random_state=0)).fit(np.repeat(X[:6], 10, axis=0))
         assert search.best_params_ == {name: 40}
