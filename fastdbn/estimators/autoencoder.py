@@ -29,58 +29,58 @@ class DBNAutoencoder(Supervised):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default (256, 32)
-        Hidden units of each layer, from below. The last is the code. A code of real numbers has Gaussian units and a small
-        rate: ``rbm=[RBM(), RBM(hidden="gaussian", learning_rate=0.001)]`` (Hinton and Salakhutdinov 2006).
+        Number of hidden units of each layer, lowest layer first. The last layer is the code. For a code of real numbers take
+        Gaussian units and a small rate: ``rbm=[RBM(), RBM(hidden="gaussian", learning_rate=0.001)]`` (Hinton and Salakhutdinov
+        2006).
     rbm : RBM, list of RBM or None, default None
-        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or where
-        `pretrain` is a DBN what that has. They are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
-        the first describe the data, with ``pretrain=False`` too. The network decides ``n_components``, ``n_jobs``, ``device``,
-        ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so an RBM that sets one of them is an error.
-        A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is ``rbm__0__k``.
+        How the layers are pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or the layers
+        of `pretrain` if that is a DBN. RBMs are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
+        the first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``,
+        ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``; an RBM that sets one of these
+        is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from in pretraining: the hidden means, taken as probabilities, or hidden states drawn from
-        them.
+        What the next layer learns from in pretraining: hidden means, taken as probabilities, or hidden states drawn from them.
     pretrain : bool or DBN, default True
         True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
-        copied: one that was pretrained on more rows than have labels, or once for several networks. Wrap it in scikit-learn's
-        `FrozenEstimator` where this estimator is cloned, as in a grid search.
+        copied. Use one to pretrain on rows without labels, or once for several networks. Wrap it in scikit-learn's
+        `FrozenEstimator` if this estimator will be cloned, as in a grid search.
     max_iter : int, default 60
         Epochs of fine-tuning, which is back-propagation through the whole network.
     solver : {"adam", "sgd"}, default "adam"
         Update rule of fine-tuning.
     batch_size : int, default 32
-        Rows of a minibatch in fine-tuning. Pretraining has that of `rbm`.
+        Rows of a minibatch in fine-tuning. Pretraining uses that of `rbm`.
     momentum : float, callable of the epoch, list or None, default None
         Momentum of "sgd" in fine-tuning. None is 0.5 for five epochs, then 0.9.
     learning_rate_init : float, callable of the epoch, list or None, default None
-        Learning rate of fine-tuning; a callable or a list is a schedule. None falls in a line to 0 over `max_iter` epochs, from
-        0.005 for "adam" and 0.2 for "sgd"; `partial_fit` then keeps the first of these.
+        Learning rate of fine-tuning. A callable or a list is a schedule. None falls linearly to 0 over `max_iter` epochs, from
+        0.005 for "adam" or 0.2 for "sgd"; `partial_fit` stays at the first value.
     alpha : float, default 0.0
         L2 penalty on the weights in fine-tuning. As in scikit-learn it is divided by the rows of a minibatch.
     dropout : float or sequence of float, default 0.0
-        Share of units that fine-tuning drops: one rate for the inputs of every layer but the first, or a rate for the inputs of
-        each layer, the visible units first.
+        Fraction of units that fine-tuning drops. A number is the rate of all hidden layers. A sequence has the rate of the
+        visible units first, then one for each hidden layer.
     max_norm : float or None, default None
-        Bound on the norm of the incoming weights of each unit in fine-tuning. Pretrained weights often have norms of 5 to 10, so
-        the usual bounds of 3 or 4 destroy what they have learnt.
+        Largest norm of a unit's incoming weights in fine-tuning. Pretrained weights often have norms of 5 to 10, so the usual
+        bounds of 3 or 4 destroy what pretraining has learned.
     early_stopping : bool, default False
         Hold out `validation_fraction` of the rows. Stop when their score has not risen by more than `tol` for `n_iter_no_change`
         epochs, and keep the weights of the best epoch.
     validation_fraction : float, default 0.1
-        Share of the rows that early stopping holds out.
+        Fraction of rows that early stopping holds out.
     n_iter_no_change : int, default 10
         Epochs without an improvement after which a fit ends.
     tol : float or None, default None
         Least improvement that counts: of the score with `early_stopping`, where None means 1e-4, else of the training loss, as in
         scikit-learn, where None means that all epochs are run.
     n_jobs : int or None, default None
-        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+        "cuda" computes on an NVIDIA GPU and needs ``pip install "fastdbn[cuda]"``. "auto" uses a GPU if there is one.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        The seed. The same seed gives the same bits.
+        Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callables or None, default None
@@ -94,15 +94,15 @@ class DBNAutoencoder(Supervised):
     coefs_, intercepts_ : lists of arrays
         Weights (n_in, n_out) and biases of every layer, the output layer last.
     dbn_ : DBN or None
-        The pretrained network as it was before fine-tuning. It can still generate.
+        The pretrained network, as it was before fine-tuning. It can still draw samples.
     n_iter_ : int
         Epochs of fine-tuning.
     history_ : dict of lists
-        One entry an epoch: ``loss`` and, with early stopping, ``validation_score``.
+        One number for each epoch: ``loss``, and with early stopping ``validation_score``.
     visible_ : str or Unit
         Type of the visible units.
     scaling_ : Scaling
-        What is done to X first.
+        Shift and scale that are applied to X first.
     seed_ : int
         The 64-bit seed.
 
@@ -146,12 +146,12 @@ class DBNAutoencoder(Supervised):
         ValueError
             for bad data or parameters.
         DivergenceError
-            if training leaves the finite numbers; the weights of the last good epoch are kept.
+            if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
         return self._fit(X, None, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """One pass of back-propagation over X, on the network of an earlier fit or, without one, on random weights."""
+        """Make one pass of back-propagation over X. Without an earlier fit it begins with random weights."""
         return self._fit(X, None, sample_weight, hasattr(self, "coefs_"), 1)
 
     def _n_encoding(self):
@@ -198,7 +198,7 @@ class DBNAutoencoder(Supervised):
     # ---- use
 
     def transform(self, X):
-        """The codes of rows: means of the last layer of the encoder.
+        """Encode rows: the means of the encoder's last layer.
 
         Parameters
         ----------
@@ -212,7 +212,7 @@ class DBNAutoencoder(Supervised):
         return self._forward(later_rows(self, X), self._n_encoding())
 
     def inverse_transform(self, X):
-        """The rows that the decoder makes of codes.
+        """Decode codes to rows.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ class DBNAutoencoder(Supervised):
         return self.scaling_.invert(self._forward(X, None, self._n_encoding()))
 
     def reconstruct(self, X):
-        """Rows coded and decoded, (n, n_features), on the scale of X."""
+        """Encode and decode rows, (n, n_features), on the scale of X."""
         check_is_fitted(self)
         return self.scaling_.invert(self._forward(later_rows(self, X)))
 

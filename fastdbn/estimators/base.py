@@ -31,7 +31,7 @@ class Scored:
     """`score` of classifiers and regressors; it stands before scikit-learn's mixin."""
 
     def score(self, X, y, sample_weight=None):
-        """scikit-learn's score, accuracy of a classifier and R2 of a regressor; a ValueError for masked targets or weights."""
+        """scikit-learn's score: accuracy of a classifier, R2 of a regressor. Masked targets or weights are errors."""
         return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
 
 
@@ -106,7 +106,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             return self._stack()[0].seed_, self._draws
 
     def to_device(self, device="cuda"):
-        """Let this estimator and its layers compute on a device from now on.
+        """From now on this estimator and its layers compute on `device`.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return self
 
     def to_host(self):
-        """Let this estimator and its layers compute on the CPU from now on; returns self."""
+        """From now on this estimator and its layers compute on the CPU. Returns self."""
         return self.to_device("cpu")
 
     def save(self, path):
@@ -147,7 +147,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         NotFittedError
             before a fit.
         ValueError
-            for what a file cannot hold, such as unit records of one's own.
+            for what a file cannot hold, such as your own unit records.
         OSError
             if the file cannot be written, for example because the disk is full. An existing file is left as it was.
         """

@@ -25,13 +25,13 @@ from fastdbn.units import bernoulli
 class BernoulliRBM(Estimator):
     """Bernoulli Restricted Boltzmann Machine, a drop-in for `sklearn.neural_network.BernoulliRBM`.
 
-    Trained by persistent contrastive divergence with one chain for each row of a batch. The precision follows the input, and
-    fits in float32 and float64 draw the same samples. Rows are shuffled in every epoch; momentum and weight decay are 0.
+    It is trained by persistent contrastive divergence, with one chain for each row of a batch. Its precision is that of the
+    input; fits in float32 and float64 use the same noise. Rows are shuffled in every epoch. Momentum and weight decay are 0.
 
     Parameters
     ----------
     n_components : int, default 256
-        Hidden units.
+        Number of hidden units.
     learning_rate : float, default 0.1
     batch_size : int, default 10
     n_iter : int, default 10
@@ -40,9 +40,9 @@ class BernoulliRBM(Estimator):
         1 prints a line for each epoch to stderr.
     random_state : None, int, RandomState or Generator, default None
     n_jobs : int or None, default None
-        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. Not a parameter of scikit-learn's.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. scikit-learn's has no such parameter.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes, as for `RBM`; nor is this one.
+        "cuda" computes on an NVIDIA GPU, "auto" uses one if there is one. scikit-learn's has no such parameter.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class BernoulliRBM(Estimator):
 
     @all_or_nothing
     def partial_fit(self, X, y=None):
-        """One pass over X from where training stands; parameters as for `fit`."""
+        """Make one pass over X, from where training stands. Parameters are those of `fit`."""
         first = not hasattr(self, "components_")
         X = self._checked(X, reset=first)
         if first:
@@ -231,7 +231,7 @@ class BernoulliRBM(Estimator):
     def score_samples(self, X):
         """Stochastic pseudo-likelihood of each row: n_features log p(v_i | v without i) for one random i.
 
-        i is keyed by the row's own values, so that the order of rows and their neighbours do not matter.
+        i depends on the row's values, so neither the order of the rows nor their neighbours matter.
 
         Returns
         -------

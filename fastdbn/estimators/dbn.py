@@ -1,4 +1,4 @@
-"""The Deep Belief DeepNetwork: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
+"""The Deep Belief Network: RBMs trained one on top of the other (Hinton, Osindero, Teh 2006).
 
     p(v, h1, ..., hL) = p(v | h1) p(h1 | h2) ... p(h_{L-1}, h_L)
 
@@ -36,25 +36,25 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default (256, 256)
-        Hidden units of each layer, from below.
+        Number of hidden units of each layer, lowest layer first.
     rbm : RBM, list of RBM or None, default None
-        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
-        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
-        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
-        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
-        ``rbm__0__k``.
+        How the layers are trained: one RBM for all layers, or a list with one for each. None means ``RBM()``. RBMs are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network
+        decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
+        ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
+        name is ``rbm__0__k``.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
-        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
-        trains: 4 bytes for each row and hidden unit, 8 in float64.
+        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
+        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
+        and hidden unit, or 8 in float64.
     n_jobs : int or None, default None
-        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+        "cuda" computes on an NVIDIA GPU and needs ``pip install "fastdbn[cuda]"``. "auto" uses a GPU if there is one.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        The seed. The same seed gives the same bits.
+        Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callables or None, default None
@@ -67,12 +67,13 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     Attributes
     ----------
     layers_ : list of RBM
-        The fitted layers, from below. `up_down` gives those under the top ``generative_components_`` for the way down.
+        The fitted layers, lowest first. After `up_down` the layers below the top have two sets of weights: ``components_``
+        (upwards, recognition) and ``generative_components_`` (downwards).
     n_iter_ : int
         Epochs of all layers together.
     up_down_iter_, up_down_history_ : int, dict of arrays
-        Epochs of `up_down`, and one entry for each: ``wake_loss`` and ``sleep_loss``, the means over rows of
-        -log p(h below | h above) and -log q(h above | h below), summed over layers, ``update_ratio`` of the top, ``seconds``.
+        Epochs of `up_down`, and one number for each: ``wake_loss`` and ``sleep_loss``, which are the means over rows of
+        -log p(h below | h above) and -log q(h above | h below), summed over layers; ``update_ratio`` of the top; ``seconds``.
 
     References
     ----------
@@ -153,7 +154,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 )
 
     def fit(self, X, y=None, sample_weight=None):
-        """Pretrain all layers from below; each next one learns from the final weights of those under it.
+        """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
 
         Parameters, return value and errors are those of `RBM.fit`.
         """
@@ -162,7 +163,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """One pass over X for each layer, bottom up, from where training stands; of the first batch `RBM.partial_fit` tells."""
+        """Make one pass over X for each layer, lowest first. `RBM.partial_fit` says what the first batch must show."""
         return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
 
     @all_or_nothing

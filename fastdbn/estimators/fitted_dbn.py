@@ -59,7 +59,7 @@ class FittedDBN(Imputation, Estimator):
         layer : int, default -1
             Index into `layers_`.
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class FittedDBN(Imputation, Estimator):
         return self._only_layer("gibbs").gibbs(later_rows(self, X), n_steps, random_state)
 
     def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, totals=None, *, start=None, method="gibbs"):
-        """Draw visible states from the network: Gibbs sampling in the top RBM, then one pass down.
+        """Draw visible states: Gibbs sampling in the top RBM, then one pass down.
 
         Parameters
         ----------
@@ -152,9 +152,9 @@ class FittedDBN(Imputation, Estimator):
         n_steps : int, default 1000
             Gibbs steps in the top RBM.
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
         mean : bool, default False
-            Return the visible means of the last step, not states drawn from them.
+            Return the visible means of the pass down, instead of states drawn from them.
         totals : int, (n_samples,) array or None, default None
             For visible units that count: the sum of each row. None draws from those of the fit data.
         start : (n_samples, n_features) array, CSR matrix or None, default None
@@ -215,16 +215,17 @@ class FittedDBN(Imputation, Estimator):
         return score_reconstruction(self.layers_[0], X, self.reconstruct(X), sample_weight)
 
     def score_samples(self, X, n_samples=DRAWS):
-        """The variational lower bound on log p(x), but for the top RBM's log Z, which is the same for all rows.
+        """Variational lower bound on log p(x), plus the top RBM's log Z, which is the same for all rows.
 
-        E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], q the upward conditionals, the
-        expectation over `n_samples` draws keyed by the row's own values, so that neither its place nor its neighbours matter
-        (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). With one layer it is minus the free energy, exactly.
+        It is E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], where q are the upward
+        conditionals (Hinton, Osindero, Teh 2006; Salakhutdinov and Murray 2008). The expectation is a mean over `n_samples`
+        draws. Their noise is keyed by the values of the row, so neither its place nor its neighbours matter. With one layer
+        the score is minus the free energy, exactly.
 
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
-            Values between 0 and 1 for Bernoulli units are taken as they are; the bound holds for binary rows.
+            Bernoulli units also take values between 0 and 1, but the bound holds for binary rows only.
         n_samples : int, default 10
 
         Returns
@@ -277,12 +278,12 @@ class FittedDBN(Imputation, Estimator):
         return total - self._top_energy(states[-1])
 
     def top_rbm(self):
-        """The top RBM, fitted: `fastdbn.evaluate` gives its log Z, exactly or by `ais`, which bounds of the network need.
+        """The fitted top RBM. `fastdbn.evaluate` computes its log Z, which bounds of the network need.
 
         Returns
         -------
         RBM
-            Its rows are states of the layer under the top.
+            Its rows are states of the layer below the top.
         """
         check_is_fitted(self)
         return self.layers_[-1]

@@ -107,7 +107,7 @@ class FittedRBM(Estimator):
         ----------
         X : (n, n_features) array or CSR matrix
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class FittedRBM(Estimator):
         return visible_given_hidden(self, hidden_rows(X, self.components_.shape[0]))
 
     def reconstruct(self, X):
-        """Visible means given the hidden means given X, on the scale of X.
+        """Pass rows up to hidden means and down to visible means, on the scale of X.
 
         Returns
         -------
@@ -168,8 +168,8 @@ class FittedRBM(Estimator):
     def free_energy(self, X):
         """Free energy F(v) of each row: p(v) is proportional to e^-F. Constants of the scaling are left out.
 
-        With ``missing="drop"`` a row with NaN has the free energy of its own machine, over its observed units: rows that lack
-        the same values compare, others have another Z. With "sample" rows must be complete.
+        With ``missing="drop"`` a row with NaN has the free energy of its own machine, over its observed units. Compare only
+        rows that lack the same values, because others have another Z. With ``missing="sample"`` rows must be complete.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class FittedRBM(Estimator):
         return free_energies(self, later_rows(self, X, may_lack=self.missing == "drop"))
 
     def score_samples(self, X):
-        """Minus the free energy of each row: log p(v) but for a constant; higher is more normal.
+        """Minus the free energy of each row, which is log p(v) + log Z. Higher means more normal.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class FittedRBM(Estimator):
         X : (n, n_features) array or CSR matrix
         n_steps : int, default 1
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
 
         Returns
         -------
@@ -251,9 +251,9 @@ class FittedRBM(Estimator):
         n_steps : int, default 1000
             Steps of each chain.
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
         mean : bool, default False
-            Return the visible means of the last step, which look smoother, and not the states drawn.
+            Return the visible means of the last step, which look smoother, instead of states drawn from them.
         totals : int, (n_samples,) array or None, default None
             For units that count: the sum of each row. None draws from those of the fit data, or takes those of `start`.
         start : (n_samples, n_features) array, CSR matrix or None, default None

@@ -41,26 +41,26 @@ from fastdbn.units import get_unit, visible_unit
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[misc]  # its score is that of a classifier
-    """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM, and draws data of a class.
+    """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM and draws data of a class.
 
-    Layers under the top are pretrained as in `DBN`; the top RBM then learns the joint distribution of their means and the
-    labels by CD-k; the up-down algorithm at last trains all weights together.
+    Training has three stages. The layers below the top are pretrained as in `DBN`. The top RBM then learns the joint
+    distribution of their means and the labels, by CD-k. At last the up-down algorithm trains all weights together.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default (256, 256)
-        Hidden units of each layer, from below.
+        Number of hidden units of each layer, lowest layer first.
     rbm : RBM, list of RBM or None, default None
-        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
-        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
-        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
-        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
-        ``rbm__0__k``. The top RBM learns the labels by CD alone: persistent chains and most other training options are for the
-        layers under it, by a list.
+        How the layers are trained: one RBM for all layers, or a list with one for each. None means ``RBM()``. RBMs are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network
+        decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
+        ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
+        name is ``rbm__0__k``. The top RBM learns with the labels, by CD only; give persistent chains and most other options to
+        the layers below it, by a list.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
-        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
-        trains: 4 bytes for each row and hidden unit, 8 in float64.
+        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
+        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
+        and hidden unit, or 8 in float64.
     up_down_iter : int, default 60
         Epochs of up-down after pretraining.
     up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
@@ -68,13 +68,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
     n_jobs : int or None, default None
-        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+        "cuda" computes on an NVIDIA GPU and needs ``pip install "fastdbn[cuda]"``. "auto" uses a GPU if there is one.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        The seed. The same seed gives the same bits.
+        Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callables or None, default None
@@ -89,7 +89,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
     ----------
     classes_ : (n_classes,) array
     layers_ : list of RBM
-        As for `DBN`; the last one's visible units are without the labels.
+        The fitted layers, lowest first, as for `DBN`. The visible units of the last do not include the labels.
     label_components_ : (units of the top, n_classes) array
         Weights L between the top and the labels.
     label_intercept_ : (n_classes,) array
@@ -155,7 +155,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
 
     @all_or_nothing
     def fit(self, X, y):
-        """Pretrain the layers under the top, the top with labels, then all by up-down.
+        """Pretrain the layers below the top, then the top with labels, then train all of them by up-down.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         ValueError
             for bad data or parameters, or a single class.
         DivergenceError
-            if training leaves the finite numbers; the parameters of the last good epoch are kept.
+            if parameters become infinite or NaN. The parameters of the last good epoch are kept.
         """
         again = self._goes_on()
         layers = self._new_layers()
@@ -195,13 +195,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
 
     @all_or_nothing
     def partial_fit(self, X, y, classes=None):
-        """One pass over X for each layer, bottom up, from where training stands; one of up-down once that has begun.
+        """Make one pass over X for each layer, lowest first. Once up-down has begun, make one pass of up-down instead.
 
         Parameters
         ----------
         X, y : as for `fit`
         classes : array or None
-            All labels that will occur; needed in the first call where there was no fit.
+            All labels that will occur. The first call needs them if there was no fit.
         """
         again = bool(getattr(self, "layers_", None))
         layers = self._new_layers()
@@ -229,9 +229,9 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
     def up_down(
         self, X, y, n_iter=20, *, learning_rate=None, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
     ):
-        """Train all weights of the fitted network together by the up-down algorithm, the top with the labels y.
+        """Train all weights of the fitted network together by the up-down algorithm, the top with labels.
 
-        All else is as for `DBN.up_down`, but that rates are the customary ones where none are given.
+        Parameters are those of `DBN.up_down`, with one difference: rates that are not given are the customary ones.
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
@@ -324,12 +324,12 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         return out + self.label_intercept_.astype(np.float64)
 
     def top_rbm(self):
-        """The joint top RBM of states and labels, fitted: its log Z is the one that bounds of the network need.
+        """The fitted joint top RBM of states and labels. Bounds of the network need its log Z.
 
         Returns
         -------
         RBM
-            Its rows are states of the layer under the top, then one column for each of `classes_`, one-hot.
+            Its rows are states of the layer below the top, then one column for each of `classes_`, one-hot.
         """
         check_is_fitted(self)
         top, velocity, (W, b, _) = copy.copy(self.layers_[-1]), self.layers_[-1]._velocity, self._top()
@@ -359,8 +359,8 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         ----------
         X : (n, n_features) array or CSR matrix
         n_samples : int or None, default None
-            None takes the exact posterior at the means of the layer under the top; a number averages the posteriors at so many
-            states drawn by up-passes.
+            None takes the exact posterior at the means of the layer below the top. A number averages the posteriors over so
+            many draws of that layer's states.
         """
         check_is_fitted(self)
         X = later_rows(self, X)
@@ -408,14 +408,14 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         return joint, joint.chain(v, b.states(machine.hidden_unit, n, joint.shape[1]), h_mean)
 
     def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, label=None, *, start=None, method="gibbs"):
-        """Draw visible states from the network, of given classes or of classes drawn along.
+        """Draw visible states of given classes, or of classes that are drawn too.
 
         Parameters
         ----------
         n_samples, n_steps, random_state, mean, start, method
             As for `DBN.sample`.
         label : a class, (n_samples,) array of classes, or None
-            Held in the top RBM while it runs. None lets labels run too.
+            Class that stays fixed in the top RBM. None draws the labels too.
 
         Returns
         -------
@@ -424,7 +424,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         Raises
         ------
         ValueError
-            for a label that the fit did not have, or another number of labels.
+            for a label that was not in the fit, or a wrong number of labels.
         """
         check_is_fitted(self)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
@@ -449,7 +449,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         return self._descend(*map(backend.to_host, (chain.drawn, chain.v_mean)), seed, number, mean)
 
     def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
-        """As `DBN.impute`, labels summed out; for networks of two hidden layers or more."""
+        """`DBN.impute` with the labels summed out. It needs two hidden layers or more."""
         check_is_fitted(self)
         if len(self.layers_) == 1:
             raise ValueError(

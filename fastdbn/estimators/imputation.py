@@ -50,20 +50,21 @@ class Imputation:
         X : (n, n_features) array
             NaN is missing, and so is what the mask of a masked array covers.
         mask : (n, n_features) or (n_features,) bool array or None, default None
-            True where a value is missing too, whatever X holds there.
+            True marks further missing values, whatever X holds there.
         n_steps : int, default 100
             Steps of each row's chain, or passes of mean-field.
         method : {"mean", "sample", "mean-field"}, default "mean"
-            "mean" estimates the expectation given the observed values: the visible means averaged over the last half of a
-            chain. "sample" takes the chain's last draw, from the distribution given the observed values. "mean-field" goes up
-            and down by means, without noise: quick, deterministic, and no expectation of the model.
+            "mean" estimates the expectation given the observed values: it averages the visible means over the last half of a
+            chain. "sample" is the last draw of a chain whose distribution is that given the observed values. "mean-field"
+            passes means up and down without noise. It is quick and deterministic, but not an expectation under the model.
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
 
         Returns
         -------
         (n, n_features) array
-            X with its missing values filled in, on the scale of X. Of a softmax group with a missing value all are filled in.
+            X with its missing values filled in, on the scale of X. If one value of a softmax group is missing, the whole group
+            is filled in.
 
         Raises
         ------
@@ -104,18 +105,18 @@ class Imputation:
         return np.where(missing, filled, X).astype(self.dtype)
 
     def denoise(self, X, n_steps=1, method="mean-field", random_state=None):
-        """Clean rows by passes up and down all layers that begin at them; nothing is held.
+        """Clean rows: passes up and down all layers, which begin at the rows and keep no value fixed.
 
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
         n_steps : int, default 1
-            Passes; every one takes a row nearer to what the model holds for probable and further from what it was.
+            Number of passes. Each pass moves a row nearer to what is probable under the model, and further from what it was.
         method : {"mean", "sample", "mean-field"}, default "mean-field"
-            "mean-field" goes by means (one step is `reconstruct`); "sample" draws all states and returns the last visible ones;
-            "mean" averages the visible means over the last half of such steps.
+            "mean-field" passes on means; one step is `reconstruct`. "sample" draws all states and returns the last visible
+            ones. "mean" averages the visible means over the last half of such steps.
         random_state : None, int, RandomState or Generator
-            None goes on with the noise of the model's own seed.
+            None continues with the noise of the model's own seed.
 
         Returns
         -------

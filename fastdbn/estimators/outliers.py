@@ -22,33 +22,33 @@ from fastdbn.units import get_unit
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class DBNOutlierDetector(OutlierMixin, DBN):
-    """Outlier detector: a `DBN` whose scores, the variational bound on log p(x), are compared with a threshold.
+    """Outlier detector: a `DBN` that compares the variational bound on log p(x) of a row with a threshold.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default (256, 256)
-        Hidden units of each layer, from below.
+        Number of hidden units of each layer, lowest layer first.
     rbm : RBM, list of RBM or None, default None
-        How each layer is pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``. They are copied,
-        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first describe the data. The network decides
-        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``, so
-        an RBM that sets one of them is an error. A grid search over ``rbm__k`` needs ``rbm=RBM()``; in a list the name is
-        ``rbm__0__k``.
+        How the layers are trained: one RBM for all layers, or a list with one for each. None means ``RBM()``. RBMs are copied,
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network
+        decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
+        ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
+        name is ``rbm__0__k``.
     propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: the hidden means, taken as probabilities, or hidden states drawn from them (for
-        Bernoulli units drawn anew in each epoch). Either way the means of all rows are held in memory while the next layer
-        trains: 4 bytes for each row and hidden unit, 8 in float64.
+        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
+        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
+        and hidden unit, or 8 in float64.
     contamination : "auto" or float in (0, 0.5], default "auto"
-        The share of the rows fitted that are outliers. "auto" puts the threshold at Tukey's lower fence of their scores, the
-        first quartile less 1.5 times the distance of the quartiles.
+        Fraction of the fit rows that are outliers. "auto" puts the threshold at Tukey's lower fence of their scores: the first
+        quartile less 1.5 times the distance between the first and the third.
     n_jobs : int or None, default None
-        Threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes. "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+        "cuda" computes on an NVIDIA GPU and needs ``pip install "fastdbn[cuda]"``. "auto" uses a GPU if there is one.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        The seed. The same seed gives the same bits.
+        Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callables or None, default None
@@ -61,11 +61,11 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     Attributes
     ----------
     offset_ : float
-        The threshold: rows whose `score_samples` is below it are outliers.
+        The threshold. Rows with a lower `score_samples` are outliers.
     extent_ : Extent
-        The range of every column of the rows fitted, ``low``, ``high`` and ``width``, (n_features,) float64 each.
+        Range of each column of the fit rows: ``low``, ``high`` and ``width``, (n_features,) float64 each.
     top_ : float
-        The highest score of the rows fitted.
+        Highest score of the fit rows.
     layers_, n_iter_
         As for `DBN`.
 
@@ -156,10 +156,11 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         raise ValueError(f'contamination={share!r}: give "auto" or a number above 0 and at most 0.5')
 
     def score_samples(self, X, n_samples=10):
-        """`DBN.score_samples`; of rows beyond the range of those fitted, that of the nearest row inside, less a penalty.
+        """`DBN.score_samples`. Rows beyond the range of the fit rows get the score of the nearest row inside, less a penalty.
 
-        The penalty grows with the distance, and a row that is beyond a column's range by its width is always an outlier. So the
-        score does not rise beyond the fitted range, and it is finite. An excess that rounding explains costs nothing.
+        The penalty grows with the distance. A row that is beyond a column's range by the width of that range is always an
+        outlier. So the score is finite and does not rise beyond the fitted range. An excess that rounding explains costs
+        nothing.
 
         Parameters
         ----------
@@ -178,7 +179,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         return np.where(cost > 0, np.minimum(scores, self.top_) - penalty * cost, scores)
 
     def decision_function(self, X):
-        """Scores less the threshold: negative for outliers.
+        """Score of each row less the threshold. Outliers have negative numbers.
 
         Parameters
         ----------
@@ -210,5 +211,5 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         return float(roc_auc_score(y, self.decision_function(X), sample_weight=checks.sample_weights(sample_weight, len(y))))
 
     def predict(self, X):
-        """1 for rows like those fitted, -1 for outliers, (n,) integers."""
+        """1 for normal rows and -1 for outliers, (n,) integers."""
         return np.where(self.decision_function(X) < 0, -1, 1)

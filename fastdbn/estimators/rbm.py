@@ -40,68 +40,76 @@ class RBM(Imputation, FittedRBM):
     Parameters
     ----------
     n_components : int, default 256
-        Hidden units.
+        Number of hidden units.
     visible : str, Unit or list, default "auto"
-        Visible units: "bernoulli", "gaussian", "softmax", "spin", "rectified", "noisy-relu", "softmax:K" (groups of K columns),
-        "binomial:N" (values 0 to N), "replicated-softmax" (counts of words), or a `fastdbn.Unit`; docs/units.md has a table.
-        A list of (unit, slice of columns) makes a mixed layer. "auto" takes Bernoulli for data in [0, 1] and for whole
-        numbers as pixels have, divided by 255 or by their greatest value. Where such columns hardly vary, and for all other
-        data, it takes Gaussian units on standardised columns; docs/units.md says how it decides.
+        Type of the visible units: "bernoulli", "gaussian", "gaussian-variance", "spin", "softmax", "softmax:K" (groups of K
+        columns), "binomial:N" (values 0 to N), "rectified", "noisy-relu", "replicated-softmax" (word counts), or a
+        `fastdbn.Unit`. docs/units.md has a table. A list of (unit, slice of columns) makes a mixed layer. "auto" takes
+        Bernoulli units for data in [0, 1] and for pixels, which it divides by 255 or by their greatest value. It takes
+        Gaussian units on standardised columns for all other data, and for columns that hardly vary; docs/units.md has the
+        rule.
     hidden : str or Unit, default "bernoulli"
-        Hidden units.
+        Type of the hidden units.
     scale : {"auto", "minmax", "standard", "none"}, default "auto"
-        Scaling of X inside the estimator; "auto" standardises for Gaussian units that "auto" has chosen or that are part of a
-        mixed layer, else leaves X as it is. "minmax" clips later values to the range of the fit data.
+        Scaling of X inside the estimator. "auto" standardises columns for Gaussian units that ``visible="auto"`` has chosen or
+        that are part of a mixed layer, and divides pixels. It leaves all other data as they are. "minmax" also clips later
+        values to the range of the fit data.
     k : int, callable or list, default 1
-        Gibbs steps of a chain in each minibatch (CD-k, PCD-k); a callable of the epoch (from 0) or a list is a schedule, its
-        values rounded: k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
+        Gibbs steps in each minibatch (CD-k, PCD-k). A list or a callable of the epoch (from 0) is a schedule, whose values are
+        rounded. So k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
     persistent : bool, default False
-        Let the chains go on from minibatch to minibatch (PCD, Tieleman 2008).
+        Chains go on from minibatch to minibatch (PCD, Tieleman 2008). Otherwise they begin at the data.
     n_chains : int or None, default None
-        Persistent chains; None is the batch size.
+        Number of persistent chains. None is the batch size.
     learning_rate : float, callable, list, "auto" or None, default None
-        Step size for gradients averaged over the minibatch; a callable of the epoch (from 0) or a list is a schedule. "auto"
-        begins at what None is, and is steered every few thousand rows so that |dW| / |W| nears 1e-3 (Hinton 2010, section 7);
-        the history has the ``learning_rate`` of each epoch. None is
-        the customary rate of the units, the smaller of both sides': 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for
-        binomial, 0.005 for the unbounded ones.
+        Step size for the mean gradient of a minibatch. A list or a callable of the epoch (from 0) is a schedule. None is the
+        customary rate of the units, the smaller rate of the two sides: 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N
+        for binomial, 0.005 for unbounded units, 0.001 for word counts. "auto" begins there and is steered every few thousand
+        rows, so that |dW| / |W| approaches 1e-3 (Hinton 2010, section 7). ``history_["learning_rate"]`` has the rate of each
+        epoch.
     momentum : float, callable, list or None, default None
-        None is 0.5 for five epochs, then 0.9 (Hinton 2010).
+        A list or a callable of the epoch is a schedule. None is 0.5 for five epochs, then 0.9 (Hinton 2010).
     weight_decay : float, callable or list, default 2e-4
-        L2 penalty on the weights alone.
+        L2 penalty on the weights, not on the biases.
     clip_norm : float, default 10.0
-        Of "gaussian-variance" units: the bound on the norm of the gradient, a mean over the minibatch, by all parameters (Liao
-        et al. 2022).
+        For "gaussian-variance" units: largest norm of the gradient of all parameters. The gradient is a mean over the
+        minibatch (Liao et al. 2022).
     variance_rate : float, default 0.1
-        Of the same: the learning rate of the log variances, as a part of `learning_rate`.
+        For "gaussian-variance" units: learning rate of the log variances, as a fraction of `learning_rate`.
     batch_size : int, default 32
         Rows of a minibatch.
     n_iter : int, default 20
         Epochs.
     binarize : None, float or "sample", default None
-        None takes values in [0, 1] as probabilities; a number, on the scale of X, sets values above it to 1, others to 0;
-        "sample" draws 0 or 1 with each (scaled) value as its probability, anew for each epoch. "auto" then takes Bernoulli.
+        None takes values in [0, 1] as probabilities. A number is a threshold on the scale of X: values above it become 1, the
+        others 0. "sample" draws 0 or 1 with the (scaled) value as the probability, anew in each epoch. With a threshold or
+        "sample", ``visible="auto"`` takes Bernoulli units.
     centering : {"data", "enhanced"} or None, default None
-        Take offsets from the states before the gradient: those of "data" follow the means of the minibatches (Melchior,
-        Fischer, Wiskott 2016), those of "enhanced" the middle of the means of data and chains, which makes it the enhanced
-        gradient (Cho, Raiko, Ilin 2011). Learning then no longer depends on which of its values a unit calls 1, and is better
-        where units are mostly on. The biases begin as those of a centred machine; as attributes they are plain ones.
+        Subtract offsets from the states before the gradient. Learning then no longer depends on which of its values a unit
+        calls 1, and is better where units are mostly on. The offsets of "data" follow the means of the minibatches (Melchior,
+        Fischer, Wiskott 2016). Those of "enhanced" follow the middle between the means of data and of chains, which gives the
+        enhanced gradient (Cho, Raiko, Ilin 2011). The initial biases are those of a centred machine. The fitted biases are
+        those of the plain machine.
     l1 : float, callable or list, default 0.0
-        L1 penalty on the weights alone, a soft threshold after each step: those that do not pay become zero.
+        L1 penalty on the weights, not on the biases. It is a soft threshold after each step, so weights of little use become
+        exactly zero.
     max_norm : float or None, default None
-        Bound on the norm of every hidden unit's incoming weights.
+        Largest norm of a hidden unit's incoming weights.
     sparsity_target : float or None, default None
-        Mean activity that hidden units are drawn to, 0.01 to 0.1 for sparse ones (Hinton 2010, section 11): their running mean
-        over some 20 minibatches, less the target, times `sparsity_cost` joins the gradient of their input.
+        Mean activity that hidden units should have, 0.01 to 0.1 for sparse ones (Hinton 2010, section 11). Their running mean
+        over some 20 minibatches, less the target, times `sparsity_cost`, joins the gradient of their input.
     sparsity_cost : float, default 0.1
+        Strength of the pull towards `sparsity_target`.
     fast_learning_rate : float or None, default None
-        Rate of fast weights, at whose sum with the weights persistent chains run (Tieleman and Hinton 2009).
+        Learning rate of fast weights. Persistent chains run at the sum of the weights and the fast weights (Tieleman and
+        Hinton 2009).
     temperatures : int, sequence of float or None, default None
-        Parallel tempering of persistent chains: so many inverse temperatures, evenly from 1 to 0, or the inverse temperatures
-        themselves, falling from 1. Each of `n_chains` chains runs at all of them; the gradient takes those at 1. The history's
-        ``swap_rate`` should stay above 0.2.
+        Parallel tempering of persistent chains. An int is a number of inverse temperatures, evenly from 1 to 0. A sequence
+        gives the inverse temperatures, falling from 1. Each of `n_chains` chains runs at all of them, and the gradient takes
+        the states at 1. ``history_["swap_rate"]`` should stay above 0.2.
     validation_fraction : float, default 0.0
-        Share of the rows held out of training and watched; drawn by the seed. Of these rows the fit knows the range.
+        Fraction of rows held out for monitoring (chosen by the seed). Their value range is still used to choose the unit type
+        and the scaling.
     early_stopping : bool, default False
         End the fit when the `monitor` has not got better by more than `tol` in `n_iter_no_change` epochs in which it was
         measured, and keep the parameters of the best epoch. `partial_fit` makes its one pass in any case.
@@ -111,37 +119,39 @@ class RBM(Imputation, FittedRBM):
         epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. None is
         "validation_pseudo_likelihood" for visible units of two values, else "validation_reconstruction_error".
     n_iter_no_change : int, default 10
+        Epochs without an improvement after which early stopping ends the fit.
     tol : float or None, default None
-        None is the monitor's own: 1e-4 for reconstruction errors, 1e-3 nats for pseudo-likelihoods, 1e-5 for the update ratio,
-        1 nat for the gap, 0.01 for shares.
+        Smallest improvement that counts for early stopping. None depends on the measure: 1e-4 for reconstruction errors, 1e-3
+        nats for pseudo-likelihoods, 1e-5 for the update ratio, 1 nat for the gap, 0.01 for fractions of units.
     monitor_interval : int, default 5
-        Epochs between two measures of the pseudo-likelihood. Early stopping by it measures it in every epoch.
+        Epochs between two measures of the pseudo-likelihood. If early stopping reads it, it is measured in every epoch.
     missing : {"drop", "sample"} or None, default None
-        What NaN in dense data means. None: an error. "drop": each row is a machine of its own over the units that were observed,
-        sharing weights with the others (Salakhutdinov, Mnih, Hinton 2007); for CD alone. "sample": the missing units are hidden
-        ones, drawn by Gibbs steps given the observed in the positive phase, from a chain for each row that begins anew with each
-        call of a fit and holds as many numbers as X. A softmax group is missing whole.
+        What NaN means in dense data. None: an error. "drop": each row is a machine of its own over its observed units, and all
+        rows share their weights (Salakhutdinov, Mnih, Hinton 2007). This is for CD only. "sample": missing units are hidden
+        units. In the positive phase Gibbs steps draw them given the observed ones, from one chain for each row. The chains
+        begin anew with each call of a fit and hold as many numbers as X. A softmax group is missing as a whole.
     missing_steps : int, default 1
-        Gibbs steps of the missing values in each minibatch, for "sample".
+        Gibbs steps of the missing values in each minibatch, for ``missing="sample"``.
     n_jobs : int or None, default None
-        Threads; None and -1 take the processors at hand, -2 all but one of them, and so on. The result does not depend on it.
+        Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
-        What computes: "cuda" is an NVIDIA GPU, which needs ``pip install "fastdbn[cuda]"``; "auto" takes it where there is one.
+        "cuda" computes on an NVIDIA GPU and needs ``pip install "fastdbn[cuda]"``. "auto" uses a GPU if there is one.
     precision : {"float32", "tf32", "bf16"}, default "float32"
-        What products on a GPU round their factors to; parameters and sums stay float32. For large layers: products of small ones
-        are computed in full. So are all on the CPU, and those of float64 numbers, of which a fit warns.
+        Precision to which products on a GPU round their factors. Parameters and sums stay float32. It acts on large layers;
+        products of small layers, of float64 numbers and on the CPU are always computed in full. A fit warns if it has no
+        effect.
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        All give one 64-bit seed; the same seed gives the same bits.
+        Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callables or None, default None
         Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). A callback that
         raises StopIteration ends the fit cleanly.
     warm_start : bool, default False
-        Go on from the last fit: complete one that was interrupted, or train `n_iter` epochs more. Keep ``n_components``, the
-        units, ``scale``, ``dtype`` and a ``random_state`` that is a number.
+        Go on from the last fit: complete it if it was interrupted, otherwise train `n_iter` more epochs. ``n_components``, the
+        units, ``scale``, ``dtype`` and a numeric ``random_state`` must be the same as before.
 
     Attributes
     ----------
@@ -150,22 +160,24 @@ class RBM(Imputation, FittedRBM):
     intercept_hidden_ : (n_components,) array
     intercept_visible_ : (n_features,) array
     visible_, hidden_ : str or Unit
-        Unit types in use.
+        Types of the units, as they were chosen.
     totals_ : (m, 1) float64 array
-        Of counts: the totals of some of the fit rows, which `sample` takes. A column for each such part of a mixed layer.
+        For word counts: totals of some of the fit rows, from which `sample` draws. A mixed layer has a column for each part of
+        counts.
     scaling_ : Scaling
-        What is done to X first.
+        Shift and scale that are applied to X first.
     n_iter_ : int
         Epochs trained.
     history_ : dict of arrays
-        One entry an epoch, NaN where not measured; docs/training.md tells what is healthy. ``reconstruction_error`` (mean
-        squared, through the hidden means), ``pseudo_likelihood`` (nats, two-valued visible units) and the same with
-        ``validation_`` before them; ``free_energy_gap`` (mean free energy of held-out rows less that of rows trained on);
-        ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean), ``dead_units`` and ``saturated_units`` (share of
-        hidden units whose mean activity is below 1 % or above 99 %); ``seconds``.
+        One number for each epoch, NaN if not measured. docs/training.md says which values are healthy.
+        ``reconstruction_error`` (mean squared, through the hidden means), ``pseudo_likelihood`` (nats; two-valued visible
+        units), both also with ``validation_`` in front; ``free_energy_gap`` (mean free energy of rows held out, less that of
+        rows trained on); ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean); ``dead_units`` and
+        ``saturated_units`` (fraction of hidden units with a mean activity below 1 % or above 99 %); ``learning_rate``;
+        ``swap_rate``; ``seconds``.
     variance_ : (n_features,) array
-        Variances that "gaussian-variance" units have learned, of each feature given the hidden units, in the units of X.
-        `scaling_` divides by their roots, so that the other attributes are those of a machine of variance one.
+        Learned variance of each feature given the hidden units, in the units of X; for "gaussian-variance" only. `scaling_`
+        divides by their square roots, so all other attributes are those of a machine of variance one.
     seed_ : int
         The 64-bit seed.
 
@@ -280,17 +292,18 @@ class RBM(Imputation, FittedRBM):
         ValueError
             for bad data or parameters.
         DivergenceError
-            if training leaves the finite numbers; the parameters of the last good epoch are kept.
+            if parameters become infinite or NaN. The parameters of the last good epoch are kept.
         """
         self._fit(X, sample_weight, checks.flag(self.warm_start, "warm_start") and hasattr(self, "components_"), None)
         warn_of_idle_units([self])
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """One pass over X from where training stands; the first call fixes unit types, scaling and biases.
+        """Make one pass over X, from where training stands. The first call fixes unit types, scaling and initial biases.
 
-        So the first batch must show how columns vary: give it some hundred rows, or scale X yourself and set scale="none". A
-        column that is constant in it brings a `DataWarning`. Parameters and errors are those of `fit`.
+        So the first batch must show how the columns vary. Give it some hundred rows, or scale X yourself and set
+        ``scale="none"``. A column that is constant in the first batch causes a `DataWarning`. Parameters and errors are those
+        of `fit`.
         """
         return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
 

@@ -372,7 +372,7 @@ class Supervised(Pretrained):
         Raises
         ------
         ValueError
-            if there is none, for ``pretrain=False`` or after `partial_fit` alone.
+            if there is no pretrained network, because of ``pretrain=False`` or because only `partial_fit` was called.
         """
         check_is_fitted(self)
         if self.dbn_ is None:

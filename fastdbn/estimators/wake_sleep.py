@@ -58,11 +58,11 @@ class WakeSleep:
     def up_down(
         self, X, n_iter=20, *, learning_rate=1e-3, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
     ):
-        """Train all weights of the fitted network together by the up-down algorithm, generative and recognition weights untied.
+        """Train all weights of the fitted network together by the up-down algorithm: each direction gets its own weights.
 
-        Afterwards `transform` goes up by recognition weights, and `sample`, `reconstruct` and scores go down by generative ones.
-        A second call goes on where the first ended: the schedules count epochs from the first call's start. Where the first was
-        interrupted and the network has ``warm_start=True``, a call with the same `n_iter` trains the epochs that it lacks.
+        Afterwards `transform` uses the recognition weights, and `sample`, `reconstruct` and scores use the generative weights
+        on the way down. A second call goes on where the first ended, and schedules count epochs from the start of the first
+        call. With ``warm_start=True`` a call with the same `n_iter` completes a call that was interrupted.
 
         Parameters
         ----------
@@ -70,12 +70,12 @@ class WakeSleep:
         n_iter : int, default 20
             Epochs.
         learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
-            Small, or what pretraining has learnt is lost. None is the customary rate of the units.
+            Learning rate. It must be small, or what pretraining has learned is lost. None is the customary rate of the units.
         top_learning_rate : float, callable of the epoch, list or None, default None
-            Of the top RBM, which bears more than the layers under it: on MNIST 0.3, where theirs is 0.02. None is theirs, or
-            where theirs is None four times the customary rate of the top's units.
+            Learning rate of the top RBM. It may be larger than that of the layers below: on MNIST 0.3 and 0.02. None is
+            `learning_rate`, or four times the customary rate of the top's units if that is None too.
         n_gibbs : int, callable of the epoch, list or None, default None
-            Gibbs steps of the top RBM in each minibatch. None takes 3, 6 and 10 in the thirds of this call's epochs.
+            Gibbs steps of the top RBM in each minibatch. None takes 3, 6 and 10 in the three thirds of this call's epochs.
         weight_decay : float, callable or list, default 0
         batch_size : int or None, default None
             None is that of the first layer.
@@ -89,7 +89,7 @@ class WakeSleep:
         ValueError
             for bad data or parameters.
         DivergenceError
-            if training leaves the finite numbers; the weights of the last good epoch are kept.
+            if weights become infinite or NaN. The weights of the last good epoch are kept.
 
         References
         ----------

@@ -1,4 +1,4 @@
-"""What a fitted model is worth: likelihoods, exact and estimated, bounds, and how well its chains mix.
+"""How good a fitted model is: likelihoods (exact and estimated), bounds, and how well its chains mix.
 
 docs/evaluation.md says what each number means, and which are bounds and in which direction.
 """

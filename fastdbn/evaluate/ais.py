@@ -45,17 +45,18 @@ class Estimate(NamedTuple):
     ----------
     log_z : float
     std_error : float
-        of log_z, by the delta method; NaN for a single chain. It knows of no region that all chains have missed.
+        Standard error of log_z, by the delta method; NaN for a single chain. It does not include regions that all chains have
+        missed.
     interval : (float, float)
-        log of the mean weight less and plus three standard errors; the lower end can be minus infinity.
+        log_z for the mean weight minus and plus three standard errors. The lower end can be minus infinity.
     ess : float
         Effective sample size, (sum w)^2 / sum w^2, from 1 to the number of chains.
     log_weights : (n_chains,) float64 array
         log w of each chain; forward, log_z = log Z_0 + log mean w, reverse, log_z = log Z_0 - log mean 1/w.
     is_bound : bool
-        Whether log_z is a bound in expectation: forward a lower bound of log Z, reverse an upper one.
+        Whether log_z is a bound in expectation: a lower bound for forward chains, an upper bound for reverse chains.
     burn_in : int
-        Gibbs steps that the start of reverse chains rests on; 0 for exact starts.
+        Gibbs steps before reverse chains begin; 0 for exact starts.
     """
 
     log_z: float
@@ -282,7 +283,7 @@ def _estimate(log_z_0, log_weights, sign, is_bound, burn_in):
 def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_state=None):
     """log Z by annealed importance sampling.
 
-    Its expectation is no more than log Z: log-likelihoods come out too high, the more so the fewer steps and chains.
+    The expectation of the estimate is at most log Z. So log-likelihoods come out too high, more so with few steps and chains.
 
     Parameters
     ----------
@@ -291,9 +292,9 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
         in float64.
     n_chains : int, default 100
     n_steps : int or None, default None
-        Inverse temperatures; None is the schedule's own number, 14,500 for "sm2008".
+        Number of inverse temperatures. None is that of the schedule, 14,500 for "sm2008".
     X : (n, n_features) array, CSR matrix or None, default None
-        Training rows for the means of the base; None takes the model's visible biases, which needs more steps.
+        Training rows. Their means define the base distribution. None takes the model's visible biases, which needs more steps.
     schedule : "sm2008", "linear" or array
         As for `inverse_temperatures`.
     random_state : None, int, RandomState or Generator
@@ -321,19 +322,19 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
 
 
 def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", burn_in=None, random_state=None):
-    """log Z by chains that run from the model back to the base.
+    """log Z by annealed importance sampling with chains that run from the model back to the base.
 
-    A bound from above, in expectation, where the chains start at exact draws from the model: `is_bound` says so. Else they
-    start at training rows (or at draws from the base) and some Gibbs steps, and the result is a diagnostic: if it lies far from
-    that of `ais`, neither is to be trusted; if it lies near, both may still have missed the same region.
+    If the chains start at exact draws from the model, the result is an upper bound in expectation, and `is_bound` is True.
+    Otherwise they start at training rows (or at draws from the base) and make some Gibbs steps first. Then the result is only
+    a diagnostic: if it is far from that of `ais`, trust neither; if it is near, both may still have missed the same region.
 
     Parameters
     ----------
     model, n_chains, n_steps, X, schedule, random_state
         As for `ais`.
     burn_in : int or None, default None
-        Gibbs steps before the chains run back. None takes exact draws for machines of up to 2^20 states on one side, and 1,000
-        steps for others.
+        Gibbs steps before the chains run back. None takes exact draws for machines with at most 2^20 states on one side, and
+        1,000 steps for others.
 
     Returns
     -------
@@ -374,7 +375,7 @@ def _rows_of(model, X, n, seed):
 
 
 def gap(forward, reverse):
-    """How far a reverse estimate of log Z lies above a forward one: in expectation at least 0 if the reverse one is a bound.
+    """How far a reverse estimate of log Z is above a forward one. With a reverse bound it is at least 0 in expectation.
 
     Parameters
     ----------

@@ -16,14 +16,14 @@ from fastdbn.support import checks
 
 
 class Bound(NamedTuple):
-    """Lower bounds on log p(x) under a DBN, in expectation over the draws.
+    """Lower bounds on log p(x) under a DBN. They hold in expectation over the draws.
 
     Attributes
     ----------
     bound : (n,) float64 array
         the variational bound, E_q log(p(x, h) / q(h | x)).
     tightened : (n,) float64 array
-        log of the mean of p(x, h) / q(h | x) over the draws: it rises to log p(x) with their number.
+        log of the mean of p(x, h) / q(h | x) over the draws. It rises to log p(x) with the number of draws.
     """
 
     bound: Any
@@ -67,10 +67,10 @@ def _exact(model):
 
 
 def log_z(model):
-    """log Z of a small RBM, exactly: all states of its smaller side are enumerated, the other side is summed out.
+    """log Z of a small RBM, exactly. All states of one side are enumerated, and the other side is summed out.
 
-    The side that is enumerated has two-valued, softmax or binomial units and up to 2^25 states; the other may be of any kind, so
-    that Gaussian visible units with few hidden ones are exact too. Computed in float64.
+    The enumerated side has two-valued, softmax or binomial units and at most 2^25 states. The other side may have any units.
+    So Gaussian visible units with few hidden units are exact too. The computation is in float64.
 
     Parameters
     ----------
@@ -84,13 +84,13 @@ def log_z(model):
     Raises
     ------
     ValueError
-        for larger machines; the message has their sizes.
+        for larger machines. The message gives their sizes.
     """
     return _exact(model)
 
 
 def exact_samples(model, n_samples, random_state=None):
-    """Independent draws from p(v) of a small RBM, for which `log_z` is exact.
+    """Independent draws from p(v) of a small RBM, one whose `log_z` can be computed.
 
     Parameters
     ----------
@@ -117,21 +117,21 @@ def log_likelihood(model, X, log_z=None):
     model : RBM, BernoulliRBM or DBN of one layer
         fitted.
     X : (n, n_features) array or CSR matrix
-        Of values that the visible units take: for two-valued units say beside the result how X was binarised, for that changes it
-        by tens of nats.
+        Values that the visible units take. For two-valued units report how X was binarised, because that changes the result by
+        tens of nats.
     log_z : float or None, default None
-        From `ais`, say; None is `log_z(model)`, for small machines.
+        log Z, for example from `ais`. None computes `log_z(model)`, for small machines.
 
     Returns
     -------
     (n,) float64 array
-        For units on the real line log densities of X as given: where the model scales its data, the logarithms of the scales are
-        added.
+        For real-valued units these are log densities of X as it was given. If the model scales its data, the logarithms of the
+        scales are added.
 
     Raises
     ------
     ValueError
-        for values between those of two-valued units.
+        for values that two-valued units do not take.
     """
     rbm = rbm_of(model)
     X = _states(model, rbm, X)
@@ -140,12 +140,12 @@ def log_likelihood(model, X, log_z=None):
 
 
 def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
-    """The variational lower bound on log p(x) of each row under a DBN, and its importance-weighted tightening.
+    """Variational lower bound on log p(x) of each row under a DBN, and the tighter importance-weighted bound.
 
     log p(x) >= E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ] - log Z_top
 
-    with q the upward conditionals and the top RBM's hidden units summed out. The tightening is never below the bound, by Jensen.
-    Both are bounds in expectation over the draws, and only as good as log Z: an error there moves all rows alike.
+    Here q are the upward conditionals, and the top RBM's hidden units are summed out. The tighter bound is never below the
+    other, by Jensen. Both are bounds in expectation over the draws. An error in log Z moves all rows by the same amount.
 
     Parameters
     ----------
@@ -154,10 +154,10 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     X : (n, n_features) array or CSR matrix
         As for `log_likelihood`.
     log_z_top : float or None, default None
-        log Z of ``dbn.top_rbm()``, from `ais`, say; None is `log_z`, for small ones. With labels that is the joint top RBM, and
-        the bound is on log p(x), the labels summed out.
+        log Z of ``dbn.top_rbm()``, for example from `ais`. None computes `log_z`, for small machines. With labels it is that
+        of the joint top RBM, and the bound is on log p(x) with the labels summed out.
     n_samples : int, default 100
-        Draws for each row, keyed by its values.
+        Draws for each row. Their noise is keyed by the row's values.
     random_state : None, int, RandomState or Generator
 
     Returns
@@ -167,7 +167,7 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     Raises
     ------
     ValueError
-        for values between those of two-valued units.
+        for values that two-valued units do not take.
 
     References
     ----------
@@ -192,17 +192,17 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
 
 
 def pseudo_log_likelihood(model, X, exact=True, random_state=None):
-    """The log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
+    """Log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
 
     Parameters
     ----------
     model : RBM, BernoulliRBM or DBN of one layer
-        fitted; visible units of two values, or softmax.
+        fitted, with two-valued or softmax visible units.
     X : (n, n_features) array or CSR matrix
     exact : bool, default True
-        False takes one unit, or softmax group, of each row, drawn at random, times their number: an unbiased estimate.
+        False draws one unit, or softmax group, of each row and multiplies by their number. That is an unbiased estimate.
     random_state : None, int, RandomState or Generator
-        of that choice.
+        Seed of that draw.
 
     Returns
     -------
@@ -228,10 +228,10 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
 
 
 def free_energy_gap(model, X_train, X_validation):
-    """How much less probable, in nats a row, validation rows are than training rows; Z cancels out.
+    """How much less probable validation rows are than training rows, in nats per row. Z cancels out.
 
-    mean F(validation) - mean F(training) of an RBM; of a DBN the difference of its bounds. It grows as the model overfits
-    (Hinton 2010, section 6); take as many training rows as there are validation rows.
+    It is mean F(validation) - mean F(training) for an RBM, and the difference of the bounds for a DBN. It grows when the model
+    overfits (Hinton 2010, section 6). Take as many training rows as validation rows.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Mixing(NamedTuple):
     autocorrelation : (n_steps // 2 + 1,) float64 array
         by lag.
     time : float
-        integrated autocorrelation time, in Gibbs steps; to be trusted where n_steps is 50 times that.
+        integrated autocorrelation time, in Gibbs steps. Trust it if n_steps is at least 50 times as large.
     """
 
     values: Any
@@ -37,9 +37,9 @@ class Mixing(NamedTuple):
 
 
 def autocorrelation(values, max_lag=None):
-    """The autocorrelation of chains, by lag.
+    """Autocorrelation of chains, by lag.
 
-    Deviations are from the mean over all chains, so that chains that stay each in its own region show.
+    Deviations are from the mean over all chains, so chains that stay in different regions show up.
 
     Parameters
     ----------
@@ -90,20 +90,20 @@ def integrated_time(values):
 
 
 def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in=0, random_state=None):
-    """Run Gibbs chains of an RBM and measure how fast a statistic of them forgets.
+    """Run Gibbs chains of an RBM and measure how fast a statistic of them forgets its past.
 
     Parameters
     ----------
     model : RBM, BernoulliRBM or DBN of one layer
         fitted.
     statistic : callable or None, default None
-        of (n_chains, n_features) visible states on the scale of the data, to (n_chains,) numbers; None is the free energy.
+        Maps (n_chains, n_features) visible states, on the scale of the data, to (n_chains,) numbers. None is the free energy.
     n_chains : int, default 100
     n_steps : int, default 1000
     X : (n, n_features) array, CSR matrix or None, default None
-        Chains start at rows of these; else at draws that know the visible biases alone.
+        Chains start at rows of X. None starts them at draws from the visible biases alone.
     burn_in : int, default 0
-        Steps before the first that counts.
+        Steps that are made and not counted first.
     random_state : None, int, RandomState or Generator
 
     Returns
