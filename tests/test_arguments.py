@@ -7,11 +7,11 @@ import pytest
 from sklearn.base import clone
 from test_parameters import ESTIMATORS, VALUES, X, Y, epochs  # noqa: F401
 
-from fastdbn import evaluate
+from fastdbn import DBN, evaluate
 
 GIVEN = {"X": X, "y": Y, "v": X, "n_steps": 1, "n_samples": 1, "n_chains": 2, "n_iter": 1, "values": np.arange(6.0)}
 """Arguments of a call that is right."""
-DATA = {"X", "y", "v", "X_train", "X_validation", "values", "model", "dbn", "forward", "reverse"}
+DATA = {"X", "y", "v", "H", "start", "X_train", "X_validation", "values", "model", "dbn", "forward", "reverse"}
 """Arguments that have tests of their own: data and models."""
 ELSEWHERE = {
     "save",
@@ -25,9 +25,11 @@ ELSEWHERE = {
     "get_metadata_routing",
 }
 """Methods that are scikit-learn's, or take no values."""
+OF_ONE_LAYER = {"energy", "free_energy", "gibbs", "inverse_transform"}
+"""Methods that are called on a network of one layer: those of several refuse the first three; the last takes hidden states."""
 TAKEN = {
     "": "contamination device layers method n_samples n_steps n_chains schedule",
-    "none": "batch_size burn_in classes mask n_gibbs statistic totals "
+    "none": "batch_size burn_in classes mask n_gibbs statistic totals sample.n_samples "
     "ais.n_steps inverse_temperatures.n_steps reverse_ais.n_steps predict_proba.n_samples predict_log_proba.n_samples",
     "true": "exact mean",
     "zero": "n_iter mixing.burn_in",
@@ -74,8 +76,12 @@ def fitted():
 def test_arguments_of_methods(fitted, number, epochs):  # noqa: F811
     """A flag that is no flag, or a number that is none, means something else than the caller thinks."""
     model = fitted[number]
+    one = DBN.stack(model.layers_[:1]) if hasattr(model, "layers_") else None
     for name, method in inspect.getmembers(model, inspect.ismethod):
-        if not name.startswith("_") and not name.endswith("_request") and name not in ELSEWHERE:
+        if one is not None and name in OF_ONE_LAYER:
+            given = X if name != "inverse_transform" else one.transform(X)
+            sweep(getattr(one, name), name, X=given)
+        elif not name.startswith("_") and not name.endswith("_request") and name not in ELSEWHERE:
             sweep(method, name, layers=getattr(model, "layers_", None))
 
 
