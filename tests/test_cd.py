@@ -94,7 +94,7 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
     assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
-    parts += tuple(rbm._kept.values())
+    parts += tuple(rbm._extras.values())
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 

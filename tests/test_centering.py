@@ -160,7 +160,7 @@ def test_likelihood_does_not_depend_on_flips(centering):
 
 def everything(rbm):
     """All that a fit leaves, as bytes."""
-    parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._velocity, *rbm._kept.values()
+    parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._velocity, *rbm._extras.values()
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 
@@ -173,8 +173,8 @@ def test_going_on(persistent, tmp_path):
     half.save(tmp_path / "half")
     assert everything(half.fit(X)) == everything(load(tmp_path / "half").fit(X)) == everything(whole)
     mean = X.mean(axis=0)
-    assert np.abs(whole._kept["offset_v"] - mean).max() < 0.1
-    assert not np.array_equal(whole._kept["offset_v"], mean)
+    assert np.abs(whole._extras["offset_v"] - mean).max() < 0.1
+    assert not np.array_equal(whole._extras["offset_v"], mean)
 
 
 def test_start_and_change_of_mind():
@@ -186,12 +186,12 @@ def test_start_and_change_of_mind():
     W = rbm.components_.T
     assert np.array_equal(W, plain.components_.T)
     np.testing.assert_allclose(rbm.intercept_visible_ + W @ np.full(6, 0.5), plain.intercept_visible_, atol=1e-6)
-    np.testing.assert_allclose(rbm.intercept_hidden_ + W.T @ rbm._kept["offset_v"], 0, atol=1e-6)
-    np.testing.assert_allclose(rbm._kept["offset_v"], naive.sigmoid(plain.intercept_visible_), atol=1e-6)
+    np.testing.assert_allclose(rbm.intercept_hidden_ + W.T @ rbm._extras["offset_v"], 0, atol=1e-6)
+    np.testing.assert_allclose(rbm._extras["offset_v"], naive.sigmoid(plain.intercept_visible_), atol=1e-6)
     before = everything(plain)
     assert everything(plain.set_params(centering="data").fit(X)) == before
-    assert plain.set_params(n_iter=1).fit(X)._kept
-    assert not plain.set_params(centering=None).fit(X)._kept
+    assert plain.set_params(n_iter=1).fit(X)._extras
+    assert not plain.set_params(centering=None).fit(X)._extras
 
 
 def test_layers_of_a_network(tmp_path):
@@ -200,8 +200,8 @@ def test_layers_of_a_network(tmp_path):
     network = DBN((5, 4), rbm=rbms, random_state=0, warm_start=True).fit(X)
     first = RBM(5, centering="data", n_iter=1, random_state=0).fit(X)
     assert everything(network.layers_[0]) == everything(first)
-    assert network.layers_[0]._kept
-    assert not network.layers_[1]._kept
+    assert network.layers_[0]._extras
+    assert not network.layers_[1]._extras
     network.save(tmp_path / "m")
     copy = load(tmp_path / "m")
     assert [rbm.get_params() for rbm in copy.rbm] == [rbm.get_params() for rbm in network.rbm]

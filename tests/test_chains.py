@@ -112,7 +112,7 @@ def binary(n=60, width=9, seed=0):
 
 def everything(rbm):
     """All that a fit leaves, as bytes."""
-    parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._velocity, rbm._chains, *rbm._kept.values()
+    parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._velocity, rbm._chains, *rbm._extras.values()
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts if x is not None)
 
 
@@ -121,7 +121,7 @@ def test_fast_weights_without_a_rate_change_nothing():
     plain, fast = RBM(5, **options).fit(X), RBM(5, fast_learning_rate=0.0, **options).fit(X)
     assert fast.components_.tobytes() == plain.components_.tobytes()
     assert fast._chains.tobytes() == plain._chains.tobytes()
-    assert not any(x.any() for x in fast._kept.values())
+    assert not any(x.any() for x in fast._extras.values())
 
 
 OPTIONS = {

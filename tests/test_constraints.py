@@ -77,7 +77,7 @@ def test_sparsity_step():
         activity = 0.95 * target + 0.05 * np.average(h, axis=0, weights=share)
         pull = cost * (target - activity)
         mean_v = (share[:, None] * X).mean(axis=0)
-        np.testing.assert_allclose(sparse._kept["activity"], activity, rtol=1e-9)
+        np.testing.assert_allclose(sparse._extras["activity"], activity, rtol=1e-9)
         np.testing.assert_allclose(sparse.intercept_hidden_ - plain.intercept_hidden_, share.mean() * pull, rtol=0, atol=1e-12)
         np.testing.assert_allclose(sparse.components_ - plain.components_, np.outer(pull, mean_v), rtol=0, atol=1e-12)
 
@@ -92,7 +92,7 @@ def test_sparsity_does_not_move_offsets(centering):
         )
         assert abs(plain.intercept_hidden_ - sparse.intercept_hidden_).max() > 0.01
         for name in Centering.keeps:
-            np.testing.assert_allclose(sparse._kept[name], plain._kept[name], rtol=0, atol=1e-12)
+            np.testing.assert_allclose(sparse._extras[name], plain._extras[name], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_going_on(name, tmp_path):
     half = RBM(5, n_iter=2, warm_start=True, **options).fit(X)
     half.save(tmp_path / "half")
     for rbm in (whole, half.fit(X), load(tmp_path / "half").fit(X)):
-        parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._kept.values()
+        parts = rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_, *rbm._extras.values()
         results.append(b"".join(np.ascontiguousarray(x).tobytes() for x in parts))
     assert results[0] == results[1] == results[2]
 

@@ -177,7 +177,7 @@ def test_the_rule_of_stopping(name):
     values, stop, best = SEQUENCES[name]
     stopping = Stopping(name[0], 3, name[1])
     assert [stopping.update({name[0]: value}, i) for i, value in enumerate(values[: stop + 1])] == [False] * stop + [True]
-    assert stopping.kept == best
+    assert stopping.best_state == best
 
 
 @pytest.mark.parametrize("name", ["validation_pseudo_likelihood", "validation_reconstruction_error", "free_energy_gap"])
@@ -196,7 +196,7 @@ def test_early_stopping_leaves_the_best_epoch(name):
     stopping = Stopping(name, 5)
     for value, parameters in seen:
         stopping.update({name: value}, parameters)
-    assert bits(model) == stopping.kept
+    assert bits(model) == stopping.best_state
     assert model.partial_fit(X).n_iter_ == len(seen)
 
 

@@ -160,7 +160,7 @@ def test_learns_the_variances():
 
 
 def bits_of(model):
-    parts = model.components_, model.intercept_visible_, model.intercept_hidden_, model.scaling_.scale, *model._kept.values()
+    parts = model.components_, model.intercept_visible_, model.intercept_hidden_, model.scaling_.scale, *model._extras.values()
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 

@@ -180,7 +180,7 @@ class DBNAutoencoder(Supervised):
             yield glorot(self.seed_, i, n_in, size, size != n_outputs).astype(self.dtype), np.zeros(size, self.dtype)
             n_in = size
 
-    def _targets(self, y, n, again, known=None):
+    def _targets(self, y, n, resume, known=None):
         visible = self._first().visible
         if not (isinstance(visible, str) and visible == "auto"):
             unit = visible_unit(visible, self.n_features_in_)

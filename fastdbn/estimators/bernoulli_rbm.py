@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastdbn.estimators import loaded, options
+from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
 from fastdbn.estimators.layer import free_energies, hidden_given_rows
@@ -142,7 +142,7 @@ class BernoulliRBM(Estimator):
     def _begin(self, X):
         rbm = self._engine(X.dtype)
         rbm._settings()
-        options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
+        parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
         self._rbm = rbm
         # biases begin at 0 and values outside of [0, 1] are taken, as scikit-learn does
         rbm._begin_layer(bernoulli, Scaling(), np.full(X.shape[1], 0.5), X.shape[0], rng.seed_of(self.random_state), 0)
@@ -189,7 +189,7 @@ class BernoulliRBM(Estimator):
         else:
             engine = self._engine(self._rbm.dtype)
             engine._settings()
-            options.check_same(self._rbm, engine)
+            parameters.check_same(self._rbm, engine)
         return self._train(X, 1)
 
     def transform(self, X):

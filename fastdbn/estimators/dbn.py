@@ -9,7 +9,7 @@ import copy
 import itertools
 from dataclasses import dataclass
 
-from fastdbn.estimators import loaded, options
+from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import hidden_given_rows
@@ -167,11 +167,11 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, again, epochs):
+    def _fit(self, X, sample_weight, resume, epochs):
         layers = self._new_layers()
-        self._begin_run(again, epochs)
-        X = checked(self, X, reset=not again, may_lack=layers[0].missing is not None, finite=again)
-        self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), again, epochs)
+        self._begin_run(resume, epochs)
+        X = checked(self, X, reset=not resume, may_lack=layers[0].missing is not None, finite=resume)
+        self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), resume, epochs)
         self._trained_on(X)
         if epochs is None:
             self._end_run()
@@ -180,14 +180,14 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     def _trained_on(self, X):
         """What is left to do once all layers are trained."""
 
-    def _fit_layers(self, layers, X, weights, again, epochs):
+    def _fit_layers(self, layers, X, weights, resume, epochs):
         """Train on X, checked, the fitted layers with the parameters of those given, and of these what is lacking."""
-        if again:
+        if resume:
             self._follow(layers)
             self.layers_[0]._check_values(X)
         else:
             sizes = X.shape[1], *(rbm.n_components for rbm in layers)
-            options.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
+            parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
             if epochs is None:
                 for i, rbm in enumerate(layers):
                     self._enter(i, 0, rbm.n_iter)
@@ -195,24 +195,24 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
             self.layers_, self._draws = [layers[0]], 0
         for rbm in layers:  # before any is trained
             weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
-        below, drawn = X, None
+        lower_states, drawn = X, None
         for i, new in enumerate(layers):
             if i == len(self.layers_):
                 seed = self.layers_[0].seed_
-                mean = data.columns(below, weights_of_known(seed, X.shape[0], new.validation_fraction, weights)).mean
+                mean = data.columns(lower_states, weights_of_known(seed, X.shape[0], new.validation_fraction, weights)).mean
                 new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
                 self.layers_.append(new)
             rbm = self.layers_[i]
             start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, rbm.n_iter)
-            self._train_layer(rbm, below, weights, lacking, start, rbm.binarize if i == 0 else drawn)
+            self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn)
             if epochs is None:
                 self._leave(i)
             if i + 1 < len(layers):
-                below, drawn = self._next_data(rbm, below)
+                lower_states, drawn = self._next_data(rbm, lower_states)
 
-    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
+    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize):
         """Epochs of a layer, which belong to a fit that began at epoch `start` or are a pass of their own."""
-        rbm._train(below, weights, epochs, start, estimator=self, binarize=binarize)
+        rbm._train(lower_states, weights, epochs, start, estimator=self, binarize=binarize)
 
     def _follow(self, layers):
         """Let fitted layers train on with this network's present parameters."""
@@ -232,15 +232,15 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
                     "warm_start=False"
                 )
-            options.check_same(old, new, old.layer_ == 0)
+            parameters.check_same(old, new, old.layer_ == 0)
             kept = "n_components", "visible", "scale", "binarize", "random_state"
             old.set_params(**{name: value for name, value in new.get_params().items() if name not in kept})
 
-    def _next_data(self, rbm, below):
+    def _next_data(self, rbm, lower_states):
         """What the layer above `rbm` learns from, and how it is binarised there."""
         unit = get_unit(rbm.hidden_)
         binary = unit.support == (0.0, 1.0)
         if self.propagate == "sample" and not binary:
             key = rng.key(rbm.seed_, 0, rng.stream(rng.DATA, rbm.layer_, 1))
-            return hidden_given_rows(rbm, below, key=key), None
-        return hidden_given_rows(rbm, below), "sample" if self.propagate == "sample" else None
+            return hidden_given_rows(rbm, lower_states, key=key), None
+        return hidden_given_rows(rbm, lower_states), "sample" if self.propagate == "sample" else None

@@ -152,17 +152,17 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         classes : array or None
             All labels that will occur. The first call needs them if there was no fit.
         """
-        again = hasattr(self, "coefs_")
-        if not again:
+        resume = hasattr(self, "coefs_")
+        if not resume:
             if classes is None:
                 raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             shown = checks.shown(self.classes_)
             raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {shown}: leave them out")
-        return self._fit(X, y, sample_weight, again, 1, None if again else np.unique(classes))
+        return self._fit(X, y, sample_weight, resume, 1, None if resume else np.unique(classes))
 
-    def _targets(self, y, n, again, known=None):
-        target, self.classes_ = checks.classes(y, n, self.classes_ if again else known)
+    def _targets(self, y, n, resume, known=None):
+        target, self.classes_ = checks.classes(y, n, self.classes_ if resume else known)
         return target, len(self.classes_)
 
     def _class_factors(self, target):
@@ -359,7 +359,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             warn_of_first_batch("y")
         return self
 
-    def _targets(self, y, n, again, known=None):
+    def _targets(self, y, n, resume, known=None):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
         y = check_array(checks.unmasked(y, "y"), ensure_2d=False, dtype=np.float64, input_name="y")
@@ -368,7 +368,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         if y.ndim > 2:
             raise ValueError(f"y has {y.ndim} dimensions: give (n,) or (n, n_outputs)")
         columns = y.reshape(n, -1)
-        if not again:
+        if not resume:
             self._flat = y.ndim == 1
             deviation = columns.std(axis=0)
             self.target_mean_ = columns.mean(axis=0)

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from fastdbn.backends.protocol import Params
-from fastdbn.estimators import loaded, options
+from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
@@ -173,20 +173,20 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         DivergenceError
             if parameters become infinite or NaN. The parameters of the last good epoch are kept.
         """
-        again = self._goes_on()
+        resume = self._goes_on()
         layers = self._new_layers()
         schedule = self._schedule(**self._up_down_parameters(), weight_decay=0.0, batch_size=layers[0].batch_size)
-        self._begin_run(again)
-        X = checked(self, X, reset=not again)
-        if again:
+        self._begin_run(resume)
+        X = checked(self, X, reset=not resume)
+        if resume:
             self.layers_[0]._check_values(X)
             numbers = self._numbers(y, X.shape[0])
         else:
             self._check_unit(X)
             numbers, self.classes_ = checks.classes(y, X.shape[0])
-        pretrains = not again or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
+        pretrains = not resume or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, numbers, again, None)
+            self._pretrain(X, numbers, resume, None)
         self._up_down(X, self._one_hot(numbers), schedule)
         if pretrains:
             warn_of_idle_units(self.layers_[:-1])
@@ -203,13 +203,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         classes : array or None
             All labels that will occur. The first call needs them if there was no fit.
         """
-        again = bool(getattr(self, "layers_", None))
+        resume = bool(getattr(self, "layers_", None))
         layers = self._new_layers()
-        if not again and classes is None:
+        if not resume and classes is None:
             raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
-        self._begin_run(again, 1)
-        X = checked(self, X, reset=not again)
-        if not again:
+        self._begin_run(resume, 1)
+        X = checked(self, X, reset=not resume)
+        if not resume:
             self._check_unit(X)
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
@@ -222,7 +222,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
             schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
             self._up_down(X, self._one_hot(numbers), schedule, a_pass=True)
         else:
-            self._pretrain(X, numbers, again, 1)
+            self._pretrain(X, numbers, resume, 1)
         return self
 
     @all_or_nothing
@@ -259,23 +259,23 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
 
     def _new_layers(self):
         layers = super()._new_layers()
-        options.check_labelled(self, layers[-1], DEFAULT)
+        parameters.check_labelled(self, layers[-1], DEFAULT)
         return layers
 
-    def _pretrain(self, X, numbers, again, epochs):
+    def _pretrain(self, X, numbers, resume, epochs):
         self._labels = self._one_hot(numbers)
         try:
-            self._fit_layers(self._new_layers(), X, None, again, epochs)
+            self._fit_layers(self._new_layers(), X, None, resume, epochs)
         finally:
             del self._labels
 
-    def _train_layer(self, rbm, below, weights, epochs, start, binarize):
+    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize):
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
-            super()._train_layer(rbm, below, weights, epochs, start, binarize)
+            super()._train_layer(rbm, lower_states, weights, epochs, start, binarize)
         else:
-            self._train_top(rbm, below, epochs, binarize)
+            self._train_top(rbm, lower_states, epochs, binarize)
 
-    def _train_top(self, rbm, below, epochs, binarize):
+    def _train_top(self, rbm, lower_states, epochs, binarize):
         """CD-k with labels: up-down with nothing under the top."""
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
         settings, count = rbm._settings(unit), len(self.classes_)
@@ -291,7 +291,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         v, labels_v = rbm._velocity, self._label_velocity
         velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
         state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
-        source = backend.load(data.source(below, rbm.scaling_, binarize), for_training=True)
+        source = backend.load(data.source(lower_states, rbm.scaling_, binarize), for_training=True)
 
         def keep(state, history):
             nv = state.velocity.W.shape[0] - count
@@ -300,7 +300,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
             of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
             all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
 
-        run = UpDown(backend, [unit, hidden], source, below.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, state)
+        run = UpDown(backend, [unit, hidden], source, lower_states.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, state)
         run.run(epochs, keep, rbm.history_, tell=self._teller(rbm.layer_), verbose=self.verbose)
 
     def _top(self):

@@ -141,7 +141,7 @@ def all_or_nothing(method):
 
     @functools.wraps(method)
     def run(self, *arguments, **options):
-        before = [(part, _kept(vars(part))) for part in _parts(self)]
+        before = [(part, _snapshot(vars(part))) for part in _parts(self)]
         run = vars(self).get("_run")
         try:
             return method(self, *arguments, **options)
@@ -175,8 +175,8 @@ def _parts(estimator):
                 yield from _parts(part)
 
 
-def _kept(value):
+def _snapshot(value):
     """A value that training does not change: histories are lists that it appends to, arrays it replaces."""
     if isinstance(value, dict):
-        return {key: _kept(x) for key, x in value.items()}
-    return [_kept(x) for x in value] if isinstance(value, list) else value
+        return {key: _snapshot(x) for key, x in value.items()}
+    return [_snapshot(x) for x in value] if isinstance(value, list) else value

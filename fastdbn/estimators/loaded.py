@@ -91,7 +91,7 @@ def check_rbm(rbm, owner):
     counted, totals = sum(part.unit.keeps_total for part in visible.parts(nv)), getattr(rbm, "totals_", np.empty((1, 0)))
     refuse(totals.shape[1] != counted, f"totals={totals!r:.80} of {visible.name} units, {counted} of whose parts count")
     for option in OPTIONS:
-        option.check_extras(rbm._kept, visible)
+        option.check_extras(rbm._extras, visible)
     _check_variance(rbm)
     states = _check_inputs("components", rbm.components_.T, rbm.intercept_hidden_, _greatest_state(visible, nv), hidden)
     _check_inputs("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
@@ -101,10 +101,10 @@ def check_rbm(rbm, owner):
 
 def _check_variance(rbm):
     """Learned variances are those of the scaling."""
-    if BASE in rbm._kept:
+    if BASE in rbm._extras:
         refuse(rbm.scaling_.scale is None or rbm.scaling_.clip, "scaling is lacking where variances are learned")
         with np.errstate(over="ignore"):
-            same = np.allclose(rbm.scaling_.scale, learned_scaling(rbm.scaling_, rbm._kept).scale, rtol=1e-6, atol=0.0)
+            same = np.allclose(rbm.scaling_.scale, learned_scaling(rbm.scaling_, rbm._extras).scale, rtol=1e-6, atol=0.0)
         refuse(not same, "scaling is not that of the variances that were learned")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from fastdbn.estimators import options
+from fastdbn.estimators import parameters
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.rbm import RBM
 from fastdbn.support import checks
@@ -121,7 +121,7 @@ class DeepNetwork(Estimator):
 
     def _new_layers(self):
         """Unfitted copies of the RBM objects with the sizes and the parameters that this network owns."""
-        options.check_shared(self)
+        parameters.check_shared(self)
         checks.choice(self.propagate, "propagate", ("mean", "sample"))
         layers: list[RBM] = []
         for size, template in zip(checks.layer_sizes(self.hidden_layer_sizes), self._templates(), strict=True):

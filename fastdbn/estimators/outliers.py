@@ -131,10 +131,10 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         finally:
             self._trained_on(X)
 
-    def _fit_layers(self, layers, X, weights, again, epochs):
-        for name in ("offset_",) if again else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
+    def _fit_layers(self, layers, X, weights, resume, epochs):
+        for name in ("offset_",) if resume else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
             vars(self).pop(name, None)
-        super()._fit_layers(layers, X, weights, again, epochs)
+        super()._fit_layers(layers, X, weights, resume, epochs)
 
     def _trained_on(self, X):
         """Set the threshold by the scores of the rows that were trained on."""

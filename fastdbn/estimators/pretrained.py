@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from fastdbn.estimators import options
+from fastdbn.estimators import parameters
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.rows import threshold_of
@@ -27,13 +27,13 @@ class Pretrained(DeepNetwork):
 
     pretrain: Any = True
 
-    def _given(self):
+    def _pretrained(self):
         """`pretrain` without the FrozenEstimator that may hold it."""
         return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
 
-    def _check_given(self):
+    def _check_pretrained(self):
         """Refuse what is no network."""
-        if not isinstance(self._given(), (bool, np.bool_, DBN)):
+        if not isinstance(self._pretrained(), (bool, np.bool_, DBN)):
             raise ValueError(
                 f"pretrain={self.pretrain!r}: give True, False or a fitted DBN, which FrozenEstimator may hold; DBN.stack makes "
                 "one of RBMs"
@@ -50,7 +50,7 @@ class Pretrained(DeepNetwork):
         self._call_back(estimator=self, **event)
 
     def _templates(self):
-        given = self._given()
+        given = self._pretrained()
         layers = getattr(given, "layers_", None) if isinstance(given, DBN) else None
         return layers if layers and self.rbm is None else super()._templates()
 
@@ -67,9 +67,9 @@ class Pretrained(DeepNetwork):
         dbn = getattr(self, "dbn_", None)
         return self._templates() if dbn is None else dbn.layers_
 
-    def _pretrained(self, sizes, X):
+    def _copy_pretrained(self, sizes, X):
         """A copy of the network given as `pretrain`, checked against this one's layers and the data; None if none was given."""
-        dbn = self._given()
+        dbn = self._pretrained()
         if not isinstance(dbn, DBN):
             return None
         if not dbn.__sklearn_is_fitted__():
@@ -94,9 +94,9 @@ class Pretrained(DeepNetwork):
         whose = "the pretrained network", "give the same"
         templates = self._templates()
         for rbm, template in zip(dbn.layers_, templates, strict=True):
-            options.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
-        options.check_same_data(templates[0], dbn.layers_[0], *whose)
-        options.same("binarize", threshold_of(templates[0]), threshold_of(dbn.layers_[0]), *whose)
+            parameters.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
+        parameters.check_same_data(templates[0], dbn.layers_[0], *whose)
+        parameters.same("binarize", threshold_of(templates[0]), threshold_of(dbn.layers_[0]), *whose)
 
     def _pretrain(self, X, weights, new):
         """Train the DBN of this network, or complete it, with the parameters of a new one."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.backends.protocol import Params, Source
-from fastdbn.estimators import loaded, options
+from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.fitted_rbm import FittedRBM
 from fastdbn.estimators.imputation import Imputation
@@ -210,7 +210,7 @@ class RBM(Imputation, FittedRBM):
         **dict.fromkeys(("layer_", "_step", "_draws"), count()),
         _velocity=Record(Params, W=Tensor("n_features", "n_hidden"), b=Tensor("n_features"), c=Tensor("n_hidden")),
         _chains=Maybe(Tensor(None, "n_hidden"), None),
-        _kept=Record(dict, **loaded.OF_TRAINING),
+        _extras=Record(dict, **loaded.OF_TRAINING),
     )
     _check_loaded = loaded.check_rbm
 
@@ -308,17 +308,17 @@ class RBM(Imputation, FittedRBM):
         return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, again, epochs):
-        """Fit, go on from an earlier fit (`again`), or make one pass (epochs = 1)."""
+    def _fit(self, X, sample_weight, resume, epochs):
+        """Fit, go on from an earlier fit (`resume`), or make one pass (epochs = 1)."""
         self._settings()
-        self._begin_run(again, epochs)
-        X = checked(self, X, reset=not again, may_lack=self.missing is not None, finite=again)  # else `_begin` sees to it
+        self._begin_run(resume, epochs)
+        X = checked(self, X, reset=not resume, may_lack=self.missing is not None, finite=resume)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        if again:
-            options.check_same(self, self)
+        if resume:
+            parameters.check_same(self, self)
             self._check_values(X)
         else:
-            options.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
+            parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
             self._begin(X, weights, epochs is not None)
         if epochs is not None:
             return self._train(X, weights, epochs)
@@ -330,7 +330,7 @@ class RBM(Imputation, FittedRBM):
     def _settings(self, visible=None):
         """The numbers of a fit, checked; visible are the units in use, once they are known."""
         backend_for(self)  # which refuses a device that is not here
-        return options.settings(self, visible)
+        return parameters.settings(self, visible)
 
     def _check_values(self, X):
         """Values of later data against the unit of an earlier fit."""
@@ -388,13 +388,13 @@ class RBM(Imputation, FittedRBM):
             "_velocity": state.velocity,
             "_chains": state.chains,
             "_step": state.step,
-            "_kept": dict(state.extras),
+            "_extras": dict(state.extras),
         }
         all_at_once((self, attributes))
 
     def _state(self):
         params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
-        return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._kept)
+        return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._extras)
 
     def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own"):
         """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
@@ -429,7 +429,7 @@ class RBM(Imputation, FittedRBM):
         if self.missing is not None:
             X, mask = missing_values.split(X)
             mask = None if mask is None else backend.load(Source(mask), for_training=True)
-        source = backend.load(data.source(X, base_scaling(self.scaling_, self._kept), threshold), for_training=True)
+        source = backend.load(data.source(X, base_scaling(self.scaling_, self._extras), threshold), for_training=True)
         units, n_rows = (get_unit(self.visible_), get_unit(self.hidden_)), n if rows is None else len(rows)
         return Layer(*units, source, n_rows, weights, self.layer_, self.seed_, rows, held_out, mask)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from fastdbn.estimators import loaded, options
+from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
@@ -126,8 +126,8 @@ class Supervised(Pretrained):
         share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
         if checks.flag(self.early_stopping, "early_stopping") and share == 0:
             raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
-        options.check_shared(self)
-        self._check_given()
+        parameters.check_shared(self)
+        self._check_pretrained()
         self._check_own()
         return sizes, Plan(
             self._loss,
@@ -171,8 +171,8 @@ class Supervised(Pretrained):
         """The parameters that one of the classes alone has."""
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, again, epochs, known=None):
-        """Fit, go on, or make one pass (epochs = 1); `again` keeps the network of an earlier fit.
+    def _fit(self, X, y, sample_weight, resume, epochs, known=None):
+        """Fit, go on, or make one pass (epochs = 1); `resume` keeps the network of an earlier fit.
 
         known are the classes of the first call of `partial_fit`, or None.
         """
@@ -180,15 +180,15 @@ class Supervised(Pretrained):
         dbn = self._dbn()
         dbn._new_layers()
         pretrained = epochs is None and self._interrupted()
-        self._begin_run(again or pretrained, epochs)
-        X = checked(self, X, reset=not (again or pretrained))
-        target, n_outputs = self._targets(y, X.shape[0], again, known)
+        self._begin_run(resume or pretrained, epochs)
+        X = checked(self, X, reset=not (resume or pretrained))
+        target, n_outputs = self._targets(y, X.shape[0], resume, known)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._check_rows(target, X.shape[0], epochs)
-        options.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
+        parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         self._check_weights(target, weights, X.shape[0], seed, epochs)
-        if again:
+        if resume:
             self._check_same(sizes, n_outputs, X)
         else:
             self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
@@ -208,8 +208,8 @@ class Supervised(Pretrained):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
-        options.check_same_data(self._first(), self)
-        options.check_same_seed(self, self)
+        parameters.check_same_data(self._first(), self)
+        parameters.check_same_seed(self, self)
         if self.dbn_ is not None:
             self._check_suits(self.dbn_)
         if threshold_of(self) is None:
@@ -219,7 +219,7 @@ class Supervised(Pretrained):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
         if not hasattr(self, "seed_"):  # else pretraining was interrupted
             self.seed_ = seed
-            self.dbn_ = self._pretrained(sizes, X)
+            self.dbn_ = self._copy_pretrained(sizes, X)
             if self.dbn_ is None:
                 self.dbn_ = dbn if self.pretrain and epochs is None else None
             else:

@@ -105,7 +105,7 @@ class Stopping:
         self.keeps_best = keeps_best
         self.name, self.patience, self.sense = name, patience, MONITORS[name].sense if sense is None else sense
         self.tol = MONITORS[name].tol if tol is None else tol
-        self.best, self.kept, self.stale = -np.inf, None, 0
+        self.best_score, self.best_state, self.stale = -np.inf, None, 0
 
     def update(self, metrics, state):
         """Take in an epoch; returns whether to stop."""
@@ -114,12 +114,12 @@ class Stopping:
             return False
         score = value if self.sense == "rises" else -value
         if self.sense == "stays":
-            fresh = keep = score >= self.best - self.tol
+            fresh = keep = score >= self.best_score - self.tol
         else:
-            fresh, keep = score > self.best + self.tol, score > self.best
+            fresh, keep = score > self.best_score + self.tol, score > self.best_score
         self.stale = 0 if fresh else self.stale + 1
-        self.kept = state if keep and self.keeps_best else self.kept
-        self.best = max(self.best, score)
+        self.best_state = state if keep and self.keeps_best else self.best_state
+        self.best_score = max(self.best_score, score)
         return self.stale >= self.patience
 
     def replay(self, history, state):
@@ -130,8 +130,8 @@ class Stopping:
         epochs = len(history[self.name])
         for i in range(epochs):
             self.update({self.name: history[self.name][i]}, state if i + 1 == epochs else None)
-        if self.kept is None and self.keeps_best:
-            self.best, self.stale = -np.inf, 0
+        if self.best_state is None and self.keeps_best:
+            self.best_score, self.stale = -np.inf, 0
 
 
 class Rows:

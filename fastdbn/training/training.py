@@ -106,11 +106,11 @@ class Training:
                     if stopping is not None and stopping.update(metrics, (state, history)):
                         break
         except BaseException:
-            if stopping is not None and stopping.kept is not None:  # a later run goes on from there, over the same epochs
-                keep(*stopping.kept)
+            if stopping is not None and stopping.best_state is not None:  # a later run goes on from there, over the same epochs
+                keep(*stopping.best_state)
             raise
-        if stopping is not None and stopping.kept is not None:
-            keep(self.state().learned_by(stopping.kept[0]), history)
+        if stopping is not None and stopping.best_state is not None:
+            keep(self.state().learned_by(stopping.best_state[0]), history)
 
 
 def order_of_epoch(seed, layer, epoch, n):
