@@ -18,7 +18,7 @@ from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import checked, later_rows, threshold_of
 from fastdbn.files import entries
-from fastdbn.files.state import FINITE, Maybe, Part, Record, Series, Tensor, fields
+from fastdbn.files.state import FINITE, NOT_NEGATIVE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.inputs.data import Scaling
@@ -39,19 +39,13 @@ TOL = 1e-4
 SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
 
 
-def _weights(i, holds=FINITE):
-    """The field of the weights of layer i, from 0."""
-    return Tensor(f"n_{i}", f"n_{i + 1}", holds=holds)
+def _array(i, j=0):
+    """The field of layer i's weights (even j) or biases (odd j). Of an update rule, j = 2 and 3 are second moments."""
+    return Tensor(*(f"n_{i}", f"n_{i + 1}")[j % 2 :], holds=FINITE if j < 2 else NOT_NEGATIVE)
 
 
-def _biases(i, holds=FINITE):
-    return Tensor(f"n_{i + 1}", holds=holds)
-
-
-def _moments(i):
-    """The field of what an update rule keeps for layer i: for weights and biases in turn. Second moments are means of squares."""
-    holds = FINITE, ("at least 0", lambda x: x >= 0)
-    return Series(lambda j: (_weights, _biases)[j % 2](i, holds[j // 2 % 2]), "n_moments")
+def _arrays(i):
+    return Series(lambda j: _array(i, j), "n_moments")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -72,15 +66,15 @@ class Supervised(Pretrained):
     tol: float | None = None
 
     _saved = fields(
-        coefs_=Series(_weights, "n_layers"),
-        intercepts_=Series(_biases, "n_layers"),
+        coefs_=Series(_array, "n_layers"),
+        intercepts_=Series(lambda i: _array(i, 1), "n_layers"),
         visible_=entries.unit("n_features"),
         scaling_=loaded.SCALING,
         seed_=entries.SEED,
         n_iter_=entries.count("n_epochs"),
         history_=entries.history("n_epochs"),
         _step=entries.count(),
-        _optimizer=Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_moments, "n_layers")), None),
+        _optimizer=Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_arrays, "n_layers")), None),
         dbn_=Maybe(Part(DBN), None),
     )
     _check_loaded = loaded.check_network

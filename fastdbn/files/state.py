@@ -27,6 +27,7 @@ from fastdbn.support.checks import refuse
 ABSENT = object()
 """Stands for an attribute that an estimator does not have."""
 FINITE = "finite", np.isfinite
+NOT_NEGATIVE = "at least 0", lambda x: x >= 0
 POSITIVE = "positive, with finite reciprocals", lambda x: x > 1.0 / np.finfo(np.float64).max
 SQUARES = 1e154
 """Numbers below this, the root of the greatest float64 number, have finite squares."""
