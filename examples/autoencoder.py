@@ -9,8 +9,7 @@ from fastdbn import RBM, DBNAutoencoder
 X = load_digits().data / 16
 train, test = X[:1300], X[1300:]
 pca = PCA(8).fit(train)
-error = np.sum((pca.inverse_transform(pca.transform(test)) - test) ** 2, axis=1).mean()
-print(f"squared error of a test digit: {error:.2f}, PCA")
 layers = [RBM(), RBM(hidden="gaussian", learning_rate=0.001)]  # a code of real numbers, which learns slowly
 model = DBNAutoencoder((128, 8), rbm=layers, random_state=0).fit(train)
-print(f"squared error of a test digit: {-model.score(test):.2f}, autoencoder")
+for name, decoded in (("PCA", pca.inverse_transform(pca.transform(test))), ("autoencoder", model.reconstruct(test))):
+    print(f"squared error of a test digit: {np.sum((decoded - test) ** 2, axis=1).mean():.2f}, {name}")
