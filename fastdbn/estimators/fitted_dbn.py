@@ -10,6 +10,7 @@ from fastdbn.estimators.layer import free_energies, start_states, up, visible_bl
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_reconstruction
+from fastdbn.inputs import data
 from fastdbn.machine.passes import Passes
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -172,6 +173,8 @@ class FittedDBN(Imputation, Estimator):
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, width)
         totals, (seed, number) = check_totals(self._machines()[0].visible_unit, n, totals, start), self._next_noise(random_state)
         if start is not None:
+            unit = self._machines()[0].visible_unit
+            totals = data.totals(unit, start, n) if unit.keeps_total else None
             start = self._draw_up(start, len(self.layers_) - 1, seed, number)
         top = self.layers_[-1], self._machines()[-1]
         of_top = totals if len(self.layers_) == 1 else None
