@@ -259,7 +259,7 @@ def run_info(args):
     if hasattr(model, "coefs_"):
         rows.append(("pretraining", f"{', '.join(map(str, epochs))} epochs" if epochs else "none"))
         loss = model.history_["loss"]
-        rows.append(("fine-tuning", f"{model.n_iter_} epochs" + (f", last loss {loss[-1]:.5f}" if loss else "")))
+        rows.append(("fine-tuning", f"{model.n_iter_} epochs" + (f", last loss {loss[-1]:.5f}" if len(loss) else "")))
     else:
         rows.append(("epochs", ", ".join(map(str, epochs))))
     for name, value in rows:
