@@ -1,1 +1,1 @@
-"""The estimators: scikit-learn's manners around machines and their training."""
+"""The estimators: scikit-learn's conventions around machines and their training."""

@@ -87,7 +87,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return tags
 
     def _check_layer(self, layer, n):
-        """The number from 0 of a layer that `transform` is to give, of n."""
+        """The index from 0 of the layer that `transform` should give, of n layers."""
         number = checks.layer(layer, n)
         output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
         if number != n - 1 and output != "default":
@@ -98,7 +98,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return number
 
     def _next_noise(self, random_state):
-        """(seed, number of the draw): a seed of its own, or the model's and a number that no other call is given."""
+        """(seed, number of the draw): the seed of `random_state` and 0, or the model's seed and a new number."""
         if random_state is not None:
             return rng.seed_of(random_state), 0
         with _lock:

@@ -144,7 +144,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
 
     @staticmethod
     def _check_neighbours(layers):
-        """Refuse layers whose visible units are not the hidden ones of the layer under them."""
+        """Refuse layers whose visible units are not the hidden units of the layer below."""
         for i, (below, rbm) in enumerate(itertools.pairwise(layers), 1):
             if rbm.n_features_in_ != below.components_.shape[0] or get_unit(rbm.visible_) != get_unit(below.hidden_):
                 raise ValueError(
@@ -181,7 +181,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         """What is left to do once all layers are trained."""
 
     def _fit_layers(self, layers, X, weights, resume, epochs):
-        """Train on X, checked, the fitted layers with the parameters of those given, and of these what is lacking."""
+        """Train the fitted layers on checked X with the parameters of the given layers, and add the layers that are missing."""
         if resume:
             self._follow(layers)
             self.layers_[0]._check_values(X)
@@ -211,7 +211,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 lower_states, drawn = self._next_data(rbm, lower_states)
 
     def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize):
-        """Epochs of a layer, which belong to a fit that began at epoch `start` or are a pass of their own."""
+        """Train a layer for some epochs, as part of a fit that began at epoch `start` or as a pass of its own."""
         rbm._train(lower_states, weights, epochs, start, estimator=self, binarize=binarize)
 
     def _follow(self, layers):

@@ -301,7 +301,8 @@ class FittedDBN(Imputation, Estimator):
 def brackets(network, X, n_samples, seed):
     """(slice of rows, brackets of the bound) for some draws from q for each row of X; (B,) float64.
 
-    log q is that of the states drawn, though its expectation is known: the better q is, the less the bracket varies.
+    log q uses the states that were drawn, although its expectation is known, because the bracket then varies less: the better
+    q is, the less.
     """
     for rows, v, draws in network._draws_up(X, n_samples, seed):
         for states in draws:

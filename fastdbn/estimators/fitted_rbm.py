@@ -276,7 +276,7 @@ class FittedRBM(Estimator):
 
 
 def sample_states(rbm, machine, n, n_steps, seed, number, totals=None, start=None):
-    """(states, means) of n chains, on the scale of the visible units; they start at given states, or know the biases alone."""
+    """(states, means) of n chains, on the scale of the visible units. They start at given states, or at draws from the biases."""
     backend = machine.backend
     host = start_states(rbm, machine, n, seed, number, totals) if start is None else start
     v, who = backend.states(machine.visible_unit, *host.shape, host), machine.row_numbers(slice(0, n))

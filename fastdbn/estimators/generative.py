@@ -389,7 +389,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
 
     def _bounds(self, X, n_samples):
-        """As `DBN._bounds`, of the data alone: labels are summed out, with one layer too."""
+        """`DBN._bounds` with the labels summed out, also for a network of one layer."""
         return self._mean_brackets(X, n_samples)
 
     def _only_layer(self, method):

@@ -4,9 +4,10 @@
     DBN   v_missing ~ p(v_missing | h1);  a proposal h' ~ q(h | v), drawn by an up-pass, is taken with probability
           min(1, w(h') / w(h)),   w(h) = p(v, h) / q(h | v)
 
-Both leave p(v_missing | v_observed) as it is, so their draws tend to it with the number of steps. The up-pass q stands for the
-DBN's posterior, which cannot be drawn from. The weights w correct for that (Hastings 1970; the ratio is that of the variational
-bound in Salakhutdinov and Murray 2008). The first quarter of a DBN's steps takes every proposal, to come near from anywhere.
+Both leave p(v_missing | v_observed) invariant, so their draws approach it as steps are added. The up-pass q replaces the DBN's
+posterior, which cannot be drawn from, and the weights w correct for that (Hastings 1970; the ratio is that of the variational
+bound in Salakhutdinov and Murray 2008). The first quarter of a DBN's steps takes every proposal, so that chains come near from
+any start.
 """
 
 import numpy as np
@@ -145,7 +146,7 @@ class Imputation:
         return first.scaling_.invert(out)
 
     def _metropolis(self, passes, v, clamp, n_steps, method):
-        """The chain of a DBN of two layers or more, whose top layer enters by its free energy alone."""
+        """The chain of a DBN with two layers or more. Its top layer takes part by its free energy alone."""
         backend, average = passes.backend, _Average(passes.backend, n_steps)
         now, proposal = passes.buffers(), passes.buffers()
         passes.up(v, now)

@@ -2,8 +2,8 @@
 
 A fit is a run of stages, named as callbacks are told: the layers of a stack by their numbers, "up-down", "fine-tuning". Its
 estimator notes in `_run` where each stage began, until the run is complete. So after Ctrl-C, a divergence or an error in a
-callback a fit with `warm_start` trains the epochs and the stages that are lacking, and no others. A call that ends before its
-first epoch is through leaves the estimator as it was.
+callback, a fit with `warm_start` trains only the missing epochs and stages. A call that ends before its first epoch is
+complete leaves the estimator as it was.
 """
 
 import functools
@@ -20,7 +20,7 @@ from fastdbn.files.parameters import entry, whole
 from fastdbn.files.state import declared
 
 UP_DOWN, FINE_TUNING = "up-down", "fine-tuning"
-"""The names of the stages that are no layers."""
+"""The names of the stages that are not layers."""
 
 
 class Run(NamedTuple):
@@ -63,9 +63,9 @@ class Interruptible:
         return bool(getattr(self, "warm_start", False) and vars(self).get("_run"))
 
     def _begin_run(self, goes_on, epochs=None):
-        """Begin a run, on what was fitted before or on nothing, or go on with the one that was interrupted.
+        """Begin a run, from fitted parameters or from nothing, or go on with the one that was interrupted.
 
-        A pass of so many epochs is no run: it is done as a whole, or not at all.
+        A pass of some `epochs` is not a run: it is done completely, or not at all.
         """
         if not goes_on:
             self._forget()
@@ -81,9 +81,9 @@ class Interruptible:
                 delattr(self, name)
 
     def _enter(self, stage, epoch, n_iter):
-        """(the epoch at which a stage of the run began, the epochs that it lacks), where it stands at `epoch`.
+        """(the epoch at which a stage of the run began, the epochs that it still lacks). It now stands at `epoch`.
 
-        Another number of epochs than it began with makes a new beginning.
+        If the number of epochs has changed, the stage begins anew.
         """
         start, planned = self._run.begun.get(stage, (epoch, n_iter))
         start = start if planned == n_iter else epoch
@@ -123,7 +123,7 @@ def check_is_fitted(estimator):
 def all_at_once(*changes):
     """Give estimators attributes, (estimator, dict) each; arrays become read-only, because machines are built from them.
 
-    Ctrl-C comes between two instructions of Python's, and what changes the attributes is one.
+    Ctrl-C arrives between two instructions of Python, and a single instruction changes the attributes.
     """
     for _, values in changes:
         for value in values.values():
@@ -133,10 +133,10 @@ def all_at_once(*changes):
 
 
 def all_or_nothing(method):
-    """A method that trains: it leaves the estimator, and all that it holds, as it was where memory is lacking.
+    """Decorate a method that trains: if memory runs out, it leaves the estimator, and all that it holds, as it was.
 
-    Whatever else ends it has the same effect before an epoch is through; after that, a run keeps what it has learnt. Python's own
-    MemoryError says nothing, so it gets a message.
+    Any other error before the end of the first epoch has the same effect. After that a run keeps what it has learned. Python's
+    own MemoryError has no message, so it gets one.
     """
 
     @functools.wraps(method)
@@ -176,7 +176,7 @@ def _parts(estimator):
 
 
 def _snapshot(value):
-    """A value that training does not change: histories are lists that it appends to, arrays it replaces."""
+    """A copy that training does not change. It appends to lists and replaces arrays, so only lists and dicts are copied."""
     if isinstance(value, dict):
         return {key: _snapshot(x) for key, x in value.items()}
     return [_snapshot(x) for x in value] if isinstance(value, list) else value

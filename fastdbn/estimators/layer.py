@@ -1,7 +1,7 @@
-"""What a fitted RBM makes of rows that are checked, block by block: shared by RBM, networks and `evaluate`.
+"""What a fitted RBM computes from checked rows, block by block. RBM, networks and `evaluate` share it.
 
-A function takes the RBM, for its scaling and its dealing with missing values, and its machine, which a network may have put on
-another backend; None is the RBM's own.
+Functions take the RBM, for its scaling and missing values, and a machine, which a network may have on another backend. None is
+the RBM's own machine.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ from fastdbn.maths import rng
 from fastdbn.training.options import missing_values
 
 AT_ONCE = 4
-"""Blocks that are handled at once where data are read as they lie: the fewer calls, the less often weights are packed."""
+"""Blocks that are handled in one call if data are read in place, because fewer calls pack weights less often."""
 
 
 def visible_blocks(rbm, X, machine=None, write=False):
-    """(slice of rows, their visible states) for X in blocks, to be read, or written too where `write` is set.
+    """(slice of rows, their visible states) for X in blocks: read-only, or writable if `write` is set.
 
     Missing values are left out, or filled in by mean field where the model samples them.
     """
@@ -131,7 +131,7 @@ def free_energies(rbm, X, machine=None):
 
 
 def start_states(rbm, machine, n, seed, number, totals=None):
-    """Host visible states that chains may begin at: zeros, but for totals, which a draw keeps; by default those of fit rows."""
+    """Host visible states at which chains begin: zeros; units that count hold totals, by default those of fit rows."""
     if machine.visible_unit.keeps_total and totals is None:
         draw = rng.host_generator(seed, number, rng.stream(rng.INIT, 0, 4))
         totals = rbm.totals_[draw.integers(len(rbm.totals_), size=n)]

@@ -24,7 +24,7 @@ from fastdbn.units import get_unit, visible_unit
 INPUTS = {"float32": 1e15, "float64": 1e120}
 """The greatest input of a unit for which squares and sums stay finite."""
 CHAINS = 1 << 26
-"""The chains of a later fit may take so many numbers where the file holds fewer."""
+"""The chains of a later fit may have so many numbers, even if the file holds fewer."""
 
 # ---- fields
 

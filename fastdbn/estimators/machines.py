@@ -1,6 +1,6 @@
-"""The machines of fitted estimators: built when they are first asked for, and dropped when what they were built from is replaced.
+"""The machines of fitted estimators: built at first use, and dropped when the arrays that they were built from are replaced.
 
-Nothing of them is an attribute: they are neither pickled nor cloned, nor in files.
+They are not attributes, so they are never pickled, cloned or saved.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a fit warns of when it has ended badly: hidden units that tell no rows apart, outputs that are the same for all rows."""
+"""Warnings of a fit that ended badly: hidden units that do not distinguish rows, outputs that are the same for all rows."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MOST = 0.5
 ROWS = 1024
 """Rows, evenly spread, whose outputs are compared."""
 SAME = 1e-2
-"""Outputs, of targets that have variance one, whose deviation is below this are the same."""
+"""Outputs with a standard deviation below this count as the same; targets have variance one."""
 
 
 def idle_layers(layers):
@@ -59,5 +59,5 @@ def warn_of_constant_outputs(outputs, target):
 
 
 def some_rows(n):
-    """Numbers of up to `ROWS` of n rows, evenly spread."""
+    """The numbers of at most `ROWS` of n rows, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(int))

@@ -74,11 +74,11 @@ def settings(rbm, visible=None):
 
 
 COPIES = 4
-"""Numbers that a weight takes: its own, its velocity's, and those of the copies that a fit works on."""
+"""Numbers in memory for each weight: its own, its velocity, and the copies that a fit works on."""
 
 
 def check_room(sizes, name, value):
-    """Refuse layers of some sizes, from the data up, whose weights this machine has no memory for."""
+    """Refuse layer sizes, from the data up, whose weights do not fit into this machine's memory."""
     checks.room(COPIES * sum(below * above for below, above in itertools.pairwise(map(int, sizes))), name, value)
 
 

@@ -1,4 +1,4 @@
-"""The rows that users give, checked: their type and layout, and whether they suit the fitted model."""
+"""Checks of the rows that users give: their type and layout, and whether they suit the fitted model."""
 
 import numpy as np
 from scipy import sparse

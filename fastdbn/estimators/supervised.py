@@ -321,7 +321,7 @@ class Supervised(Pretrained):
     def _forward(self, X, n_layers=None, first=0):
         """Means of hidden layer number n_layers (from 1), or of the outputs; in blocks of rows.
 
-        X are data, or means of hidden layer number `first`, from which the rest of the network goes on.
+        X are data, or means of hidden layer number `first`; then only the rest of the network is computed.
         """
         depth = len(self.coefs_) if n_layers is None else n_layers
         backend, n = backend_for(self), X.shape[0]

@@ -1,4 +1,4 @@
-"""Up-down as a method of a fitted network: its layers' weights untied, trained by updown.py, and put back layer by layer."""
+"""Up-down as a method of a fitted network: it unties the weights of the layers, trains them by updown.py, and puts them back."""
 
 import numpy as np
 

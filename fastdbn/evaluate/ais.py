@@ -1,16 +1,17 @@
 """Annealed importance sampling of log Z, forward and reverse (Neal 2001; Salakhutdinov and Murray 2008).
 
-Between a base of visible units alone, of biases a, and the model lie the distributions
+Between a base, which has visible units with biases a and no weights, and the model lie the distributions
 
     p_beta(v) = exp(v.((1 - beta) a + beta b) - sum base(v) + sum_j cgf(beta (c_j + (v W)_j))) / Z_beta
 
-of any pair of unit types, whose Gibbs steps are those of the machine with its weights times beta. A forward chain starts at the
+for any pair of unit types. Their Gibbs steps are those of the machine with its weights times beta. A forward chain starts at the
 base, and the mean of its weights
 
     w = prod_i p*_i(v_i) / p*_{i-1}(v_i)        estimates        Z_1 / Z_0
 
 without bias. So log Z comes out too low in expectation (Jensen), and likelihoods too high. Chains that run back from the model
-itself estimate Z_0 / Z_1 without bias, by 1 / w, and log Z comes out too high: if they start at exact draws that is a bound.
+itself estimate Z_0 / Z_1 without bias, by 1 / w, so log Z comes out too high. If they start at exact draws, it is an upper
+bound.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +34,8 @@ MOST_STEPS = 10_000_000
 EXACT_BITS = 20
 """Reverse chains start at exact draws up to 2^20 states of one side, which takes seconds."""
 SMOOTHING = 0.05
-"""The share of the middle of the range in the means of the base, for every state of the model must be likely enough there."""
+"""How much the means of the base are pulled to the middle of the range, because every state of the model must be likely enough
+under the base."""
 BURN_IN = 1000
 """Gibbs steps before reverse chains of other machines."""
 
@@ -144,7 +146,7 @@ class Chains:
         self._with_bias(self.base).start_visible(self.mean, self.v, self.who, key)
 
     def start(self, model, X):
-        """At rows of data, or at the base where there are none."""
+        """Start at rows of data, or at the base if there are none."""
         if X is None:
             self.start_at_base()
         else:
@@ -159,7 +161,7 @@ class Chains:
         return BlockMachine(self.backend, m.visible_unit, m.hidden_unit, params, m.down)
 
     def _down(self, step, beta, gibbs):
-        """Draw hidden states, then visible ones, at an inverse temperature; the field of the hidden ones is in place."""
+        """Draw hidden states, then visible ones, at an inverse temperature. The fields of the hidden units are there already."""
         machine, factor = self.at_1, None
         if beta != 1:
             machine, factor = self._with_bias(self.bias_at(beta)), self._constant(beta)
@@ -234,13 +236,13 @@ def _visible_mean(model, X):
 
 
 def checked_rbm(model, X):
-    """The fitted RBM of `rbm_of`, and X checked by what was given, or None where there is none."""
+    """The fitted RBM of `rbm_of`, and X checked by the given model, or None if there is no X."""
     rbm = rbm_of(model)
     return rbm, None if X is None else later_rows(model, X)
 
 
 def base_biases(model, X=None):
-    """The visible biases a of the base: of the smoothed means of training rows, else the model's own.
+    """The visible biases a of the base: those of the smoothed means of training rows, or without rows the model's own.
 
     Parameters
     ----------

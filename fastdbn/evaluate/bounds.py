@@ -1,4 +1,4 @@
-"""Likelihoods of an RBM, exact where it is small, and bounds on that of a DBN."""
+"""Likelihoods of an RBM, which are exact if it is small, and bounds on the likelihood of a DBN."""
 
 from typing import Any, NamedTuple
 
@@ -31,12 +31,12 @@ class Bound(NamedTuple):
 
 
 def _states(estimator, model, X):
-    """X, checked by an estimator, for the likelihood of its RBM `model`: rows of values that the visible units take.
+    """X, checked by an estimator, for the likelihood of its RBM `model`: all values must be states of the visible units.
 
     Raises
     ------
     ValueError
-        for values between those of two-valued units: they are probabilities, of which there is no likelihood.
+        for values between those of two-valued units: they are probabilities, and those have no likelihood.
     """
     X = later_rows(estimator, X)
     for unit, start, stop, _ in model.machine_.visible_unit.parts(X.shape[1]):

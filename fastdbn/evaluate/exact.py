@@ -1,10 +1,10 @@
 """Exact sums over all states of a small machine: log Z, and independent draws from p(v).
 
-With the units of the smaller side enumerated, those of the other side are summed (or integrated) out by their log normalisers:
+The states of the smaller side are enumerated. Those of the other side are summed (or integrated) out by their log normalisers:
 
     Z = sum_h exp(c.h - base(h) + sum_i cgf(b_i + (W h)_i))        or the same with visible and hidden exchanged
 
-so that a Gaussian-visible machine with few hidden units is exact too.
+So a machine with Gaussian visible units and few hidden units is exact too.
 """
 
 import numpy as np

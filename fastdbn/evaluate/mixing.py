@@ -15,7 +15,8 @@ from fastdbn.maths import rng
 from fastdbn.support import checks
 
 WINDOW = 5.0
-"""The sum ends at the first lag of so many tau: beyond is more noise than correlation (Sokal 1997, equation 3.20)."""
+"""The sum ends at the first lag beyond so many tau, because later terms are more noise than correlation (Sokal 1997, equation
+3.20)."""
 
 
 class Mixing(NamedTuple):

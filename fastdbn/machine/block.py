@@ -1,4 +1,4 @@
-"""An RBM on a backend: the operations of which training, sampling, imputation, annealing and up-down are made.
+"""An RBM on a backend: the operations that training, sampling, imputation, annealing and up-down consist of.
 
 They take and fill buffers of the backend, a block of rows each. `walk` is the one Gibbs step.
 """
@@ -10,7 +10,8 @@ import numpy as np
 from fastdbn.maths import rng
 
 BLOCK, BLOCK_BYTES = 4096, 1 << 25
-"""Rows handled at a time, and bytes of them as dense float64 at most, where a whole matrix would make a large temporary."""
+"""The most rows handled at a time, and the most bytes of them as dense float64, because a whole matrix would be a large
+temporary."""
 
 
 def block_rows(width):
@@ -174,7 +175,7 @@ class BlockMachine:
         out -= part
 
     def blank(self, n, totals=None):
-        """(n, n_visible) host array of zeros, but for units that count: the first one of each part holds the row's total.
+        """(n, n_visible) host array of zeros, except that the first unit of each part that counts holds the row's total.
 
         totals is (n,) or (n, parts that count), or one number for all.
         """

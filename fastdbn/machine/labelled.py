@@ -4,8 +4,8 @@ Summing out the hidden units leaves, exactly,
 
     p(y | v)  proportional to  exp(l_y + sum_j cgf(c_j + (v W)_j + L_yj))
 
-Its Gibbs step draws labels from that, given the new states, and not given the hidden units. So its blocks are v and (y, h). Where
-labels are drawn given h, as published, they hardly ever change, because h has seen them.
+Its Gibbs step draws labels from this distribution, given the new states but not the hidden units. So its blocks are v and (y,
+h). If labels are drawn given h, as published, they hardly ever change, because h has seen them.
 """
 
 import numpy as np

@@ -6,7 +6,7 @@
 
 (Smolensky 1986; Welling, Rosen-Zvi, Hinton 2004.)
 
-The methods take and return host arrays. block.py has the operations on the backend's buffers, of which algorithms are made.
+The methods take and return host arrays. block.py has the operations on the backend's buffers, which algorithms use.
 """
 
 import functools
@@ -21,7 +21,7 @@ from fastdbn.support import checks
 from fastdbn.units import check_groups, get_unit, visible_unit
 
 MANY = 512
-"""Rows from which a contiguous copy of the weights pays."""
+"""With at least so many rows, a contiguous copy of the weights pays."""
 
 
 class Machine(BlockMachine):
@@ -100,7 +100,7 @@ class Machine(BlockMachine):
         self._host = params.W, W_down
 
     def in_rows(self, n=MANY):
-        """The machine that suits so many rows: for many its weights are a contiguous copy, which is made here."""
+        """The machine for a call on n rows. For many rows its weights are a contiguous copy, which is made here."""
         if n < MANY:
             return self
         W, down = (None if x is None else self.backend.constant(np.ascontiguousarray(x)) for x in self._host)

@@ -59,7 +59,7 @@ def learns_variance(unit):
 
 
 def smoothed_mean(unit, mean, n):
-    """Column means drawn inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
+    """Column means, pulled inside a unit's range by half a count at each end, so that the bias of a constant column is finite."""
     mean = np.array(mean, np.float64)
     for part, start, stop, _ in unit.parts(len(mean)):
         if np.isfinite(part.low):

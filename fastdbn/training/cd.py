@@ -25,9 +25,10 @@ from fastdbn.training.monitors import Watch
 from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
 
 CALL_WORK = 2e10
-"""Floating-point operations of minibatches in one compiled call: about a tenth of a second, after which Ctrl-C is heard."""
+"""Floating-point operations of the minibatches in one compiled call: about a tenth of a second, after which Ctrl-C takes
+effect."""
 ROWS_PER_CALL = 3200
-"""Rows of minibatches in one compiled call at least: a call by itself costs as much as a hundred rows."""
+"""The fewest rows of the minibatches in one compiled call: a call itself costs as much as a hundred rows."""
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class ContrastiveDivergence(Training):
         self._check_normaliser(self.backend.to_host(params.W), f"after epoch {self.epochs}", DivergenceError)
 
     def _check_normaliser(self, W, when, error):
-        """Refuse weights between unbounded units for which exp(-E) has no finite integral, or might have none."""
+        """Refuse weights between unbounded units for which exp(-E) may have no finite integral."""
         layer = self.layer
         norm = model.unbounded_norm(layer.visible, layer.hidden, W)
         if norm >= 1:

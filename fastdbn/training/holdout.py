@@ -1,4 +1,4 @@
-"""Rows that are held out of training, drawn by the seed."""
+"""Rows that are held out of training, chosen by the seed."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from fastdbn.maths import rng
 
 
 def hold_out(seed, n, fraction):
-    """(rows trained on, rows held out), both sorted: a share of n rows, drawn by the seed; the same for all layers of a stack.
+    """(rows trained on, rows held out), both sorted. A fraction of n rows is held out, chosen by the seed, the same for all
+    layers.
 
     Raises
     ------
@@ -21,7 +22,7 @@ def hold_out(seed, n, fraction):
 
 
 def weights_of_known(seed, n, fraction, weights):
-    """Weights of the rows that initial parameters and scaling may know: 0 for those held out; None where all count as one.
+    """Weights of the rows that initial parameters and scaling may use: 0 for rows held out. None if every row counts as one.
 
     Raises
     ------

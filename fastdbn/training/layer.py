@@ -1,4 +1,4 @@
-"""What a run of contrastive divergence is about: the layer and its data, the numbers of the fit, and where training stands."""
+"""The records of a run of contrastive divergence: the layer and its data, the numbers of the fit, and where training stands."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -68,7 +68,7 @@ class Settings(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where training stands, as host arrays; a run that begins here goes on to the same bits.
+    """Where training stands, as host arrays. A run that begins here ends with the same bits.
 
     chains are the hidden states of persistent chains, or None. epoch and step count epochs and minibatches. extras are the arrays
     that options go on with, by name.

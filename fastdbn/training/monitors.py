@@ -1,8 +1,8 @@
-"""What is measured while an RBM trains, and the stop when one of the measures no longer gets better.
+"""Measures of an RBM in training, and early stopping by one of them.
 
-All is measured after an epoch, on fixed rows: up to `WATCHED` of those trained on, and as many of those held out. So a value
-costs little, and differences between epochs come from the parameters and not from the choice of rows (Hinton 2010, sections 5
-to 7 and 11). Nothing here moves the training.
+Measures are taken after each epoch on fixed rows: up to `WATCHED` of those trained on, and up to as many of those held out. So
+they cost little, and differences between epochs come from the parameters, not from the choice of rows (Hinton 2010, sections 5
+to 7 and 11). Nothing here changes the training.
 """
 
 from typing import NamedTuple
@@ -15,19 +15,20 @@ from fastdbn.support import checks
 from fastdbn.training.options.missing_values import base_of_zeros
 
 WATCHED, WATCHED_NUMBERS = 256, 1 << 20
-"""Rows that are watched: fewer where they are so wide that they hold more numbers."""
+"""The most rows that are watched, and the most numbers that they hold together."""
 DEAD, SATURATED = 0.01, 0.99
-"""Hidden units of less mean activity over the watched rows are dead, of more are saturated: they tell rows apart no longer."""
+"""Hidden units with a lower mean activity over the watched rows are dead, with a higher one saturated: they no longer
+distinguish rows."""
 FLIPS, ROWS_PER_FLIP = 4, 20
-"""Units of each watched row whose conditional joins the pseudo-likelihood: one for so many rows trained on a watched row, and no
-more than so many."""
+"""The pseudo-likelihood takes the conditionals of 1 to `FLIPS` units of each watched row: one for every `ROWS_PER_FLIP` rows
+trained on per watched row."""
 
 
 class Monitor(NamedTuple):
     """How early stopping reads a measure.
 
-    sense says what is better: "rises" or "falls" by more than tol; or "stays" for a measure that begins at its best, of which
-    every epoch within tol of the best is as good, so that the latest of them is kept. None: it is no measure of quality.
+    sense says what is better. "rises" or "falls": by more than tol. "stays": the measure is best before training; keep the
+    latest epoch within tol of the best. None: it does not measure quality.
     """
 
     sense: str | None
@@ -48,7 +49,7 @@ MONITORS = {
     "swap_rate": Monitor(None),
     "seconds": Monitor(None),
 }
-"""All measures, one number an epoch each; NaN where one is not measured."""
+"""All measures: one number for each epoch, NaN if it is not measured."""
 
 
 def monitor_of(rbm, unit):
@@ -92,7 +93,7 @@ class Stopping:
     name : str
         Of `MONITORS`, or another where `tol` and `sense` are given.
     patience : int
-        Epochs with a measure, one after another, without a better one, after which the fit ends.
+        The fit ends after so many measured epochs in a row without an improvement.
     tol : float or None
         None is the monitor's own.
     sense : str or None

@@ -1,4 +1,4 @@
-"""A training run as an object, and the loop over its epochs, which is the same for every algorithm.
+"""A training run as an object, with the epoch loop that all algorithms share.
 
 The state after the last good epoch is always at hand: a run that diverges, or that the user interrupts, ends with it.
 """
@@ -14,8 +14,8 @@ from fastdbn.support.report import progress
 
 
 class DivergenceError(ArithmeticError):
-    """Training has left the finite numbers, or the models that have a distribution at all; the estimator keeps the parameters of
-    the last good epoch."""
+    """Parameters became infinite or NaN, or left the range in which the model has a distribution. The estimator keeps the
+    parameters of the last good epoch."""
 
 
 class Training:
@@ -76,7 +76,7 @@ class Training:
         stopping : Stopping or None
             Ends the run when a measure no longer gets better.
         since : int
-            The epoch at which the search for the best one began, where an earlier run was interrupted.
+            The epoch at which the search for the best one began, if an earlier run was interrupted.
 
         Raises
         ------
