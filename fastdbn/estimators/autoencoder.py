@@ -97,7 +97,7 @@ class DBNAutoencoder(Supervised):
         The pretrained network, as it was before fine-tuning. It can still draw samples.
     n_iter_ : int
         Epochs of fine-tuning.
-    history_ : dict of lists
+    history_ : dict of arrays
         One number for each epoch: ``loss``, and with early stopping ``validation_score``.
     visible_ : str or Unit
         Type of the visible units.
