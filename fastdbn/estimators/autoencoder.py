@@ -252,4 +252,4 @@ class DBNAutoencoder(Supervised):
         """
         check_is_fitted(self)
         X = later_rows(self, X)
-        return score_reconstruction(self, X, self.reconstruct(X), sample_weight)
+        return score_reconstruction(self, X, self.scaling_.invert(self._forward(X)), sample_weight)
