@@ -22,10 +22,10 @@ class Entry:
         self.encode, self.decode = encode, decode
 
     def put(self, place, name, value):
-        place.state[name] = self.encode(value)
+        return self.encode(value)
 
-    def get(self, place, name):
-        return self.decode(place.entry(name), name, place)
+    def get(self, place, name, entry):
+        return self.decode(entry, name, place)
 
 
 def count(symbol=None, least=0):

@@ -40,11 +40,10 @@ def fields(**of_attributes):
 
 
 class Place(NamedTuple):
-    """Where an estimator stands in a file: its path there ("layers.0."), its JSON entries, the tensors of the file, its sizes."""
+    """Where an estimator stands in a file: its path there ("layers.0."), the tensors of the file, and the sizes known so far."""
 
     estimator: Any
     path: str
-    state: dict
     tensors: dict
     sizes: dict
 
@@ -54,14 +53,12 @@ class Place(NamedTuple):
         refuse(n != known, f"{self.path}{name} has {n} where {symbol} is {known}")
         return n
 
-    def entry(self, name):
-        """The JSON entry of a field."""
-        refuse(name not in self.state, f"it lacks {self.path}{name}")
-        return self.state[name]
-
-    def inside(self, name, state):
+    def inside(self, name):
         """The place of the members of a field."""
-        return self._replace(path=f"{self.path}{name}.", state=state)
+        return self._replace(path=f"{self.path}{name}.")
+
+
+# ---- fields: put gives the JSON entry of a value, and get the value of an entry
 
 
 class Tensor:
@@ -74,12 +71,11 @@ class Tensor:
         self.shape, self.dtype, self.holds = shape, dtype, holds
 
     def put(self, place, name, value):
-        place.state[name] = None
         place.tensors[place.path + name] = np.asarray(value, self.dtype or place.estimator.dtype)
 
-    def get(self, place, name):
+    def get(self, place, name, entry):
         path, dtype = place.path + name, np.dtype(self.dtype or place.estimator.dtype)
-        refuse(place.entry(name) is not None, f"{path} is a tensor, and its entry is not null")
+        refuse(entry is not None, f"{path} is a tensor, and its entry is not null")
         x = place.tensors.pop(path)
         refuse(x.ndim != len(self.shape), f"tensor {path} of shape {x.shape} where ({', '.join(map(str, self.shape))}) belongs")
         for symbol, n in zip(self.shape, x.shape, strict=True):
@@ -97,12 +93,11 @@ class Record:
         self.kind, self.fields = kind, of_members
 
     def put(self, place, name, value):
-        inside = place.inside(name, {})
-        put_all(self.fields, inside, value if isinstance(value, dict) else dict(zip(self.fields, value, strict=True)))
-        place.state[name] = inside.state
+        members = value if isinstance(value, dict) else dict(zip(self.fields, value, strict=True))
+        return put_all(self.fields, place.inside(name), members)
 
-    def get(self, place, name):
-        return self.kind(**get_all(self.fields, place.inside(name, of_kind(place.entry(name), name, dict))))
+    def get(self, place, name, entry):
+        return self.kind(**get_all(self.fields, place.inside(name), of_kind(entry, name, dict)))
 
 
 class Series:
@@ -112,16 +107,11 @@ class Series:
         self.field, self.symbol = field, symbol
 
     def put(self, place, name, value):
-        inside = place.inside(name, {})
-        for i, x in enumerate(value):
-            self.field(i).put(inside, str(i), x)
-        place.state[name] = list(inside.state.values())
+        return [self.field(i).put(place.inside(name), str(i), x) for i, x in enumerate(value)]
 
-    def get(self, place, name):
-        listed = of_kind(place.entry(name), name, list)
-        place.size(self.symbol, len(listed), name)
-        inside = place.inside(name, {str(i): x for i, x in enumerate(listed)})
-        return [self.field(i).get(inside, str(i)) for i in range(len(listed))]
+    def get(self, place, name, entry):
+        place.size(self.symbol, len(of_kind(entry, name, list)), name)
+        return [self.field(i).get(place.inside(name), str(i), x) for i, x in enumerate(entry)]
 
 
 class Part:
@@ -131,10 +121,10 @@ class Part:
         self.kind = kind
 
     def put(self, place, name, value):
-        place.state[name] = put_estimator(value, place.tensors, f"{place.path}{name}.")
+        return put_estimator(value, place.tensors, f"{place.path}{name}.")
 
-    def get(self, place, name):
-        return get_estimator(place.entry(name), self.kind, place.tensors, f"{place.path}{name}.", place.estimator)
+    def get(self, place, name, entry):
+        return get_estimator(entry, self.kind, place.tensors, f"{place.path}{name}.", place.estimator)
 
 
 class Maybe:
@@ -144,11 +134,10 @@ class Maybe:
         self.field, self.absent, self.blank = field, absent, blank
 
     def put(self, place, name, value):
-        if not self.blank(value):
-            self.field.put(place, name, value)
+        return ABSENT if self.blank(value) else self.field.put(place, name, value)
 
-    def get(self, place, name):
-        return self.field.get(place, name) if name in place.state else self.absent
+    def get(self, place, name, entry):
+        return self.field.get(place, name, entry)
 
 
 # ---- the loop
@@ -161,34 +150,43 @@ def declared(cls):
 
 
 def put_all(fields, place, values):
+    """The entries of some values."""
+    state = {}
     for name, value in values.items():
-        if value is not ABSENT:
-            fields[name].put(place, name.strip("_"), value)
+        entry = ABSENT if value is ABSENT else fields[name].put(place, name.strip("_"), value)
+        if entry is not ABSENT:
+            state[name.strip("_")] = entry
+    return state
 
 
-def get_all(fields, place):
-    others = sorted(set(place.state) - {name.strip("_") for name in fields})
+def get_all(fields, place, state):
+    """The values of some entries."""
+    others = sorted(set(state) - {name.strip("_") for name in fields})
     refuse(others, f"{place.path}{', '.join(others):.80} do not belong")
-    values = {name: field.get(place, name.strip("_")) for name, field in fields.items()}
-    return {name: value for name, value in values.items() if value is not ABSENT}
+    values = {}
+    for name, field in fields.items():
+        key = name.strip("_")
+        refuse(key not in state and not isinstance(field, Maybe), f"it lacks {place.path}{key}")
+        value = field.get(place, key, state[key]) if key in state else field.absent
+        if value is not ABSENT:
+            values[name] = value
+    return values
 
 
 def put_estimator(estimator, tensors, path=""):
     """The record of an estimator; its arrays go into tensors, under names that begin with the path."""
-    place, fields = Place(estimator, path, {}, tensors, {}), declared(type(estimator))
-    record = encode_estimator(estimator)
-    put_all(fields, place, {name: getattr(estimator, name, ABSENT) for name in fields})
-    return record | {"state": place.state}
+    record, fields = encode_estimator(estimator), declared(type(estimator))
+    values = {name: getattr(estimator, name, ABSENT) for name in fields}
+    return record | {"state": put_all(fields, Place(estimator, path, tensors, {}), values)}
 
 
 def get_estimator(record, kind, tensors, path="", owner=None):
     """The estimator of a record, of a class; its arrays are taken out of tensors. owner is the estimator that it is part of."""
-    estimator = decode_estimator(record, kind)
-    place, cls = Place(estimator, path, entry(record, "state", dict), tensors, {}), type(estimator)
+    estimator, state = decode_estimator(record, kind), entry(record, "state", dict)
     refuse(len(record) > 3, f"{path or 'the record'} has more entries than class, params and state")
-    for name, value in get_all(declared(cls), place).items():
+    for name, value in get_all(declared(type(estimator)), Place(estimator, path, tensors, {}), state).items():
         setattr(estimator, name, value)
-    for base in reversed(cls.__mro__):
+    for base in reversed(type(estimator).__mro__):
         vars(base).get("_check_loaded", lambda *_: None)(estimator, owner)
     return estimator
 
