@@ -251,3 +251,11 @@ def test_options_are_made_for_one_run():
     first, second = (options_of(rbm, BERNOULLI, BERNOULLI) for _ in range(2))
     assert {type(option).__name__ for option in first} == {"Centering", "L1", "RowWeights"}
     assert not set(map(id, first)) & set(map(id, second))
+
+
+def test_verbose_names_what_is_slow(capsys):
+    """A fit says which options keep the fused kernel from training."""
+    RBM(NH, n_iter=0, max_norm=1.0, centering="data", l1=[0.0, 0.1], verbose=1).fit(X)
+    assert "; one operation at a time, because of L1, MaxNorm\n" in capsys.readouterr().err
+    RBM(NH, n_iter=0, centering="data", verbose=1).fit(X)
+    assert "one operation" not in capsys.readouterr().err

@@ -408,12 +408,12 @@ class RBM(Imputation, FittedRBM):
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
-        if self.verbose:
-            self._say_threads(backend, X.shape[0], settings)
         stopping = None
         if self.early_stopping and start is not None:
             stopping = Stopping(monitor_of(self, get_unit(self.visible_)), self.n_iter_no_change, self.tol)
         training = ContrastiveDivergence(backend, layer, settings, state)
+        if self.verbose:
+            self._say_threads(training, X.shape[0])
         tell = self._teller(self.layer_, estimator)
         more = {"tell": tell, "verbose": self.verbose, "stopping": stopping, "since": start or 0}
         training.run(epochs, self._keep, self.history_, **more)
@@ -433,9 +433,12 @@ class RBM(Imputation, FittedRBM):
         units, n_rows = (get_unit(self.visible_), get_unit(self.hidden_)), n if rows is None else len(rows)
         return Layer(*units, source, n_rows, weights, self.layer_, self.seed_, rows, held_out, mask)
 
-    def _say_threads(self, backend, n, settings):
-        """Print how many threads train on n rows."""
+    def _say_threads(self, training, n):
+        """Print how many threads train on n rows, and which options keep the fused kernel from training."""
+        backend, settings = training.backend, training.settings
         rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
         threads = backend.threads(*self.components_.T.shape, rows, steps_at_epoch(settings.k, self.n_iter_, "k"))
         few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
-        progress(f"layer {self.layer_ + 1}: threads {threads}{few}")
+        names = ", ".join(type(option).__name__ for option in training.options if not option.fused)
+        slow = f"; one operation at a time, because of {names}" if names else ""
+        progress(f"layer {self.layer_ + 1}: threads {threads}{few}{slow}")

@@ -142,7 +142,8 @@ class ContrastiveDivergence(Training):
                 f"Use a smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}){decay} "
                 "or scale the data"
             )
-        self._check_normaliser(self.backend.to_host(params.W), f"after epoch {self.epochs}", DivergenceError)
+        if not self.layer.hidden.bounded:
+            self._check_normaliser(self.backend.to_host(params.W), f"after epoch {self.epochs}", DivergenceError)
 
     def _check_normaliser(self, W, when, error):
         """Refuse weights between unbounded units for which exp(-E) may have no finite integral."""

@@ -7,7 +7,7 @@ from fastdbn.training.options.option import Option
 
 class L1(Option):
     def __init__(self, schedule):
-        self.schedule = schedule
+        self.schedule, self.amount = schedule, None
 
     @classmethod
     def of(cls, rbm, visible, hidden):
