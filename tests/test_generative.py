@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exact import LabelledMachine, Machine
+from exact import LabelledMachine, Machine, condition
 from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
@@ -24,6 +24,20 @@ def classifier(top, first=None):
         rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_ = np.ascontiguousarray(W.T), b, c
     model.label_components_, model.label_intercept_ = np.ascontiguousarray(top.W[n:].T), top.b[n:]
     return model
+
+
+@pytest.mark.parametrize("given", [0, 6, 13])
+def test_imputation_of_one_layer(given):
+    """Draws given the observed values have their law with the labels summed out, and means its expectation."""
+    top = LabelledMachine(4, 3, 3, seed=3, scale=1.5)
+    model, states, missing, n = classifier(top), top.V[::3, :4], np.array([True, False, True, False]), 4000
+    row = states[given]
+    law = condition(top.p_v().reshape(-1, 3).sum(axis=1), states, row, missing)
+    X = np.tile(np.where(missing, np.nan, row), (n, 1))
+    drawn = model.impute(X, method="sample", n_steps=60, random_state=1)
+    found = (drawn[:, None] == states).all(axis=2).mean(axis=0)
+    assert (np.abs(found - law) < 5 * np.sqrt(law * (1 - law) / n) + 1e-12).all()
+    assert np.abs(model.impute(X, n_steps=100, random_state=1).mean(axis=0) - law @ states).max() < 0.02
 
 
 def test_posterior_against_enumeration():
@@ -101,8 +115,6 @@ def test_partial_fit_and_errors(binary):
     GenerativeDBNClassifier((5, 4), rbm=rbms, up_down_iter=1).fit(X, y)
     with pytest.raises(ValueError, match="one class alone"):
         model.fit(X, ["a"] * 60)
-    with pytest.raises(ValueError, match="two hidden layers"):
-        GenerativeDBNClassifier((5,), rbm=RBM(n_iter=1), up_down_iter=0).fit(X, y).impute(X)
     holed = np.where(binary(60, 6, seed=1) > 0, np.nan, X)
     assert np.isfinite(model.impute(holed, n_steps=4, random_state=0)).all()
 

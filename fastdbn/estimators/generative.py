@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from fastdbn.backends.protocol import Params
@@ -19,19 +18,16 @@ from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
-from fastdbn.estimators.fitted_rbm import check_sample
+from fastdbn.estimators.fitted_generative import FittedGenerative
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
-from fastdbn.estimators.layer import up, visible_blocks
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import warn_of_idle_units
-from fastdbn.estimators.rows import checked, later_rows
+from fastdbn.estimators.rows import checked
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.machine import model
-from fastdbn.machine.block import draw_keys
-from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
@@ -40,7 +36,7 @@ from fastdbn.units import get_unit, visible_unit
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[misc]  # its score is that of a classifier
+class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  # type: ignore[misc]  # its score is that of a classifier
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM and draws data of a class.
 
     Training has three stages. The layers below the top are pretrained as in `DBN`. The top RBM then learns the joint
@@ -311,148 +307,3 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, DBN):  # type: ignore[mis
         n = len(params.b) - len(self.classes_)
         own = {"label_components_": np.ascontiguousarray(params.W[n:].T), "label_intercept_": params.b[n:]}
         return [*super()._of_top(Params(params.W[:n], params.b[:n], params.c)), (self, own)]
-
-    # ---- use
-
-    def _label_scores(self, h):
-        """l_y + sum_j cgf(t_j + (h P)_j + L_yj) for states h of the layer under the top, (B, n_classes) float64."""
-        machine, out = self._machines()[-1].in_rows(len(h)), np.empty((len(h), len(self.classes_)))
-        b, c = machine.backend, machine.params.c
-        field, ones = b.zeros(len(h), machine.shape[1]), b.array(np.ones(out.shape, self.dtype))
-        b.field(h, machine.params.W, field)
-        b.cgf_shifted(machine.hidden_unit, c, field, b.constant(self.label_components_.T), ones, out)
-        return out + self.label_intercept_.astype(np.float64)
-
-    def top_rbm(self):
-        """The fitted joint top RBM of states and labels. Bounds of the network need its log Z.
-
-        Returns
-        -------
-        RBM
-            Its rows are states of the layer below the top, then one column for each of `classes_`, one-hot.
-        """
-        check_is_fitted(self)
-        top, velocity, (W, b, _) = copy.copy(self.layers_[-1]), self.layers_[-1]._velocity, self._top()
-        n, scaling = top.n_features_in_, top.scaling_
-        parts = [(unit, slice(start, stop)) for unit, start, stop, _ in get_unit(top.visible_).parts(n)]
-        top.visible = [*parts, (LABELS, slice(n, len(b)))]
-        top.visible_, top.n_features_in_, top.binarize = visible_unit(top.visible, len(b)), len(b), None
-        top.components_, top.intercept_visible_ = np.ascontiguousarray(W.T), b
-        labels = self._label_velocity
-        top._velocity = Params(np.r_[velocity.W, labels[0]], np.r_[velocity.b, labels[1]], velocity.c)
-        if scaling.scale is not None:
-            ones = np.ones(len(b) - n)
-            top.scaling_ = scaling._replace(shift=np.r_[scaling.shift, 0 * ones], scale=np.r_[scaling.scale, ones])
-        return top
-
-    def _top_energy(self, h):
-        """The free energy of states of the layer under the top, labels summed out too."""
-        machine, base, dot = self._machines()[-1], np.empty(len(h)), np.empty(len(h))
-        machine.backend.base(machine.visible_unit, h, base)
-        machine.backend.dot(h, machine.params.b, dot)
-        return base - dot - logsumexp(self._label_scores(h), axis=1)
-
-    def predict_log_proba(self, X, n_samples=None):
-        """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`.
-
-        Parameters
-        ----------
-        X : (n, n_features) array or CSR matrix
-        n_samples : int or None, default None
-            None takes the exact posterior at the means of the layer below the top. A number averages the posteriors over so
-            many draws of that layer's states.
-        """
-        check_is_fitted(self)
-        X = later_rows(self, X)
-        out, machines = np.empty((X.shape[0], len(self.classes_))), self._machines()
-        if n_samples is None:
-            top, H = self.layers_[-1], up(self.layers_[:-1], machines[:-1], X) if len(machines) > 1 else X
-            for rows, h in visible_blocks(top, H, machines[-1]):
-                out[rows] = self._label_scores(h)
-            return out - logsumexp(out, axis=1, keepdims=True)
-        checks.integer(n_samples, "n_samples")
-        for rows, v, draws in self._draws_up(X, n_samples, self.layers_[0].seed_):
-            each = []
-            for states in draws:
-                scores = self._label_scores([v, *states][-1])
-                each.append(scores - logsumexp(scores, axis=1, keepdims=True))
-            out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
-        return out
-
-    def predict_proba(self, X, n_samples=None):
-        """Probabilities of the classes, (n, n_classes) float64; see `predict_log_proba`."""
-        return np.exp(self.predict_log_proba(X, n_samples))
-
-    def predict(self, X):
-        """The most probable class of each row, (n,), as the labels were given."""
-        check_is_fitted(self)
-        return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
-
-    def _bounds(self, X, n_samples):
-        """`DBN._bounds` with the labels summed out, also for a network of one layer."""
-        return self._mean_brackets(X, n_samples)
-
-    def _only_layer(self, method):
-        if method != "free_energy":
-            raise ValueError(
-                f"{method} is for networks without labels: use top_rbm(), whose rows have a column for each class too"
-            )
-        return super()._only_layer(method)
-
-    def _labelled(self, n, labels):
-        """(the top's `LabelledMachine`, buffers of n chains); labels are held, or None."""
-        machine = self._machines()[-1]
-        b, params = machine.backend, Params(*(machine.backend.constant(x) for x in self._top()))
-        joint = LabelledMachine(b, machine.visible_unit, machine.hidden_unit, params, len(self.classes_), n, labels)
-        v, h_mean = b.zeros(n, joint.shape[0]), b.zeros(n, joint.shape[1])
-        return joint, joint.chain(v, b.states(machine.hidden_unit, n, joint.shape[1]), h_mean)
-
-    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, label=None, *, start=None, method="gibbs"):
-        """Draw visible states of given classes, or of classes that are drawn too.
-
-        Parameters
-        ----------
-        n_samples, n_steps, random_state, mean, start, method
-            As for `DBN.sample`.
-        label : a class, (n_samples,) array of classes, or None
-            Class that stays fixed in the top RBM. None draws the labels too.
-
-        Returns
-        -------
-        (n_samples, n_features) array
-
-        Raises
-        ------
-        ValueError
-            for a label that was not in the fit, or a wrong number of labels.
-        """
-        check_is_fitted(self)
-        n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
-        held, backend = None, self._machines()[-1].backend
-        if label is not None:
-            if np.shape(label) not in ((), (n,)):
-                raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
-            numbers, _ = checks.classes(np.broadcast_to(label, n), n, self.classes_, "label")
-            held = backend.array(self._one_hot(numbers))
-        seed, number = self._next_noise(random_state)
-        keys = draw_keys(seed, number)
-        machine, chain = self._labelled(n, held)
-        who, first = machine.row_numbers(slice(0, n)), 1 if start is None else 0
-        with backend.single_threaded():
-            if start is None:
-                machine.start_hidden(chain.h_mean, chain.h, who, keys(rng.INIT, 0))
-            else:
-                H = self._draw_up(start, len(self.layers_) - 1, seed, number)
-                machine.start_joint(chain, H, who, keys(rng.INIT, 0))
-            # the hidden states after step t are drawn with the noise of step t
-            machine.walk(chain, who, lambda purpose, t: keys(purpose, t - (purpose == rng.HIDDEN)), first, 2 * n_steps)
-        return self._descend(*map(backend.to_host, (chain.drawn, chain.v_mean)), seed, number, mean)
-
-    def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
-        """`DBN.impute` with the labels summed out. It needs two hidden layers or more."""
-        check_is_fitted(self)
-        if len(self.layers_) == 1:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}: impute with labels needs two hidden layers or more"
-            )
-        return super().impute(X, mask, n_steps, method, random_state)

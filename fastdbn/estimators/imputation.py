@@ -23,7 +23,7 @@ from fastdbn.support import checks
 METHODS = ("mean", "sample", "mean-field")
 
 
-class _Average:
+class Average:
     """The mean of visible means over the last half of some steps, on the host."""
 
     def __init__(self, backend, n_steps):
@@ -137,17 +137,20 @@ class Imputation:
         out, backend = np.empty(X.shape, self.dtype), machines[0].backend
         for rows, v in visible_blocks(first, X, machines[0], write=True):
             mask = None if observed is None else backend.array(observed[rows])
-            exact = mask is not None and method != "mean-field" and len(machines) > 1
-            stack = [machine.in_rows(len(v)) for machine in (machines[:-1] if exact else machines)]
-            passes = Passes(stack, machines[0].row_numbers(rows), _keys(seed, number))
-            v, clamp = _begin(passes, v, mask, method)
-            chain = self._metropolis if exact else _up_and_down
-            out[rows] = chain(passes, v, clamp, n_steps, method)
+            out[rows] = self._fill_block(v, machines[0].row_numbers(rows), mask, n_steps, method, _keys(seed, number))
         return first.scaling_.invert(out)
+
+    def _fill_block(self, v, rows, mask, n_steps, method, key):
+        """What `_fill` does with a block of visible states, as a host array."""
+        machines = self._machines()
+        exact = mask is not None and method != "mean-field" and len(machines) > 1
+        stack = [machine.in_rows(len(v)) for machine in (machines[:-1] if exact else machines)]
+        v, clamp = begin(stack[0], v, mask, method, rows, key)
+        return (self._metropolis if exact else _up_and_down)(Passes(stack, rows, key), v, clamp, n_steps, method)
 
     def _metropolis(self, passes, v, clamp, n_steps, method):
         """The chain of a DBN with two layers or more. Its top layer takes part by its free energy alone."""
-        backend, average = passes.backend, _Average(passes.backend, n_steps)
+        backend, average = passes.backend, Average(passes.backend, n_steps)
         now, proposal = passes.buffers(), passes.buffers()
         passes.up(v, now)
         for step in range(n_steps):
@@ -171,17 +174,16 @@ def _keys(seed, number):
     return lambda purpose, step, level: rng.key(seed, step, rng.draw_stream(purpose, number, rng.CLAMP, level))
 
 
-def _begin(passes, v, mask, method):
+def begin(machine, v, mask, method, rows, key):
     """The start of a chain, missing values drawn or set by the biases alone, and the function that puts observed ones back."""
     if mask is None:
         return v, lambda v: None
-    backend, machine = passes.backend, passes.machines[0]
-    shape = len(v), machine.shape[0]
+    backend, shape = machine.backend, (len(v), machine.shape[0])
     values, start = backend.states(machine.visible_unit, *shape, backend.to_host(v)), backend.zeros(*shape)
     if method == "mean-field":
         machine.start_visible(start)
     else:
-        machine.start_visible(start, v, passes.rows, passes.key(rng.INIT, 0, 0))
+        machine.start_visible(start, v, rows, key(rng.INIT, 0, 0))
         start = v
     backend.assign_where(start, mask, values)
     return start, lambda v: backend.assign_where(v, mask, values)
@@ -189,7 +191,7 @@ def _begin(passes, v, mask, method):
 
 def _up_and_down(passes, v, clamp, n_steps, method):
     """Passes through all layers: Gibbs steps of an RBM, mean-field of either."""
-    backend, average = passes.backend, _Average(passes.backend, n_steps)
+    backend, average = passes.backend, Average(passes.backend, n_steps)
     hidden, first = None if method == "mean-field" else passes.buffers(), v
     for step in range(n_steps):
         h = passes.up(v, hidden, step)

@@ -104,9 +104,7 @@ class BlockMachine:
             t, down = divmod(half, 2)
             draws = key is not None and not (ends_in_mean and half + 1 == last)
             if down:
-                self._visible_half(chain, rows, key if draws else None, t, beta)
-                if clamp is not None:
-                    clamp()
+                self._visible_half(chain, rows, key if draws else None, t, beta, clamp)
                 continue
             drawn = (chain.h, rows, key(rng.HIDDEN, t)) if draws else ()
             if has_field and half == first:
@@ -114,13 +112,15 @@ class BlockMachine:
             else:
                 self.hidden_given(chain.v, chain.h_mean, *drawn, beta=beta)
 
-    def _visible_half(self, chain, rows, key, t, beta):
+    def _visible_half(self, chain, rows, key, t, beta, clamp):
         """One visible half-step; without keys from hidden means to visible means."""
         if key is None:
             self.visible_given(chain.h_mean, chain.v_mean, beta=beta)
-            return
-        states = chain.v if chain.drawn is None else chain.drawn
-        self.visible_given(chain.h, chain.v_mean, states, rows, key(rng.VISIBLE, t), beta)
+        else:
+            states = chain.v if chain.drawn is None else chain.drawn
+            self.visible_given(chain.h, chain.v_mean, states, rows, key(rng.VISIBLE, t), beta)
+        if clamp is not None:
+            clamp()
 
     def start_visible(self, mean, states=None, rows=None, key=None):
         """Means, and with states draws, of visible units that know their biases alone; mean holds zeros."""

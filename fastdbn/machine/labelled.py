@@ -60,8 +60,9 @@ class LabelledMachine(BlockMachine):
         b.copy(b.states(self.below.visible_unit, *states.shape, states), chain.drawn)
         b.join(chain.v, chain.drawn, self._draw_labels(chain.drawn, rows, key) if self.labels is None else self.labels)
 
-    def _visible_half(self, chain, rows, key, t, beta):
-        self.below.visible_given(chain.h, chain.v_mean, chain.drawn, rows, key(rng.VISIBLE, t), beta)
+    def _visible_half(self, chain, rows, key, t, beta, clamp):
+        """Draw states, then labels given these."""
+        self.below._visible_half(chain, rows, key, t, beta, clamp)
         labels = self.labels
         if self.n_labels and labels is None:
             labels = self._draw_labels(chain.drawn, rows, key(rng.SCORE, t))
