@@ -3,6 +3,7 @@
 import warnings
 
 from fastdbn.backends import devices
+from fastdbn.maths.optim import steps_at_epoch
 from fastdbn.support.report import progress
 
 
@@ -44,3 +45,14 @@ def warn_of_precision(estimator, backend):
             "are computed in full. Use device='cuda' where there is a GPU and cuBLAS, with dtype float32 or precision='float32'",
             stacklevel=2,
         )
+
+
+def say_threads(rbm, training, n):
+    """Print how many threads train on n rows, and which options keep the fused kernel from training."""
+    backend, settings = training.backend, training.settings
+    rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
+    threads = backend.threads(*rbm.components_.T.shape, rows, steps_at_epoch(settings.k, rbm.n_iter_, "k"))
+    few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
+    names = ", ".join(type(option).__name__ for option in training.options if not option.fused)
+    slow = f"; one operation at a time, because of {names}" if names else ""
+    progress(f"layer {rbm.layer_ + 1}: threads {threads}{few}{slow}")

@@ -17,9 +17,11 @@ from fastdbn.estimators.machines import machine_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.inputs import ranges
+from fastdbn.machine import model
 from fastdbn.machine.block import draw_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
+from fastdbn.units import get_unit
 
 SAMPLERS = ("gibbs",)
 """Ways to draw from a model."""
@@ -68,11 +70,27 @@ def hidden_rows(H, n_components, name="X"):
 class FittedRBM(Estimator):
     """What a fitted RBM computes; `RBM` has the parameters and the training."""
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing is not None
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
     @property
     def machine_(self):
         """The `Machine` of the fitted parameters. Its visible states are rows as `scaling_` leaves them."""
         check_is_fitted(self)
         return machine_of(self)
+
+    @property
+    def variance_(self):
+        """Learned variances of the visible units, in the units of X."""
+        if not model.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
+            raise AttributeError("variance_ is learned with visible='gaussian-variance'")
+        return 1.0 / np.square(self.scaling_.scale)
 
     def _machines(self):
         """The machines of all layers, from below."""

@@ -12,7 +12,11 @@ from fastdbn.estimators.rows import threshold_of
 from fastdbn.inputs import data
 from fastdbn.machine.block import BLOCK, block_rows
 from fastdbn.maths import rng
+from fastdbn.training.holdout import hold_out, weights_of_known
+from fastdbn.training.layer import Layer
 from fastdbn.training.options import missing_values
+from fastdbn.training.options.learned_variances import base_scaling
+from fastdbn.units import get_unit
 
 AT_ONCE = 4
 """Blocks that are handled in one call if data are read in place, because fewer calls pack weights less often."""
@@ -136,3 +140,18 @@ def start_states(rbm, machine, n, seed, number, totals=None):
         draw = rng.host_generator(seed, number, rng.stream(rng.INIT, 0, 4))
         totals = rbm.totals_[draw.integers(len(rbm.totals_), size=n)]
     return machine.blank(n, totals)
+
+
+def data_layer(rbm, backend, X, weights, threshold):
+    """The `Layer` that an RBM trains: rows X, of which some are held out and some values may be missing."""
+    n, rows, held_out, mask = X.shape[0], None, None, None
+    if rbm.validation_fraction:
+        rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
+        known = weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)
+        weights = None if weights is None else weights / known[rows].mean()
+    if rbm.missing is not None:
+        X, mask = missing_values.split(X)
+        mask = None if mask is None else backend.load(Source(mask), for_training=True)
+    source = backend.load(data.source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
+    units, n_rows = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), n if rows is None else len(rows)
+    return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask)

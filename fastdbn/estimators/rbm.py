@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastdbn.backends.protocol import Params, Source
+from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, parameters
-from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.device import announce, backend_for, say_threads, warn_of_precision
 from fastdbn.estimators.fitted_rbm import FittedRBM
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
+from fastdbn.estimators.layer import data_layer
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rows import checked, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
@@ -21,15 +22,13 @@ from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.machine import model
 from fastdbn.maths import rng
-from fastdbn.maths.optim import steps_at_epoch
 from fastdbn.support import checks
 from fastdbn.support.report import progress
 from fastdbn.training.cd import ContrastiveDivergence
-from fastdbn.training.holdout import hold_out, weights_of_known
-from fastdbn.training.layer import Layer, State
+from fastdbn.training.holdout import weights_of_known
+from fastdbn.training.layer import State
 from fastdbn.training.monitors import MONITORS, Stopping, monitor_of
-from fastdbn.training.options import missing_values
-from fastdbn.training.options.learned_variances import base_scaling, learned_scaling
+from fastdbn.training.options.learned_variances import learned_scaling
 from fastdbn.units import get_unit, named
 
 
@@ -254,22 +253,6 @@ class RBM(Imputation, FittedRBM):
     callbacks: Sequence[Callable] | None = None
     warm_start: bool = False
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing is not None
-        return tags
-
-    @property
-    def _n_features_out(self):
-        return self.components_.shape[0]
-
-    @property
-    def variance_(self):
-        """Learned variances of the visible units, in the units of X."""
-        if not model.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
-            raise AttributeError("variance_ is learned with visible='gaussian-variance'")
-        return 1.0 / np.square(self.scaling_.scale)
-
     # ---- training
 
     def fit(self, X, y=None, sample_weight=None):
@@ -404,7 +387,7 @@ class RBM(Imputation, FittedRBM):
         backend, settings, state = backend_for(self), self._settings(get_unit(self.visible_)), self._state()
         if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
-        layer = self._layer(backend, X, weights, self.binarize if binarize == "own" else binarize)
+        layer = data_layer(self, backend, X, weights, self.binarize if binarize == "own" else binarize)
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
@@ -413,32 +396,8 @@ class RBM(Imputation, FittedRBM):
             stopping = Stopping(monitor_of(self, get_unit(self.visible_)), self.n_iter_no_change, self.tol)
         training = ContrastiveDivergence(backend, layer, settings, state)
         if self.verbose:
-            self._say_threads(training, X.shape[0])
+            say_threads(self, training, X.shape[0])
         tell = self._teller(self.layer_, estimator)
         more = {"tell": tell, "verbose": self.verbose, "stopping": stopping, "since": start or 0}
         training.run(epochs, self._keep, self.history_, **more)
         return self
-
-    def _layer(self, backend, X, weights, threshold):
-        """The `Layer` of rows X, of which some are held out and some values may be missing."""
-        n, rows, held_out, mask = X.shape[0], None, None, None
-        if self.validation_fraction:
-            rows, held_out = hold_out(self.seed_, n, self.validation_fraction)
-            known = weights_of_known(self.seed_, n, self.validation_fraction, weights)
-            weights = None if weights is None else weights / known[rows].mean()
-        if self.missing is not None:
-            X, mask = missing_values.split(X)
-            mask = None if mask is None else backend.load(Source(mask), for_training=True)
-        source = backend.load(data.source(X, base_scaling(self.scaling_, self._extras), threshold), for_training=True)
-        units, n_rows = (get_unit(self.visible_), get_unit(self.hidden_)), n if rows is None else len(rows)
-        return Layer(*units, source, n_rows, weights, self.layer_, self.seed_, rows, held_out, mask)
-
-    def _say_threads(self, training, n):
-        """Print how many threads train on n rows, and which options keep the fused kernel from training."""
-        backend, settings = training.backend, training.settings
-        rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
-        threads = backend.threads(*self.components_.T.shape, rows, steps_at_epoch(settings.k, self.n_iter_, "k"))
-        few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
-        names = ", ".join(type(option).__name__ for option in training.options if not option.fused)
-        slow = f"; one operation at a time, because of {names}" if names else ""
-        progress(f"layer {self.layer_ + 1}: threads {threads}{few}{slow}")
