@@ -65,7 +65,7 @@ def collect(rows=100):
         v = (draw.random((rows, NV)) < density).astype(np.float32)
         phase = Phase(v, h, None)
         ones.append(2 * v.sum())
-        times.append(microseconds(lambda s=phase: b.update(W, velocity, s, s, 0.01, 0.01, Hyper(1e-6, 0.5, 2e-4))))
+        times.append(microseconds(lambda s=phase: b.update(W, velocity, s, s, (0.01, 0.01), Hyper(1e-6, 0.5, 2e-4))))
     return (times[1] - times[0]) * 1e6 / (ones[1] - ones[0]) / NH
 
 

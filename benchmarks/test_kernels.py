@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.works import DECAY, MOMENTUM, WORKS, data
 from fastdbn import RBM, evaluate
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Phase, Source, Weights
+from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import RULES, STATES, step_hyper
 from fastdbn.training.cd import ContrastiveDivergence
@@ -151,7 +151,7 @@ def test_activate(benchmark, bench, name):
 def test_update(benchmark, bench, kind):
     velocity = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
     positive, negative = (Phase(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
-    timed(benchmark, bench.backend.update, bench.params, velocity, positive, negative, 0.01, 0.01, HYPER)
+    timed(benchmark, bench.backend.update, bench.params, velocity, positive, negative, (0.01, 0.01), HYPER)
     report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
@@ -159,7 +159,7 @@ def test_update(benchmark, bench, kind):
 def test_statistics(benchmark, bench, kind):
     out = Params(bench.zeros(NV, NH), bench.zeros(NV), bench.zeros(NH))
     positive, negative = (Phase(bench.visible(kind), bench.real(B, NH), None) for _ in range(2))
-    timed(benchmark, bench.backend.statistics, positive, negative, 0.01, 0.01, out)
+    timed(benchmark, bench.backend.statistics, positive, negative, (0.01, 0.01), out)
     report(benchmark, (NV, B, NH), (NV, B, NH))
 
 
@@ -259,7 +259,7 @@ def test_backward_and_step(benchmark, bench, rule, rate):
     timed(
         benchmark,
         bench.backend.backward_and_step,
-        *(rule, hyper, means, delta, weights, BERNOULLI, means, zeros(B, NV), rate, bench.rows, bench.key),
+        *(rule, hyper, means, delta, weights, Below(BERNOULLI, means, zeros(B, NV), rate, bench.rows, bench.key)),
     )
     report(benchmark, (B, NH, NV), (NV, B, NH))
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Phase, Source, Weights
+from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, step_hyper
 from fastdbn.units import get_unit, softmax
@@ -114,11 +114,11 @@ def test_statistics_and_update(size, dtype, weighted, product_route):
     positive, negative = Phase(v0, h0, weight), Phase(vk, hk, weight)
     expected = naive.statistics(*(x.astype(float) for x in (v0, h0, vk, hk)), 0.5, 0.25, weight)
     out = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
-    backend.statistics(positive, negative, 0.5, 0.25, out)
+    backend.statistics(positive, negative, (0.5, 0.25), out)
     for a, e in zip(out, expected, strict=True):
         assert close(a, e, dtype)
     params, velocity = Params(W.copy(), b.copy(), c.copy()), Params(dW.copy(), db.copy(), dc.copy())
-    backend.update(params, velocity, positive, negative, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+    backend.update(params, velocity, positive, negative, (0.5, 0.25), Hyper(0.1, 0.9, 0.01))
     for p, d, old, old_d, g, decay in zip(params, velocity, (W, b, c), (dW, db, dc), expected, (0.01, 0, 0), strict=True):
         new, new_d = naive.update(old.astype(float), old_d.astype(float), g, 0.1, 0.9, decay)
         assert close(p, new, dtype)
@@ -214,7 +214,7 @@ def test_backward_and_step(size, dtype, rule, inputs):
     gradients = x.astype(float).T @ delta, delta.sum(axis=0, dtype=float)
     for t in (1, 2, 3):
         expected = (delta.astype(float) @ p[0][0].T) * m * (1 - m)
-        backend.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, weights, BERNOULLI, mean, below)
+        backend.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, t), x, delta, weights, Below(BERNOULLI, mean, below))
         assert close(below, expected, dtype)
         for i, (g, decay) in enumerate(zip(gradients, (0.1, 0.0), strict=True)):
             if rule == "sgd":
@@ -241,7 +241,7 @@ def test_backward_and_step_through_dropout(size, dtype, unit):
     below, factor = backend.zeros(B, n_in), backend.zeros(B, n_in)
     backend.mask(np.ones((B, n_in), dtype), 0.3, rows, key, factor)
     hyper = step_hyper(dtype, "sgd", 0.01, 0.1, 1)
-    backend.backward_and_step("sgd", hyper, mean, delta, layer(backend, "sgd", W, bias), unit, mean, below, 0.3, rows, key)
+    backend.backward_and_step("sgd", hyper, mean, delta, layer(backend, "sgd", W, bias), Below(unit, mean, below, 0.3, rows, key))
     expected = (delta.astype(float) @ W.T.astype(float)) * factor
     if unit.name == "softmax":
         m = mean.astype(float)
@@ -286,10 +286,10 @@ def test_same_bits_at_any_thread_count(unit, dtype, split_everything):
         backend.conditional(unit, x, W, c, mean, states, rows, key)
         params = Params(W.copy(), b.copy(), c.copy())
         velocity = Params(backend.zeros(nv, nh), backend.zeros(nv), backend.zeros(nh))
-        backend.update(params, velocity, Phase(x, mean, None), Phase(x, states, None), 0.1, 0.1, Hyper(0.1, 0.9, 1e-3))
+        backend.update(params, velocity, Phase(x, mean, None), Phase(x, states, None), (0.1, 0.1), Hyper(0.1, 0.9, 1e-3))
         below = backend.zeros(B, nv)
         weights = layer(backend, "adam", W, c)
-        backend.backward_and_step("adam", step_hyper(dtype, "adam", 0.01, 0.1, 1), x, mean, weights, BERNOULLI, x, below)
+        backend.backward_and_step("adam", step_hyper(dtype, "adam", 0.01, 0.1, 1), x, mean, weights, Below(BERNOULLI, x, below))
         backend.mask(mean, 0.4, rows, key, states)
         results.append(b"".join(a.tobytes() for a in (mean, states, *params, *velocity, below, *weights)))
     assert results.count(results[0]) == 4

@@ -1,4 +1,4 @@
-"""Products and statistics of zeros and ones: every way against NumPy at odd sizes, and which way is chosen."""
+"""Products and statistics of zeros and ones: every method against NumPy at odd sizes, and which method is chosen."""
 
 import itertools
 
@@ -7,10 +7,19 @@ import pytest
 
 from fastdbn.backends.cpu import binary, blas, kernels
 from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
-from fastdbn.backends.cpu.center import Slide, make_centre
 from fastdbn.backends.cpu.jit import kernel
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
-from fastdbn.backends.cpu.update import Lists, list_units, move_columns, multiply_rows, worth_listing
+from fastdbn.backends.cpu.update import (
+    Lists,
+    Slide,
+    Step,
+    Summed,
+    list_units,
+    make_centre,
+    move_columns,
+    multiply_rows,
+    worth_listing,
+)
 from fastdbn.backends.cpu.workspace import aligned
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Phase
@@ -19,19 +28,19 @@ from fastdbn.units import get_unit
 
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
-WAYS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
-WAYS |= {"tiles": TILES, "tiles'": TILES}
-"""The ways to a product; with ' that with the transpose of W."""
-every_way = pytest.mark.parametrize("name", WAYS)
+METHODS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
+METHODS |= {"tiles": TILES, "tiles'": TILES}
+"""The methods of a product; with ' that with the transpose of W."""
+every_method = pytest.mark.parametrize("name", METHODS)
 SIZES = [(1, 1, 1), (2, 1, 70), (2, 31, 33), (3, 32, 31), (5, 33, 32), (2, 63, 64), (3, 64, 65), (4, 65, 63), (7, 500, 270)]
 SIZES += [(3, 512, 17), (3, 513, 129), (2, 1025, 300), (2, 1600, 530)]
 """Rows, inputs and outputs: around lines of the cache, words, panels, strips, segments and parts."""
 
 
 @kernel
-def multiply(way, blas, x, units, inputs, W, transpose, out, r0, r1, j0, j1):
-    binary.prepare(way, x, units, r0, r1)
-    binary.product(way, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
+def multiply(method, blas, x, units, inputs, W, transpose, out, r0, r1, j0, j1):
+    binary.prepare(method, x, units, r0, r1)
+    binary.product(method, blas, x, inputs, W, transpose, out, r0, r1, j0, j1)
 
 
 @kernel
@@ -62,19 +71,19 @@ def make_lists(positive, n_positive, negative, n_negative, lists, q0, q1):
 
 
 @kernel
-def multiply_part(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, i0, i1):
-    multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, False, i0, i1)
+def multiply_part(blas, params, out, positive, negative, nh, step, i0, i1):
+    multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1)
 
 
 @kernel
-def move_part(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end):
-    move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end)
+def move_part(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
+    move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end)
 
 
-def not_centred(nv, nh, dtype):
-    """What an update that is not centred is given for the offsets."""
-    zero = np.dtype(dtype).type(0)
-    return make_centre(nv, nh, np.dtype(dtype)), Slide(False, zero, zero, zero)
+def step_of(dtype, *numbers):
+    """A `Step` that is not centred."""
+    real = np.dtype(dtype).type
+    return Step(*map(real, numbers), Slide(False, real(0), real(0), real(0)))
 
 
 def states(rows, units, density, dtype, seed=0):
@@ -94,9 +103,9 @@ def inside(x, shape, value):
 
 def packed(x):
     """`States` of zeros and ones as words, floats unset."""
-    room = make_states(np.full_like(x, np.nan), len(x))
-    pack(x, room.words)
-    return room
+    buffer = make_states(np.full_like(x, np.nan), len(x))
+    pack(x, buffer.words)
+    return buffer
 
 
 def close(a, b, dtype):
@@ -150,36 +159,38 @@ def test_parts_are_whole_words_and_cover_every_column():
 
 
 @both_types
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@every_way
-def test_products(name, size, dtype):
-    """x W or x W' to rounding in every way; nothing beyond the matrices is read, nothing beyond the result written."""
-    (rows, inputs, outputs), way, transpose = size, WAYS[name], name.endswith("'")
-    W, route = weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
-    matrix = np.ascontiguousarray(W.T) if transpose else W
-    matrix = inside(matrix, (matrix.shape[0] + 3, matrix.shape[1] + 5), np.nan)
-    for density in (0.0, 0.1, 0.6, 1.0):
+@every_method
+def test_products(name, dtype):
+    """x W or x W' to rounding by every method; nothing beyond the matrices is read, nothing beyond the result written."""
+    for (rows, inputs, outputs), density in itertools.product(SIZES, (0.0, 0.1, 0.6, 1.0)):
+        method, transpose = METHODS[name], name.endswith("'")
+        W, route = weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
+        matrix = np.ascontiguousarray(W.T) if transpose else W
+        matrix = inside(matrix, (matrix.shape[0] + 3, matrix.shape[1] + 5), np.nan)
         x, out = states(rows + 2, inputs, density, dtype), np.full((rows + 2, outputs + 40), 7, dtype)
-        multiply(way, route, packed(x), inputs, inputs, matrix, transpose, out, 1, rows + 1, 0, outputs)
+        multiply(method, route, packed(x), inputs, inputs, matrix, transpose, out, 1, rows + 1, 0, outputs)
         assert close(out[1:-1, :outputs], x[1:-1].astype(float) @ W.astype(float), dtype)
         assert (out[[0, -1]] == 7).all()
         assert (out[:, outputs:] == 7).all()
 
 
 @both_types
-@pytest.mark.parametrize("size", [(1, 1, 1), (3, 65, 63), (7, 500, 270), (2, 1025, 130)], ids=str)
-@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way not in (BLAS, TILES)])
-def test_products_in_whole_words(name, size, dtype):
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method not in (BLAS, TILES)])
+def test_products_in_whole_words(name, dtype):
     """With weights of zeros up to the ends of words, products run to those ends, to the same bits, and to zeros there."""
-    (rows, inputs, outputs), way, transpose = size, WAYS[name], name.endswith("'")
+    for size in ((1, 1, 1), (3, 65, 63), (7, 500, 270), (2, 1025, 130)):
+        whole_words(*size, METHODS[name], name.endswith("'"), dtype)
+
+
+def whole_words(rows, inputs, outputs, method, transpose, dtype):
     wide_in, wide_out = count_words(inputs) * WORD, count_words(outputs) * WORD
     x, W, route = states(rows, inputs, 0.4, dtype), weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
-    room, results = packed(x), []
+    buffer, results = packed(x), []
     for n_in, n_out in ((inputs, outputs), (wide_in, wide_out)):
         matrix = inside(W, (n_in, n_out), 0)
         matrix = np.ascontiguousarray(matrix.T) if transpose else matrix
         out = np.full((rows, wide_out + 16), 7, dtype)
-        multiply(way, route, room, inputs, n_in, matrix, transpose, out, 0, rows, 0, n_out)
+        multiply(method, route, buffer, inputs, n_in, matrix, transpose, out, 0, rows, 0, n_out)
         results.append(out)
     one, two = results
     assert one[:, :outputs].tobytes() == two[:, :outputs].tobytes()
@@ -188,20 +199,20 @@ def test_products_in_whole_words(name, size, dtype):
 
 
 @both_types
-@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way != BLAS])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method != BLAS])
 def test_products_cut_anywhere_have_the_same_bits(name, dtype):
     """Rows and columns by themselves, from any word to any other, are those of the whole."""
-    (rows, inputs, outputs), way, transpose = (9, 700, 530), WAYS[name], name.endswith("'")
+    (rows, inputs, outputs), method, transpose = (9, 700, 530), METHODS[name], name.endswith("'")
     x, W, route = packed(states(rows, inputs, 0.3, dtype)), weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
     W = np.ascontiguousarray(W.T) if transpose else W
     whole, cut = np.zeros((rows, outputs), dtype), np.zeros((rows, outputs), dtype)
-    multiply(way, route, x, inputs, inputs, W, transpose, whole, 0, rows, 0, outputs)
+    multiply(method, route, x, inputs, inputs, W, transpose, whole, 0, rows, 0, outputs)
     words = [min(WORD * q, outputs) for q in range(count_words(outputs) + 1)]
     for edges in (words, [0, *words[2:]], [0, 192, 448, 530], [0, 64, 530]):
         for row_edges in (range(rows + 1), (0, 4, 9)):
             cut[:] = np.nan
             for (r0, r1), (j0, j1) in itertools.product(itertools.pairwise(row_edges), itertools.pairwise(edges)):
-                multiply(way, route, x, inputs, inputs, W, transpose, cut, r0, r1, j0, j1)
+                multiply(method, route, x, inputs, inputs, W, transpose, cut, r0, r1, j0, j1)
             assert cut.tobytes() == whole.tobytes()
 
 
@@ -263,26 +274,26 @@ def test_real_values_are_multiplied():
 
 
 def test_choice_by_density():
-    """The more ones, the less a way may depend on them: from W itself, by panels, then as if all were ones."""
+    """The more ones, the less a method may depend on them: from W itself, by panels, then as if all were ones."""
     for rows, inputs, outputs in SHAPES:
         ones = [int(share * rows * inputs) for share in (0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.8, 1)]
-        ways = [choose(n, rows, inputs, outputs, False) for n in ones]
-        assert ways[0] == DIRECT
-        ranks = [{DIRECT: 0, GATHER: 1}.get(way, 2) for way in ways]
+        methods = [choose(n, rows, inputs, outputs, False) for n in ones]
+        assert methods[0] == DIRECT
+        ranks = [{DIRECT: 0, GATHER: 1}.get(method, 2) for method in methods]
         assert ranks == sorted(ranks)
-        assert len({way for way in ways if way in (TABLES, BLAS, TILES)}) <= 1
+        assert len({method for method in methods if method in (TABLES, BLAS, TILES)}) <= 1
 
 
 def test_choice_transposed():
     """With outputs as rows of W there are no rows to add up: tables or numbers, by shape alone, tables for larger batches."""
     for rows, inputs, outputs in SHAPES:
-        way = choose(rows * inputs // 3, rows, inputs, outputs, True)
-        assert way in (TABLES, BLAS, TILES)
-        assert all(choose(n, rows, inputs, outputs, True) == way for n in (0, 1, rows * inputs))
+        method = choose(rows * inputs // 3, rows, inputs, outputs, True)
+        assert method in (TABLES, BLAS, TILES)
+        assert all(choose(n, rows, inputs, outputs, True) == method for n in (0, 1, rows * inputs))
     for inputs, outputs in itertools.product((64, 500, 2000), repeat=2):
-        ways = [choose(0, rows, inputs, outputs, True) == TABLES for rows in (1, 3, 10, 30, 100, 300, 1000)]
-        assert ways == sorted(ways)
-        assert ways[-1]
+        methods = [choose(0, rows, inputs, outputs, True) == TABLES for rows in (1, 3, 10, 30, 100, 300, 1000)]
+        assert methods == sorted(methods)
+        assert methods[-1]
 
 
 def test_choice_for_usual_layers():
@@ -344,46 +355,48 @@ def untouched(x, rows, columns, stop):
 
 @both_types
 @pytest.mark.parametrize("listed", ["both", "positive", "negative", "neither"])
-@pytest.mark.parametrize("nh", [1, 10, 63, 64, 65, 100, 200, 270])
-def test_step(nh, listed, dtype):
+def test_step(listed, dtype):
     """The step is NumPy's, whichever phase is listed, to the last column or the end of its word; nothing else is touched."""
-    n, chains, nv, real, wide = 20, 31, 290, np.dtype(dtype).type, count_words(nh) * WORD
+    for nh, scales in itertools.product((1, 10, 63, 64, 65, 100, 200, 270), SCALES.values()):
+        check_step(nh, scales, listed in ("both", "positive"), listed in ("both", "negative"), dtype)
+
+
+def check_step(nh, scales, listed_p, listed_m, dtype):
+    n, chains, nv, wide, results = 20, 31, 290, count_words(nh) * WORD, set()
     vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
     hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
     b, parts, route = np.full(nv, np.nan, dtype), binary.count_parts(nh), blas.addresses(dtype)
-    listed_p, listed_m = listed in ("both", "positive"), listed in ("both", "negative")
     lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
     make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
-    for positive, negative in SCALES.values():
-        gradient = positive * vp.astype(float).T @ hp - negative * vm.astype(float).T @ hm
-        new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + positive * hp.sum(axis=0) - negative * hm.sum(axis=0)
-        results = set()
-        for stop in {nh, wide}:
-            params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
-            means, chains_means = surrounded(hp, wide, stop)[:n], surrounded(hm, wide, stop)[:chains]
-            phases, room = (vp, means, listed_p, vm, chains_means, listed_m), np.full((n + chains) * STRIP // 4, np.nan, dtype)
-            numbers, around = ((real(positive), real(negative)), real(0.9), real(0.01)), not_centred(nv, nh, dtype)
-            for p in reversed(range(binary.count_parts(nv))):
-                multiply_part(route, params, out, *phases, nh, *numbers, edge(p, nv), edge(p + 1, nv))
-            for p in reversed(range(parts)):
-                j0, j1 = edge(p, nh), edge(p + 1, nh)
-                means_of = means, listed_p, chains_means, listed_m
-                move_part(params, out, *means_of, lists, room, *numbers, *around, j0, j1, stop if p == parts - 1 else j1)
-            for x, target in ((out.W, new_d), (params.W, W + new_d)):
-                assert close(x[:nv, :nh], target, dtype)
-                assert untouched(x, nv, nh, stop)
-            for x, target in ((out.c, new_e), (params.c, c + new_e)):
-                assert close(x[:nh], target, dtype)
-                assert untouched(x[None], 1, nh, stop)
-            results.add(out.W[:nv, :nh].tobytes() + params.W[:nv, :nh].tobytes())
-        assert len(results) == 1
+    gradient = scales[0] * vp.astype(float).T @ hp - scales[1] * vm.astype(float).T @ hm
+    new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + scales[0] * hp.sum(axis=0) - scales[1] * hm.sum(axis=0)
+    for stop in {nh, wide}:
+        params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
+        positive = Summed(vp, surrounded(hp, wide, stop)[:n], listed_p)
+        negative = Summed(vm, surrounded(hm, wide, stop)[:chains], listed_m)
+        step, centre = step_of(dtype, *scales, 0.9, 0.01), make_centre(nv, nh, np.dtype(dtype))
+        buffer = np.full((n + chains) * STRIP // 4, np.nan, dtype)
+        for p in reversed(range(binary.count_parts(nv))):
+            multiply_part(route, params, out, positive, negative, nh, step, edge(p, nv), edge(p + 1, nv))
+        for p in reversed(range(parts)):
+            j0, j1 = edge(p, nh), edge(p + 1, nh)
+            end = stop if p == parts - 1 else j1
+            move_part(params, out, positive, negative, lists, buffer, step, centre, j0, j1, end)
+        for x, target in ((out.W, new_d), (params.W, W + new_d)):
+            assert close(x[:nv, :nh], target, dtype)
+            assert untouched(x, nv, nh, stop)
+        for x, target in ((out.c, new_e), (params.c, c + new_e)):
+            assert close(x[:nh], target, dtype)
+            assert untouched(x[None], 1, nh, stop)
+        results.add(out.W[:nv, :nh].tobytes() + params.W[:nv, :nh].tobytes())
+    assert len(results) == 1
 
 
 @both_types
 def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
     """Where both phases are listed, columns are computed alike from any word on."""
-    n, nv, nh, real = 12, 70, 200, np.dtype(dtype).type
+    n, nv, nh = 12, 70, 200
     vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
     hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
     lists, results = Lists(np.zeros((nv, 2 * n), np.uint16), np.zeros((nv, 2), np.int32)), set()
@@ -391,9 +404,10 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
     for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
         params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))
         out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
-        fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), (real(0.1), real(0.2)), real(0.5), real(1e-3)
+        fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 0.1, 0.2, 0.5, 1e-3)
         for j0, j1 in itertools.pairwise(edges):
-            move_part(params, out, hp, True, hm, True, *fixed, *not_centred(nv, nh, dtype), j0, j1, j1)
+            centre = make_centre(nv, nh, np.dtype(dtype))
+            move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), *fixed, centre, j0, j1, j1)
         results.add(b"".join(x.tobytes() for x in (*params, *out)))
     assert len(results) == 1
 
@@ -418,7 +432,7 @@ def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_ever
         backend = get_backend(n_threads, dtype)
         params = Params(W.copy(), b.copy(), backend.zeros(nh))
         velocity = Params(d.copy(), backend.zeros(nv), backend.zeros(nh))
-        backend.update(params, velocity, Phase(v0, h0, weight), Phase(vk, hk, weight), 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+        backend.update(params, velocity, Phase(v0, h0, weight), Phase(vk, hk, weight), (0.5, 0.25), Hyper(0.1, 0.9, 0.01))
         results.add(b"".join(x.tobytes() for x in (*params, *velocity)))
     assert len(results) == 1
     gradient = 0.5 * v0.astype(float).T @ h0 - 0.25 * vk.astype(float).T @ hk

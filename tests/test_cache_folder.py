@@ -10,7 +10,7 @@ import warnings
 import pytest
 from test_cache import SETUP, SMALL
 
-from fastdbn.backends.cpu import anneal, cache, compiling, kernels, loading, network, steps
+from fastdbn.backends.cpu import anneal, backprop, cache, jit, kernels, loading, steps
 
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only POSIX has owners and modes of this kind")
 
@@ -136,7 +136,7 @@ def stderr(folder, before="", **environment):
 
 def test_slow_kernels_are_announced_once(tmp_path):
     """Before the first of them is compiled; not when it is in the cache, nor for quick ones."""
-    slow = "from fastdbn.backends.cpu import compiling\ncompiling.SECONDS['square_sum'] = 12\n"
+    slow = "from fastdbn.backends.cpu import jit\njit.SECONDS['square_sum'] = 12\n"
     assert stderr(tmp_path / "quick") == ""
     said = stderr(tmp_path / "slow", slow)
     assert said.startswith(f"fastdbn: compiling kernels, about 12 s; later runs load them from {tmp_path / 'slow'}")
@@ -149,8 +149,8 @@ def test_slow_kernels_are_announced_once(tmp_path):
 def test_slow_kernels_have_their_names():
     """Every name in the table is that of a kernel, or of what makes it."""
 
-    homes = (anneal, loading, kernels, network, steps)
-    for name in compiling.SECONDS:
+    homes = (anneal, backprop, loading, kernels, steps)
+    for name in jit.SECONDS:
         assert any(hasattr(home, name) for home in homes), name
 
 

@@ -38,7 +38,7 @@ def step(backend, params, velocity, positive, negative, offsets, slide=SLIDE, sh
     offsets, weight = [backend.array(x) for x in offsets], 1.0 if positive.weight is None else positive.weight.mean()
     centering = Centering(*offsets, slide, share) if centred else None
     scales = 1 / len(positive.v), 1 / len(negative.v)
-    backend.update(params, velocity, phase(positive), phase(negative), *scales, Hyper(RATE, MOMENTUM, DECAY), centering, weight)
+    backend.update(params, velocity, phase(positive), phase(negative), scales, Hyper(RATE, MOMENTUM, DECAY), centering, weight)
     return [[backend.to_host(x) for x in xs] for xs in (params, velocity, offsets)]
 
 
@@ -114,7 +114,7 @@ def test_centred_gradient_at_equilibrium_is_the_exact_gradient():
         phases = Phase(data, machine.hidden_mean(data), None), Phase(v, machine.hidden_mean(v), None)
         centering = Centering(*map(backend.array, offsets), 0.0, 0.0)
         params, velocity = Params(machine.W.copy(), machine.b.copy(), machine.c.copy()), Params(*map(np.copy, zero))
-        backend.update(params, velocity, *phases, 1 / len(data), 1 / len(v), Hyper(1.0, 0.0, 0.0), centering)
+        backend.update(params, velocity, *phases, (1 / len(data), 1 / len(v)), Hyper(1.0, 0.0, 0.0), centering)
         found.append(np.concatenate([velocity.W.ravel(), params.b - machine.b, params.c - machine.c]))
     gW, gb, gc = machine.gradient(data)
     gW = gW - np.outer(offsets[0], gc) - np.outer(gb, offsets[1])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastdbn.backends.cpu.backend import CPU
-from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Source, Weights
+from fastdbn.backends.protocol import Below, Centering, Hyper, Params, Phase, Source, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, step_hyper
 from fastdbn.training.cd import ContrastiveDivergence
@@ -111,7 +111,7 @@ def test_update(dtype, weighted):
         if weighted:
             b.scale(positive.h, given)
             b.scale(negative.h, given)
-        b.update(params, velocity, positive, negative, 0.5, 0.25, Hyper(0.1, 0.9, 0.01))
+        b.update(params, velocity, positive, negative, (0.5, 0.25), Hyper(0.1, 0.9, 0.01))
         return [b.to_host(x) for x in (*params, *velocity)]
 
     for a, e in zip(*both(dtype, run), strict=True):
@@ -127,7 +127,7 @@ def test_centred_update(dtype):
         params, velocity = Params(*map(b.array, (W, b_, c))), Params(b.array(0.1 * W), b.array(b_), b.array(c))
         centering = Centering(b.array(mu), b.array(la), 0.25, 0.5)
         phases = (Phase(constant(x), constant(y), None) for x, y in ((v, h), (cv, ch)))
-        b.update(params, velocity, *phases, 0.5, 0.25, Hyper(0.1, 0.9, 0.01), centering)
+        b.update(params, velocity, *phases, (0.5, 0.25), Hyper(0.1, 0.9, 0.01), centering)
         return [b.to_host(x) for x in (*params, *velocity, *centering[:2])]
 
     for a, e in zip(*both(dtype, run), strict=True):
@@ -281,7 +281,7 @@ def test_back_propagation(dtype, rule, name):
         deltas = []
         for t in (1, 2, 3):
             hyper = step_hyper(dtype, rule, 0.01, 0.1, t)
-            b.backward_and_step(rule, hyper, kept, delta, weights, unit, constant(mean), below, 0.3, b.array(rows), key)
+            b.backward_and_step(rule, hyper, kept, delta, weights, Below(unit, constant(mean), below, 0.3, b.array(rows), key))
             deltas.append(b.to_host(below))
         b.backward_and_step(rule, step_hyper(dtype, rule, 0.01, 0.1, 4), kept, delta, weights)
         b.limit_columns(weights.W, 2.0, b.zeros(n_out))
@@ -414,7 +414,7 @@ def test_no_room():
 
 def test_no_room_to_begin_with(monkeypatch):
     """Nor for the context: who holds the memory is named, however the driver says it; other errors pass."""
-    from fastdbn.backends.cuda import backend
+    from fastdbn.backends.cuda import backend, device
 
     for text, error in (
         ("cuDevicePrimaryCtxRetain results in CUDA_ERROR_OUT_OF_MEMORY", MemoryError),
@@ -425,7 +425,7 @@ def test_no_room_to_begin_with(monkeypatch):
             raise OSError(text)
 
         with monkeypatch.context() as patch:
-            patch.setattr(backend.cuda, "stream", fail)
+            patch.setattr(device.cuda, "stream", fail)
             with pytest.raises(error, match="CUDA_VISIBLE_DEVICES" if error is MemoryError else "UNKNOWN"):
                 backend.CUDA(1)
 

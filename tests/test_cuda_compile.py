@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fastdbn.backends.protocol import Params
 from fastdbn.maths import optim, rng
 from fastdbn.units import UNITS, get_unit
 
@@ -61,6 +62,13 @@ def named(real):
     )
 
 
+def of(record, *kinds):
+    """Numba's type of a record of arrays."""
+    from numba import types
+
+    return types.NamedTuple(kinds, record)
+
+
 def simple(real):
     """Kernels that know no unit, with their arguments."""
     from fastdbn.backends.cuda import kernels as k
@@ -76,8 +84,8 @@ def simple(real):
     yield from [(k.move(rule), (v, v, v, v, a.hyper)) for rule in optim.RULES]
     yield from [(k.softmax_loss, (m, a.classes, v, r, m, a.out)), (s.squared_loss, (m, m, v, r, m, a.out))]
     yield from [(s.add_up, (a.out, a.out, i)), (s.dot, (m, m, a.out)), (s.square_sums, (v, a.out))]
-    yield from [(s.column_squares(True), (m, v, a.out)), (s.limit_columns, (m, r))]
-    yield from [(k.shrink, (v, r)), (s.sparsify, (m, v, v, v, r, r, r, r))]
+    yield from [(s.column_squares(True), (m, v, a.out)), (s.limit_columns(real), (m, r))]
+    yield from [(k.shrink, (v, r)), (s.sparsify(real), (m, v, v, v, r, r, r, r))]
     yield from [(t.product(real), (r, m, a.flag, other, a.flag, r, m)) for other in (m, a.f)]
 
 
@@ -89,7 +97,7 @@ def of_unit(real, unit):
     a = named(real)
     v, m, i = a.v, a.m, a.i
     for drawn in (False, True):
-        yield k.activate(unit, real, drawn, True), (i, i, i, i, v, m, m, a.rows, a.key, v)
+        yield k.activate(unit, real, drawn, True, unit.keeps_total), (i, i, i, i, v, m, m, a.rows, a.key, v)
     yield s.unit_loss(unit), (i, i, i, m, m, v, a.r, m, a.out)
     yield k.slopes(unit), (i, m, m)
     yield s.base(unit), (i, i, i, m, a.out)
@@ -125,7 +133,8 @@ def minibatches(compiled, visible, hidden, real, kind, persistent):
     run = typeof(tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
     kernel = tiles.steps(EVERY[visible], EVERY[hidden], real, kind, persistent)
     data = a.words if kind == tiles.BITS else a.m
-    return compiled(kernel, (data, a.rows, *(a.m, a.v, a.v) * 2, *(a.m,) * 6, a.rows, run))
+    params, phase = of(Params, a.m, a.v, a.v), of(tiles.Means, a.m, a.m)
+    return compiled(kernel, (data, a.rows, params, params, phase, phase, of(tiles.Chains, a.m, a.m, a.rows), run))
 
 
 def annealing(compiled, visible, hidden, real):
@@ -136,7 +145,9 @@ def annealing(compiled, visible, hidden, real):
 
     a, one = named(real), np.uint32(1)
     keys = typeof(tiles.Anneal(one, one, one, one))
-    signature = (a.m, a.v, a.out, a.out, a.v, *(a.m,) * 4, a.rows, a.rows, *(a.out,) * 3, a.v, a.v, a.out2, keys)
+    machine, states = of(tiles.Annealed, a.m, a.v, a.out, a.out, a.v), of(tiles.States, *(a.m,) * 4, a.rows)
+    steps, buffers = of(tiles.Steps, a.rows, *(a.out,) * 3), of(tiles.Buffers, a.v, a.v, a.out2)
+    signature = (machine, states, steps, buffers, keys)
     return compiled(tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
 
 

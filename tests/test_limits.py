@@ -21,7 +21,7 @@ def step(positive, negative, nv, nh):
     backend = get_backend(1)
     params, velocity = (Params(*(backend.zeros(*s) for s in ((nv, nh), (nv,), (nh,)))) for _ in range(2))
     phases = (Phase(v, h, None) for v, h in (positive, negative))
-    backend.update(params, velocity, *phases, 1 / len(positive[0]), 1 / len(negative[0]), Hyper(1.0, 0.0, 0.0))
+    backend.update(params, velocity, *phases, (1 / len(positive[0]), 1 / len(negative[0])), Hyper(1.0, 0.0, 0.0))
     return velocity
 
 

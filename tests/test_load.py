@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from fastdbn import RBM
-from fastdbn.backends.cpu import backend, steps
+from fastdbn.backends.cpu import loading, steps
 from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, SPARSE
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
@@ -107,7 +107,7 @@ def test_numbers_that_round_to_binary():
 @pytest.mark.parametrize("place", [(0, 0), (63, 69), (64, 3), (149, 69)], ids=str)
 def test_one_number_that_is_not_binary(place, n_threads, monkeypatch, split_everything):
     """It is found wherever it is, and keeps all data as they are."""
-    monkeypatch.setattr(backend, "_PACKED", 70 * 64)
+    monkeypatch.setattr(loading, "AT_ONCE", 70 * 64)
     X = binary(70).astype(np.float32)
     check(X, PACKED, n_threads=n_threads)
     X[place] = 0.5

@@ -106,7 +106,7 @@ def test_chains_of_the_missing_go_on():
         filled, mask = split(X)
         run, found = run_of(machine, filled, mask=mask, options=[MissingValues("sample", 1)], seed=0), []
         for step in range(start + repeats):
-            positive, _, scale, _ = phases(run, step=step)
+            positive, _, (scale, _) = phases(run, step=step)
             found.append(scale * positive.v.T @ positive.h)
         return np.abs(np.mean(found[start:], axis=0) - exact).max()
 

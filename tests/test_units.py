@@ -9,11 +9,12 @@ from runs import phases, run_of
 
 from fastdbn import RBM, Unit
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Params, Weights
+from fastdbn.backends.protocol import Below, Params, Weights
 from fastdbn.machine.block import BlockMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import step_hyper
 from fastdbn.maths.scalar import HALF, ONE, TWO, ZERO, softplus, tanh
+from fastdbn.training.options.totals import Totals
 from fastdbn.units import UNITS, get_unit, named
 
 TERNARY = Unit(
@@ -175,7 +176,7 @@ def test_slope_is_the_derivative_of_the_mean(name):
     out = backend.zeros(9, WIDTH)
     zeros, hyper = backend.zeros, step_hyper("float64", "sgd", 0.0, 0.0, 1)
     weights = Weights(np.eye(WIDTH), zeros(WIDTH), zeros(WIDTH, WIDTH), zeros(WIDTH), None, None)
-    backend.backward_and_step("sgd", hyper, s, delta, weights, unit, means(unit, s), out)
+    backend.backward_and_step("sgd", hyper, s, delta, weights, Below(unit, means(unit, s), out))
     for j in range(WIDTH):
         shift = np.eye(WIDTH)[j] * step
         change = (means(unit, s + shift) - means(unit, s - shift)) / (2 * step)
@@ -238,7 +239,8 @@ def test_gradient_of_the_likelihood(name):
         params, exact = exact_machine(visible, hidden, nv, nh, seed=8)
         X = np.zeros((n, nv))
         X[:, 0] = visible.high if visible.support in ((-1.0, 1.0), "one-of") else 1.0
-        minus = phases(run_of(params, X, visible=visible, hidden=hidden, seed=3, k=40))[1]
+        options = [Totals()] if visible.keeps_total else []
+        minus = phases(run_of(params, X, visible=visible, hidden=hidden, seed=3, k=40, options=options))[1]
         each = [minus.v[:, :, None] * minus.h[:, None, :], minus.v, minus.h]
         for x, expected in zip(each, exact, strict=True):
             assert (np.abs(x.mean(axis=0) - expected) < 5 * x.std(axis=0) / np.sqrt(n) + 1e-12).all()

@@ -57,7 +57,7 @@ def stepped(masters, v, chain, weight=None, clip=np.inf, momentum=0.0, decay=0.0
                 backend.scale(h, w)
             phases.append(Phase(x, h, w))
         scales = 1 / len(v) if weight is None else 1 / weight.sum(), 1 / len(chain)
-        option.step(SimpleNamespace(phases=(*phases, *scales)))
+        option.step(SimpleNamespace(phases=(*phases, scales)))
     sigma = np.exp(0.5 * option.log)
     return params.W * sigma[:, None], params.b * sigma, params.c, option.log
 

@@ -39,6 +39,10 @@ class Phase(NamedTuple):
     weight: Buffer
 
 
+Scales = tuple[float, float]
+"""What multiplies the statistics of the positive and of the negative phase."""
+
+
 class Hyper(NamedTuple):
     """The numbers of an SGD step; weight decay (L2) acts on W alone, multiplied by the learning rate."""
 
@@ -71,6 +75,20 @@ class Weights(NamedTuple):
     first_bias: Buffer
     second_W: Buffer
     second_bias: Buffer
+
+
+class Below(NamedTuple):
+    """The layer below one under back-propagation: its units and their means, a buffer for its deltas, and its dropout.
+
+    Where the dropout rate is not 0, the deltas are masked by the noise of the rows' numbers and a key, as `mask` does.
+    """
+
+    unit: Unit
+    mean: Buffer
+    delta: Buffer
+    rate: float = 0.0
+    rows: Buffer = None
+    key: Any = None
 
 
 class Source(NamedTuple):
@@ -221,8 +239,11 @@ class Backend(Protocol):
 
     # ---- the step of contrastive divergence
 
-    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
-        """out = positive_scale (v'h, sum v, sum h) - negative_scale those of the other phase; rows of h are weighted already."""
+    def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
+        """out = (v'h, sum v, sum h) of the positive phase - those of the negative one, times their scales.
+
+        The rows of h are weighted already.
+        """
 
     def update(
         self,
@@ -230,17 +251,16 @@ class Backend(Protocol):
         velocity: Params,
         positive: Phase,
         negative: Phase,
-        positive_scale: float,
-        negative_scale: float,
+        scales: Scales,
         hyper: Hyper,
-        centering: Centering | None = None,
+        centering=None,
         mean_weight: float = 1.0,
     ) -> None:
         """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity.
 
         Centred, once the offsets have moved, with d the gradient of b and c: the gradient of W is less v d_c' + d_b h', and b
         and c then move by -velocity_W h and -velocity_W' v beside their own velocity, so that they stay those of a plain
-        machine (Melchior, Fischer, Wiskott 2016). mean_weight is that of the rows.
+        machine (Melchior, Fischer, Wiskott 2016). centering is a `Centering` or None, mean_weight that of the rows.
         """
 
     def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
@@ -304,21 +324,10 @@ class Backend(Protocol):
         """
 
     def backward_and_step(
-        self,
-        rule: str,
-        hyper: Any,
-        x: Buffer,
-        delta: Buffer,
-        weights: Weights,
-        unit: Unit | None = None,
-        mean: Buffer = None,
-        below: Buffer = None,
-        rate: float = 0.0,
-        rows: Buffer = ...,
-        key: Key = ...,
+        self, rule: str, hyper: Any, x: Buffer, delta: Buffer, weights: Weights, below: Below | None = None
     ) -> None:
         """The way back through a layer of inputs x, and its step by a rule of optim.py with weight decay on W alone.
 
-        With a unit, that of the layer below: below = (delta W'), W as it was before the step, masked as `mask` does where rate
-        is not 0, times the unit's slope at its means. The step follows the gradients W: x' delta, bias: column sums of delta.
+        With a layer below: its deltas = (delta W'), W as it was before the step, masked, times the unit's slope at its means.
+        The step follows the gradients W: x' delta, bias: column sums of delta.
         """

@@ -15,8 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.backends.cpu import jit
-from fastdbn.backends.cpu.compiling import keep_quiet
-from fastdbn.backends.cpu.jit import cache_folder, count_kernels, used_files
+from fastdbn.backends.cpu.jit import cache_folder, count_kernels, keep_quiet, used_files
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor

@@ -30,7 +30,7 @@ _FOUR = np.float32(4.0)
 HIDDEN, VISIBLE, DATA, DROPOUT, ORDER, INIT, SPLIT, SCORE, ANNEAL, SWAP = range(10)
 """The purposes of noise."""
 CHAIN, DOWN, CLAMP = range(3)
-"""The ways of drawing from a fitted model."""
+"""How a fitted model draws: Gibbs chains, the pass down a network after one, and `impute` and `denoise`."""
 DRAWS = 1 << 19
 """Draws from one model whose noise is new; after so many it repeats."""
 
@@ -49,13 +49,10 @@ def stream(purpose, layer=0, gibbs=0):
     return np.uint32((purpose << 27) | ((layer & 0x7F) << 20) | (gibbs & 0xFFFFF))
 
 
-def draw_stream(purpose, number, way=CHAIN, level=0):
-    """The stream of draw `number` of a fitted model: of 64 layers above those of training, by number, way and level.
-
-    way is `CHAIN` for Gibbs chains, `DOWN` for the pass down a network after one, `CLAMP` for `impute` and `denoise`.
-    """
-    shift = 14 if way == CLAMP else 13
-    return stream(purpose, 64 + number % 64, way << 18 | level << shift | number % DRAWS // 64)
+def draw_stream(purpose, number, kind=CHAIN, level=0):
+    """The stream of draw `number` of a fitted model, of a kind (`CHAIN`, ...) and level: one of 64 layers above training's."""
+    shift = 14 if kind == CLAMP else 13
+    return stream(purpose, 64 + number % 64, kind << 18 | level << shift | number % DRAWS // 64)
 
 
 def key(seed, step, stream_number):
@@ -87,13 +84,8 @@ def philox(c0, c1, c2, c3, k0, k1):
     return np.uint32(c0 & _LOW), np.uint32(c1 & _LOW), np.uint32(c2 & _LOW), np.uint32(c3 & _LOW)
 
 
-def philox_word(unit, row, key):
-    """The word of one unit."""
-    return philox(np.uint32(unit // 4), row, key.step, key.stream, key.k0, key.k1)[unit % 4]
-
-
-def uniform_32(word):
-    """A uniform in [0, 1) with 24 bits."""
+def uniform_32(word, fine):
+    """A uniform in [0, 1) with 24 bits; fine is not read."""
     return np.float32(np.int32(word >> _EIGHT)) * _UNIT_24
 
 
@@ -102,63 +94,51 @@ def uniform_64(word, fine):
     return (np.float64(np.int32(word >> _EIGHT)) * _TWO_29 + np.float64(np.int32(fine >> _THREE))) * _UNIT_53
 
 
-def uniforms_32(out, first, row, key):
-    """out = the row's uniforms of units first, first + 1, ...; float32; first a multiple of 4."""
-    whole = len(out) // 4
-    for c in range(whole):
-        a, b, d, e = philox(np.uint32(first // 4 + c), row, key.step, key.stream, key.k0, key.k1)
-        out[4 * c] = uniform_32(a)
-        out[4 * c + 1] = uniform_32(b)
-        out[4 * c + 2] = uniform_32(d)
-        out[4 * c + 3] = uniform_32(e)
-    if 4 * whole < len(out):
-        rest = philox(np.uint32(first // 4 + whole), row, key.step, key.stream, key.k0, key.k1)
-        for j in range(4 * whole, len(out)):
-            out[j] = uniform_32(rest[j - 4 * whole])
+def _fill_uniform(number, fine):
+    """The functions that fill an array with uniforms in one precision, and that give one unit's.
+
+    number (word, fine word) makes a uniform; with `fine` the second word comes from the stream of lower bits.
+    """
+
+    def words_of(block, row, key):
+        words = philox(block, row, key.step, key.stream, key.k0, key.k1)
+        return words, philox(block, row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1) if fine else words
+
+    def uniforms(out, first, row, key):
+        whole = len(out) // 4
+        for c in range(whole):
+            (a, b, d, e), (p, q, r, s) = words_of(np.uint32(first // 4 + c), row, key)
+            out[4 * c] = number(a, p)
+            out[4 * c + 1] = number(b, q)
+            out[4 * c + 2] = number(d, r)
+            out[4 * c + 3] = number(e, s)
+        if 4 * whole < len(out):
+            words, lower = words_of(np.uint32(first // 4 + whole), row, key)
+            for j in range(4 * whole, len(out)):
+                out[j] = number(words[j - 4 * whole], lower[j - 4 * whole])
+
+    def uniform_at(out, unit, row, key):
+        words, lower = words_of(np.uint32(unit // 4), row, key)
+        return number(words[unit % 4], lower[unit % 4])
+
+    _PARTS.append(words_of)
+    return uniforms, uniform_at
 
 
-def uniforms_64(out, first, row, key):
-    """out = the row's uniforms of units first, first + 1, ...; float64; first a multiple of 4."""
-    whole = len(out) // 4
-    fine_stream = np.uint32(key.stream | _FINE)
-    for c in range(whole):
-        unit = np.uint32(first // 4 + c)
-        a, b, d, e = philox(unit, row, key.step, key.stream, key.k0, key.k1)
-        p, q, r, s = philox(unit, row, key.step, fine_stream, key.k0, key.k1)
-        out[4 * c] = uniform_64(a, p)
-        out[4 * c + 1] = uniform_64(b, q)
-        out[4 * c + 2] = uniform_64(d, r)
-        out[4 * c + 3] = uniform_64(e, s)
-    if 4 * whole < len(out):
-        unit = np.uint32(first // 4 + whole)
-        rest = philox(unit, row, key.step, key.stream, key.k0, key.k1)
-        fine = philox(unit, row, key.step, fine_stream, key.k0, key.k1)
-        for j in range(4 * whole, len(out)):
-            out[j] = uniform_64(rest[j - 4 * whole], fine[j - 4 * whole])
+_PARTS: list = []
+"""Functions that those of a precision call."""
+uniforms_32, _uniform_32_at = _fill_uniform(uniform_32, False)
+uniforms_64, _uniform_64_at = _fill_uniform(uniform_64, True)
 
 
 def uniforms(out, first, row, key):
     """out = the row's uniforms of units first, first + 1, ... in the precision of out; first a multiple of 4."""
-    if out.dtype == np.float32:
-        uniforms_32(out, first, row, key)
-    else:
-        uniforms_64(out, first, row, key)
-
-
-def _uniform_32_at(out, unit, row, key):
-    return uniform_32(philox_word(unit, row, key))
-
-
-def _uniform_64_at(out, unit, row, key):
-    fine = philox(np.uint32(unit // 4), row, key.step, np.uint32(key.stream | _FINE), key.k0, key.k1)
-    return uniform_64(philox_word(unit, row, key), fine[unit % 4])
+    (uniforms_32 if out.dtype == np.float32 else uniforms_64)(out, first, row, key)
 
 
 def uniform_at(out, unit, row, key):
     """One unit's uniform, in the precision of the array out."""
-    if out.dtype == np.float32:
-        return _uniform_32_at(out, unit, row, key)
-    return _uniform_64_at(out, unit, row, key)
+    return (_uniform_32_at if out.dtype == np.float32 else _uniform_64_at)(out, unit, row, key)
 
 
 def normal_pair(u, w):
@@ -186,17 +166,8 @@ def normals(out, first, row, key):
 
 
 SHARED = (
-    _round,
-    philox,
-    philox_word,
-    uniform_32,
-    uniform_64,
-    uniforms_32,
-    uniforms_64,
-    _uniform_32_at,
-    _uniform_64_at,
-    normal_pair,
-    normals,
+    *(_round, philox, uniform_32, uniform_64, *_PARTS),
+    *(uniforms_32, uniforms_64, _uniform_32_at, _uniform_64_at, normal_pair, normals),
 )
 """Functions that kernels call as they are."""
 

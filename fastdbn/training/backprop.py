@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Key, Weights
+from fastdbn.backends.protocol import Below, Key, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, at_epoch, step_hyper
 from fastdbn.training.training import DivergenceError, Training, order_of_epoch
@@ -174,12 +174,10 @@ class BackPropagation(Training):
         delta = b.part(self.deltas[-1], 0, n)
         loss = b.loss(self.plan.loss, means[-1], target, weight, 1.0 / n, delta)
         for layer in range(len(self.weights) - 1, 0, -1):
-            below, unit = b.part(self.deltas[layer - 1], 0, n), self.units[layer - 1]
             dropout = (p[layer], rows, self._key(layer)) if p[layer] else ()
-            b.backward_and_step(
-                self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], unit, means[layer - 1], below, *dropout
-            )
-            delta = below
+            below = Below(self.units[layer - 1], means[layer - 1], b.part(self.deltas[layer - 1], 0, n), *dropout)
+            b.backward_and_step(self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], below)
+            delta = below.delta
         b.backward_and_step(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
         if self.plan.max_norm is not None:
             for weights, norms in zip(self.weights, self.norms, strict=True):

@@ -53,7 +53,7 @@ class Minibatch:
     @property
     def phases(self):
         """Both phases and their scales, as the backend's `update` takes them."""
-        return self.positive, self.negative, self.data_scale, self.chain_scale
+        return self.positive, self.negative, (self.data_scale, self.chain_scale)
 
 
 class ContrastiveDivergence(Training):

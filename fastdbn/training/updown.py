@@ -189,7 +189,7 @@ class UpDown(Training):
         )
         for weights, given, delta in (*steps, *more):
             b.backward_and_step("sgd", directed_hyper, given, delta, weights)
-        b.update(self.top, self.velocity, positive, negative, 1.0 / n, 1.0 / n, hyper)
+        b.update(self.top, self.velocity, positive, negative, (1.0 / n, 1.0 / n), hyper)
         self.step += 1
         return wake_loss, sleep_loss
 

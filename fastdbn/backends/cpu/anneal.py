@@ -8,17 +8,7 @@ the others. Blocks and sums are those of the composed operations, so results are
 import functools
 from typing import Any, NamedTuple
 
-from fastdbn.backends.cpu.binary import (
-    States,
-    choose,
-    count_packed,
-    count_words,
-    only_binary,
-    pack_row,
-    prepare,
-    product,
-    reads_floats,
-)
+from fastdbn.backends.cpu import binary
 from fastdbn.backends.cpu.gate import Team, share, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, inner, row_cgf, step_of
@@ -42,7 +32,7 @@ class Layer(NamedTuple):
     bias: Any
     W: Any
     field: Any
-    states: States
+    states: binary.States
     plain: Any
     stream: Any
 
@@ -62,9 +52,9 @@ class Steps(NamedTuple):
 def _pack(layer, r0, r1):
     for r in range(r0, r1):
         row = layer.states.floats[r]
-        layer.plain[r] = only_binary(row)
+        layer.plain[r] = binary.only_binary(row)
         if layer.plain[r]:
-            pack_row(row, layer.states.words[r])
+            binary.pack_row(row, layer.states.words[r])
 
 
 @inlinable
@@ -73,21 +63,20 @@ def _field(team, turn, blas, given, layer, whole):
     not_inlined()
     x, out, n, inputs = given.states, layer.field, len(given.plain), layer.W.shape[0]
     outputs = out.shape[1]
-    method = choose(count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False)
-    if reads_floats(method):
+    method = binary.choose(binary.count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False)
+    if binary.reads_floats(method):
         first, last = share(team, count_blocks(n, outputs, whole))
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, n, outputs, whole)
             for r in range(r0, r1, step_of(method)):
-                product(method, blas, x, inputs, layer.W, False, out, r, min(r + step_of(method), r1), j0, j1)
+                binary.product(method, blas, x, inputs, layer.W, False, out, r, min(r + step_of(method), r1), j0, j1)
     else:
-        prepare(method, x, inputs, *share(team, n))
+        binary.prepare(method, x, inputs, *share(team, n))
         turn = wait(team.gate, team.size, turn)
-        q0, q1 = share(team, count_words(outputs))
+        q0, q1 = share(team, binary.count_words(outputs))
         for r in range(0, n, step_of(method)):
-            product(
-                method, blas, x, inputs, layer.W, False, out, r, min(r + step_of(method), n), q0 * WORD, min(q1 * WORD, outputs)
-            )
+            end, j0, j1 = min(r + step_of(method), n), q0 * WORD, min(q1 * WORD, outputs)
+            binary.product(method, blas, x, inputs, layer.W, False, out, r, end, j0, j1)
     return wait(team.gate, team.size, turn)
 
 

@@ -3,29 +3,20 @@
 from contextlib import AbstractContextManager
 
 import numpy as np
-from scipy import sparse
 
-from fastdbn.backends.cpu import anneal, backprop, binary, blas, center, kernels, loading, pool, steps, update, workspace
-from fastdbn.backends.cpu.loading import DENSE, ONES, PACKED, ROWS_TAKEN, SPARSE, Preparation, make_data
-from fastdbn.backends.cpu.simd import WORD
-from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Problem, Source, Units, Weights
+from fastdbn.backends.cpu import anneal, backprop, binary, blas, kernels, loading, pool, steps, update, workspace
+from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
+from fastdbn.backends.cpu.pool import PASS
+from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
 
-_READY = (np.float32, np.float64, np.uint8, np.int64, np.int32, np.bool_)
-"""Host types that `load_rows` reads as they are; others are converted once."""
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
-_DENSE = 32
-"""CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
-_PACKED = 1 << 24
-"""Numbers that are packed at a time; data that are not binary are given up after the first of these that shows it."""
 SLOW = 20
 """Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
-_PASS = 4
-"""Operations that stand for one element of an elementwise pass, which memory limits, when threads are chosen."""
 
 
 def _layout(W, transpose):
@@ -61,50 +52,7 @@ class CPU:
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
     def load(self, source: Source, for_training: bool = False):
-        X, empty, scaled = source.X, np.empty(0), source.scale is not None
-        is_sparse = sparse.issparse(X)
-        values = np.asarray(X.data if is_sparse else X)
-        values = values if values.dtype in _READY else values.astype(self.dtype)
-        mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
-        threshold = float(source.threshold if mode == 1 else 0)
-        preparation = Preparation(
-            np.asarray(source.shift, np.float64) if scaled else empty,
-            np.asarray(source.scale, np.float64) if scaled else empty,
-            bool(source.clip),
-            mode,
-            float(np.float32(threshold)) if values.dtype == np.float32 else threshold,  # as NumPy compares
-        )
-        if is_sparse:
-            data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
-        else:
-            data = make_data(DENSE, preparation, values)
-        return self._pack(data, X.shape) if for_training and mode != 2 else data
-
-    def _pack(self, data, shape):
-        """Data in packed form if they are zeros and ones once they are prepared; else as they are."""
-        rows, units = shape
-        if data.kind == SPARSE and len(data.columns) * _DENSE < rows * units and self._are_ones(data):
-            return data._replace(kind=ONES)
-        most, across, like = max(ROWS_TAKEN, _PACKED // units), -(-units // WORD), np.empty(units, self.dtype)
-        words = np.empty((min(most, rows), across), np.uint64)
-        for start in range(0, rows, most):
-            if start == most:  # words for all of them once the first have shown that they are binary
-                first, words = words, np.empty((rows, across), np.uint64)
-                words[:most] = first
-            part = words[start : start + most]
-            blocks = -(-len(part) // ROWS_TAKEN)
-            found = np.zeros(blocks, np.uint8)
-            self._run(loading.pack, blocks, _PASS * len(part) * units, data, start, _NO_KEY, like, part, found)
-            if found.any():
-                return data
-        return make_data(PACKED, data.preparation, words=words)
-
-    @staticmethod
-    def _are_ones(data):
-        """Whether CSR data are ones, each column once in its row, with nothing done to them."""
-        done = data.preparation
-        kept = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
-        return kept and all((x == 1).all() for x in data.values) and loading.distinct(data.columns, data.starts)
+        return loading.load(source, self.dtype, for_training, self._run)
 
     def array(self, values) -> np.ndarray:
         values = np.asarray(values)
@@ -133,14 +81,14 @@ class CPU:
         return x[start:stop]
 
     def load_rows(self, data, rows, key: Key, out) -> None:
-        self._run(loading.load_rows, -(-len(rows) // ROWS_TAKEN), _PASS * out.size, data, rows, key, out)
+        self._run(loading.load_rows, -(-len(rows) // ROWS_TAKEN), PASS * out.size, data, rows, key, out)
 
     def is_view(self, data) -> bool:
         X, done = self._values(data), data.preparation
         return bool(data.kind == DENSE and X.size and X.flags.c_contiguous and not (len(done.scale) or done.clip or done.mode))
 
     def _values(self, data):
-        return data.values[loading.TYPES.index(self.dtype.type)]
+        return data.values[loading.TYPES.index(self.dtype)]
 
     def view_rows(self, data, start: int, stop: int, key: Key, buffer):
         if self.is_view(data):
@@ -157,7 +105,7 @@ class CPU:
     def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         for part, *columns in unit.parts(mean.shape[1]):
             n, drawn = columns[1] - columns[0], states if part.keeps_total or key is not None else None
-            blocks, work = kernels.count_blocks(len(mean), n, part.group != 1), 4 * _PASS * len(mean) * n
+            blocks, work = kernels.count_blocks(len(mean), n, part.group != 1), 4 * PASS * len(mean) * n
             arguments = part.group_size(n), tuple(columns), bias, mean, drawn, rows, key, beta
             self._run(kernels.activate(part), blocks, work, *arguments)
 
@@ -171,7 +119,7 @@ class CPU:
         W, transpose = _layout(W, transpose)
         blocks = kernels.count_blocks(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
-        work = 2 * mean.size * (x.shape[1] + 2 * _PASS)
+        work = 2 * mean.size * (x.shape[1] + 2 * PASS)
         kernel = kernels.conditional(unit)
         self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
 
@@ -199,7 +147,7 @@ class CPU:
             offset -= share * pull
 
     def shrink(self, W, amount: float) -> None:
-        self._run(update.shrink, len(W), _PASS * W.size, W, self.dtype.type(amount))
+        self._run(update.shrink, len(W), PASS * W.size, W, self.dtype.type(amount))
 
     def scale(self, x, weight, columns: bool = False) -> None:
         if columns:
@@ -216,74 +164,64 @@ class CPU:
         for name, *arrays in zip(Params._fields, params, velocity, gradient, strict=True):
             p, v, g = (np.atleast_2d(x) for x in arrays)
             decay_ = rate * decay if name == "W" else self.dtype.type(0)
-            self._run(update.move, len(p), 3 * _PASS * p.size, p, v, g, rate, momentum, decay_)
+            self._run(update.move, len(p), 3 * PASS * p.size, p, v, g, rate, momentum, decay_)
 
-    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
+    def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
         for x in out:
             x[...] = 0
         spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
-        self._update(spare, out, positive, negative, (positive_scale, negative_scale), 0.0, 0.0)
+        self._update(spare, out, positive, negative, (*scales, 0.0, 0.0))
 
     def update(
-        self,
-        params: Params,
-        velocity: Params,
-        positive: Phase,
-        negative: Phase,
-        positive_scale: float,
-        negative_scale: float,
-        hyper: Hyper,
-        centering: Centering | None = None,
-        mean_weight: float = 1.0,
+        self, params: Params, velocity: Params, positive, negative, scales: Scales, hyper: Hyper, centering=None, mean_weight=1.0
     ) -> None:
-        rate, slide = hyper.learning_rate, center.Slide(False, 0.0, 0.0, 0.0)
+        rate, weight = hyper.learning_rate, mean_weight or 1.0
+        slide: tuple[float, ...] = (0.0, 0.0, 0.0)
         if centering is not None:
             moved = centering.slide if mean_weight > 0 else 0.0
-            shares = (1 - centering.model_share) * positive_scale, centering.model_share * negative_scale
-            slide = center.Slide(True, moved, *(moved * share / (mean_weight or 1.0) for share in shares))
-        scales = rate * positive_scale, rate * negative_scale
-        self._update(params, velocity, positive, negative, scales, hyper.momentum, rate * hyper.weight_decay, centering, slide)
+            shares = (1 - centering.model_share) * scales[0], centering.model_share * scales[1]
+            slide = moved, *(moved * share / weight for share in shares)
+        numbers = rate * scales[0], rate * scales[1], hyper.momentum, rate * hyper.weight_decay
+        self._update(params, velocity, positive, negative, numbers, slide, centering)
 
-    def _update(self, params, out, positive, negative, scales, momentum, decay, centering=None, slide=(False, 0.0, 0.0, 0.0)):
+    def _update(self, params, out, positive, negative, numbers, slide=(0.0, 0.0, 0.0), centering=None):
         real, (nv, nh) = self.dtype.type, out.W.shape
-        scales, momentum, decay = tuple(real(x) for x in scales), real(momentum), real(decay)
-        slide = center.Slide(slide[0], *(real(x) for x in slide[1:]))
-        centre = center.make_centre(nv, nh, self.dtype, centering and centering[:2])
+        step = update.Step(*map(real, numbers), update.Slide(centering is not None, *map(real, slide)))
+        centre = update.make_centre(nv, nh, self.dtype, None if centering is None else (centering.v, centering.h))
         work, phases = 2 * out.W.size * (len(positive.v) + len(negative.v)), (positive, negative)
-        rows, columns = binary.count_parts(nv), binary.count_parts(nh)
-        self._run(update.begin, 1, work, *phases, scales, centre, slide)
-        self._run(update.multiply, rows, work, self._blas, params, out, *phases, scales, momentum, decay, slide.on)
-        self._run(update.update, columns, work, params, out, *phases, scales, momentum, decay, centre, slide)
-        self._run(update.finish, 1, work, params, out, momentum, centre, slide.on)
+        self._run(update.begin, 1, work, *phases, step, centre)
+        self._run(update.multiply, binary.count_parts(nv), work, self._blas, params, out, *phases, step)
+        self._run(update.update, binary.count_parts(nh), work, params, out, *phases, step, centre)
+        self._run(update.finish, 1, work, params, out, step, centre)
 
     def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
         out[:] = 0
         for part, *columns in unit.parts(field.shape[1]):
             n, totals = columns[1] - columns[0], states if part.keeps_total else None
             arguments = part.group_size(n), tuple(columns), field, bias, totals, out, beta
-            self._run(kernels.cgf(part), len(out), 4 * _PASS * len(out) * n, *arguments)
+            self._run(kernels.cgf(part), len(out), 4 * PASS * len(out) * n, *arguments)
 
     def cgf_shifted(self, unit: Unit, bias, field, W, step, out) -> None:
         kernel, group = kernels.cgf_shifted(unit), unit.group_size(field.shape[1])
-        work = 4 * _PASS * field.size * len(W)
+        work = 4 * PASS * field.size * len(W)
         self._run(kernel, len(out), work, group, field, bias, np.ascontiguousarray(W), step, out)
 
     def base(self, unit: Units, x, out) -> None:
         out[:] = 0
         for part, *columns in unit.parts(x.shape[1]):
             n = columns[1] - columns[0]
-            self._run(kernels.base(part), len(out), _PASS * len(out) * n, part.group_size(n), tuple(columns), x, out)
+            self._run(kernels.base(part), len(out), PASS * len(out) * n, part.group_size(n), tuple(columns), x, out)
 
     def dot(self, x, y, out) -> None:
         kernel = kernels.dot if y.ndim == 1 else kernels.dot_rows
-        self._run(kernel, len(out), _PASS * x.size, x, y, out)
+        self._run(kernel, len(out), PASS * x.size, x, y, out)
 
     def norm(self, x) -> float:
         return float(np.sqrt(kernels.square_sum(x.reshape(-1))))
 
     def mask(self, x, rate: float, rows, key: Key, out) -> None:
         blocks = kernels.count_blocks(*out.shape, False)
-        self._run(backprop.mask, blocks, 2 * _PASS * x.size, x, self.dtype.type(rate), rows, key, out)
+        self._run(backprop.mask, blocks, 2 * PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> float:
         if not isinstance(kind, str):
@@ -291,33 +229,20 @@ class CPU:
             for part, *columns in kind.parts(output.shape[1]):
                 n = columns[1] - columns[0]
                 arguments = part.group_size(n), tuple(columns), output, target, weight, self.dtype.type(scale), delta, sums
-                self._run(backprop.unit_loss(part), len(sums), 8 * _PASS * len(sums) * n, *arguments)
+                self._run(backprop.unit_loss(part), len(sums), 8 * PASS * len(sums) * n, *arguments)
             return float(sums.sum())
         kernel = {"softmax": backprop.softmax_loss, "squared": backprop.squared_loss}[kind]
         return kernel(output, target, weight, self.dtype.type(scale), delta)
 
-    def backward_and_step(
-        self,
-        rule: str,
-        hyper,
-        x,
-        delta,
-        weights: Weights,
-        unit: Unit | None = None,
-        mean=None,
-        below=None,
-        rate: float = 0.0,
-        rows=_NO_ROWS,
-        key: Key = _NO_KEY,
-    ) -> None:
-        n_in = len(weights.W)
-        whole = unit is not None and unit.group != 1
-        group = 1 if unit is None else unit.group_size(n_in)
-        blocks = 1 if whole else binary.count_parts(n_in)
-        work = 2 * weights.W.size * (len(x) * (1 if unit is None else 2) + 2 * _PASS)
-        bias_hyper, rate = hyper._replace(weight_decay=self.dtype.type(0)), self.dtype.type(rate)
+    def backward_and_step(self, rule: str, hyper, x, delta, weights: Weights, below: Below | None = None) -> None:
+        unit, mean, deltas, rate, rows, key = below or (None, None, None, 0.0, None, None)
+        rows, key = (_NO_ROWS, _NO_KEY) if rows is None else (rows, key)
+        n_in, real, whole = len(weights.W), self.dtype.type, unit is not None and unit.group != 1
+        blocks, group = 1 if whole else binary.count_parts(n_in), 1 if unit is None else unit.group_size(n_in)
+        work = 2 * weights.W.size * (len(x) * (1 if unit is None else 2) + 2 * PASS)
+        hypers = hyper, hyper._replace(weight_decay=real(0))
         kernel = backprop.backward_and_step(rule, unit)
-        self._run(kernel, blocks, work, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key)
+        self._run(kernel, blocks, work, group, x, delta, weights, *hypers, mean, deltas, real(rate), rows, key)
 
     def limit_columns(self, W, longest: float, buffer) -> None:
         backprop.limit_columns(W, self.dtype.type(longest), buffer)
@@ -325,42 +250,23 @@ class CPU:
     def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         if not (steps.is_fused(problem.visible) and steps.is_fused(problem.hidden)):
             return False
-        keys = {name: rng.stream(purpose, problem.layer) for name, purpose in _STREAMS.items()}
-        centering = problem.centering
+        centering, params, (nv, nh) = problem.centering, problem.params, problem.params.W.shape
+        data, hidden, visible = (rng.stream(purpose, problem.layer) for purpose in (rng.DATA, rng.HIDDEN, rng.VISIBLE))
+        slide, share = (float(centering.slide), float(centering.model_share)) if centering else (0.0, 0.0)
         run = steps.Run(
-            order,
-            batch_size,
-            problem.k,
-            problem.persistent,
-            rng.key(problem.seed, 0, 0),
-            step,
-            epoch,
-            **keys,
-            learning_rate=float(hyper.learning_rate),
-            momentum=float(hyper.momentum),
-            weight_decay=float(hyper.weight_decay),
-            slide=float(centering.slide) if centering else 0.0,
-            model_share=float(centering.model_share) if centering else 0.0,
+            *(order, batch_size, problem.k, problem.persistent, rng.key(problem.seed, 0, 0), step, epoch),
+            *(data, hidden, visible, float(hyper.learning_rate), float(hyper.momentum), float(hyper.weight_decay)),
+            *(slide, share),
         )
-        if self._workspace is None or self._workspace[0] is not problem.params.W:
-            self._workspace = (
-                problem.params.W,
-                workspace.make_workspace(problem, min(self.n_threads, binary.count_words(len(problem.params.c)))),
-            )
-        (nv, nh), rows = problem.params.W.shape, max(len(problem.positive.v), len(problem.negative.v))
+        if self._workspace is None or self._workspace[0] is not params.W:
+            n_threads = min(self.n_threads, binary.count_words(nh))
+            self._workspace = params.W, workspace.make_workspace(problem, n_threads)
         pool.team(
-            self.threads(nv, nh, rows, problem.k),
-            steps.cd_steps(problem.visible, problem.hidden),
-            self._blas,
-            problem.visible.group_size(problem.params.W.shape[0]),
-            problem.hidden.group_size(problem.params.W.shape[1]),
-            problem.data,
-            problem.params,
-            problem.velocity,
+            self.threads(nv, nh, max(len(problem.positive.v), len(problem.negative.v)), problem.k),
+            *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
+            *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
             (centering.v, centering.h) if centering else (np.empty(0, self.dtype),) * 2,
-            problem.chain_rows,
-            self._workspace[1],
-            run,
+            *(problem.chain_rows, self._workspace[1], run),
         )
         return True
 
@@ -371,12 +277,7 @@ class CPU:
         n, (nv, nh) = len(chains.v), W.shape
         v, h = (
             anneal.Layer(
-                unit.group_size(len(bias)),
-                bias,
-                weights,
-                field,
-                binary.make_states(states, n),
-                np.zeros(n, np.bool_),
+                *(unit.group_size(len(bias)), bias, weights, field, binary.make_states(states, n), np.zeros(n, np.bool_)),
                 rng.stream(rng.ANNEAL, stream),
             )
             for unit, bias, weights, field, states, stream in (
@@ -400,6 +301,3 @@ class CPU:
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)
         return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), binary.count_words(nh)))
-
-
-_STREAMS = {"data": rng.DATA, "hidden": rng.HIDDEN, "visible": rng.VISIBLE}

@@ -154,22 +154,29 @@ def backward_and_step(rule, unit):
     return kernel(run)
 
 
+@inlinable
+def softmax_row(s, answer, weight, scale, d):
+    """weight * -log softmax(s)[answer] of a row; d = scale weight (softmax(s) - one-hot)."""
+    top, partition, w = s[0], s.dtype.type(0), scale * weight
+    for j in range(1, len(s)):
+        top = max(top, s[j])
+    for j in range(len(s)):
+        d[j] = scalar.exp(s[j] - top)
+        partition += d[j]
+    # log of the mean itself would be -inf once it underflows, so: log-sum-exp
+    loss = np.float64(weight) * np.float64(top + scalar.log(partition) - s[answer])
+    for j in range(len(s)):
+        d[j] *= w / partition
+    d[answer] -= w
+    return loss
+
+
 @kernel
 def softmax_loss(z, target, weight, scale, delta):
-    """Sum of weight * -log softmax(z)[target]; delta = scale weight (softmax(z) - one-hot). target (B,) integers."""
+    """The sum of the rows' losses; target (B,) are class numbers."""
     total = 0.0
     for i in range(len(z)):
-        s, d = z[i], delta[i]
-        top, partition = s.max(), z.dtype.type(0)
-        for j in range(len(s)):
-            d[j] = scalar.exp(s[j] - top)
-            partition += d[j]
-        # log of the mean itself would be -inf once it underflows, so: log-sum-exp
-        total += np.float64(weight[i]) * np.float64(top + scalar.log(partition) - s[target[i]])
-        w = scale * weight[i]
-        for j in range(len(s)):
-            d[j] *= w / partition
-        d[target[i]] -= w
+        total += softmax_row(z[i], target[i], weight[i], scale, delta[i])
     return total
 
 
@@ -186,39 +193,48 @@ def squared_loss(z, target, weight, scale, delta):
 
 
 @functools.cache
-def unit_loss(unit):
-    """Of columns that hold units of a type: rows' sums of weight * -log p(target | s = z) are added to `sums`, and delta, which
-    may be z, = scale weight (mean(z) - target)."""
+def unit_loss_row(unit):
+    """Plain function (group, s, x, w, d, first, step): the sum of -log p(x | s) of every step-th unit or group of a row, from
+    `first` on; their d, which may be s, = w (mean(s) - x)."""
     prepare_unit(unit)
     mean, cgf, base = unit.mean, unit.cgf, unit.base
 
-    def units(first, last, group, columns, z, target, weight, scale, delta, sums):
-        j0, j1 = columns[0], columns[1]
-        for i in range(first, last):
-            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
-            for j in range(len(s)):
-                total += np.float64(cgf(s[j]) + base(x[j]) - s[j] * x[j])
-            w = scale * weight[i]
-            for j in range(len(s)):
-                d[j] = w * (mean(s[j]) - x[j])
-            sums[i] += np.float64(weight[i]) * total
+    def units(group, s, x, w, d, first, step):
+        total = 0.0
+        for j in range(first, len(s), step):
+            total += np.float64(cgf(s[j]) + base(x[j]) - s[j] * x[j])
+        for j in range(first, len(s), step):
+            d[j] = w * (mean(s[j]) - x[j])
+        return total
 
-    def groups(first, last, group, columns, z, target, weight, scale, delta, sums):
-        j0, j1 = columns[0], columns[1]
-        for i in range(first, last):
-            s, x, d, total = z[i, j0:j1], target[i, j0:j1], delta[i, j0:j1], 0.0
-            for g in range(0, len(s), group):
-                total += np.float64(cgf(s[g : g + group]) + base(x[g : g + group]))
-            for j in range(len(s)):
+    def groups(group, s, x, w, d, first, step):
+        total = 0.0
+        for g in range(first * group, len(s), step * group):
+            total += np.float64(cgf(s[g : g + group]) + base(x[g : g + group]))
+        for g in range(first * group, len(s), step * group):
+            for j in range(g, g + group):
                 total -= np.float64(s[j] * x[j])
-            w = scale * weight[i]
-            for g in range(0, len(s), group):
-                mean(s[g : g + group], d[g : g + group])
-            for j in range(len(s)):
+            mean(s[g : g + group], d[g : g + group])
+            for j in range(g, g + group):
                 d[j] = w * (d[j] - x[j])
+        return total
+
+    return inlinable(units if unit.group == 1 else groups)
+
+
+@functools.cache
+def unit_loss(unit):
+    """Of columns that hold units of a type: rows' sums of weight * -log p(target | s = z) are added to `sums`, and delta, which
+    may be z, = scale weight (mean(z) - target)."""
+    loss = unit_loss_row(unit)
+
+    def run(first, last, group, columns, z, target, weight, scale, delta, sums):
+        j0, j1 = columns[0], columns[1]
+        for i in range(first, last):
+            total = loss(group, z[i, j0:j1], target[i, j0:j1], scale * weight[i], delta[i, j0:j1], 0, 1)
             sums[i] += np.float64(weight[i]) * total
 
-    return kernel(units if unit.group == 1 else groups)
+    return kernel(run)
 
 
 @kernel

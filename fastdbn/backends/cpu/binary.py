@@ -17,26 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
+from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.product import ROWS, WIDE, lanes_of, multiply, transpose_square
-from fastdbn.backends.cpu.simd import (
-    GROUPS,
-    PANEL,
-    ROW,
-    SUMS,
-    WORD,
-    add_panel_rows,
-    add_table_rows,
-    add_whole_rows,
-    copy_panel_row,
-    count_bits,
-    lowest_bit,
-    make_tables,
-    nonzero,
-    not_binary,
-    stack_like,
-)
+from fastdbn.backends.cpu.simd import GROUPS, PANEL, ROW, SUMS, WORD, stack_like
 
 BLAS, GATHER, DIRECT, TABLES, TILES = 0, 1, 2, 3, 4
 SEGMENT = 512
@@ -115,7 +100,7 @@ def make_states(floats, rows):
 def pack_word(row, q):
     """Where the 64 elements of a row from 64 q on, or as many as there are, are not zero."""
     if (q + 1) * WORD <= len(row):
-        return nonzero(row, q * WORD)
+        return simd.nonzero(row, q * WORD)
     word = np.uint64(0)
     for j in range(q * WORD, len(row)):
         word |= np.uint64(row[j] != 0) << np.uint64(j - q * WORD)
@@ -147,7 +132,7 @@ def count_ones(x):
         if not only_binary(row):
             return -1
         for q in range(whole):
-            ones += count_bits(nonzero(row, q * WORD))
+            ones += simd.count_bits(simd.nonzero(row, q * WORD))
         for j in range(whole * WORD, len(row)):
             ones += row[j] != 0
     return ones
@@ -158,7 +143,7 @@ def only_binary(row):
     """Whether a row holds zeros and ones alone."""
     other, whole = np.uint64(0), len(row) // WORD * WORD
     for j in range(0, whole, WORD):
-        other |= not_binary(row, j)
+        other |= simd.not_binary(row, j)
     for j in range(whole, len(row)):
         other |= np.uint64((row[j] != 0) & (row[j] != 1))
     return other == 0
@@ -169,7 +154,7 @@ def count_packed(words):
     ones = 0
     for r in range(words.shape[0]):
         for q in range(words.shape[1]):
-            ones += count_bits(words[r, q])
+            ones += simd.count_bits(words[r, q])
     return ones
 
 
@@ -235,7 +220,7 @@ def _list_ones(words, index, starts):
         for q in range(s * per, min(s * per + per, len(words))):
             word, first = words[q], (q - s * per) * WORD
             while word != 0:
-                index[n] = first + lowest_bit(word)
+                index[n] = first + simd.lowest_bit(word)
                 n += 1
                 word &= word - np.uint64(1)
     starts[len(starts) - 1] = n
@@ -248,7 +233,7 @@ def _fill_panel(W, transpose, i0, rows, j0, columns, panel, width):
     stride = W.strides[0] // W.itemsize
     if not transpose and columns == width:
         for i in range(rows):
-            copy_panel_row(W, (i0 + i) * stride + j0, panel, i * width)
+            simd.copy_panel_row(W, (i0 + i) * stride + j0, panel, i * width)
     elif not transpose:
         for i in range(rows):
             w, p = W[i0 + i, j0 : j0 + columns], panel[i * width : i * width + columns]
@@ -281,9 +266,9 @@ def _gather(x, inputs, W, out, r0, r1, j0, j1):
             for r in range(r0, r1):
                 first, last = r * per_row + x.starts[r, s], r * per_row + x.starts[r, s + 1]
                 if columns == width:
-                    add_panel_rows(panel, 0, width, x.index, first, last, out, r * stride + j, s == 0)
+                    simd.add_panel_rows(panel, 0, width, x.index, first, last, out, r * stride + j, s == 0)
                 else:
-                    add_panel_rows(panel, 0, width, x.index, first, last, sums, 0, True)
+                    simd.add_panel_rows(panel, 0, width, x.index, first, last, sums, 0, True)
                     o = out[r, j:j1]
                     for e in range(len(o)):
                         o[e] = sums[e] if s == 0 else o[e] + sums[e]
@@ -300,13 +285,13 @@ def _direct(x, inputs, W, out, r0, r1, j0, j1):
                 first, last = r * per_row + x.starts[r, s], r * per_row + x.starts[r, s + 1]
                 base, end, at = s * SEGMENT * stride_w, min(j + wide, j1), j
                 if end - at == wide:
-                    add_whole_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
+                    simd.add_whole_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
                     at = end
                 while end - at >= width:
-                    add_panel_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
+                    simd.add_panel_rows(W, base + at, stride_w, x.index, first, last, out, r * stride + at, s == 0)
                     at += width
                 if at < end and end >= width:  # a panel that ends where the columns do
-                    add_panel_rows(W, base + end - width, stride_w, x.index, first, last, sums, 0, True)
+                    simd.add_panel_rows(W, base + end - width, stride_w, x.index, first, last, sums, 0, True)
                     o = out[r, at:end]
                     for e in range(len(o)):
                         total = sums[width - len(o) + e]
@@ -342,13 +327,13 @@ def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
             _fill_panel(W, transpose, i, rows, j, columns, panel, width)
             for e in range(rows * width, WORD * width):
                 panel[e] = 0
-            make_tables(panel, tables)
+            simd.make_tables(panel, tables)
             for r in range(r0, r1):
                 at = r * per_row + q * GROUPS
                 if columns == width:
-                    add_table_rows(tables, x.offsets, at, out, r * stride + j, q == 0)
+                    simd.add_table_rows(tables, x.offsets, at, out, r * stride + j, q == 0)
                 else:
-                    add_table_rows(tables, x.offsets, at, sums, 0, True)
+                    simd.add_table_rows(tables, x.offsets, at, sums, 0, True)
                     o = out[r, j:j1]
                     for e in range(len(o)):
                         o[e] = sums[e] if q == 0 else o[e] + sums[e]

@@ -48,74 +48,46 @@ def addresses(dtype):
     return np.array(table[np.dtype(dtype)], dtype=np.uint64)
 
 
-def _call(builder, address, arguments):
-    kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
-    builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+def _gemm(arguments_of):
+    """An intrinsic (address, numbers of the product) that calls a function; alpha's type is the arrays', addresses are uint64."""
+
+    @intrinsic
+    def gemm(typing, address, numbers):
+        def generate(context, builder, signature, args):
+            pointer = context.get_data_type(numbers[5]).as_pointer()
+            arguments = arguments_of(builder, pointer, *cgutils.unpack_tuple(builder, args[1]))
+            kind = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
+            builder.call(builder.inttoptr(args[0], kind.as_pointer()), arguments)
+            return context.get_dummy_value()
+
+        return types.void(address, numbers), generate
+
+    return gemm
 
 
-def _pointer(builder, address, dtype):
-    return builder.inttoptr(address, (ir.FloatType() if dtype == types.float32 else ir.DoubleType()).as_pointer())
+@_gemm
+def _gemm_rows(builder, pointer, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+    """The extension's function: everything by value."""
+    a, b, c = (builder.inttoptr(x, pointer) for x in (a, b, c))
+    return [ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc]
 
 
-@intrinsic
-def _gemm_rows(typing, address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-    """Call the extension: everything by value. Addresses are uint64, sizes int32; alpha's type is the arrays'."""
-    dtype = alpha
+@_gemm
+def _gemm_fortran(builder, pointer, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
+    """BLAS itself, on the transposes in reverse order: everything by reference."""
 
-    def generate(context, builder, signature, args):
-        address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = args
-        a, b, c = (_pointer(builder, p, dtype) for p in (a, b, c))
-        _call(builder, address, [ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc])
-        return context.get_dummy_value()
+    def reference(value):
+        slot = cgutils.alloca_once(builder, value.type)  # in the entry block: in a loop the stack would grow
+        builder.store(value, slot)
+        return slot
 
-    return types.void(address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc), generate
+    def letter(flag):
+        yes, no = (ir.Constant(ir.IntType(8), ord(x)) for x in "TN")
+        return reference(builder.select(builder.icmp_signed("!=", flag, ir.Constant(flag.type, 0)), yes, no))
 
-
-@intrinsic
-def _gemm_fortran(typing, address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-    """Call BLAS itself on the transposes in reverse order: everything by reference."""
-    dtype = alpha
-
-    def generate(context, builder, signature, args):
-        address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = args
-        a, b, c = (_pointer(builder, p, dtype) for p in (a, b, c))
-        byte = ir.IntType(8)
-
-        def reference(value):
-            # in the entry block: an alloca in a loop would grow the stack
-            slot = cgutils.alloca_once(builder, value.type)
-            builder.store(value, slot)
-            return slot
-
-        def letter(flag):
-            zero = ir.Constant(flag.type, 0)
-            chosen = builder.select(
-                builder.icmp_signed("!=", flag, zero), ir.Constant(byte, ord("T")), ir.Constant(byte, ord("N"))
-            )
-            return reference(chosen)
-
-        sizes = [reference(x) for x in (n, m, k)]
-        _call(
-            builder,
-            address,
-            [
-                *(letter(flag) for flag in (tb, ta)),
-                *sizes,
-                *(reference(alpha), b, reference(ldb), a, reference(lda)),
-                *(reference(beta), c, reference(ldc)),
-            ],
-        )
-        return context.get_dummy_value()
-
-    return types.void(address, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc), generate
-
-
-@inlinable
-def _dispatch(blas, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-    if blas[0] != 0:
-        _gemm_rows(blas[0], ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-    else:
-        _gemm_fortran(blas[1], ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+    a, b, c = (builder.inttoptr(x, pointer) for x in (a, b, c))
+    m, n, k, alpha, lda, ldb, beta, ldc = map(reference, (m, n, k, alpha, lda, ldb, beta, ldc))
+    return [letter(tb), letter(ta), n, m, k, alpha, b, ldb, a, lda, beta, c, ldc]
 
 
 @inlinable
@@ -130,22 +102,15 @@ def gemm(blas, ta, tb, alpha, a, b, beta, c):
     k = a.shape[0] if ta else a.shape[1]
     if c.shape[0] == 0 or c.shape[1] == 0:
         return
-    _dispatch(
-        blas,
-        np.int32(ta),
-        np.int32(tb),
-        np.int32(c.shape[0]),
-        np.int32(c.shape[1]),
-        np.int32(k),
-        alpha,
-        np.uint64(a.ctypes.data),
-        _row_stride(a),
-        np.uint64(b.ctypes.data),
-        _row_stride(b),
-        beta,
-        np.uint64(c.ctypes.data),
-        _row_stride(c),
+    numbers = (
+        *(np.int32(ta), np.int32(tb), np.int32(c.shape[0]), np.int32(c.shape[1]), np.int32(k)),
+        *(alpha, np.uint64(a.ctypes.data), _row_stride(a), np.uint64(b.ctypes.data), _row_stride(b)),
+        *(beta, np.uint64(c.ctypes.data), _row_stride(c)),
     )
+    if blas[0] != 0:
+        _gemm_rows(blas[0], numbers)
+    else:
+        _gemm_fortran(blas[1], numbers)
 
 
 class _SingleThread:

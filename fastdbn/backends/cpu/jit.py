@@ -1,14 +1,18 @@
 """How every CPU kernel is compiled and cached: the JIT options live here and nowhere else.
 
 Kernels compile at their first call and are kept on disk for the next process (cache.py). The folder's name holds a hash of the
-kernels' sources and of Numba's version, so an upgrade never runs stale code; a kernel made for a unit record is filed
-under a fingerprint of the record's functions, so that an edited unit is compiled anew, wherever it was written. No writable
-folder, or a damaged file, means compiling without the cache, never an error.
+kernels' sources and of Numba's version, so an upgrade never runs stale code. A kernel made for a unit record is filed under a
+fingerprint of the record's functions, so an edited unit is compiled anew, wherever it was written. Without a writable folder,
+or with a damaged file, kernels are compiled without the cache.
+
+The first kernel that takes seconds to compile is announced on stderr, with how long this takes and where later runs find it;
+the environment variable FASTDBN_QUIET=1 turns that off.
 """
 
 import contextlib
 import functools
 import hashlib
+import os
 import pickle
 import types
 
@@ -22,16 +26,37 @@ from numba.extending import overload, register_jitable
 
 from fastdbn.backends.cpu import flush
 from fastdbn.backends.cpu.cache import cache_folder, make, read, write
-from fastdbn.backends.cpu.compiling import announce
 from fastdbn.maths import rng, scalar
+from fastdbn.support.report import progress
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
-# error_model: with Python's, the check for a division by zero keeps a loop from being vectorised. fastmath: fused
-# multiply-add is allowed; no reordering of sums and no assumption on NaN or infinity, which is how divergence is seen.
+# error_model: Python's checks for a division by zero, which keeps loops from being vectorised. fastmath: fused multiply-add is
+# allowed, but no reordering of sums, and nothing is assumed of NaN and infinity, which show that a fit diverges.
 
 _INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
 _SCALAR = _INNER | {"forceinline": True}
-# A call keeps the loop around it from being vectorised, and Philox is too long for the compiler to inline of its own accord.
+# A call keeps the loop around it from being vectorised, and LLVM would not inline Philox by itself, because it is long.
+
+SECONDS = {"pack": 40, "cd_steps": 30, "backward_and_step": 10, "anneal": 8, "conditional": 5}
+"""Seconds that a run compiles if this is the first kernel that it lacks, by the function that makes the kernel: a fit of an RBM
+begins by packing, back-propagation by the way back. Other kernels take about a second or less."""
+_said = False
+
+
+def keep_quiet():
+    """Announce nothing in this process."""
+    global _said
+    _said = True
+
+
+def _announce(kernel, folder):
+    """Say that a kernel, a Python function, is about to be compiled; folder is where it is kept, or None."""
+    seconds = SECONDS.get(kernel.__qualname__.split(".")[0])
+    if seconds is None or _said or os.environ.get("FASTDBN_QUIET") == "1":
+        return
+    keep_quiet()
+    later = f"later runs load them from {folder}" if folder else "no folder can keep them: set FASTDBN_CACHE_DIR to one that can"
+    progress(f"fastdbn: compiling kernels, about {seconds} s; {later}")
 
 
 def _by_precision(generic, single, double):
@@ -163,7 +188,7 @@ class _Cache(caching.FunctionCache):
         with contextlib.suppress(Exception):  # whatever a damaged file makes of unpickling and linking
             found = super().load_overload(sig, target_context)
         if found is None:
-            announce(self._py_func, cache_folder())
+            _announce(self._py_func, cache_folder())
         return found
 
     def save_overload(self, sig, data):
@@ -179,7 +204,7 @@ class _NoCache(caching.NullCache):
         self._py_func = py_func
 
     def load_overload(self, sig, target_context):
-        announce(self._py_func, None)
+        _announce(self._py_func, None)
 
 
 _kernels: list = []

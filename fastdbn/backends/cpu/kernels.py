@@ -9,18 +9,7 @@ import functools
 
 import numpy as np
 
-from fastdbn.backends.cpu.binary import (
-    States,
-    choose,
-    count_ones,
-    count_parts,
-    edge,
-    make_states,
-    pack_row,
-    prepare,
-    product,
-    reads_floats,
-)
+from fastdbn.backends.cpu import binary
 from fastdbn.backends.cpu.jit import inlinable, inlined, kernel
 from fastdbn.maths import rng
 
@@ -34,7 +23,7 @@ _CHUNK = 64
 
 @inlinable
 def _count_across(rows, n, whole):
-    return 1 if whole or rows > 2 * ROWS else count_parts(n)
+    return 1 if whole or rows > 2 * ROWS else binary.count_parts(n)
 
 
 @inlinable
@@ -54,32 +43,32 @@ def block(t, rows, n, whole):
     """The edges r0, r1, j0, j1 of block t."""
     across, height = _count_across(rows, n, whole), _height(rows)
     r0, p = t // across * height, t % across
-    return r0, min(r0 + height, rows), 0 if across == 1 else edge(p, n), n if across == 1 else edge(p + 1, n)
+    return r0, min(r0 + height, rows), 0 if across == 1 else binary.edge(p, n), n if across == 1 else binary.edge(p + 1, n)
 
 
 @inlinable
 def begin_field(x, n, transpose):
     """The method of a product of states with weights to n outputs, and the buffers that it needs."""
-    method = choose(count_ones(x), x.shape[0], x.shape[1], n, transpose)
-    return method, make_states(x, 0 if reads_floats(method) else min(x.shape[0], ROWS))
+    method = binary.choose(binary.count_ones(x), x.shape[0], x.shape[1], n, transpose)
+    return method, binary.make_states(x, 0 if binary.reads_floats(method) else min(x.shape[0], ROWS))
 
 
 @inlinable
 def step_of(method):
     """Rows of a block that are multiplied together: those of words stay in the cache."""
-    return TALL if reads_floats(method) else ROWS
+    return TALL if binary.reads_floats(method) else ROWS
 
 
 @inlinable
 def field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
     """A block of out = x W, or x W'; ready is the first row of those that were prepared last, and the new one is returned."""
     rows = r1 - r0
-    states = States(x[r0:r1], buffer.words, buffer.index, buffer.starts, buffer.offsets)
-    if not reads_floats(method) and r0 != ready:
+    states = binary.States(x[r0:r1], buffer.words, buffer.index, buffer.starts, buffer.offsets)
+    if not binary.reads_floats(method) and r0 != ready:
         for r in range(rows):
-            pack_row(x[r0 + r], buffer.words[r])
-        prepare(method, states, x.shape[1], 0, rows)
-    product(method, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
+            binary.pack_row(x[r0 + r], buffer.words[r])
+        binary.prepare(method, states, x.shape[1], 0, rows)
+    binary.product(method, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
     return r0
 
 
@@ -313,28 +302,38 @@ def cgf_shifted(unit):
 
 
 @functools.cache
+def row_base(unit):
+    """Plain function (group, x, first, step): the sum in float64 of the base measure's energies of every step-th unit or group of
+    a row, from `first` on."""
+    prepare_unit(unit)
+    base_of = unit.base
+
+    def single(group, x, first, step):
+        total = 0.0
+        for j in range(first, len(x), step):
+            total += np.float64(base_of(x[j]))
+        return total
+
+    def grouped(group, x, first, step):
+        total = 0.0
+        for g in range(first * group, len(x), step * group):
+            total += np.float64(base_of(x[g : g + group]))
+        return total
+
+    return inlinable(single if unit.group == 1 else grouped)
+
+
+@functools.cache
 def base(unit):
     """out += the rows' sums over columns (start, stop)."""
-    prepare_unit(unit)
-    base_of, grouped = unit.base, unit.group != 1
+    energy = row_base(unit)
 
-    def run_groups(first, last, group, columns, x, out):
+    def run(first, last, group, columns, x, out):
         start, stop, _ = columns
         for i in range(first, last):
-            total = 0.0
-            for g in range(start, stop, group):
-                total += np.float64(base_of(x[i, g : g + group]))
-            out[i] += total
+            out[i] += energy(group, x[i, start:stop], 0, 1)
 
-    def run_units(first, last, group, columns, x, out):
-        start, stop, _ = columns
-        for i in range(first, last):
-            total = 0.0
-            for j in range(start, stop):
-                total += np.float64(base_of(x[i, j]))
-            out[i] += total
-
-    return kernel(run_groups if grouped else run_units)
+    return kernel(run)
 
 
 @kernel

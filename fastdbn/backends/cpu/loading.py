@@ -7,14 +7,30 @@ matrices with few ones the columns of the ones as they are.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import carray
+from scipy import sparse
 
 from fastdbn.backends.cpu.binary import only_binary, pack_row, unpack_row
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.simd import WORD
+from fastdbn.backends.cpu.pool import PASS
+from fastdbn.backends.cpu.simd import WORD, stack_like
 from fastdbn.maths import rng
 
 ROWS_TAKEN = 64
 """Rows of a minibatch gathered, or of data packed, in a block."""
+DENSE, SPARSE, ONES, PACKED = range(4)
+"""Kinds of data: an array; CSR; CSR that is known to hold ones, each column once in its row; words."""
+TYPES = tuple(map(np.dtype, ("float32", "float64", "uint8", "int64", "int32")))
+"""Types of values that kernels read as they are; booleans are read as uint8, others are converted once."""
+FINEST = 1e30
+"""Where a column is multiplied by more, its differences in float32 are subnormal numbers, which kernels take for zeros."""
+FEW = 32
+"""CSR data of fewer ones than one in so many stay lists: a list has 32 bits for each."""
+AT_ONCE = 1 << 24
+"""Numbers that are packed at a time; packing ends with the first of these that are not binary."""
+_NOISE = 256
+"""Uniforms that are drawn at a time."""
+_NO_KEY = rng.key(0, 0, 0)
 
 
 @inlinable
@@ -28,20 +44,16 @@ def threshold_row(x, threshold, out):
 @inlinable
 def sample_row(out, row, key):
     """out = 1 with probability out, else 0."""
-    zero, one = out.dtype.type(0), out.dtype.type(1)
-    whole = len(out) // 4
-    for c in range(whole):
-        words = rng.philox(np.uint32(c), row, key.step, key.stream, key.k0, key.k1)
-        out[4 * c] = one if rng.uniform_32(words[0]) < out[4 * c] else zero
-        out[4 * c + 1] = one if rng.uniform_32(words[1]) < out[4 * c + 1] else zero
-        out[4 * c + 2] = one if rng.uniform_32(words[2]) < out[4 * c + 2] else zero
-        out[4 * c + 3] = one if rng.uniform_32(words[3]) < out[4 * c + 3] else zero
-    for j in range(4 * whole, len(out)):
-        out[j] = one if rng.uniform_32(rng.philox_word(j, row, key)) < out[j] else zero
+    zero, one, noise = out.dtype.type(0), out.dtype.type(1), carray(stack_like(out, _NOISE), _NOISE)
+    for j in range(0, len(out), _NOISE):
+        x = out[j : j + _NOISE]
+        rng.uniforms_32(noise[: len(x)], j, row, key)
+        for e in range(len(x)):
+            x[e] = one if noise[e] < x[e] else zero
 
 
 class Preparation(NamedTuple):
-    """What `take` does to a row: mode 1 compares x with the threshold; else x -> clip((x - shift) scale), and mode 2 samples.
+    """What is done to a row: mode 1 compares x with the threshold; else x -> clip((x - shift) scale), and mode 2 samples.
 
     shift and scale are float64, because a column far from zero loses its digits in float32; empty for no scaling. The threshold
     is float64 too, and compares with the numbers as they are.
@@ -69,13 +81,6 @@ class Data(NamedTuple):
     preparation: Preparation
 
 
-DENSE, SPARSE, ONES, PACKED = range(4)
-"""Kinds: an array; CSR; CSR that is known to hold ones, each column once in its row; words."""
-TYPES = (np.float32, np.float64, np.uint8, np.int64, np.int32)
-FINEST = 1e30
-"""Where a column is multiplied by more, its differences in float32 are subnormal numbers, which kernels take for zeros."""
-
-
 class _Holder:
     """An array's memory, said to be writable."""
 
@@ -94,21 +99,72 @@ def _writable(array):
 
 
 def make_data(kind, preparation, values=None, columns=None, starts=None, words=None):
-    """A `Data`; values of a type that is not in TYPES must have been converted."""
-    empty = [np.empty((0, 0), t) for t in TYPES]
+    """A `Data`; values are of one of the TYPES."""
+    of_type = [np.empty((0, 0), t) for t in TYPES]
     if values is not None:
-        values = values.view(np.uint8) if values.dtype == np.bool_ else values
-        if values.dtype == np.float32 and preparation.scale.max(initial=0) > FINEST:
-            values = values.astype(np.float64)
-        empty[[np.dtype(t) for t in TYPES].index(values.dtype)] = _writable(values)
+        of_type[TYPES.index(values.dtype)] = _writable(values)
     return Data(
-        kind,
-        tuple(empty),
+        *(kind, tuple(of_type)),
         np.empty(0, np.int32) if columns is None else _writable(columns.astype(np.int32, copy=False)),
         np.empty(0, np.int64) if starts is None else _writable(starts.astype(np.int64, copy=False)),
         np.empty((0, 0), np.uint64) if words is None else words,
         preparation,
     )
+
+
+def load(source, dtype, for_training, run):
+    """The `Data` of a source; packed, if they are read often and become zeros and ones whatever the epoch.
+
+    Parameters
+    ----------
+    source : Source
+    dtype : of visible states
+    for_training : bool
+    run : (kernel, number of blocks, work, *arguments) -> None
+    """
+    X, is_sparse, scaled = source.X, sparse.issparse(source.X), source.scale is not None
+    values = np.asarray(X.data if is_sparse else X)
+    values = values.view(np.uint8) if values.dtype == np.bool_ else values
+    values = values if values.dtype in TYPES else values.astype(dtype)
+    mode = 2 if source.threshold == "sample" else int(source.threshold is not None)
+    threshold = float(source.threshold if mode == 1 else 0)
+    if values.dtype == np.float32:
+        threshold = float(np.float32(threshold))  # as NumPy compares
+    shift, scale = (np.asarray(x if scaled else (), np.float64) for x in (source.shift, source.scale))
+    if values.dtype == np.float32 and scale.max(initial=0) > FINEST:
+        values = values.astype(np.float64)
+    preparation = Preparation(shift, scale, bool(source.clip), mode, threshold)
+    if is_sparse:
+        data = make_data(SPARSE, preparation, values.reshape(1, -1), X.indices, X.indptr)
+    else:
+        data = make_data(DENSE, preparation, values)
+    return _pack(data, X.shape, dtype, run) if for_training and mode != 2 else data
+
+
+def _pack(data, shape, dtype, run):
+    """Data in packed form if they are zeros and ones once they are prepared; else as they are."""
+    rows, units = shape
+    if data.kind == SPARSE and len(data.columns) * FEW < rows * units and _are_ones(data):
+        return data._replace(kind=ONES)
+    most, across, like = max(ROWS_TAKEN, AT_ONCE // units), -(-units // WORD), np.empty(units, dtype)
+    words = np.empty((min(most, rows), across), np.uint64)
+    for start in range(0, rows, most):
+        if start == most:  # memory for all of them once the first have shown that they are binary
+            first, words = words, np.empty((rows, across), np.uint64)
+            words[:most] = first
+        part = words[start : start + most]
+        found = np.zeros(-(-len(part) // ROWS_TAKEN), np.uint8)
+        run(pack, len(found), PASS * len(part) * units, data, start, _NO_KEY, like, part, found)
+        if found.any():
+            return data
+    return make_data(PACKED, data.preparation, words=words)
+
+
+def _are_ones(data):
+    """Whether CSR data are ones, each column once in its row, with nothing done to them."""
+    done = data.preparation
+    as_given = not len(done.scale) and (done.mode == 0 or 0 <= done.threshold < 1)
+    return as_given and all((x == 1).all() for x in data.values) and distinct(data.columns, data.starts)
 
 
 @inlinable
@@ -146,10 +202,10 @@ def read_row(data, row, key, raw, out):
         return
     shift, scale = data.preparation.shift, data.preparation.scale
     mode, threshold = data.preparation.mode, data.preparation.threshold
-    if data.kind == DENSE and data.values[0].size != 0 and len(scale) == 0:  # the usual case, without the way through float64
+    if data.kind == DENSE and data.values[0].size != 0 and len(scale) == 0:  # the usual case, without float64 between
         x = data.values[0][row]
         if mode == 1:
-            threshold_row(x, data.values[0].dtype.type(threshold), out)  # which loses nothing: see `CPU.load`
+            threshold_row(x, data.values[0].dtype.type(threshold), out)  # which loses nothing: see `load`
             return
         for j in range(len(out)):
             out[j] = x[j]

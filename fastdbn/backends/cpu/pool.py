@@ -16,6 +16,9 @@ import numpy as np
 WORK_PER_THREAD = 4_000_000
 """Floating-point operations that make a thread worth waking: about 40 us of BLAS, twice what waking one costs."""
 
+PASS = 4
+"""Operations that stand for one element of an elementwise pass, which memory limits."""
+
 MOST_THREADS = 1024
 """More than any machine of today has a use for."""
 

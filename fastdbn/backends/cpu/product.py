@@ -6,16 +6,17 @@ it has the same bits wherever the edges of blocks are, whatever the number of ro
 and no state, and what is needed next is fetched into the cache meanwhile.
 """
 
-import llvmlite.binding as llvm
+from typing import Any, NamedTuple
+
 from llvmlite import ir
 from numba import carray
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fastdbn.backends.cpu.jit import inlinable
-from fastdbn.backends.cpu.simd import stack_like
+from fastdbn.backends.cpu.simd import WIDE_REGISTERS, Vectors, prefetch, stack_like
 
-BYTES, TALL, VECTORS = (64, 8, 2) if llvm.get_host_cpu_features().get("avx512f") else (32, 4, 3)
+BYTES, TALL, VECTORS = (64, 8, 2) if WIDE_REGISTERS else (32, 4, 3)
 """Bytes of a vector, rows of a tile and vectors of its rows: what fits the registers beside a row of the panel and a factor."""
 DEPTH, ROWS = 256, 128
 """Terms of a sum, and rows of op(a), that are copied at a time."""
@@ -23,22 +24,16 @@ STREAM = 1024
 """Columns that are summed up at a time for a single row."""
 WIDE = VECTORS * BYTES // 4
 """Columns of a tile in float32."""
-LINE = 64
-"""Bytes of a line of the cache."""
 _LEFT, _PANEL, _SUMS = ROWS * DEPTH, WIDE * DEPTH, TALL * WIDE
-_I32, _I64, _BYTES = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
+_I64 = ir.IntType(64)
 _FUSE = ("contract",)
 """Let a multiplication and an addition become one instruction, where the processor has it."""
-
-
-def _lanes(x):
-    return BYTES // (x.dtype.bitwidth // 8)
 
 
 @intrinsic
 def lanes_of(typing, x):
     """Numbers of the type of x in a vector; a constant."""
-    return types.intp(x), lambda context, builder, signature, args: ir.Constant(_I64, _lanes(x))
+    return types.intp(x), lambda context, builder, signature, args: ir.Constant(_I64, BYTES * 8 // x.dtype.bitwidth)
 
 
 @intrinsic
@@ -62,39 +57,6 @@ def _begin(typing, x):
     return types.CPointer(x.dtype)(x), generate
 
 
-class _Vectors:
-    """Code that works on vectors of numbers of the type of x."""
-
-    def __init__(self, context, builder, x):
-        self.context, self.builder = context, builder
-        self.width, self.lanes = x.dtype.bitwidth // 8, _lanes(x)
-        self.vector = ir.VectorType(context.get_data_type(x.dtype), self.lanes)
-        self.first_lane = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
-
-    def place(self, kind, array, offset):
-        """A pointer to an element of an array, counted from its first."""
-        return self.builder.gep(self.context.make_array(kind)(self.context, self.builder, array).data, [offset])
-
-    def step(self, pointer, count, size):
-        """The pointer, count times size elements on; size is a number or a value."""
-        size = ir.Constant(_I64, size) if isinstance(size, int) else size
-        return self.builder.gep(pointer, [self.builder.mul(count, size)])
-
-    def load(self, pointer, v=0):
-        """Vector number v from a pointer on."""
-        pointer = self.builder.gep(pointer, [ir.Constant(_I64, v * self.lanes)])
-        return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.width)
-
-    def store(self, value, pointer, v=0):
-        pointer = self.builder.gep(pointer, [ir.Constant(_I64, v * self.lanes)])
-        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.width)
-
-    def spread(self, number):
-        """A vector of one number."""
-        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.Constant(_I32, 0))
-        return self.builder.shuffle_vector(one, one, self.first_lane)
-
-
 def _tile(rows, vectors):
     """An intrinsic: c[r, :], or what is added to it, = the sum over k < depth of a[i + k lanes + r] b[j + k stride ...].
 
@@ -105,12 +67,12 @@ def _tile(rows, vectors):
     def tile(typing, a, i, b, j, stride, depth, add, c, at, across):
         def generate(context, builder, signature, args):
             a_, i_, b_, j_, stride_, depth_, add_, c_, at_, across_ = args
-            code = _Vectors(context, builder, a)
+            code = Vectors(context, builder, a.dtype, BYTES)
             left, right, out = code.place(a, a_, i_), code.place(b, b_, j_), code.place(c, c_, at_)
             places = [(r, v) for r in range(rows) for v in range(vectors)]
             totals = {place: cgutils.alloca_once(builder, code.vector) for place in places}
             for total in totals.values():
-                builder.store(ir.Constant(code.vector, [0.0] * code.lanes), total)
+                builder.store(code.zero, total)
             with cgutils.for_range(builder, depth_, intp=_I64) as loop:
                 panel, factors = code.step(right, loop.index, stride_), code.step(left, loop.index, code.lanes)
                 row = [code.load(panel, v) for v in range(vectors)]
@@ -145,7 +107,7 @@ def _rows(vectors):
     def rows(typing, x, start, stride, out, place, step, depth):
         def generate(context, builder, signature, args):
             x_, start_, stride_, out_, place_, step_, depth_ = args
-            code = _Vectors(context, builder, x)
+            code = Vectors(context, builder, x.dtype, BYTES)
             source, target = code.place(x, x_, start_), code.place(out, out_, place_)
             with cgutils.for_range(builder, depth_, intp=_I64) as loop:
                 for v in range(vectors):
@@ -168,14 +130,14 @@ def transpose_square(typing, x, start, stride, out, place, step):
 
     def generate(context, builder, signature, args):
         x_, start_, stride_, out_, place_, step_ = args
-        code = _Vectors(context, builder, x)
+        code = Vectors(context, builder, x.dtype, BYTES)
         source, target = code.place(x, x_, start_), code.place(out, out_, place_)
         rows = [code.load(code.step(source, ir.Constant(_I64, j), stride_)) for j in range(code.lanes)]
         d = 1
         while d < code.lanes:
             low = [k if not k & d else code.lanes + k - d for k in range(code.lanes)]
             high = [k + d if not k & d else code.lanes + k for k in range(code.lanes)]
-            low, high = (ir.Constant(ir.VectorType(_I32, code.lanes), picks) for picks in (low, high))
+            low, high = (ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), picks) for picks in (low, high))
             for i in range(code.lanes):
                 if not i & d:
                     a, b = rows[i], rows[i + d]
@@ -195,15 +157,10 @@ def fetch(typing, x, start, stride, rows):
 
     def generate(context, builder, signature, args):
         x_, start_, stride_, rows_ = args
-        kind = ir.FunctionType(ir.VoidType(), [_BYTES, _I32, _I32, _I32])
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        read, first_cache, data = (ir.Constant(_I32, n) for n in (0, 3, 1))
-        code = _Vectors(context, builder, x)
+        code = Vectors(context, builder, x.dtype, BYTES)
         first = code.place(x, x_, start_)
         with cgutils.for_range(builder, rows_, intp=_I64) as loop:
-            row = builder.bitcast(code.step(first, loop.index, stride_), _BYTES)
-            for line in range(0, VECTORS * BYTES, LINE):
-                builder.call(prefetch, [builder.gep(row, [ir.Constant(_I64, line)]), read, first_cache, data])
+            prefetch(builder, code.step(first, loop.index, stride_), VECTORS * BYTES, write=False)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, types.intp, types.intp), generate
@@ -284,10 +241,19 @@ def _add_rows(n, inner, a, step_a, b, stride_b, add, c, buffer):
                 o[j] = o[j] + s[j] if add or k0 > 0 else s[j]
 
 
+class Flat(NamedTuple):
+    """A row-major matrix as a flat array, whose rows are `stride` apart: code is compiled once whatever the layouts of views."""
+
+    data: Any
+    stride: int
+
+
 @inlinable
-def _multiply(ta, tb, m, n, inner, a, stride_a, b, stride_b, add, c, stride_c, more, x, y, stride_more):
-    """The product on flat arrays, so that it is compiled once whatever the views' layouts; with `more` x and y are fetched."""
+def _multiply(ta, tb, m, n, inner, left_flat, right_flat, add, out_flat, more, x_flat, y_flat):
+    """The product of `Flat` matrices; with `more` x and y are fetched meanwhile."""
     not_inlined()
+    (a, stride_a), (b, stride_b), (c, stride_c) = left_flat, right_flat, out_flat
+    (x, stride_more), (y, _) = x_flat, y_flat
     lanes = lanes_of(c)
     left, panel = carray(stack_like(c, _LEFT), _LEFT), carray(stack_like(c, _PANEL), _PANEL)
     sums = carray(stack_like(c, _SUMS), _SUMS)
@@ -332,18 +298,13 @@ def _multiply(ta, tb, m, n, inner, a, stride_a, b, stride_b, add, c, stride_c, m
 
 @inlinable
 def _flat(x):
-    return carray(_begin(x), x.shape[0] * x.strides[0] // x.itemsize)
+    return Flat(carray(_begin(x), x.shape[0] * x.strides[0] // x.itemsize), x.strides[0] // x.itemsize)
 
 
 @inlinable
 def _on_views(ta, tb, a, b, add, c, more, x, y):
-    size, inner = c.itemsize, a.shape[0] if ta else a.shape[1]
-    strides = a.strides[0] // size, b.strides[0] // size, c.strides[0] // size, x.strides[0] // size
-    _multiply(
-        *(ta, tb, c.shape[0], c.shape[1], inner),
-        *(_flat(a), strides[0], _flat(b), strides[1], add, _flat(c), strides[2]),
-        *(more, _flat(x), _flat(y), strides[3]),
-    )
+    inner = a.shape[0] if ta else a.shape[1]
+    _multiply(ta, tb, c.shape[0], c.shape[1], inner, _flat(a), _flat(b), add, _flat(c), more, _flat(x), _flat(y))
 
 
 @inlinable

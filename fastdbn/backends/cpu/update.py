@@ -3,6 +3,14 @@
 A phase of the gradient whose visible states are zeros and ones is added up: for each visible unit, the hidden means of the rows
 where it is 1, copied strip by strip into the cache, those of the chains with a minus. The sum goes straight into the velocity
 and the weight. A phase of real states is multiplied into the velocity by BLAS first.
+
+Where the gradient is centred, offsets mu (visible) and la (hidden) follow the means of both layers. With the steps s_v and s_h
+that the gradient gives to the biases,
+
+    velocity_W -= mu s_h' + s_v la'        then        b -= velocity_W la,    c -= velocity_W' mu
+
+The second half keeps the parameters those of a plain machine: with W alone moving, the biases of the centred energy
+(v - mu)' W (h - la) + (v - mu)' b~ + (h - la)' c~ would stay. (Montavon and Mueller 2012; Melchior, Fischer, Wiskott 2016.)
 """
 
 from typing import Any, NamedTuple
@@ -10,30 +18,95 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, lowest_bit, pack_row
+from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu.blas import gemm
-from fastdbn.backends.cpu.center import copy_strip, set_steps
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, move_strip, prefetch_strip, stack_like
+from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, lowest_bit, move_strip, prefetch_strip, stack_like
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
 LISTED = 1 << 15
-"""Rows of a phase that has lists are fewer: both phases' numbers fit 16 bits."""
+"""A phase with lists has fewer rows, so that the numbers of both phases' rows fit 16 bits."""
 SUMMED = 1 << 15
-"""Rows that are added up at a time: a float32 sum of many more would lose what each row adds."""
+"""Rows that are added up at a time: a float32 sum of many more would lose small terms."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
 
 
 class Lists(NamedTuple):
-    """For each visible unit the rows where it is 1: index (nv, listed rows of both phases) uint16, rows of the chain counted on
-    from those of the data, or from 0 if the data are not listed; count (nv, 2) int32, how many there are, and how many of them
-    are data."""
+    """For each visible unit the rows where it is 1.
+
+    index (nv, listed rows of both phases) uint16: rows of the data, then those of the chains, counted on from the data's where
+    these are listed. count (nv, 2) int32: how many there are, and how many of them are data.
+    """
 
     index: Any
     count: Any
+
+
+class Summed(NamedTuple):
+    """A phase of the gradient as the update reads it: states v, hidden means h, and whether lists of v stand for v."""
+
+    v: Any
+    h: Any
+    listed: bool
+
+
+class Slide(NamedTuple):
+    """Whether the update is centred, and how offsets move: -rate offset + positive (sum of data) + negative (sum of chains)."""
+
+    on: bool
+    rate: Any
+    positive: Any
+    negative: Any
+
+
+class Step(NamedTuple):
+    """The numbers of a step: scales of both phases, which include the learning rate; momentum; the rate times the decay."""
+
+    positive: Any
+    negative: Any
+    momentum: Any
+    decay: Any
+    slide: Slide
+
+
+class Centre(NamedTuple):
+    """Offsets v (nv,) and h (nh,), the biases' steps step_v and step_h before momentum, and rows (strips, nv): what each strip
+    of columns takes from the visible biases."""
+
+    v: Any
+    h: Any
+    step_v: Any
+    step_h: Any
+    rows: Any
+
+
+def make_centre(nv, nh, dtype, offsets=None, zeros=np.zeros):
+    """A `Centre` for layers of so many units, around offsets (v, h) where they are given."""
+    v, h = (zeros(nv, dtype), zeros(nh, dtype)) if offsets is None else offsets
+    return Centre(v, h, zeros(nv, dtype), zeros(nh, dtype), zeros((-(-nh * dtype.itemsize // STRIP), nv), dtype))
+
+
+@inlinable
+def set_steps(positive, negative, step, steps, offsets):
+    """The steps of some biases, and the moves of their offsets, by the sums of both phases' states."""
+    for i in range(len(steps)):
+        steps[i] = step.positive * positive[i] - step.negative * negative[i]
+    slide = step.slide
+    if slide.on:
+        for i in range(len(steps)):  # one product for each sum: LLVM may fuse either of two, and the result rounds differently
+            offset = offsets[i] - slide.rate * offsets[i]
+            offset += slide.positive * positive[i]
+            offsets[i] = offset + slide.negative * negative[i]
+
+
+@inlinable
+def _copy_strip(x, j, columns, strip):
+    """Columns of x from j on into a strip, which is zero beyond them."""
+    for e in range(len(strip)):
+        strip[e] = x[j + e] if e < columns else 0
 
 
 @inlinable
@@ -88,8 +161,9 @@ def _move(w, d, decay):
 
 
 @inlinable
-def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, decay, centre, centred):
+def _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre):
     """The step of a strip of columns by the sums of the listed rows, and by what centring takes."""
+    scale, decay, centred = step.positive, step.decay, step.slide.on
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     steps, offsets = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
@@ -98,8 +172,8 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, scale, dec
         for e in range(len(x)):
             x[e] = 0
     if centred:
-        copy_strip(centre.step_h, j, columns, steps)
-        copy_strip(centre.h, j, columns, offsets)
+        _copy_strip(centre.step_h, j, columns, steps)
+        _copy_strip(centre.h, j, columns, offsets)
         rows = centre.rows[j // width]
     for i in range(nv):
         first, at = i * per_unit, i * stride + j
@@ -147,60 +221,59 @@ def _sum_columns(x, weight, j0, sums):
 
 
 @inlinable
-def _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1):
+def _move_hidden(params, out, positive, negative, step, centre, j0, j1):
     """The step of the hidden biases j0 to j1, and their offsets' moves."""
-    positive, negative = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
+    sums_p, sums_m = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
         end = min(j + WORD, j1)
         c, d, steps = params.c[j:end], out.c[j:end], centre.step_h[j:end]
-        p, m = positive[: len(c)], negative[: len(c)]
-        _sum_columns(hp, None, j, p)
-        _sum_columns(hm, None, j, m)
-        set_steps(p, m, scales, slide, steps, centre.h[j:end])
+        p, m = sums_p[: len(c)], sums_m[: len(c)]
+        _sum_columns(positive.h, None, j, p)
+        _sum_columns(negative.h, None, j, m)
+        set_steps(p, m, step, steps, centre.h[j:end])
         for e in range(len(c)):
-            d[e] = momentum * d[e] + steps[e]
+            d[e] = step.momentum * d[e] + steps[e]
             c[e] += d[e]
 
 
 @inlinable
-def multiply_rows(blas, params, out, vp, hp, listed_p, vm, hm, listed_m, nh, scales, momentum, decay, centred, i0, i1):
-    """Rows i0 to i1 of W: out = momentum out + positive_scale v'h - negative_scale that of the negative phase, where not
-    listed; if neither is, and the step is not centred, params move by it."""
-    positive_scale, negative_scale = scales
-    one, kept = out.W.dtype.type(1), momentum
-    if not listed_p:
-        gemm(blas, True, False, positive_scale, vp[:, i0:i1], hp[:, :nh], kept, out.W[i0:i1, :nh])
+def multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1):
+    """Rows i0 to i1 of W: out = momentum out + v'h of the phases without lists, with their scales.
+
+    If neither has lists, and the step is not centred, params move by it.
+    """
+    one, kept = out.W.dtype.type(1), step.momentum
+    if not positive.listed:
+        gemm(blas, True, False, step.positive, positive.v[:, i0:i1], positive.h[:, :nh], kept, out.W[i0:i1, :nh])
         kept = one
-    if not listed_m:
-        gemm(blas, True, False, -negative_scale, vm[:, i0:i1], hm[:, :nh], kept, out.W[i0:i1, :nh])
-    if not (listed_p or listed_m or centred):
+    if not negative.listed:
+        gemm(blas, True, False, -step.negative, negative.v[:, i0:i1], negative.h[:, :nh], kept, out.W[i0:i1, :nh])
+    if not (positive.listed or negative.listed or step.slide.on):
         for i in range(i0, i1):
-            _move(params.W[i, :nh], out.W[i, :nh], decay)
+            _move(params.W[i, :nh], out.W[i, :nh], step.decay)
 
 
 @inlinable
-def move_columns(params, out, hp, listed_p, hm, listed_m, lists, packed, scales, momentum, decay, centre, slide, j0, j1, end):
-    """Columns j0 to j1: the sums of the phases that are listed, and the step; after `multiply_rows` of all rows.
+def move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
+    """Columns j0 to j1: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
 
     packed : a buffer for a strip of the hidden means of both phases
-    scales : (positive_scale, negative_scale)
-    centre, slide : where the step is centred, the visible units' steps are set already
+    centre : where the step is centred, the visible units' steps are set already
     end : j1, or where whole words end beyond the last column, if the arrays are that wide
     """
-    positive_scale, negative_scale = scales
-    _move_hidden(params, out, hp, hm, scales, momentum, centre, slide, j0, j1)
-    if listed_p or listed_m or slide.on:
+    _move_hidden(params, out, positive, negative, step, centre, j0, j1)
+    if positive.listed or negative.listed or step.slide.on:
         one = out.W.dtype.type(1)
-        kept = momentum if listed_p and listed_m else one
-        factor = -one if positive_scale == 0 else -(negative_scale / positive_scale)
+        kept = step.momentum if positive.listed and negative.listed else one
+        factor = -one if step.positive == 0 else -(step.negative / step.positive)
         width = STRIP // out.W.itemsize
         for j in range(j0, end, width):
             columns = min(width, end - j)
-            if listed_p:
-                _pack_strip(hp, one, 0, j, columns, width, packed)
-            if listed_m:
-                _pack_strip(hm, factor, hp.shape[0] if listed_p else 0, j, columns, width, packed)
-            _move_listed(params, out, lists, packed, j, columns, width, kept, positive_scale, decay, centre, slide.on)
+            if positive.listed:
+                _pack_strip(positive.h, one, 0, j, columns, width, packed)
+            if negative.listed:
+                _pack_strip(negative.h, factor, positive.h.shape[0] if positive.listed else 0, j, columns, width, packed)
+            _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
 
 
 @inlinable
@@ -210,13 +283,13 @@ def sum_visible(v, weight, out):
 
 
 @inlinable
-def move_visible(params, out, momentum, centre, centred, i0, i1):
+def move_visible(params, out, step, centre, i0, i1):
     """The step of the visible biases i0 to i1; where it is centred after `move_columns` of all columns."""
     b, d, steps = params.b[i0:i1], out.b[i0:i1], centre.step_v[i0:i1]
     for i in range(len(b)):
-        d[i] = momentum * d[i] + steps[i]
+        d[i] = step.momentum * d[i] + steps[i]
         b[i] += d[i]
-    if centred:
+    if step.slide.on:
         for s in range(len(centre.rows)):
             taken = centre.rows[s, i0:i1]
             for i in range(len(b)):
@@ -224,88 +297,55 @@ def move_visible(params, out, momentum, centre, centred, i0, i1):
 
 
 @kernel
-def begin(first, last, positive, negative, scales, centre, slide):
+def begin(first, last, positive, negative, step, centre):
     """The visible units' steps and the moves of their offsets, before `multiply` and `update`."""
     sums_p, sums_m = np.empty_like(centre.step_v), np.empty_like(centre.step_v)
     sum_visible(positive.v, positive.weight, sums_p)
     sum_visible(negative.v, negative.weight, sums_m)
-    set_steps(sums_p, sums_m, scales, slide, centre.step_v, centre.v)
+    set_steps(sums_p, sums_m, step, centre.step_v, centre.v)
 
 
 @kernel
-def finish(first, last, params, out, momentum, centre, centred):
+def finish(first, last, params, out, step, centre):
     """The visible biases, after `update`."""
-    move_visible(params, out, momentum, centre, centred, 0, len(params.b))
+    move_visible(params, out, step, centre, 0, len(params.b))
+
+
+@inlinable
+def _summed(phase):
+    return Summed(phase.v, phase.h, worth_listing(count_ones(phase.v), phase.v.shape[0], phase.v.shape[1]))
 
 
 @kernel
-def multiply(first, last, blas, params, out, positive, negative, scales, momentum, decay, centred):
+def multiply(first, last, blas, params, out, positive, negative, step):
     """`multiply_rows` of parts of the rows of W, where a phase is not worth listing."""
     nv, nh = out.W.shape
-    listed_p = worth_listing(count_ones(positive.v), positive.v.shape[0], nv)
-    listed_m = worth_listing(count_ones(negative.v), negative.v.shape[0], nv)
+    data, chains = _summed(positive), _summed(negative)
     for p in range(first, last):
-        i0, i1 = edge(p, nv), edge(p + 1, nv)
-        multiply_rows(
-            blas,
-            params,
-            out,
-            positive.v,
-            positive.h,
-            listed_p,
-            negative.v,
-            negative.h,
-            listed_m,
-            nh,
-            scales,
-            momentum,
-            decay,
-            centred,
-            i0,
-            i1,
-        )
+        multiply_rows(blas, params, out, data, chains, nh, step, edge(p, nv), edge(p + 1, nv))
 
 
 @kernel
-def update(first, last, params, out, positive, negative, scales, momentum, decay, centre, slide):
+def update(first, last, params, out, positive, negative, step, centre):
     """out = momentum out + positive phase - negative phase; params then move by out less the decay; by parts of columns.
 
-    After `begin` and `multiply`; `finish` does the visible biases. In an update out is the velocity, the scales include the
-    learning rate, and decay is rate times decay.
+    After `begin` and `multiply`; `finish` does the visible biases. In an update out is the velocity.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
-    listed_p = worth_listing(count_ones(positive.v), positive.v.shape[0], nv)
-    listed_m = worth_listing(count_ones(negative.v), negative.v.shape[0], nv)
-    n, m = positive.v.shape[0] if listed_p else 0, negative.v.shape[0] if listed_m else 0
+    data, chains = _summed(positive), _summed(negative)
+    n, m = len(data.v) if data.listed else 0, len(chains.v) if chains.listed else 0
     lists = Lists(np.empty((nv, n + m + APART), np.uint16), np.zeros((nv, 2), np.int32))
     packed = np.empty((n + m) * STRIP // 4, real)
     words_p, words_m = np.empty((n, count_words(nv)), np.uint64), np.empty((m, count_words(nv)), np.uint64)
     for r in range(n):
-        pack_row(positive.v[r], words_p[r])
+        pack_row(data.v[r], words_p[r])
     for r in range(m):
-        pack_row(negative.v[r], words_m[r])
-    if listed_p or listed_m:
+        pack_row(chains.v[r], words_m[r])
+    if data.listed or chains.listed:
         list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
-        move_columns(
-            params,
-            out,
-            positive.h,
-            listed_p,
-            negative.h,
-            listed_m,
-            lists,
-            packed,
-            scales,
-            momentum,
-            decay,
-            centre,
-            slide,
-            j0,
-            j1,
-            j1,
-        )
+        move_columns(params, out, data, chains, lists, packed, step, centre, j0, j1, j1)
 
 
 @kernel

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends.cpu.binary import APART, States, count_segments, count_words
-from fastdbn.backends.cpu.center import make_centre
 from fastdbn.backends.cpu.simd import GROUPS, LINE, STRIP, WORD
-from fastdbn.backends.cpu.update import LISTED, Lists
+from fastdbn.backends.cpu.update import LISTED, Lists, make_centre
 from fastdbn.backends.protocol import Params
 
 
@@ -16,7 +15,7 @@ class Workspace(NamedTuple):
 
     params and velocity are the `Params` in work; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
     and then the chains'; means_v (chains, nv); lists as update.py has them; packed (threads, rows strip); sums (2, nv); centre
-    as center.py has it, its h padded.
+    its `Centre`, whose h is padded.
     """
 
     params: Any
@@ -75,5 +74,5 @@ def make_workspace(problem, n_threads):
         Lists(np.zeros((nv, min(batch, LISTED) + min(chains, LISTED) + APART), np.uint16), np.zeros((nv, 2), np.int32)),
         aligned((n_threads, (batch + chains) * STRIP // 4), dtype),
         aligned((2, nv), dtype),
-        make_centre(nv, wide_h, dtype, buffer=aligned),
+        make_centre(nv, wide_h, dtype, zeros=aligned),
     )

@@ -1,8 +1,4 @@
-"""The CUDA backend: the protocol's operations on arrays of a GPU, by the kernels of kernels.py and tiles.py and cuBLAS.
-
-All work of a backend goes to one stream of its own, so operations run in the order in which they were asked for, and the host
-waits only where it reads. Allocations are plain device memory.
-"""
+"""The CUDA backend: the protocol's operations on arrays of a GPU, by the kernels of this folder and by cuBLAS."""
 
 import contextlib
 import functools
@@ -12,11 +8,11 @@ from numba import cuda
 
 from fastdbn.backends.cpu.backend import CPU, SLOW
 from fastdbn.backends.cuda import blas, kernels, loading, sums, tiles
-from fastdbn.backends.cuda.jit import REALS, SIMULATED, THREADS, blocks_for
-from fastdbn.backends.cuda.loading import Resident, Rows, Streamed
+from fastdbn.backends.cuda.device import Device, flat
+from fastdbn.backends.cuda.jit import SIMULATED, THREADS, blocks_for
+from fastdbn.backends.cuda.loading import Resident, Streamed
 from fastdbn.backends.cuda.losses import Loss, Losses
-from fastdbn.backends.cuda.memory import BEGIN, needed, of_array
-from fastdbn.backends.protocol import Centering, Hyper, Params, Phase, Problem, Source, Units, Weights
+from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
@@ -25,7 +21,6 @@ PERSISTENT = 1 << 27
 """Products of fewer multiplications than this are bound by launches: their minibatches go into one kernel."""
 SUMMED = 1 << 20
 """Rows that this kernel adds up at most: a float32 sum of many more would lose what each row adds."""
-NO_KEY = rng.key(0, 0, 0)
 ANNEALED = 1000
 """Steps of annealing in one launch: a display's GPU ends kernels that take seconds."""
 
@@ -46,11 +41,7 @@ def _has_cublas():
     return not SIMULATED and blas.library() is not None
 
 
-def _flat(x):
-    return x.reshape(x.size)
-
-
-class CUDA:
+class CUDA(Device):
     """Operations on arrays of the current GPU; see `fastdbn.backends.protocol.Backend` for what each does.
 
     Parameters
@@ -68,98 +59,17 @@ class CUDA:
 
     def __init__(self, n_jobs: int | None = None, dtype: str = "float32", precision: str = "float32") -> None:
         self.host = CPU(n_jobs, dtype)
-        self.dtype = self.host.dtype
+        super().__init__(self.host.dtype)
         self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
-        self.real = REALS[self.dtype]
-        with needed(BEGIN):  # by the context, where this process has none yet
-            self.stream = cuda.stream()
-        self._buffers: dict = {}
 
     def single_threaded(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
 
-    # ---- memory
-
-    def fits(self, size):
-        """Whether data of so many bytes may be kept on the device."""
-        return size <= loading.SHARE * cuda.current_context().get_memory_info().free
-
-    def empty(self, *shape, dtype=None):
-        """A buffer of any content."""
-        dtype = np.dtype(self.dtype if dtype is None else dtype)
-        with needed(of_array, shape, dtype):
-            return cuda.device_array(shape, dtype, stream=self.stream)
-
-    def pinned(self, *shape):
-        """Memory of the host that copies may go on from while the host goes on too."""
-        with needed(of_array, shape, self.dtype, "the host's pinned memory"):
-            return cuda.pinned_array(shape, self.dtype)
-
-    def _buffer(self, name, *shape, dtype=None):
-        """A buffer that is used again by the next operation of the same name and shape."""
-        if (name, shape) not in self._buffers:
-            self._buffers[name, shape] = self.empty(*shape, dtype=dtype)
-        return self._buffers[name, shape]
-
     def load(self, source: Source, for_training: bool = False):
         return loading.load(self, source, for_training)
 
-    def array(self, values):
-        values = np.asarray(values)
-        values = values.astype(self.dtype, copy=False) if values.dtype.kind == "f" else values
-        values = np.ascontiguousarray(values)
-        out = self._copied(values)
-        return Rows(values, out) if values.dtype == np.uint32 else out
-
-    def _copied(self, values):
-        with needed(of_array, values.shape, values.dtype):
-            return cuda.to_device(values, stream=self.stream)
-
-    def constant(self, values):
-        values = np.asarray(values, self.dtype)
-        whole = values.flags.c_contiguous or values.flags.f_contiguous  # in either order: products take both
-        return self._copied(values if whole else np.ascontiguousarray(values))
-
-    def zeros(self, *shape: int):
-        out = self.empty(*shape)
-        self._launch(kernels.fill, out.size, _flat(out), self.real(0))
-        return out
-
     def states(self, unit: Units, rows: int, units: int, values=None):
         return self.zeros(rows, units) if values is None else self.array(np.ascontiguousarray(values, self.dtype))
-
-    def to_host(self, x) -> np.ndarray:
-        out = x.copy_to_host(stream=self.stream)
-        self.stream.synchronize()
-        return out
-
-    def onto(self, out):
-        return self.empty(*out.shape)
-
-    def fetch(self, x, out) -> None:
-        out[...] = self.to_host(x)
-
-    def part(self, x, start: int, stop: int):
-        return x.part(start, stop) if isinstance(x, Rows) else x[start:stop]
-
-    def _launch(self, kernel, items, *arguments):
-        """A thread for each item."""
-        if items:
-            kernel[blocks_for(items), THREADS, self.stream](*arguments)
-
-    def _launch_blocks(self, kernel, items, *arguments):
-        """A block for each item."""
-        if items:
-            kernel[blocks_for(items, 1), THREADS, self.stream](*arguments)
-
-    def _read(self, kernel, out, *arguments):
-        """Numbers that a kernel gives, a block for each, are added to out, a host array, or become out, a buffer."""
-        if not isinstance(out, np.ndarray):
-            self._launch_blocks(kernel, out.size, *arguments, out)
-            return
-        buffer = self._buffer("numbers", *out.shape, dtype=np.float64)
-        self._launch_blocks(kernel, out.size, *arguments, buffer)
-        out += self.to_host(buffer)
 
     # ---- layers
 
@@ -167,10 +77,10 @@ class CUDA:
         if isinstance(data, Streamed):
             data.load_rows(rows, key, out)
         elif data.kind == tiles.SAMPLES:
-            self._launch(kernels.load_samples(self.real), out.size, data.X, rows.device, key, out)
+            self.launch(kernels.load_samples(self.real), out.size, data.X, rows.device, key, out)
         else:
             kernel = kernels.load_bits if data.kind == tiles.BITS else kernels.load_values
-            self._launch(kernel, out.size, data.X, rows.device, out)
+            self.launch(kernel, out.size, data.X, rows.device, out)
 
     def is_view(self, data) -> bool:
         return isinstance(data, Resident) and data.kind == tiles.VALUES
@@ -188,7 +98,7 @@ class CUDA:
             blas.multiply(int(self.stream), precision or self.precision, alpha, A, turn_A, B, turn_B, beta, C)
         else:
             real, blocks = self.real, tiles.count_tiles(*C.shape)
-            self._launch_blocks(tiles.product(real), blocks, real(alpha), A, turn_A, B, turn_B, real(beta), C)
+            self.launch_blocks(tiles.product(real), blocks, real(alpha), A, turn_A, B, turn_B, real(beta), C)
 
     def _plain_product(self, *arguments):
         """The same in full precision."""
@@ -201,14 +111,12 @@ class CUDA:
         drawn, tempered = states is not None and key is not None, beta is not None
         given = rows.device if drawn else self._no_rows(), key if drawn else rng.key(0, 0, 0), beta if tempered else bias
         for part, start, stop, number in unit.parts(mean.shape[1]):
-            if part.keeps_total and states is None:
-                part = part._replace(support="one-of")  # means of one trial
-            kernel = kernels.activate(part, self.real, drawn, tempered)
+            kernel = kernels.activate(part, self.real, drawn, tempered, part.keeps_total and states is not None)
             columns = part.group_size(stop - start), start, stop, number
-            self._launch(kernel, mean.size, *columns, bias, mean, mean if states is None else states, *given)
+            self.launch(kernel, mean.size, *columns, bias, mean, mean if states is None else states, *given)
 
     def _no_rows(self):
-        return self._buffer("no rows", 1, dtype=np.uint32)
+        return self.kept("no rows", 1, dtype=np.uint32)
 
     def conditional(
         self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
@@ -219,71 +127,60 @@ class CUDA:
     def join(self, out, *parts) -> None:
         start = 0
         for x in parts:
-            self._launch(kernels.place, x.size, x, out, start)
+            self.launch(kernels.place, x.size, x, out, start)
             start += x.shape[1]
 
     def assign_where(self, x, mask, values=None) -> None:
         arrays = x, x if values is None else values, mask
         rows = (y if y.ndim > 1 else y.reshape(1, y.size) for y in arrays)
-        self._launch(kernels.assign_where(values is None), x.size, *rows)
+        self.launch(kernels.assign_where(values is None), x.size, *rows)
 
     def copy(self, x, out, rows=None, places=None) -> None:
         if rows is not None:
-            self._launch(kernels.load_values, out.size, x, rows.device, out)
+            self.launch(kernels.load_values, out.size, x, rows.device, out)
         elif places is not None:
-            self._launch(kernels.scatter, x.size, x, places.device, out)
+            self.launch(kernels.scatter, x.size, x, places.device, out)
         else:
             out.copy_to_device(x, stream=self.stream)
 
     def sparsify(self, h, weight, activity, target: float, cost: float, offset=None, share: float = 0.0) -> None:
-        weight = _flat(self._ones(len(h))) if weight is None else weight
-        offset = self._buffer("no offset", h.shape[1]) if offset is None else offset
-        numbers = (self.real(x) for x in (1 / SLOW, target, cost, share))
-        self._launch_blocks(sums.sparsify, h.shape[1], h, weight, activity, offset, *numbers)
+        weight = flat(self._ones(len(h))) if weight is None else weight
+        offset = self.kept("no offset", h.shape[1]) if offset is None else offset
+        numbers = (self.real(x) for x in (SLOW, target, cost, share))
+        self.launch_blocks(sums.sparsify(self.real), h.shape[1], h, weight, activity, offset, *numbers)
 
     def shrink(self, W, amount: float) -> None:
-        self._launch(kernels.shrink, W.size, _flat(W), self.real(amount))
+        self.launch(kernels.shrink, W.size, flat(W), self.real(amount))
 
     def scale(self, x, weight, columns: bool = False) -> None:
-        self._launch(kernels.scale(columns), x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
+        self.launch(kernels.scale(columns), x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
 
     # ---- the gradient of contrastive divergence
 
     def _ones(self, n):
-        if ("ones", n) not in self._buffers:
-            self._buffers["ones", n] = self.array(np.ones((1, n), self.dtype))
-        return self._buffers["ones", n]
+        return self.kept("ones", n, make=lambda: self.array(np.ones((1, n), self.dtype)))
 
     def _sum(self, scale, weight, x, beta, out):
         """out = scale times the sum of the rows of x by their weights + beta out; always in full precision."""
         weight = self._ones(x.shape[0]) if weight is None else weight.reshape(1, x.shape[0])
         self._plain_product(scale, weight, False, x, False, beta, out.reshape(1, out.size))
 
-    def statistics(self, positive: Phase, negative: Phase, positive_scale: float, negative_scale: float, out: Params) -> None:
-        for phase, scale, beta in ((positive, positive_scale, 0.0), (negative, -negative_scale, 1.0)):
+    def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
+        for phase, scale, beta in ((positive, scales[0], 0.0), (negative, -scales[1], 1.0)):
             self._product(scale, phase.v, True, phase.h, False, beta, out.W)
             self._sum(scale, phase.weight, phase.v, beta, out.b)
             self._sum(scale, None, phase.h, beta, out.c)
 
     def update(
-        self,
-        params: Params,
-        velocity: Params,
-        positive: Phase,
-        negative: Phase,
-        positive_scale: float,
-        negative_scale: float,
-        hyper: Hyper,
-        centering: Centering | None = None,
-        mean_weight: float = 1.0,
+        self, params: Params, velocity: Params, positive, negative, scales: Scales, hyper: Hyper, centering=None, mean_weight=1.0
     ) -> None:
-        gradient = Params(*(self._buffer(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
-        self.statistics(positive, negative, positive_scale, negative_scale, gradient)
+        gradient = Params(*(self.kept(f"gradient {i}", *x.shape) for i, x in enumerate(params)))
+        self.statistics(positive, negative, scales, gradient)
         if centering is None:
             self.move(params, velocity, gradient, hyper)
             return
         slide = centering.slide if mean_weight > 0 else 0.0
-        model, data = slide * centering.model_share * negative_scale, slide * (1 - centering.model_share) * positive_scale
+        model, data = slide * centering.model_share * scales[1], slide * (1 - centering.model_share) * scales[0]
         model, data = model / (mean_weight or 1.0), data / (mean_weight or 1.0)
         for offset, layer in ((centering.v, "v"), (centering.h, "h")):
             for phase, share, kept in ((positive, data, 1.0 - slide), (negative, model, 1.0)):
@@ -296,9 +193,9 @@ class CUDA:
         self._plain_product(-1.0, row(centering.v), False, velocity.W, False, 1.0, row(params.c))
 
     def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
-        for p, v, g, decay in zip(params, velocity, gradient, (hyper.weight_decay, 0.0, 0.0), strict=True):
-            numbers = (self.real(x) for x in (hyper.learning_rate, hyper.momentum, decay))
-            self._launch(kernels.step, p.size, _flat(p), _flat(v), _flat(g), *numbers)
+        rate, momentum, decay = (self.real(x) for x in hyper[:3])
+        for p, v, g, decay_ in zip(params, velocity, gradient, (rate * decay, self.real(0), self.real(0)), strict=True):
+            self.launch(kernels.step, p.size, *map(flat, (p, v, g)), rate, momentum, decay_)
 
     def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         nv, nh = problem.params.W.shape
@@ -309,16 +206,15 @@ class CUDA:
         if not (simple and small) or isinstance(problem.data, Streamed):
             return False
         key = rng.key(problem.seed, 0, 0)
-        streams = (rng.stream(purpose, problem.layer) for purpose in (rng.HIDDEN, rng.VISIBLE, rng.DATA))
-        numbers = (self.real(x) for x in (hyper.learning_rate, hyper.momentum, hyper.weight_decay))
-        run = tiles.Run(batch_size, problem.k, key.k0, key.k1, step, epoch, *streams, *numbers)
+        hidden, visible, data = (rng.stream(purpose, problem.layer) for purpose in (rng.HIDDEN, rng.VISIBLE, rng.DATA))
+        rate, momentum, decay = (self.real(x) for x in hyper[:3])
+        noise = key.k0, key.k1, step, epoch, hidden, visible, data
+        run = tiles.Run(batch_size, problem.k, *noise, rate, momentum, rate * decay)
         kernel = tiles.steps(*units, self.real, problem.data.kind, problem.persistent)
         blocks = min(processors(), max(tiles.count_tiles(nv, nh), tiles.count_tiles(rows, max(nv, nh))))
-        positive, negative = problem.positive, problem.negative
-        kernel[blocks, THREADS, self.stream](
-            *(problem.data.X, order.device, *problem.params, *problem.velocity, positive.v, positive.h, negative.v, negative.h),
-            *(problem.states, problem.work, problem.chain_rows.device, run),
-        )
+        phases = (tiles.Means(phase.v, phase.h) for phase in (problem.positive, problem.negative))
+        chains = tiles.Chains(problem.states, problem.work, problem.chain_rows.device)
+        self.launch_all(kernel, blocks, problem.data.X, order.device, problem.params, problem.velocity, *phases, chains, run)
         return True
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
@@ -328,27 +224,16 @@ class CUDA:
             return None
         key, (_, _, c) = rng.key(chains.seed, 0, 0), chains.params
         keys = tiles.Anneal(key.k0, key.k1, *(rng.stream(rng.ANNEAL, layer) for layer in (3, 4)))
-        bias, base = (self._copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
-        parts = self._copied(np.zeros((n, THREADS)))
+        bias, base = (self.copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
+        machine = tiles.Annealed(W, c, bias, base, chains.toward)
+        states = tiles.States(chains.v, chains.h, chains.mean, chains.field, chains.who.device)
+        parts = self.copied(np.zeros((n, THREADS)))
+        buffers = tiles.Buffers(self.empty(nv), self.empty(n), parts)
         blocks = min(processors(), max(n, *(tiles.count_tiles(n, units) for units in (nv, nh))))
-        buffers = self.empty(nv), self.empty(n)
+        kernel = tiles.anneal(visible, hidden, self.real)
         for start in range(0, len(number), ANNEALED):
-            steps = (self._copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
-            tiles.anneal(visible, hidden, self.real)[blocks, THREADS, self.stream](
-                *(
-                    chains.params.W,
-                    c,
-                    bias,
-                    base,
-                    chains.toward,
-                    chains.v,
-                    chains.h,
-                    chains.mean,
-                    chains.field,
-                    chains.who.device,
-                ),
-                *(*steps, *buffers, parts, keys),
-            )
+            steps = (self.copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
+            self.launch_all(kernel, blocks, machine, states, tiles.Steps(*steps), buffers, keys)
         return self.to_host(parts).sum(axis=1)
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
@@ -362,10 +247,10 @@ class CUDA:
         for part, start, stop, _ in unit.parts(field.shape[1]):
             counted = part.keeps_total and states is not None
             kernel = sums.cgf(part, beta is not None, step is not None, counted)
-            buffer = field if part.group == 1 else self._buffer("row", blocks_for(out.size, 1), field.shape[1])
+            buffer = field if part.group == 1 else self.kept("row", blocks_for(out.size, 1), field.shape[1])
             given = (field if x is None else x for x in (W, step, states))
             columns = part.group_size(stop - start), start, stop
-            self._read(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
+            self.reduce(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
 
     def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
         self._cgf(unit, bias, field, None, None, beta, states, out.reshape(-1, 1))
@@ -376,42 +261,42 @@ class CUDA:
     def base(self, unit: Units, x, out) -> None:
         out[...] = 0
         for part, start, stop, _ in unit.parts(x.shape[1]):
-            self._read(sums.base(part), out, part.group_size(stop - start), start, stop, x)
+            self.reduce(sums.base(part), out, part.group_size(stop - start), start, stop, x)
 
     def square_sums(self, x, weight, out) -> None:
         out[...] = 0
-        self._read(sums.column_squares(weight is not None), out, x, x if weight is None else weight)
+        self.reduce(sums.column_squares(weight is not None), out, x, x if weight is None else weight)
 
     def dot(self, x, y, out) -> None:
         out[...] = 0
-        self._read(sums.dot, out, x, y.reshape(1, y.size) if y.ndim == 1 else y)
+        self.reduce(sums.dot, out, x, y.reshape(1, y.size) if y.ndim == 1 else y)
 
     def norm(self, x) -> float:
         out = np.zeros(min(blocks_for(x.size), 1024))
-        self._read(sums.square_sums, out, _flat(x))
+        self.reduce(sums.square_sums, out, flat(x))
         return float(np.sqrt(out.sum()))
 
     # ---- back-propagation
 
     def mask(self, x, rate: float, rows, key: Key, out) -> None:
-        self._launch(kernels.mask(self.real), x.size, x, self.real(rate), rows.device, key, out)
+        self.launch(kernels.mask(self.real), x.size, x, self.real(rate), rows.device, key, out)
 
     def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> Loss | float:
         """A `losses.Loss`, which is read when it is asked for."""
-        of_rows, losses, total = self._buffer("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
+        of_rows, losses, total = self.kept("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
         arguments = output, target, weight, self.real(scale), delta, of_rows
         launches: list = []
         if kind == "softmax":
-            launches.append((self._launch, kernels.softmax_loss))
+            launches.append((self.launch, kernels.softmax_loss))
         elif isinstance(kind, str):
-            launches.append((self._launch_blocks, sums.squared_loss))
+            launches.append((self.launch_blocks, sums.squared_loss))
         else:
             for part, start, stop, _ in kind.parts(output.shape[1]):
-                launches.append((self._launch_blocks, sums.unit_loss(part), part.group_size(stop - start), start, stop))
+                launches.append((self.launch_blocks, sums.unit_loss(part), part.group_size(stop - start), start, stop))
         for launch, kernel, *columns in launches:
             launch(kernel, output.shape[0], *columns, *arguments)
             slot = losses.next_slot()
-            self._launch_blocks(sums.add_up, 1, of_rows, losses.buffer, slot)
+            self.launch_blocks(sums.add_up, 1, of_rows, losses.buffer, slot)
             total += Loss(losses, [slot])
         return total
 
@@ -419,26 +304,14 @@ class CUDA:
     def _losses(self):
         return Losses(self)
 
-    def backward_and_step(
-        self,
-        rule: str,
-        hyper,
-        x,
-        delta,
-        weights: Weights,
-        unit: Unit | None = None,
-        mean=None,
-        below=None,
-        rate: float = 0.0,
-        rows=None,
-        key: Key = NO_KEY,
-    ) -> None:
-        if unit is not None:
-            self._product(1.0, delta, False, weights.W, True, 0.0, below)
-            if rate:
-                self.mask(below, rate, rows, key, below)
-            self._launch(kernels.slopes(unit), below.size, unit.group_size(below.shape[1]), mean, below)
-        gradient_W, gradient_bias = self._buffer("W", *weights.W.shape), self._buffer("bias", len(weights.bias))
+    def backward_and_step(self, rule: str, hyper, x, delta, weights: Weights, below: Below | None = None) -> None:
+        if below is not None:
+            self._product(1.0, delta, False, weights.W, True, 0.0, below.delta)
+            if below.rate:
+                self.mask(below.delta, below.rate, below.rows, below.key, below.delta)
+            group = below.unit.group_size(below.delta.shape[1])
+            self.launch(kernels.slopes(below.unit), below.delta.size, group, below.mean, below.delta)
+        gradient_W, gradient_bias = self.kept("W", *weights.W.shape), self.kept("bias", len(weights.bias))
         self._product(1.0, x, True, delta, False, 0.0, gradient_W)
         self._sum(1.0, None, delta, 0.0, gradient_bias)
         without = hyper._replace(weight_decay=self.real(0))
@@ -447,7 +320,7 @@ class CUDA:
             (weights.bias, gradient_bias, weights.first_bias, weights.second_bias, without),
         ):
             second = first if second is None else second
-            self._launch(kernels.move(rule), p.size, *map(_flat, (p, gradient, first, second)), numbers)
+            self.launch(kernels.move(rule), p.size, *map(flat, (p, gradient, first, second)), numbers)
 
     def limit_columns(self, W, longest: float, buffer) -> None:
-        self._launch_blocks(sums.limit_columns, W.shape[1], W, self.real(longest))
+        self.launch_blocks(sums.limit_columns(self.real), W.shape[1], W, self.real(longest))

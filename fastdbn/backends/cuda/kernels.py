@@ -8,6 +8,7 @@ import functools
 import numpy as np
 from numba import cuda
 
+from fastdbn.backends.cpu.backprop import softmax_row
 from fastdbn.backends.cpu.jit import inlinable, inlined
 from fastdbn.backends.cpu.kernels import noise_of, prepare_unit
 from fastdbn.backends.cpu.simd import WORD
@@ -144,10 +145,10 @@ def activate_quad(unit, drawn, tempered):
 
 
 @functools.cache
-def _activate_group(unit, drawn, tempered):
-    """The same for the units of a group that begins at column j; of units that keep their total, states hold it where `drawn`."""
+def _activate_group(unit, drawn, tempered, counted):
+    """The same for the units of a group that begins at column j. `counted`: states hold counts, whose sum is the trials."""
     prepare_unit(unit)
-    mean_of, draw, noise_into, counted = unit.mean, unit.draw, noise_of(unit), unit.keeps_total
+    mean_of, draw, noise_into = unit.mean, unit.draw, noise_of(unit)
 
     def means(m, bias, beta, i, j):
         for e in range(len(m)):
@@ -179,8 +180,8 @@ def _activate_group(unit, drawn, tempered):
 
 
 @functools.cache
-def activate(unit, real, drawn, tempered):
-    """Activation of columns start to stop, whose noise begins at `number`. Of units that keep their total, states are read."""
+def activate(unit, real, drawn, tempered, counted=False):
+    """Activation of columns start to stop, whose noise begins at `number`; `counted` as in `_activate_group`."""
     if unit.group == 1:
         quad_of = activate_quad(unit, drawn, tempered)
 
@@ -191,7 +192,7 @@ def activate(unit, real, drawn, tempered):
                 at = e % quads * QUAD
                 quad_of(bias, mean, states, rows, key, beta, buffer, e // quads, start + at, stop, number + at)
     else:
-        group_of = _activate_group(unit, drawn, tempered)
+        group_of = _activate_group(unit, drawn, tempered, counted)
 
         def run(group, start, stop, number, bias, mean, states, rows, key, beta):
             buffer = cuda.local.array(4, real)
@@ -241,9 +242,9 @@ def slopes(unit):
 
 @kernel
 def step(p, velocity, gradient, rate, momentum, decay):
-    """velocity = momentum velocity + rate (gradient - decay p), p += velocity, over vectors."""
+    """velocity = momentum velocity + rate gradient - decay p, p += velocity, over vectors: the CPU's formula, term by term."""
     for i in range(cuda.grid(1), len(p), cuda.gridsize(1)):
-        velocity[i] = momentum * velocity[i] + rate * (gradient[i] - decay * p[i])
+        velocity[i] = (velocity[i] * momentum + gradient[i] * rate) - decay * p[i]
         p[i] += velocity[i]
 
 
@@ -264,16 +265,6 @@ def move(rule):
 
 @kernel
 def softmax_loss(z, target, weight, scale, delta, out):
-    """out = the rows' losses; delta = scale weight (softmax(z) - one-hot). A thread for each row, for classes are few."""
+    """out = the rows' losses, delta as in `backprop.softmax_row`. A thread for each row, because classes are few."""
     for i in range(cuda.grid(1), z.shape[0], cuda.gridsize(1)):
-        s, d, w, answer = z[i], delta[i], scale * weight[i], target[i]
-        top, partition = s[0], z.dtype.type(0)
-        for j in range(1, len(s)):
-            top = max(top, s[j])
-        for j in range(len(s)):
-            d[j] = scalar.exp(s[j] - top)
-            partition += d[j]
-        out[i] = np.float64(weight[i]) * np.float64(top + scalar.log(partition) - s[answer])
-        for j in range(len(s)):
-            d[j] *= w / partition
-        d[answer] -= w
+        out[i] = softmax_row(z[i], target[i], weight[i], scale, delta[i])

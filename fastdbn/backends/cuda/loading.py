@@ -14,23 +14,8 @@ from fastdbn.backends.cpu.loading import PACKED
 from fastdbn.backends.cuda.tiles import BITS, SAMPLES, VALUES
 from fastdbn.maths import rng
 
-SHARE = 0.8
-"""Of the free memory, what data may take; the rest is for the model and its states."""
 BLOCK = 1 << 24
 """Numbers that are prepared on the host and copied at a time."""
-
-
-class Rows:
-    """Row numbers, on the host and on the device, for streamed data are read by the host."""
-
-    def __init__(self, host, device):
-        self.host, self.device = host, device
-
-    def __len__(self):
-        return len(self.host)
-
-    def part(self, start, stop):
-        return Rows(self.host[start:stop], self.device[start:stop])
 
 
 class Resident(NamedTuple):

@@ -1,6 +1,6 @@
 """The CUDA kernels of sums, which have a block for each item: losses, log normalisers, products of rows, norms.
 
-The threads of a block share an item. Sums are in float64, in an order that shapes alone decide.
+The threads of a block share an item. Sums are in float64 unless a kernel says otherwise; their order depends on shapes alone.
 """
 
 import functools
@@ -8,27 +8,35 @@ import functools
 import numpy as np
 from numba import cuda
 
+from fastdbn.backends.cpu.backprop import unit_loss_row
 from fastdbn.backends.cpu.jit import inlinable
-from fastdbn.backends.cpu.kernels import prepare_unit
+from fastdbn.backends.cpu.kernels import prepare_unit, row_base
 from fastdbn.backends.cuda.jit import THREADS, device, kernel
 from fastdbn.maths import scalar
 
 
-@device
-def block_sum(part):
-    """The sum of the numbers that the threads of a block hold, to all of them."""
-    buffer = cuda.shared.array(THREADS, np.float64)
-    t, half = cuda.threadIdx.x, THREADS // 2
-    buffer[t] = part
-    cuda.syncthreads()
-    while half > 0:
-        if t < half:
-            buffer[t] += buffer[t + half]
+@functools.cache
+def _block_sum(real):
+    """Device function: the sum of the numbers that the threads of a block hold, to all of them."""
+
+    def run(part):
+        buffer = cuda.shared.array(THREADS, real)
+        t, half = cuda.threadIdx.x, THREADS // 2
+        buffer[t] = part
         cuda.syncthreads()
-        half //= 2
-    total = buffer[0]
-    cuda.syncthreads()
-    return total
+        while half > 0:
+            if t < half:
+                buffer[t] += buffer[t + half]
+            cuda.syncthreads()
+            half //= 2
+        total = buffer[0]
+        cuda.syncthreads()
+        return total
+
+    return device(run)
+
+
+block_sum = _block_sum(np.float64)
 
 
 @kernel
@@ -47,39 +55,18 @@ def squared_loss(z, target, weight, scale, delta, out):
 
 @functools.cache
 def unit_loss(unit):
-    """out = the rows' losses, weight times -log p(target | s = z) of columns start to stop; delta = scale weight (mean - x),
-    and may be z.
-    """
-    prepare_unit(unit)
-    mean, cgf, base = unit.mean, unit.cgf, unit.base
+    """out = the rows' losses, weight times -log p(target | s = z) of columns start to stop; delta, which may be z, = scale weight
+    (mean - x)."""
+    loss = unit_loss_row(unit)
 
-    def units(group, start, stop, z, target, weight, scale, delta, out):
+    def run(group, start, stop, z, target, weight, scale, delta, out):
         for i in range(cuda.blockIdx.x, z.shape[0], cuda.gridDim.x):
-            part = 0.0
-            for j in range(start + cuda.threadIdx.x, stop, THREADS):
-                s, x = z[i, j], target[i, j]
-                part += np.float64(cgf(s) + base(x) - s * x)
-                delta[i, j] = scale * weight[i] * (mean(s) - x)
-            total = block_sum(part)
+            s, x, d = z[i, start:stop], target[i, start:stop], delta[i, start:stop]
+            total = block_sum(loss(group, s, x, scale * weight[i], d, cuda.threadIdx.x, THREADS))
             if cuda.threadIdx.x == 0:
                 out[i] = np.float64(weight[i]) * total
 
-    def groups(group, start, stop, z, target, weight, scale, delta, out):
-        for i in range(cuda.blockIdx.x, z.shape[0], cuda.gridDim.x):
-            part = 0.0
-            for g in range(start + cuda.threadIdx.x * group, stop, THREADS * group):
-                s, x, d = z[i, g : g + group], target[i, g : g + group], delta[i, g : g + group]
-                part += np.float64(cgf(s) + base(x))
-                for j in range(group):
-                    part -= np.float64(s[j] * x[j])
-                mean(s, d)
-                for j in range(group):
-                    d[j] = scale * weight[i] * (d[j] - x[j])
-            total = block_sum(part)
-            if cuda.threadIdx.x == 0:
-                out[i] = np.float64(weight[i]) * total
-
-    return kernel(units if unit.group == 1 else groups)
+    return kernel(run)
 
 
 @kernel
@@ -143,28 +130,15 @@ def cgf(unit, tempered, shifted, counted):
 @functools.cache
 def base(unit):
     """out = the rows' sums over columns start to stop."""
-    prepare_unit(unit)
-    base_of = unit.base
+    energy = row_base(unit)
 
-    def units(group, start, stop, x, out):
+    def run(group, start, stop, x, out):
         for i in range(cuda.blockIdx.x, x.shape[0], cuda.gridDim.x):
-            part = 0.0
-            for j in range(start + cuda.threadIdx.x, stop, THREADS):
-                part += np.float64(base_of(x[i, j]))
-            total = block_sum(part)
+            total = block_sum(energy(group, x[i, start:stop], cuda.threadIdx.x, THREADS))
             if cuda.threadIdx.x == 0:
                 out[i] = total
 
-    def groups(group, start, stop, x, out):
-        for i in range(cuda.blockIdx.x, x.shape[0], cuda.gridDim.x):
-            part = 0.0
-            for g in range(start + cuda.threadIdx.x * group, stop, THREADS * group):
-                part += np.float64(base_of(x[i, g : g + group]))
-            total = block_sum(part)
-            if cuda.threadIdx.x == 0:
-                out[i] = total
-
-    return kernel(units if unit.group == 1 else groups)
+    return kernel(run)
 
 
 @kernel
@@ -207,32 +181,42 @@ def column_squares(weighted):
     return kernel(run)
 
 
-@kernel
-def sparsify(h, weight, activity, offset, slow, target, cost, share):
-    """activity moves by a part `slow` towards the means of the columns of h; then cost (target - activity) joins each row, and a
-    share of it is taken from offset."""
-    for j in range(cuda.blockIdx.x, h.shape[1], cuda.gridDim.x):
-        part, rows, before = 0.0, 0.0, activity[j]
-        for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
-            part += np.float64(weight[i]) * np.float64(h[i, j])
-            rows += np.float64(weight[i])
-        mean = h.dtype.type(block_sum(part) / block_sum(rows))
-        now = before + slow * (mean - before)
-        if cuda.threadIdx.x == 0:
-            activity[j] = now
-            offset[j] -= share * cost * (target - now)
-        for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
-            h[i, j] += cost * (target - now)
+@functools.cache
+def sparsify(real):
+    """A part 1 / slow of the difference to the means of h enters activity; then cost (target - activity) is added to each row,
+    and a share of it is taken from offset. Sums are in the precision of h, as the CPU's are."""
+    total = _block_sum(real)
+
+    def run(h, weight, activity, offset, slow, target, cost, share):
+        for j in range(cuda.blockIdx.x, h.shape[1], cuda.gridDim.x):
+            part, rows, before = real(0), real(0), activity[j]
+            for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
+                part += weight[i] * h[i, j]
+                rows += weight[i]
+            now = before + (total(part) / total(rows) - before) / slow
+            pull = cost * (target - now)
+            if cuda.threadIdx.x == 0:
+                activity[j] = now
+                offset[j] -= share * pull
+            for i in range(cuda.threadIdx.x, h.shape[0], THREADS):
+                h[i, j] += pull
+
+    return kernel(run)
 
 
-@kernel
-def limit_columns(W, longest):
-    """Scale down the columns of W whose norm is above longest."""
-    for j in range(cuda.blockIdx.x, W.shape[1], cuda.gridDim.x):
-        part = 0.0
-        for i in range(cuda.threadIdx.x, W.shape[0], THREADS):
-            part += np.float64(W[i, j]) * np.float64(W[i, j])
-        norm = scalar.sqrt(block_sum(part))
-        if norm > longest:
+@functools.cache
+def limit_columns(real):
+    """Scale down the columns of W whose norm is above longest. Sums are in the precision of W, as the CPU's are."""
+    total = _block_sum(real)
+
+    def run(W, longest):
+        for j in range(cuda.blockIdx.x, W.shape[1], cuda.gridDim.x):
+            part = real(0)
             for i in range(cuda.threadIdx.x, W.shape[0], THREADS):
-                W[i, j] *= longest / norm
+                part += W[i, j] * W[i, j]
+            norm = scalar.sqrt(total(part))
+            if norm > longest:
+                for i in range(cuda.threadIdx.x, W.shape[0], THREADS):
+                    W[i, j] *= longest / norm
+
+    return kernel(run)

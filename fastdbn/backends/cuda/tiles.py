@@ -89,7 +89,10 @@ def product(real):
 
 
 class Run(NamedTuple):
-    """The numbers of a run of minibatches: sizes, what makes the keys of its noise, and those of the step, in the precision."""
+    """The numbers of a run of minibatches: sizes, what makes the keys of its noise, and those of the step, in the precision.
+
+    decay is the learning rate times the weight decay.
+    """
 
     batch_size: int
     k: int
@@ -103,6 +106,21 @@ class Run(NamedTuple):
     rate: Any
     momentum: Any
     decay: Any
+
+
+class Means(NamedTuple):
+    """A phase: visible states and hidden means."""
+
+    v: Any
+    h: Any
+
+
+class Chains(NamedTuple):
+    """The chains' hidden states, their visible means, and their numbers."""
+
+    states: Any
+    means: Any
+    rows: Any
 
 
 BITS, VALUES, SAMPLES = range(3)
@@ -143,7 +161,7 @@ def _layer(unit, drawn, tempered=False):
 @device
 def _move(p, velocity, i, j, gradient, run):
     if i < p.shape[0] and j < p.shape[1]:
-        velocity[i, j] = run.momentum * velocity[i, j] + run.rate * (gradient - run.decay * p[i, j])
+        velocity[i, j] = (velocity[i, j] * run.momentum + gradient * run.rate) - run.decay * p[i, j]
         p[i, j] += velocity[i, j]
 
 
@@ -156,7 +174,7 @@ def _move_bias(p, velocity, positive, negative, positive_scale, negative_scale, 
             s += positive[r, j]
         for r in range(negative.shape[0]):
             t += negative[r, j]
-        velocity[j] = run.momentum * velocity[j] + run.rate * (positive_scale * s - negative_scale * t)
+        velocity[j] = velocity[j] * run.momentum + (positive_scale * s - negative_scale * t) * run.rate
         p[j] += velocity[j]
 
 
@@ -200,19 +218,20 @@ def steps(visible, hidden, real, kind, persistent):
     take, means = _take(kind), _layer(hidden, False)
     draw_hidden, draw_visible = _layer(hidden, True), _layer(visible, True)
 
-    def run(X, order, W, b, c, dW, db, dc, positive_v, positive_h, negative_v, negative_h, states, work, chain_rows, p):
+    def run(X, order, params, velocity, positive, negative, chains, p):
+        W, b, c = params
         left = cuda.shared.array(_SIZE, real)
         right = cuda.shared.array(_SIZE, real)
         noise = cuda.local.array(4, real)
         grid = cuda.cg.this_grid()
         for s in range((len(order) + p.batch_size - 1) // p.batch_size):
             rows = order[s * p.batch_size : min((s + 1) * p.batch_size, len(order))]
-            v, h, step = positive_v[: len(rows)], positive_h[: len(rows)], np.uint32(p.step + s)
+            v, h, step = positive.v[: len(rows)], positive.h[: len(rows)], np.uint32(p.step + s)
             take(X, rows, rng.Key(p.k0, p.k1, np.uint32(p.epoch), p.data), v, noise)
             grid.sync()
-            who = chain_rows if persistent else rows
-            chain, mean = states[: len(who)], work[: len(who)]
-            chain_v, chain_h = negative_v[: len(who)], negative_h[: len(who)]
+            who = chains.rows if persistent else rows
+            chain, mean = chains.states[: len(who)], chains.means[: len(who)]
+            chain_v, chain_h = negative.v[: len(who)], negative.h[: len(who)]
             if persistent:
                 means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
             else:
@@ -229,9 +248,9 @@ def steps(visible, hidden, real, kind, persistent):
                     means(chain_v, W, False, c, chain_h, chain_h, who, key, c, left, right, noise)
                 grid.sync()
             positive_scale, negative_scale = real(1) / real(len(rows)), real(1) / real(len(who))
-            _update(W, dW, v, h, chain_v, chain_h, positive_scale, negative_scale, p, left, right)
-            _move_bias(b, db, v, chain_v, positive_scale, negative_scale, p)
-            _move_bias(c, dc, h, chain_h, positive_scale, negative_scale, p)
+            _update(W, velocity.W, v, h, chain_v, chain_h, positive_scale, negative_scale, p, left, right)
+            _move_bias(b, velocity.b, v, chain_v, positive_scale, negative_scale, p)
+            _move_bias(c, velocity.c, h, chain_h, positive_scale, negative_scale, p)
             grid.sync()
 
     return kernel(run)
@@ -246,17 +265,54 @@ class Anneal(NamedTuple):
     visible: np.uint32
 
 
+class Annealed(NamedTuple):
+    """The model: W, hidden biases, the visible biases of model and base, and the difference of these."""
+
+    W: Any
+    c: Any
+    bias: Any
+    base: Any
+    toward: Any
+
+
+class States(NamedTuple):
+    """The chains: their states, buffers for means of the visible and fields of the hidden units, and their numbers."""
+
+    v: Any
+    h: Any
+    mean: Any
+    field: Any
+    rows: Any
+
+
+class Steps(NamedTuple):
+    """Steps of annealing: their numbers, the inverse temperatures of their weights, and of the draws, 0 for none."""
+
+    number: Any
+    upper: Any
+    lower: Any
+    down: Any
+
+
+class Buffers(NamedTuple):
+    """The visible biases of a step (nv,), the chains' inverse temperatures (B,), and parts of their log weights (B, THREADS)."""
+
+    bias: Any
+    beta: Any
+    parts: Any
+
+
 @functools.cache
 def anneal(visible, hidden, real):
-    """Steps of annealed importance sampling, as ais.py says them: chains v move, and their log weights are added up in parts.
-
-    Step t is number[t], with inverse temperatures upper and lower[t] of its weight, and down[t] of the draws, 0 for none. bias
-    and base are the visible biases of model and base; now (nv,), beta (B,) and field, mean are buffers; parts (B, THREADS).
-    """
+    """Steps of annealed importance sampling, as ais.py says them: chains move, and their log weights are added up in parts."""
     prepare_unit(hidden)
     cgf, draw_hidden, draw_visible = hidden.cgf, activate_quad(hidden, True, True), _layer(visible, True, True)
 
-    def run(W, c, bias, base, toward, v, h, mean, field, who, number, upper, lower, down, now, beta, parts, p):
+    def run(machine, chains, steps, buffers, p):
+        W, c, bias, base, toward = machine
+        v, h, mean, field, who = chains
+        number, upper, lower, down = steps
+        now, beta, parts = buffers
         left = cuda.shared.array(_SIZE, real)
         right = cuda.shared.array(_SIZE, real)
         noise = cuda.local.array(4, real)

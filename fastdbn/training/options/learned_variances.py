@@ -103,7 +103,7 @@ class LearnedVariances(Option):
 
     def _slopes(self, batch, params, gradient):
         """(nv,) float64: the gradient by the log variances, where `gradient` is that of the machine of variance one."""
-        backend, (positive, negative, data_scale, chain_scale) = self.training.backend, batch.phases
+        backend, (positive, negative, (data_scale, chain_scale)) = self.training.backend, batch.phases
         data, model, rows = (np.empty(len(params.b)) for _ in range(3))
         backend.square_sums(positive.v, positive.weight, data)
         backend.square_sums(negative.v, negative.weight, model)
