@@ -8,7 +8,7 @@ from scipy import sparse
 from small import binary, bits, small
 
 from fastdbn import RBM
-from fastdbn.estimators import inference
+from fastdbn.estimators import rows
 from fastdbn.units import softmax
 
 # ---- data
@@ -255,7 +255,7 @@ def test_valid_data_are_not_validated_again(monkeypatch):
     model, lacking = RBM(3, n_iter=1, random_state=0).fit(X), X.copy()
     lacking[2, 1] = np.nan
     with monkeypatch.context() as patch:
-        patch.setattr(inference, "validate_data", Mock(side_effect=AssertionError("validated")))
+        patch.setattr(rows, "validate_data", Mock(side_effect=AssertionError("validated")))
         for data in (X, X[:1], X[::2], np.asfortranarray(X), X.astype(np.float64), X > 0.5):
             assert model.transform(data).shape == (len(data), 3)
         for data in (X.tolist(), X[:0], X[0], X[:, :3], lacking, X.astype(np.float16), sparse.csr_matrix(X)):
