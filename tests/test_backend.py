@@ -1,5 +1,7 @@
 """Every operation of the CPU backend against the slow versions, at odd and tiny sizes, at any thread count, by both routes."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -127,30 +129,27 @@ def test_statistics_and_update(size, dtype, weighted, product_route):
 
 @both_types
 @pytest.mark.parametrize("kind", ["float32", "float64", "uint8", "int64", "bool", "csr", "int16"])
-@pytest.mark.parametrize("threshold", [None, 0.4, "sample"])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_take(kind, threshold, scaled, dtype):
+def test_load_rows(kind, dtype):
     """Rows of any kind of data, scaled and clipped, or compared with a threshold as they are; the source is left as it was."""
-    draw = np.random.default_rng(2)
-    dense = draw.integers(0, 2, (40, 7)) if kind != "float64" else draw.random((40, 7))
-    X = sparse.csr_matrix(dense.astype(np.float64)) if kind == "csr" else dense.astype(kind)
-    before = X.copy()
-    shift, scale = (draw.normal(size=7) * 0.1, draw.random(7) * 2) if scaled else (None, None)
-    backend = get_backend(1, dtype)
-    rows = draw.integers(0, 40, 11).astype(np.uint32)
-    out = backend.zeros(11, 7)
-    key = rng.key(11, 3, rng.stream(rng.DATA))
-    backend.load_rows(backend.load(Source(X, shift, scale, scaled, threshold)), rows, key, out)
-    expected = np.asarray(dense, float)[rows]
-    if scaled and threshold != 0.4:
-        expected = np.clip((expected - shift) * scale, 0, 1)
-    expected = expected.astype(dtype)
-    if threshold == "sample":
-        expected = naive.uniforms((11, 7), rows, 3, int(key.stream), (11, 0)) < expected
-    elif threshold is not None:
-        expected = expected > threshold
-    assert np.allclose(out, expected, atol=1e-6)
-    assert (X != before).sum() == 0
+    for threshold, scaled in itertools.product((None, 0.4, "sample"), (False, True)):
+        draw = np.random.default_rng(2)
+        dense = draw.integers(0, 2, (40, 7)) if kind != "float64" else draw.random((40, 7))
+        X = sparse.csr_matrix(dense.astype(np.float64)) if kind == "csr" else dense.astype(kind)
+        before = X.copy()
+        shift, scale = (draw.normal(size=7) * 0.1, draw.random(7) * 2) if scaled else (None, None)
+        backend, rows = get_backend(1, dtype), draw.integers(0, 40, 11).astype(np.uint32)
+        out, key = backend.zeros(11, 7), rng.key(11, 3, rng.stream(rng.DATA))
+        backend.load_rows(backend.load(Source(X, shift, scale, scaled, threshold)), rows, key, out)
+        expected = np.asarray(dense, float)[rows]
+        if scaled and threshold != 0.4:
+            expected = np.clip((expected - shift) * scale, 0, 1)
+        expected = expected.astype(dtype)
+        if threshold == "sample":
+            expected = naive.uniforms((11, 7), rows, 3, int(key.stream), (11, 0)) < expected
+        elif threshold is not None:
+            expected = expected > threshold
+        assert np.allclose(out, expected, atol=1e-6), (threshold, scaled)
+        assert (X != before).sum() == 0
 
 
 @both_types

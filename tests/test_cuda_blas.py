@@ -1,6 +1,7 @@
 """What cuBLAS is told of a product, by a stand-in that does on host memory what its manual says of cublasGemmEx."""
 
 import ctypes
+import itertools
 import re
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from fastdbn.backends.cuda import blas
 
 KINDS = [np.float32, np.float64]
 COMPUTE = {"32F": 68, "32F_FAST_TF32": 77, "32F_FAST_16BF": 75, "64F": 70}
-"""Ways to multiply, by their names in cublas_api.h."""
+"""How numbers are multiplied, by the names of cublas_api.h."""
 
 
 class Array:
@@ -62,20 +63,20 @@ def made(shape, turned, order, wide):
     return x if wide else np.asarray(x, order=order)
 
 
+SIZES = [(1, 1, 1), (5, 3, 4), (1, 6, 5), (6, 1, 5), (5, 6, 1)]
+
+
 @pytest.mark.parametrize("dtype", KINDS)
-@pytest.mark.parametrize("size", [(1, 1, 1), (5, 3, 4), (1, 6, 5), (6, 1, 5), (5, 6, 1)], ids=str)
-@pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
-@pytest.mark.parametrize(("order", "wide"), [("C", False), ("F", False), ("C", True)])
-@pytest.mark.parametrize("beta", [0.0, 0.5])
-def test_product(dtype, size, turned, order, wide, beta, stand_in):
+def test_product(dtype, stand_in):
     """C = alpha op(A) op(B) + beta C, whatever the memory order of A and B, for odd and single rows and columns."""
-    m, n, k = size
-    A = made((m, k), turned[0], order, wide).astype(dtype, order="K")
-    B = made((k, n), turned[1], order, wide).astype(dtype, order="K")
-    C = np.full((m, n), 2.0 if beta else np.nan, dtype)
-    expected = 1.5 * (A.T if turned[0] else A) @ (B.T if turned[1] else B) + (beta * C if beta else 0)
-    blas.multiply(0, "float32", 1.5, Array(A), turned[0], Array(B), turned[1], beta, Array(C))
-    assert np.allclose(C, expected, rtol=1e-5)
+    yes_or_no, layouts = (False, True), (("C", False), ("F", False), ("C", True))
+    for (m, n, k), turn_A, turn_B, layout, beta in itertools.product(SIZES, yes_or_no, yes_or_no, layouts, (0.0, 0.5)):
+        A = made((m, k), turn_A, *layout).astype(dtype, order="K")
+        B = made((k, n), turn_B, *layout).astype(dtype, order="K")
+        C = np.full((m, n), 2.0 if beta else np.nan, dtype)
+        expected = 1.5 * (A.T if turn_A else A) @ (B.T if turn_B else B) + (beta * C if beta else 0)
+        blas.multiply(0, "float32", 1.5, Array(A), turn_A, Array(B), turn_B, beta, Array(C))
+        assert np.allclose(C, expected, rtol=1e-5), ((m, n, k), turn_A, turn_B, layout, beta)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from fastdbn.units import get_unit
 
 DTYPES = ["float32", "float64", "uint8", "int64", "int32", "bool", "int16", "float16"]
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
-widths = pytest.mark.parametrize("width", [1, 63, 64, 65, 130])
+WIDTHS = 1, 63, 64, 65, 130
 rows_of = np.random.default_rng(9).integers(0, 150, 40).astype(np.uint32)
 
 
@@ -46,18 +46,18 @@ def check(X, kind, dtype="float32", n_threads=1, **how):
 
 
 @both_types
-@widths
 @pytest.mark.parametrize("kind", DTYPES)
-def test_dense_zeros_and_ones(kind, width, dtype):
-    """They are packed from every type, whether read alone, in the order of columns, or in steps."""
-    X = binary(width)
-    assert np.array_equal(check(X.astype(kind), PACKED, dtype), X[rows_of])
-    frozen = X.astype(kind)
-    frozen.flags.writeable = False
-    check(frozen, PACKED, dtype)
-    if dtype == "float32" and kind == "float32":
-        check(np.asfortranarray(X, kind), PACKED)
-        check(np.repeat(X.astype(kind), 2, axis=1)[:, ::2], PACKED)
+def test_dense_zeros_and_ones(kind, dtype):
+    """They are packed from every type, whether read-only, in the order of columns, or in steps."""
+    for width in WIDTHS:
+        X = binary(width)
+        assert np.array_equal(check(X.astype(kind), PACKED, dtype), X[rows_of])
+        frozen = X.astype(kind)
+        frozen.flags.writeable = False
+        check(frozen, PACKED, dtype)
+        if dtype == "float32" and kind == "float32":
+            check(np.asfortranarray(X, kind), PACKED)
+            check(np.repeat(X.astype(kind), 2, axis=1)[:, ::2], PACKED)
 
 
 @both_types
@@ -119,17 +119,17 @@ def test_one_number_that_is_not_binary(place, n_threads, monkeypatch, split_ever
 
 
 @both_types
-@widths
 @pytest.mark.parametrize("kind", [d for d in DTYPES if d != "float16"])
-def test_csr_of_zeros_and_ones(kind, width, dtype):
+def test_csr_of_zeros_and_ones(kind, dtype):
     """A few ones stay lists, more are packed."""
-    few, many = binary(width, 0.01), binary(width, 0.3)
-    few[7, 0] = 1
-    few[8:140, 0] = 0
-    assert np.array_equal(
-        check(sparse.csr_matrix(few.astype(kind)), ONES if few.mean() < 1 / 32 else PACKED, dtype), few[rows_of]
-    )
-    assert np.array_equal(check(sparse.csr_matrix(many.astype(kind)), PACKED, dtype), many[rows_of])
+    for width in WIDTHS:
+        few, many = binary(width, 0.01), binary(width, 0.3)
+        few[7, 0] = 1
+        few[8:140, 0] = 0
+        assert np.array_equal(
+            check(sparse.csr_matrix(few.astype(kind)), ONES if few.mean() < 1 / 32 else PACKED, dtype), few[rows_of]
+        )
+        assert np.array_equal(check(sparse.csr_matrix(many.astype(kind)), PACKED, dtype), many[rows_of])
 
 
 def lists(values=None, order=None, density=0.01, width=130):
