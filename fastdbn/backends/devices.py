@@ -11,12 +11,12 @@ PRECISIONS = ("float32", "tf32", "bf16")
 
 
 class DeviceError(OSError):
-    """The device that was asked for, or the software for it, is not here."""
+    """The requested device, or its software, is not available."""
 
 
 @functools.cache
 def lacking_cuda():
-    """What CUDA lacks here, and the remedy; None where nothing does. In CUDA's simulator nothing does."""
+    """What is missing for CUDA here, and the remedy; None if nothing is. In CUDA's simulator nothing is missing."""
     if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
         return None
     if importlib.util.find_spec("numba_cuda") is None:

@@ -144,7 +144,7 @@ class Backend(Protocol):
     """What products of float32 numbers round their factors to."""
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
-        """Threads that share the CD-k minibatches of so many rows: no more than gain by it."""
+        """The number of threads that share CD-k minibatches of so many rows: only as many as make it faster."""
 
     def single_threaded(self) -> AbstractContextManager:
         """Libraries that the backend calls stay on one thread inside this context; it may be nested."""
@@ -272,7 +272,7 @@ class Backend(Protocol):
     def sparsify(
         self, h: Buffer, weight: Buffer, activity: Buffer, target: float, cost: float, offset: Buffer = None, share: float = 0.0
     ) -> None:
-        """Let hidden means h (B, nh) pull their gradient to a target activity.
+        """Change hidden means h (B, nh) so that their gradient pulls activity to a target.
 
         A 20th of the rows' mean, by their weights (B,) or None, enters the running mean activity (nh,); then
         cost (target - activity) is added to each row of h (Hinton 2010, section 11). A share of it is taken from offset (nh,).

@@ -1,9 +1,9 @@
 """How CUDA kernels are made and launched: for a GPU by numba-cuda, or in CUDA's simulator, which runs them as plain Python.
 
 Kernels are compiled from the same scalar formulas as those of the CPU (jit.py makes them callable from kernels of either). With
-`NUMBA_ENABLE_CUDASIM=1` in the environment they run without a GPU: blocks are then tiny, for each of their threads is a thread of
-Python. What the simulator swaps for its own is the name `cuda` of a kernel's module, so functions that use it stay with the
-kernels that call them, in one file.
+`NUMBA_ENABLE_CUDASIM=1` in the environment they run without a GPU. Blocks are then tiny, because each of their threads is a
+Python thread. The simulator replaces only the name `cuda` of a kernel's module, so functions that use it stay in one file with
+the kernels that call them.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Data on the device: once, as bits or numbers, or where they do not fit streamed from the host, minibatch by minibatch.
+"""Data on the device, as bits or numbers. Data that do not fit are streamed from the host, minibatch by minibatch.
 
 The host prepares rows (scaling, thresholds, CSR) by the CPU backend's own `load_rows` and packing, so data on the device are
 either words of 64 binary units or numbers that are visible states already. The device draws from

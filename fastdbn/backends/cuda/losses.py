@@ -1,11 +1,12 @@
-"""Losses that stay on the device until somebody asks: a fit adds up those of an epoch without waiting for each minibatch."""
+"""Losses that stay on the device until they are read, so that a fit adds up those of an epoch without waiting for each
+minibatch."""
 
 import weakref
 
 import numpy as np
 
 SLOTS = 1024
-"""Losses that are kept on the device; before there are more, all are read."""
+"""The most losses that are kept on the device. Before there are more, all are read."""
 
 
 class Losses:

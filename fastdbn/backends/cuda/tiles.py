@@ -1,4 +1,4 @@
-"""Products of our own by tiles in shared memory, and the kernels of many minibatches and of annealing that are made of them.
+"""Our own products by tiles in shared memory, and the kernels that are made of them: many minibatches, annealing.
 
 Small layers are bound by launches: a minibatch of CD-1 is a dozen kernels, each of which takes less time than its launch. So one
 kernel runs many minibatches (`steps`), or steps of annealing (`anneal`): its blocks are all on the GPU at once, share out the
@@ -22,7 +22,7 @@ from fastdbn.maths import rng
 TILE, DEPTH = 2 * SIDE, 16
 """Rows and columns of a tile of the output, and the inputs read at a time."""
 _SIZE = DEPTH, TILE + 1
-"""Shared memory of one factor; a column more, or its writes would meet in one bank."""
+"""Shared memory of one factor. It has one more column, because its writes would otherwise meet in one bank."""
 
 
 def count_tiles(rows, columns):
