@@ -1,5 +1,7 @@
 """The unit types by name."""
 
+import copyreg
+
 from fastdbn.units.bernoulli import bernoulli
 from fastdbn.units.binomial import binomial
 from fastdbn.units.gaussian import gaussian, gaussian_variance
@@ -74,3 +76,12 @@ def named(unit):
         return unit.name if get_unit(unit.name) == unit else unit
     except ValueError:
         return unit
+
+
+def _reduced(unit):
+    """Units are pickled and copied by name where the name gives them back, because the functions of a family are closures."""
+    name = named(unit)
+    return (get_unit, (name,)) if isinstance(name, str) else (Unit, tuple(unit))
+
+
+copyreg.pickle(Unit, _reduced)

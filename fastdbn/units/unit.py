@@ -84,13 +84,6 @@ class Unit(NamedTuple):
         """The one `Part` of a layer of n units."""
         return (Part(self, 0, n),)
 
-    def __reduce__(self):
-        """Pickled and copied by name where that gives the record back, for the functions of a family are closures."""
-        from fastdbn.units import get_unit, named
-
-        name = named(self)
-        return (get_unit, (name,)) if isinstance(name, str) else (Unit, tuple(self))
-
     def group_size(self, n):
         """The units of one group in a layer of n."""
         return n if self.group == 0 else self.group
