@@ -101,3 +101,15 @@ def test_unfitted():
 
     with pytest.raises(NotFittedError):
         small().transform(np.zeros((2, 3)))
+
+
+def test_weights_of_rows():
+    """A weight of two is a row twice, so far as the order of the rows allows; weights of one change nothing."""
+    X = (np.random.default_rng(0).random((30, 5)) < 0.4).astype(np.float64)
+    options = {"n_components": 4, "batch_size": 30, "n_iter": 1, "random_state": 0}
+    plain, ones = (BernoulliRBM(**options).fit(X, sample_weight=weight) for weight in (None, np.full(30, 3.0)))
+    assert np.allclose(plain.components_, ones.components_, atol=1e-12)
+    first = BernoulliRBM(**options).fit(X, sample_weight=np.r_[1.0, np.zeros(29)])
+    rest = BernoulliRBM(**options).fit(X, sample_weight=np.r_[0.0, np.ones(29)])
+    assert np.abs(first.components_ - rest.components_).max() > 1e-3
+    assert np.abs(first.partial_fit(X, sample_weight=np.ones(30)).components_).max() > 0

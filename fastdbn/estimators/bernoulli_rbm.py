@@ -149,23 +149,25 @@ class BernoulliRBM(Estimator):
         rbm._chains = np.zeros((int(self.batch_size), int(self.n_components)), X.dtype)
         self._publish()
 
-    def _train(self, X, epochs):
+    def _train(self, X, epochs, weights):
         self.as_rbm()._chains = self.h_samples_
         self._rbm.set_params(learning_rate=self.learning_rate, batch_size=self.batch_size, verbose=self.verbose)
         try:
-            self._rbm._train(X, None, epochs)
+            self._rbm._train(X, weights, epochs)
         finally:
             self._publish()
         return self
 
     @all_or_nothing
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the model to X.
 
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix, values in [0, 1]
         y : ignored
+        sample_weight : (n,) array or None, default None
+            Weights of the rows. scikit-learn's has none.
 
         Returns
         -------
@@ -174,23 +176,25 @@ class BernoulliRBM(Estimator):
         n_iter = checks.integer(self.n_iter, "n_iter", 0)
         self._begin_run(False)
         X = self._checked(X, reset=True)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
         self._begin(X)
-        self._train(X, n_iter)
+        self._train(X, n_iter, weights)
         self._end_run()
         return self
 
     @all_or_nothing
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass over X, from where training stands. Parameters are those of `fit`."""
         first = not hasattr(self, "components_")
         X = self._checked(X, reset=first)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
         if first:
             self._begin(X)
         else:
             engine = self._engine(self._rbm.dtype)
             engine._settings()
             parameters.check_same(self._rbm, engine)
-        return self._train(X, 1)
+        return self._train(X, 1, weights)
 
     def transform(self, X):
         """P(h = 1 | v) of the rows of X, in the precision of X.

@@ -127,8 +127,9 @@ def all_at_once(*changes):
     """
     for _, values in changes:
         for value in values.values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
+            for x in value if isinstance(value, list) else (value,):
+                if isinstance(x, np.ndarray):
+                    x.flags.writeable = False
     list(map(dict.update, *zip(*((vars(estimator), values) for estimator, values in changes), strict=True)))
 
 
