@@ -169,7 +169,7 @@ class CPU:
     def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
         for x in out:
             x[...] = 0
-        spare = Params(*(np.zeros_like(x) for x in out))  # what moves by the gradient, if only that is wanted
+        spare = Params(*(np.zeros_like(x) for x in out))  # takes the step, which nobody asked for
         self._update(spare, out, positive, negative, (*scales, 0.0, 0.0))
 
     def update(

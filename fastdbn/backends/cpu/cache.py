@@ -93,7 +93,7 @@ def cache_folder():
     except OSError:
         return None
     if fault is not None:
-        warnings.warn(f"compiled kernels are neither read nor kept, for {fault}", stacklevel=2)
+        warnings.warn(f"compiled kernels are neither read nor kept: {fault}", stacklevel=2)
         return None
     with contextlib.suppress(OSError):  # a cache that can only be read is no reason to fail
         if new or time.time() - os.stat(folder).st_mtime > DAY:

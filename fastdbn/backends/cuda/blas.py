@@ -63,7 +63,7 @@ def multiply(stream, precision, alpha, A, turn_A, B, turn_B, beta, C):
     stream : int
         The handle of the stream.
     precision : "float32", "tf32" or "bf16"
-        What factors in float32 are rounded to; of no matter in float64.
+        What factors in float32 are rounded to; float64 is never rounded.
     """
     (m, n), k = C.shape, A.shape[0 if turn_A else 1]
     kind, real = _REAL[C.dtype]

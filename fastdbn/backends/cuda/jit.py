@@ -45,5 +45,5 @@ def device(function):
 
 
 def blocks_for(items, each=THREADS):
-    """Blocks for so many items, of which a block takes so many."""
+    """Blocks for so many items, `each` of them to a block."""
     return max(1, min(-(-items // each), MOST_BLOCKS))

@@ -26,7 +26,7 @@ class Resident(NamedTuple):
 
 
 class Streamed:
-    """Data on the host, of which rows are copied to the device while it computes.
+    """Data on the host, whose rows are copied to the device while it computes.
 
     Rows go through two pinned buffers in turn, each with a buffer on the device. The copies have a stream of their own, which
     waits only for a buffer to be read.
