@@ -113,13 +113,14 @@ class UpDown(Training):
         self.rate, *of_top = (at_epoch(getattr(self.schedule, name), epoch, name) for name in names)
         self.hyper = Hyper(*of_top)
         directed = step_hyper(b.dtype, "sgd", self.rate, self.hyper.weight_decay, 1, 0.0)
-        k, losses = steps_at_epoch(self.schedule.k, epoch, "k"), np.zeros(2)
+        k, losses = steps_at_epoch(self.schedule.k, epoch, "k"), [0.0, 0.0]
         labels = None if self.labels is None else b.array(self.labels[order])
         order = b.array(order)
         for start in range(0, self.n_rows, rows):
             shown = None if labels is None else b.part(labels, start, start + rows)
-            losses += self.minibatch(b.part(order, start, start + rows), shown, k, self.hyper, directed)
-        self.losses = losses / self.n_rows
+            more = self.minibatch(b.part(order, start, start + rows), shown, k, self.hyper, directed)
+            losses = [total + loss for total, loss in zip(losses, more, strict=True)]
+        self.losses = [total / self.n_rows for total in losses]
         self.epochs += 1
 
     def check(self):
