@@ -77,7 +77,7 @@ def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, bet
 
 
 MOST_STEPS = 2**18 - 1
-"""The most Gibbs steps of a minibatch: so many have noise of their own (`rng.stream`)."""
+"""The most Gibbs steps of a minibatch: `rng.stream` has noise for so many."""
 RATIO = 1e-3
 """What |dW| / |W| should be (Hinton 2010, section 7)."""
 LOWEST, HIGHEST = 1e-6, 1.0

@@ -68,8 +68,8 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 def philox(c0, c1, c2, c3, k0, k1):
     """Ten rounds of Philox-4x32 on uint32 words; returns four uint32 words."""
-    # in uint64 from end to end, which is how processors multiply vectors; and written out, for the compiler does not
-    # vectorise a loop around a loop
+    # all in uint64, because that is how processors multiply vectors; written out, because the compiler does not vectorise a loop
+    # around a loop
     c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0), np.uint64(k1))
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, np.uint64(k0) + _W0[1], np.uint64(k1) + _W1[1])
@@ -90,7 +90,7 @@ def uniform_32(word, fine):
 
 
 def uniform_64(word, fine):
-    """A uniform in [0, 1) with 53 bits, the first 24 those of `uniform_32(word)`."""
+    """A uniform in [0, 1) with 53 bits, the first 24 those of `uniform_32`."""
     return (np.float64(np.int32(word >> _EIGHT)) * _TWO_29 + np.float64(np.int32(fine >> _THREE))) * _UNIT_53
 
 

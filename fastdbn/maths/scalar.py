@@ -1,7 +1,7 @@
 """Scalar mathematics: exp, log, sigmoid, softplus and friends, for float32 and float64.
 
-These are our own, and not the C library's, for two reasons: the same formula gives the same bits wherever it is compiled
-(any thread, the CPU or a GPU), and LLVM turns a loop over them into vector instructions, which it cannot do with a call.
+These are our own, not the C library's, for two reasons. The same formula gives the same bits wherever it is compiled (any thread,
+the CPU or a GPU), and LLVM turns a loop over them into vector instructions, which it cannot do with a call.
 Every function is plain Python that also runs uncompiled; `fastdbn.backends.cpu.jit` makes them callable from kernels.
 
 Constants are float32 numbers that are exact in float64 too, so that a formula keeps the precision of its argument. Where
@@ -171,7 +171,7 @@ def density(x):
 
 
 def excess(t):
-    """E[x - t | x > t] of a standard normal x, for t >= 0: all that its tail needs, with no underflow however large t is.
+    """E[x - t | x > t] of a standard normal x, for t >= 0: all that its tail needs, without underflow for any t.
 
     The hazard rate is excess(t) + t; erfcx(t / sqrt 2) = sqrt(2 / pi) / (excess(t) + t). Relative error below 3e-7 in float32,
     2e-15 in float64.
@@ -190,7 +190,7 @@ def tanh(x):
 
 
 def softplus(x):
-    """log(1 + e^x), stable for any x: max(x, 0) + log1p(e^-|x|), for e^x alone overflows."""
+    """log(1 + e^x), stable for any x: max(x, 0) + log1p(e^-|x|), because e^x overflows."""
     return (x if x > ZERO else x * ZERO) + log1p(exp(-abs(x)))
 
 

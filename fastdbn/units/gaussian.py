@@ -1,6 +1,6 @@
 """Gaussian unit of variance one: x real, base = x^2 / 2 + log(2 pi) / 2, cgf = s^2 / 2, mean = s  (Welling et al. 2004).
 
-Data of another scale are standardised first. The learning rate is small, for nothing bounds a reconstruction
+Data of another scale are standardised first. The learning rate is small, because nothing bounds a reconstruction
 (Hinton 2010, section 13.2).
 """
 

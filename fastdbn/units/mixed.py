@@ -28,7 +28,7 @@ class Mixed(NamedTuple):
 
     @property
     def parameters(self):
-        """None: units that learn parameters of their own are no parts."""
+        """None: units that learn their own parameters cannot be parts."""
         return ()
 
     @property
@@ -79,7 +79,7 @@ def mixed(parts, n, get_unit):
     Raises
     ------
     ValueError
-        for what is no such list, and for columns that are missing or named twice; the message names them.
+        if it is not such a list, or if columns are missing or named twice; the message names them.
     """
     spans = []
     for entry in parts:

@@ -20,7 +20,7 @@ import numpy as np
 
 
 class Part(NamedTuple):
-    """Columns start to stop of a layer, of one unit type; number is that of the first one's noise, a multiple of 4."""
+    """Columns start to stop of a layer, of one unit type; number is the number of the first one's noise, a multiple of 4."""
 
     unit: "Unit"
     start: int
@@ -39,7 +39,7 @@ class Unit(NamedTuple):
     name : str
     mean : (s) -> mean, or (s, out) for groups
     draw : (s, mean, noise) -> state, or (mean, noise, out) for groups, where noise is one number; of units that make their own
-        noise (mean, total, first, row, key, room, out), first the number of the group's noise, room some multiple of 4 numbers
+        noise (mean, total, first, row, key, buffer, out), first the number of the group's noise, buffer 4 n numbers
     cgf : (s) -> log normaliser
     base : (x) -> base measure's energy of a state
     slope : (mean) -> d mean / d s, or (mean, delta, out) for groups: out = delta times the Jacobian; for back-propagation
@@ -72,7 +72,7 @@ class Unit(NamedTuple):
 
     @property
     def keeps_total(self):
-        """Whether a draw keeps the sum of the row that it replaces, its number of trials; means of no states are of one trial."""
+        """True for count data: sampling preserves each row's total. Without states, means are per trial."""
         return self.support == "counts"
 
     @property

@@ -1,7 +1,7 @@
 """The CPU kernels of back-propagation: dropout masks, the way back through a layer, losses; blocks as in kernels.py.
 
-The way back is one pass over the weights: a block of rows of W gives the deltas of the units below, then receives its gradient
-and its step while it is in the cache. There is no buffer for whole gradients.
+The way back is one pass over the weights. A block of rows of W gives the deltas of the units below; then, still in the cache, it
+gets its gradient and its step. There is no buffer for whole gradients.
 """
 
 import functools
@@ -19,7 +19,7 @@ from fastdbn.maths import optim, rng, scalar
 
 _ROW_SIZE = ROW // 4
 TALLEST, CHUNK = 128, 256
-"""Rows and columns of W that are worked on at a time: with their states they stay in the second cache."""
+"""Rows and columns of W at a time: with their states they stay in the second-level cache."""
 
 
 @inlinable
@@ -94,7 +94,7 @@ def _row(x, i, j0, j1):
 
 @inlinable
 def _list_inputs(x, n_out, wanted):
-    """Whether adding up deltas by lists is worth it, if wanted, and lists of the rows where each input is 1."""
+    """Whether deltas are added up by lists (if wanted, and worth it), and lists of the rows where each input is 1."""
     listed = wanted and n_out >= ROW // x.itemsize and worth_listing(count_ones(x), x.shape[0], x.shape[1])
     rows, n_in = (x.shape[0], x.shape[1]) if listed else (0, 0)
     lists = Lists(np.empty((n_in, rows + APART), np.uint16), np.zeros((n_in, 2), np.int32))
@@ -139,7 +139,7 @@ def backward_and_step(rule, unit):
                         gradient = buffer[: i1 - i0, : j1 - j0]
                         multiply_and_fetch(True, False, x[:, i0:i1], delta[:, j0:j1], False, gradient, w, v)
                         for i in range(i0, i1):
-                            # pieces of rows of whole matrices, for of those the compiler knows that they are contiguous
+                            # slices of rows of whole matrices: the compiler knows that they are contiguous
                             second = _row(weights.second_W, i, j0, j1)
                             move(W[i, j0:j1], buffer[i - i0], weights.first_W[i, j0:j1], second, hyper)
                 if below is not None:

@@ -8,8 +8,8 @@ Binary states are packed, 64 to a word. `choose` takes the cheapest of five meth
     BLAS     multiply: for anything else than zeros and ones, and where the others do not pay
     tiles    multiply by our own product (product.py): the same, where rows are too few for BLAS to make good its packing
 
-The choice looks at shapes and data alone, never at a clock, so one seed gives one result; an element's sum runs in an order of
-its own, whoever computes it.
+The choice depends on shapes and data, never on a clock, so one seed gives one result. The order of an element's sum does not
+depend on which thread computes it.
 """
 
 from typing import Any, NamedTuple
@@ -27,11 +27,11 @@ BLAS, GATHER, DIRECT, TABLES, TILES = 0, 1, 2, 3, 4
 SEGMENT = 512
 """Inputs of a panel of W at a time: 64 KB, which the first-level cache holds in part and the second whole."""
 PART = 256
-"""Columns of a layer that are computed together, at most: BLAS loses 3 to 6 % against the whole width, over 10 % with 128."""
+"""The most columns of a layer at a time: BLAS loses 3 to 6 % against the whole width, and over 10 % with 128."""
 COLUMNS = PANEL // 4
 """Columns of a panel in float32; half as many in float64."""
 APART = 32
-"""A line of the cache more in every row, for places in the cache repeat at powers of two."""
+"""Every row is one cache line longer, because rows that are powers of two apart share places in the cache."""
 _PANEL_SIZE, _WORD_SIZE, _TABLES_SIZE = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
 
 MULTIPLY, PACK, SMALL, FEW = 20.0, 300.0, 1e6, 1200

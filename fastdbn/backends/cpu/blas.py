@@ -92,7 +92,7 @@ def _gemm_fortran(builder, pointer, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta
 
 @inlinable
 def _row_stride(x):
-    """In elements, of views whose rows are contiguous; NumPy gives a view of one row any stride, even 0, which BLAS refuses."""
+    """In elements, for views with contiguous rows. NumPy gives a view of one row any stride, even 0, which BLAS refuses."""
     return np.int32(max(x.strides[0] // x.itemsize, x.shape[1], 1))
 
 
@@ -116,9 +116,9 @@ def gemm(blas, ta, tb, alpha, a, b, beta, c):
 class _SingleThread:
     """Counts who needs BLAS on one thread: the first sets it, the last gives the old setting back.
 
-    A limit per caller would not do: of two overlapping ones, the first to leave would end the other's. OpenBLAS has one number
-    of threads for the process; threadpoolctl lets one Python thread alone change it and ignores all others without a word. That
-    must be whichever comes first here, or last.
+    A limit for each caller would not do: the first of two overlapping callers to leave would end the other's. OpenBLAS has one
+    number of threads for the process, and threadpoolctl lets a single Python thread change it and silently ignores all others.
+    Here that thread must be the first to come, or the last to leave.
     """
 
     def __init__(self):
@@ -161,7 +161,7 @@ def _after_fork():
         held.restore()
 
 
-# nobody is in the midst of a change when the process forks: a lock within threadpoolctl would stay locked in the child
+# a fork waits until no change is under way: otherwise a lock of threadpoolctl would stay locked in the child
 os.register_at_fork(
     before=lambda: _single.lock.acquire(), after_in_parent=lambda: _single.lock.release(), after_in_child=_after_fork
 )

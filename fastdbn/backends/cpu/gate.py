@@ -37,7 +37,7 @@ def _counter(context, builder, kind, array):
 
 
 def _pause(builder):
-    """Leave the core to its other hardware thread for a moment, where there is an instruction for that."""
+    """Let the core's other hardware thread run for a moment, if the processor has an instruction for that."""
     if _MACHINE in ("x86_64", "AMD64"):
         name, arguments = "llvm.x86.sse2.pause", []
     elif _MACHINE in ("aarch64", "arm64"):
@@ -61,7 +61,7 @@ def _arrive(typing, gate):
 
 @intrinsic
 def _arrived(typing, gate):
-    """How many were counted; and a moment's pause for the core."""
+    """How many threads have arrived; pauses the core for a moment first."""
 
     def generate(context, builder, signature, args):
         _pause(builder)
@@ -84,7 +84,7 @@ def _offer_processor(typing):
 def wait(gate, n_threads, turn):
     """Wait until all threads have come here for the turn-th time, counted from 0; returns the next turn.
 
-    gate is an int64 array of one zero, the same for all threads, for one call of a kernel on all of them.
+    gate is an int64 array of one zero that all threads share, made anew for each call of a kernel.
     """
     if n_threads > 1:
         _arrive(gate)

@@ -216,7 +216,7 @@ def used_files():
 
 
 def machine():
-    """A word for what kernels are compiled for, beside their types: the processor and what it can do."""
+    """A name for the processor and its features, which kernels are compiled for."""
     codegen = cpu_target.target_context.codegen()
     return hashlib.sha256(repr(codegen.magic_tuple()).encode()).hexdigest()[:16]
 

@@ -1,7 +1,7 @@
 """The CPU kernels: loops over blocks of rows and columns, compiled for a unit type.
 
-Every kernel takes a range of blocks (first, last). The blocks depend on the shapes alone, a block's result on nothing
-outside of it, and sums run in a fixed order, so that results are the same bits however the blocks are shared out.
+Every kernel takes a range of blocks (first, last). Blocks depend on shapes alone, a block's result on the block alone, and sums
+run in a fixed order. So results are the same bits however the blocks are shared out.
 Shapes: B rows, n units of the layer computed, W row-major; `blas` holds the addresses of backends/blas.py.
 """
 
@@ -89,7 +89,7 @@ def _nothing(out, first, row, key):
 
 
 def noise_of(unit):
-    """The function (out, first unit, row, key) that fills in the noise which a unit type's draws want."""
+    """The function (out, first unit, row, key) that writes the noise that draws of a unit type take."""
     return {"uniform": rng.uniforms, "normal": rng.normals}.get(unit.noise, _nothing)
 
 
@@ -135,14 +135,13 @@ def _trials(states, i, start, stop):
 def activate_block(unit):
     """Plain function (group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1): fields become means, states draws.
 
-    The noise of column j has number j + shift. It is written into the states first and replaced by the draws, so no other buffer
-    is needed.
+    The noise of column j has number j + shift. It is written into the states and then replaced by the draws.
     """
     prepare_unit(unit)
     mean_of, draw, fill = unit.mean, unit.draw, noise_of(unit)
 
     def single(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
-        b = bias[j0:j1]  # slices, for indices from zero are what the compiler vectorises
+        b = bias[j0:j1]  # slices, because the compiler vectorises loops whose indices begin at zero
         for i in range(r0, r1):
             m, factor = mean[i, j0:j1], _of_row(beta, i)
             if states is None:

@@ -2,8 +2,8 @@
 
 A panel of op(b), as wide as a tile, is copied row after row into the nearest cache, and tiles of rows of op(a), copied too, are
 multiplied with it (Goto and van de Geijn 2008). An element of c is summed up in the order of k alone, DEPTH terms at a time, so
-it has the same bits wherever the edges of blocks are, whatever the number of rows and of threads. There is one thread, no lock
-and no state, and what is needed next is fetched into the cache meanwhile.
+it has the same bits wherever blocks begin, at any number of rows and threads. A product runs on one thread, without locks or
+state, and fetches what it needs next into the cache meanwhile.
 """
 
 from typing import Any, NamedTuple
@@ -274,7 +274,7 @@ def _multiply(ta, tb, m, n, inner, left_flat, right_flat, add, out_flat, more, x
                 if tb or r1 - r0 > lanes or j1 - j0 < width:
                     _copy(b, stride_b, tb, k0, k1, j0, j1, width, panel)
                     source, place, stride = panel, 0, width
-                ahead = k0 if j1 < n else k1  # what the next panel needs, of which every tile fetches a part
+                ahead = k0 if j1 < n else k1  # every tile fetches a part of the next panel
                 for r in range(r0, r1, TALL):
                     rows, at = min(TALL, r1 - r), r * stride_c + j0
                     if ahead < k1 and tb:
@@ -315,5 +315,5 @@ def multiply(ta, tb, a, b, add, c):
 
 @inlinable
 def multiply_and_fetch(ta, tb, a, b, add, c, x, y):
-    """`multiply`, and meanwhile fetch x and y into the cache: two views of one layout, of the shape of c."""
+    """`multiply`, which meanwhile fetches x and y into the cache: two views of one layout, with the shape of c."""
     _on_views(ta, tb, a, b, add, c, True, x, y)

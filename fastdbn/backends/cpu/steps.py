@@ -1,6 +1,6 @@
 """Whole CD minibatches in one compiled call on any number of threads: take, positive phase, k Gibbs steps, update.
 
-Every thread runs this kernel and takes its share of rows, of columns or of words; at a gate (gate.py) it waits for the others.
+Every thread runs this kernel and takes its share of rows, columns or words. At a gate (gate.py) it waits for the others.
 The blocks and the order of every sum are those of the composed operations (kernels.py, update.py), so results are the
 same, bit for bit, as cd.py's own and at any number of threads. States of zeros and ones stay packed throughout, and weights lie
 in a copy whose rows begin at lines of the cache.
@@ -90,12 +90,12 @@ def _exchange(team, params, velocity, offsets, workspace, back):
 
 
 def is_fused(unit):
-    """Whether whole minibatches can have such a layer: one unit type, with noise that it is given."""
+    """Whether the fused kernel takes such a layer: one unit type, which does not make its own noise."""
     return isinstance(unit, Unit) and unit.noise != "own"
 
 
 def is_binary(unit):
-    """Whether states of a unit type are zeros and ones, each of its own."""
+    """Whether states of a unit type are zeros and ones, drawn one by one."""
     return unit.support == (0.0, 1.0) and unit.group == 1
 
 

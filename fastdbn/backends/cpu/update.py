@@ -363,7 +363,7 @@ def shrink(first, last, W, amount):
 def move(first, last, p, velocity, gradient, rate, momentum, decay):
     """velocity = momentum velocity + rate gradient - decay p, then p += velocity, of rows; the gradient is written over.
 
-    A loop for each operation, so that each is rounded: of a sum of two products the compiler may fuse either.
+    One loop for each operation, so that each is rounded: in a sum of two products the compiler may fuse either.
     """
     for i in range(first, last):
         x, v, g = p[i], velocity[i], gradient[i]

@@ -53,7 +53,7 @@ def _states(floats):
 
 
 def make_workspace(problem, n_threads):
-    """The `Workspace` of a problem, for that many threads."""
+    """The `Workspace` of a problem, for so many threads."""
     nv, nh = problem.params.W.shape
     dtype = problem.params.W.dtype
     batch, chains = len(problem.positive.v), len(problem.negative.v)
