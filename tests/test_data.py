@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from fastdbn import DBN, RBM, BernoulliRBM
+from fastdbn.estimators.rows import check_values
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.maths import rng
@@ -151,7 +152,7 @@ def test_statistics_of_a_memory_map_hold_no_copy(dtype, scale, tmp_path):
     limit = 8 * data.BYTES
     assert limit < X.nbytes
     assert peak(lambda: rbm._begin(X, None)) < limit
-    assert peak(lambda: rbm._check_values(X)) < limit
+    assert peak(lambda: check_values(rbm, X)) < limit
     assert peak(lambda: rbm._begin(X, np.ones(rows))) < limit
     mean = data.columns(X).mean
     assert np.allclose(mean, np.where(np.arange(width) % 2 == 0, -(-rows // 3) / rows, 0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM
-from fastdbn.machine.model import unbounded_norm
+from fastdbn.machine.initial import unbounded_norm
 from fastdbn.training.training import DivergenceError
 from fastdbn.units import UNITS, get_unit, visible_unit
 

@@ -12,7 +12,8 @@ from runs import BERNOULLI
 from fastdbn import RBM
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params, Source
-from fastdbn.machine import model
+from fastdbn.estimators import parameters
+from fastdbn.machine import initial
 from fastdbn.training import options
 from fastdbn.training.backprop import BackPropagation, NetworkState, Plan, glorot
 from fastdbn.training.cd import ContrastiveDivergence
@@ -50,9 +51,9 @@ OPTION_CASES = {
 def option_run(name, state=None):
     """A run of contrastive divergence with options, from a state or from the beginning."""
     backend, visible = get_backend(1), get_unit(OPTION_CASES[name].get("visible", "bernoulli"))
-    settings = RBM(NH, batch_size=8, **OPTION_CASES[name])._settings(visible)
+    settings = parameters.settings(RBM(NH, batch_size=8, **OPTION_CASES[name]), visible)
     if state is None:
-        params, extras = model.init_params(np.float32, visible, NV, NH, 3, 0, np.full(NV, 0.5)), {}
+        params, extras = initial.init_params(np.float32, visible, NV, NH, 3, 0, np.full(NV, 0.5)), {}
         scaling = Source(X, np.zeros(NV), np.ones(NV))
         for option in settings.options:
             params, more = option.initial(backend, visible, BERNOULLI, params, scaling)
@@ -100,10 +101,10 @@ def dropping_run(rate, state=None):
     rbm, backend = RBM(NH, batch_size=8), get_backend(1)
     rbm.drop_rate = rate
     if state is None:
-        params = model.init_params(np.float32, BERNOULLI, NV, NH, 3, 0, np.full(NV, 0.5))
+        params = initial.init_params(np.float32, BERNOULLI, NV, NH, 3, 0, np.full(NV, 0.5))
         state = State(params, Params(*map(np.zeros_like, params)), None, 0, 0)
     layer = Layer(BERNOULLI, BERNOULLI, backend.load(Source(X), for_training=True), N, None, 0, 3)
-    return ContrastiveDivergence(backend, layer, rbm._settings(BERNOULLI), state)
+    return ContrastiveDivergence(backend, layer, parameters.settings(rbm, BERNOULLI), state)
 
 
 def test_an_option_is_one_file(dropped_inputs):

@@ -141,7 +141,7 @@ class BernoulliRBM(Estimator):
 
     def _begin(self, X):
         rbm = self._engine(X.dtype)
-        rbm._settings()
+        parameters.settings(rbm)
         parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
         self._rbm = rbm
         # biases begin at 0 and values outside of [0, 1] are taken, as scikit-learn does
@@ -192,7 +192,7 @@ class BernoulliRBM(Estimator):
             self._begin(X)
         else:
             engine = self._engine(self._rbm.dtype)
-            engine._settings()
+            parameters.settings(engine)
             parameters.check_same(self._rbm, engine)
         return self._train(X, 1, weights)
 

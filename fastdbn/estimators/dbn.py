@@ -16,7 +16,7 @@ from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.rows import checked
+from fastdbn.estimators.rows import check_values, checked
 from fastdbn.estimators.wake_sleep import WakeSleep
 from fastdbn.files.entries import count
 from fastdbn.files.state import Part, Series, fields
@@ -184,7 +184,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         """Train the fitted layers on checked X with the parameters of the given layers, and add the layers that are missing."""
         if resume:
             self._follow(layers)
-            self.layers_[0]._check_values(X)
+            check_values(self.layers_[0], X)
         else:
             sizes = X.shape[1], *(rbm.n_components for rbm in layers)
             parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)

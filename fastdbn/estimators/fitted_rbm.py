@@ -17,7 +17,7 @@ from fastdbn.estimators.machines import machine_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.inputs import ranges
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.machine.block import draw_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -88,7 +88,7 @@ class FittedRBM(Estimator):
     @property
     def variance_(self):
         """Learned variances of the visible units, in the units of X."""
-        if not model.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
+        if not initial.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
             raise AttributeError("variance_ is learned with visible='gaussian-variance'")
         return 1.0 / np.square(self.scaling_.scale)
 

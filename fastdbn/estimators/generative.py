@@ -22,12 +22,12 @@ from fastdbn.estimators.fitted_generative import FittedGenerative
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import warn_of_idle_units
-from fastdbn.estimators.rows import checked
+from fastdbn.estimators.rows import check_values, checked
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
 from fastdbn.inputs import data
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
@@ -175,7 +175,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         self._begin_run(resume)
         X = checked(self, X, reset=not resume)
         if resume:
-            self.layers_[0]._check_values(X)
+            check_values(self.layers_[0], X)
             numbers = self._numbers(y, X.shape[0])
         else:
             self._check_unit(X)
@@ -213,7 +213,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
             raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
         numbers = self._numbers(y, X.shape[0])
         if hasattr(self, "up_down_iter_"):
-            self.layers_[0]._check_values(X)
+            check_values(self.layers_[0], X)
             parameters = self._up_down_parameters() | {"n_iter": 1}
             schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
             self._up_down(X, self._one_hot(numbers), schedule, a_pass=True)
@@ -233,7 +233,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
         self._begin_run(True)
         X = checked(self, X, reset=False)
-        self.layers_[0]._check_values(X)
+        check_values(self.layers_[0], X)
         self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
         self._end_run()
         return self
@@ -274,13 +274,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     def _train_top(self, rbm, lower_states, epochs, binarize):
         """CD-k with labels: up-down with nothing under the top."""
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
-        settings, count = rbm._settings(unit), len(self.classes_)
+        settings, count = parameters.settings(rbm, unit), len(self.classes_)
         if rbm.n_iter_ == 0:
-            share = model.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
+            share = initial.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
-            self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * model.INIT_SCALE).astype(self.dtype)
+            self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * initial.INIT_SCALE).astype(self.dtype)
         rate, backend = settings.learning_rate, backend_for(rbm)
         schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
         warn_of_precision(rbm, backend)

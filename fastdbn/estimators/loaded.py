@@ -9,12 +9,13 @@ import reprlib
 
 import numpy as np
 
+from fastdbn.estimators import parameters
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files.entries import FLAG
 from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
 from fastdbn.inputs.data import Scaling
 from fastdbn.inputs.ranges import MOST_COUNTS
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.support import checks
 from fastdbn.support.checks import refuse
 from fastdbn.training.options import OPTIONS
@@ -86,8 +87,8 @@ def check_rbm(rbm, owner):
     nh, nv = rbm.components_.shape
     _check_next_fit(rbm, rbm)
     refuse(rbm.n_components != nh, f"n_components={rbm.n_components} where {nh} were fitted")
-    rbm._settings(visible)
-    refuse(model.learns_variance(hidden), f"hidden={hidden.name!r}: variances are learned of visible units")
+    parameters.settings(rbm, visible)
+    refuse(initial.learns_variance(hidden), f"hidden={hidden.name!r}: variances are learned of visible units")
     counted, totals = sum(part.unit.keeps_total for part in visible.parts(nv)), getattr(rbm, "totals_", np.empty((1, 0)))
     refuse(totals.shape[1] != counted, f"totals={totals!r:.80} of {visible.name} units, {counted} of whose parts count")
     for option in OPTIONS:
@@ -110,14 +111,14 @@ def _check_variance(rbm):
 
 def _check_norm(rbm):
     """An RBM has a distribution, unless its weights were untied."""
-    norm = model.unbounded_norm(get_unit(rbm.visible_), get_unit(rbm.hidden_), rbm.components_.T)
+    norm = initial.unbounded_norm(get_unit(rbm.visible_), get_unit(rbm.hidden_), rbm.components_.T)
     diverges = norm >= 1 and not hasattr(rbm, "generative_components_")
     refuse(diverges, f"weights between units without bounds have a spectral norm of {norm:.3g}, and fit keeps it below 1")
 
 
 def _check_next_fit(rbm, new):
     """The parameters of an RBM's next fit, those of `new`. Its chains take no more memory than those of the file, or little."""
-    settings = new._settings()
+    settings = parameters.settings(new)
     if isinstance(new.visible, list):
         visible_unit(new.visible, rbm.n_features_in_)
     chains = settings.chain_rows

@@ -130,7 +130,7 @@ class DeepNetwork(Estimator):
                 rbm.set_params(visible=layers[-1].hidden, scale="none", binarize=None, missing=None)
             else:
                 rbm.random_state = self.random_state
-            rbm._settings()
+            parameters.settings(rbm)
             layers.append(rbm)
         return layers
 

@@ -5,9 +5,10 @@ import numbers
 
 import numpy as np
 
+from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.rows import threshold_of
 from fastdbn.inputs.choice import SCALES
-from fastdbn.machine.model import learns_variance
+from fastdbn.machine.initial import learns_variance
 from fastdbn.maths import rng
 from fastdbn.maths.optim import LARGEST, is_number, momentum_ramp
 from fastdbn.support import checks
@@ -40,6 +41,7 @@ def settings(rbm, visible=None):
     ValueError
         that names the parameter, its value and the remedy.
     """
+    backend_for(rbm)  # which refuses a device that is not here
     check_shared(rbm)
     learning_rate = rbm.learning_rate
     if not (learning_rate is None or _is_auto(learning_rate)):

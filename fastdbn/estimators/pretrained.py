@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from fastdbn.estimators import parameters
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
-from fastdbn.estimators.rows import threshold_of
+from fastdbn.estimators.rows import check_values, threshold_of
 from fastdbn.units import get_unit
 
 
@@ -84,7 +84,7 @@ class Pretrained(DeepNetwork):
                 "do not suit it"
             )
         self._check_suits(dbn)
-        dbn.layers_[0]._check_values(X)
+        check_values(dbn.layers_[0], X)
         dbn = copy.deepcopy(dbn)
         vars(dbn).pop("_run", None)  # it is taken as it is
         return _without_callbacks(dbn)

@@ -15,12 +15,12 @@ from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import data_layer
 from fastdbn.estimators.outcome import warn_of_idle_units
-from fastdbn.estimators.rows import checked, threshold_of
+from fastdbn.estimators.rows import check_values, checked, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Record, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.report import progress
@@ -293,13 +293,13 @@ class RBM(Imputation, FittedRBM):
     @all_or_nothing
     def _fit(self, X, sample_weight, resume, epochs):
         """Fit, go on from an earlier fit (`resume`), or make one pass (epochs = 1)."""
-        self._settings()
+        parameters.settings(self)
         self._begin_run(resume, epochs)
         X = checked(self, X, reset=not resume, may_lack=self.missing is not None, finite=resume)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if resume:
             parameters.check_same(self, self)
-            self._check_values(X)
+            check_values(self, X)
         else:
             parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
             self._begin(X, weights, epochs is not None)
@@ -309,16 +309,6 @@ class RBM(Imputation, FittedRBM):
         self._train(X, weights, lacking, start)
         self._end_run()
         return self
-
-    def _settings(self, visible=None):
-        """The numbers of a fit, checked; visible are the units in use, once they are known."""
-        backend_for(self)  # which refuses a device that is not here
-        return parameters.settings(self, visible)
-
-    def _check_values(self, X):
-        """Values of later data against the unit of an earlier fit."""
-        if threshold_of(self) is None:
-            ranges.check_values(get_unit(self.visible_), self.scaling_, X, self.missing is not None)
 
     def _begin(self, X, weights, first_batch=False):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
@@ -344,11 +334,11 @@ class RBM(Imputation, FittedRBM):
 
     def _begin_layer(self, unit, scaling, mean, n_rows, seed, number):
         """Initial parameters of layer `number` of a stack, for visible units of the given means."""
-        settings, backend, hidden = self._settings(unit), backend_for(self), get_unit(self.hidden, "hidden")
+        settings, backend, hidden = parameters.settings(self, unit), backend_for(self), get_unit(self.hidden, "hidden")
         self.visible_, self.hidden_ = named(unit), named(hidden)
         self.scaling_, self.seed_, self.layer_ = scaling, seed, number
-        mean, extras = model.smoothed_mean(unit, mean, n_rows), {}
-        params = model.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
+        mean, extras = initial.smoothed_mean(unit, mean, n_rows), {}
+        params = initial.init_params(backend.dtype, unit, len(mean), int(self.n_components), seed, number, mean)
         for option in settings.options:
             params, more = option.initial(backend, unit, hidden, params, scaling)
             extras |= more
@@ -384,7 +374,7 @@ class RBM(Imputation, FittedRBM):
 
         `estimator` is the one that callbacks see, a DBN for its layers.
         """
-        backend, settings, state = backend_for(self), self._settings(get_unit(self.visible_)), self._state()
+        backend, settings, state = backend_for(self), parameters.settings(self, get_unit(self.visible_)), self._state()
         if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
         layer = data_layer(self, backend, X, weights, self.binarize if binarize == "own" else binarize)

@@ -107,3 +107,9 @@ def threshold_of(estimator):
     """How data are binarised outside of training: as in training, but "sample" keeps the probabilities."""
     binarize = (estimator._layers()[0] if hasattr(estimator, "_layers") else estimator).binarize
     return None if binarize == "sample" else binarize
+
+
+def check_values(rbm, X):
+    """Refuse values of later data that the visible units of a fitted RBM do not take."""
+    if threshold_of(rbm) is None:
+        ranges.check_values(get_unit(rbm.visible_), rbm.scaling_, X, rbm.missing is not None)

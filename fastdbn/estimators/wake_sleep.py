@@ -6,7 +6,7 @@ from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.machines import downward, host_params
-from fastdbn.estimators.rows import checked
+from fastdbn.estimators.rows import check_values, checked
 from fastdbn.files.entries import count, history
 from fastdbn.files.state import Maybe, fields
 from fastdbn.inputs import data
@@ -100,7 +100,7 @@ class WakeSleep:
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
         self._begin_run(True)
         X = checked(self, X, reset=False)
-        self.layers_[0]._check_values(X)
+        check_values(self.layers_[0], X)
         self._up_down(X, None, schedule)
         self._end_run()
         return self

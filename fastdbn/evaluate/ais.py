@@ -22,7 +22,7 @@ from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.exact import Enumeration, count_bits, machine_with_z, rbm_of
 from fastdbn.machine.block import BlockMachine, Chain
-from fastdbn.machine.model import smoothed_mean
+from fastdbn.machine.initial import smoothed_mean
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_number, is_sequence
 from fastdbn.support import checks

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastdbn.inputs.data import Scaling, column_variance, columns
 from fastdbn.inputs.ranges import ROUNDING, check_range
-from fastdbn.machine.model import learns_variance
+from fastdbn.machine.initial import learns_variance
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.units import Mixed, get_unit, visible_unit
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastdbn.backends.protocol import Hyper, Params, Phase, Problem
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, steps_at_epoch
@@ -148,7 +148,7 @@ class ContrastiveDivergence(Training):
     def _check_normaliser(self, W, when, error):
         """Refuse weights between unbounded units for which exp(-E) may have no finite integral."""
         layer = self.layer
-        norm = model.unbounded_norm(layer.visible, layer.hidden, W)
+        norm = initial.unbounded_norm(layer.visible, layer.hidden, W)
         if norm >= 1:
             raise error(
                 f"{layer.visible.name} visible and {layer.hidden.name} hidden units have a distribution for certain only while "

@@ -1,6 +1,7 @@
 """The GPU's memory and launches: buffers on the device, copies from and to the host, and what is said where memory is lacking."""
 
 import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Device:
         self.real: Any = REALS[dtype]
         with _needed(BEGIN):  # by the context, where this process has none yet
             self.stream = cuda.stream()
-        self._kept: dict = {}
+        self._local = threading.local()
 
     def fits(self, size):
         """Whether data of so many bytes may be kept on the device."""
@@ -89,10 +90,11 @@ class Device:
             return cuda.pinned_array(shape, self.dtype)
 
     def kept(self, name, *shape, dtype=None, make=None):
-        """A buffer that the next operation of the same name and shape uses again; `make` makes it, once."""
-        if (name, shape) not in self._kept:
-            self._kept[name, shape] = make() if make else self.empty(*shape, dtype=dtype)
-        return self._kept[name, shape]
+        """A buffer that the thread's next operation of the same name and shape uses again; `make` makes it, once."""
+        buffers = vars(self._local).setdefault("buffers", {})
+        if (name, shape) not in buffers:
+            buffers[name, shape] = make() if make else self.empty(*shape, dtype=dtype)
+        return buffers[name, shape]
 
     def copied(self, values):
         """A copy of a host array as it is."""

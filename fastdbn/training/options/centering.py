@@ -9,7 +9,7 @@ The parameters stay those of a plain machine: the backend's `update` moves the o
 from typing import ClassVar
 
 from fastdbn.backends import protocol
-from fastdbn.machine import model
+from fastdbn.machine import initial
 from fastdbn.support import checks
 from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, refuse_with
 
@@ -42,13 +42,13 @@ class Centering(Option):
     def initial(self, backend, visible, hidden, params, scaling):
         """Biases of the machine that is centred at its own means."""
         with backend.single_threaded():
-            params, offsets = model.center(backend, visible, hidden, params)
+            params, offsets = initial.center(backend, visible, hidden, params)
         return params, dict(zip(self.keeps, offsets, strict=True))
 
     def begin(self, state):
         run, offsets = self.training, [state.extras.get(name) for name in self.keeps]
         if offsets[0] is None:  # the fit before was not centred
-            offsets = model.center(run.backend, run.layer.visible, run.layer.hidden, state.params)[1]
+            offsets = initial.center(run.backend, run.layer.visible, run.layer.hidden, state.params)[1]
         self.arrays = tuple(map(run.backend.array, offsets))
         record = protocol.Centering(*self.arrays, SLIDE, self.model_share)
         run.problem = run.problem._replace(centering=record)

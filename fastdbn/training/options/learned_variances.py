@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastdbn.backends.protocol import Params
-from fastdbn.machine.model import learns_variance
+from fastdbn.machine.initial import learns_variance
 from fastdbn.support import checks
 from fastdbn.training.options.option import VISIBLE, Option
 

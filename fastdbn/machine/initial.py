@@ -1,11 +1,4 @@
-"""The RBM as a model: its parameters, energies and conditional means, for any pair of unit types.
-
-    E(v, h) = sum base(v) + sum base(h) - b.v - c.h - v W h
-    F(v)    = sum base(v) - b.v - sum_j cgf(c_j + (v W)_j)          p(v) = e^-F(v) / Z
-    E[h | v] = mean(c + v W),   E[v | h] = mean(b + W h)
-
-(Smolensky 1986; Welling, Rosen-Zvi, Hinton 2004.)
-"""
+"""The parameters that training begins with, and whether parameters define a distribution at all."""
 
 import numpy as np
 
