@@ -111,7 +111,10 @@ class FittedDBN(Imputation, Estimator):
 
     def reconstruct(self, X):
         """Visible means after a mean-field pass up and down, on the scale of X."""
-        X, machines = self._checked(X), self._machines()
+        return self._reconstruct(self._checked(X))
+
+    def _reconstruct(self, X):
+        machines = self._machines()
         return with_totals(machines[0].visible_unit, self._down(up(self.layers_, machines, X), len(machines)), X)
 
     def _only_layer(self, method):
@@ -215,7 +218,7 @@ class FittedDBN(Imputation, Estimator):
         float
         """
         X = self._checked(X)
-        return score_reconstruction(self.layers_[0], X, self.reconstruct(X), sample_weight)
+        return score_reconstruction(self.layers_[0], X, self._reconstruct(X), sample_weight)
 
     def score_samples(self, X, n_samples=DRAWS):
         """Variational lower bound on log p(x), plus the top RBM's log Z, which is the same for all rows.

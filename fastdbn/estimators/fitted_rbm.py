@@ -157,7 +157,9 @@ class FittedRBM(Estimator):
         -------
         (n, n_features) array
         """
-        X = self._checked(X)
+        return self._reconstruct(self._checked(X))
+
+    def _reconstruct(self, X):
         return with_totals(self.machine_.visible_unit, visible_given_hidden(self, hidden_given_rows(self, X)), X)
 
     def energy(self, X, H):

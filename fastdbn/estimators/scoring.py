@@ -22,7 +22,7 @@ def score_rbm(rbm, X, sample_weight):
     """The score of an RBM on checked rows."""
     machine = rbm.machine_
     if not pseudo.is_two_valued(machine.visible_unit):
-        return score_reconstruction(rbm, X, rbm.reconstruct(X), sample_weight)
+        return score_reconstruction(rbm, X, rbm._reconstruct(X), sample_weight)
     rows = np.empty(X.shape[0])
     for part, v in visible_blocks(rbm, X, machine):
         rows[part] = pseudo.expected(machine, v)
