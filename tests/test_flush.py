@@ -151,7 +151,9 @@ def test_fine_tuning(solver, dtype, split_everything):
     for n_jobs in (1, 3):
         options = {"solver": solver, "dtype": dtype, "alpha": 0.0, "dropout": 0.0, "pretrain": False, "random_state": 0}
         model = DBNClassifier((70, 67), max_iter=1, n_jobs=n_jobs, **options).fit(X, X[:, 5].astype(int))
-        model.coefs_[0][:OFF] = tiny(dtype)
+        W = model.coefs_[0].copy()
+        W[:OFF] = tiny(dtype)
+        model.coefs_ = [W, *model.coefs_[1:]]
         model.set_params(warm_start=True).fit(X, X[:, 5].astype(int))
         assert not model.coefs_[0][:OFF].any()
         found.append(b"".join(x.tobytes() for x in (*model.coefs_, *model.intercepts_)))
