@@ -3,6 +3,7 @@
 The state after the last good epoch is always at hand: a run that diverges, or that the user interrupts, ends with it.
 """
 
+import abc
 import time
 from typing import Any
 
@@ -18,7 +19,7 @@ class DivergenceError(ArithmeticError):
     parameters of the last good epoch."""
 
 
-class Training:
+class Training(abc.ABC):
     """One run: a backend, the data, a model, and the complete state.
 
     Contrastive divergence (cd.py), up-down (updown.py) and back-propagation (backprop.py) say what an epoch is.
@@ -38,25 +39,25 @@ class Training:
         self.backend: Any = backend
         self.epochs = epochs
 
+    @abc.abstractmethod
     def epoch(self):
         """Train for one epoch."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def check(self):
         """Raise a `DivergenceError` unless the model after an epoch is a good one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measure(self):
         """The measures of the last epoch: a dict of numbers."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def state(self):
         """The complete state, as host arrays: all that is needed to go on to the same bits. It has a method `learned_by`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def words(self, metrics):
         """The measures of an epoch in a line of progress."""
-        raise NotImplementedError
 
     def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0):
         """Train for some epochs.
