@@ -119,6 +119,43 @@ def test_partial_fit_and_errors(binary):
     assert np.isfinite(model.impute(holed, n_steps=4, random_state=0)).all()
 
 
+def fitted(X, y, weights=None, **more):
+    """Three layers after both stages and another pass, and all that they have learned, as an array."""
+    rbm = RBM(visible="bernoulli", n_iter=2, batch_size=20)
+    model = GenerativeDBNClassifier((5, 4, 3), rbm=rbm, up_down_iter=2, random_state=0, **more).fit(X, y, weights)
+    model.partial_fit(X, y, sample_weight=weights).up_down(X, y, 1, sample_weight=weights)
+    arrays = [x for rbm in model.layers_ for x in (rbm.components_, rbm.intercept_visible_, rbm.intercept_hidden_)]
+    arrays += [model.label_components_, model.label_intercept_, *(rbm.generative_components_ for rbm in model.layers_[:-1])]
+    return np.concatenate([x.ravel() for x in arrays])
+
+
+def test_weights_of_rows(binary):
+    """In all stages ones are none, to the bit, scale does not matter, and rows of weight zero are not learned from."""
+    X = binary(60, 6)
+    y = (X[:, 0] > 0).astype(int)
+    plain, weights = fitted(X, y), np.arange(60) % 4 / 1.0
+    assert np.array_equal(fitted(X, y, np.ones(60)), plain)
+    assert np.array_equal(fitted(X, y, 4 * weights), fitted(X, y, weights))
+    assert not np.allclose(fitted(X, y, weights), plain, atol=1e-4)
+    others, flipped = np.where(weights[:, None] > 0, X, 1 - X), np.where(weights > 0, y, 1 - y)
+    assert np.allclose(fitted(others, flipped, weights), fitted(X, y, weights), atol=1e-6)
+
+
+def test_weights_of_classes(binary):
+    """They multiply those of the rows, also as "balanced"; what is no weight, or leaves none, is refused."""
+    X = binary(60, 6)
+    y, weights = np.repeat(["a", "b"], [45, 15]), np.arange(60) % 4 / 1.0
+    for class_weight, factors in (({"b": 3.0}, [1.0, 3.0]), ("balanced", [1.0, 3.0])):
+        factors = np.where(y == "a", *factors)
+        assert np.allclose(fitted(X, y, class_weight=class_weight), fitted(X, y, factors), atol=1e-6)
+        assert np.allclose(fitted(X, y, weights, class_weight=class_weight), fitted(X, y, weights * factors), atol=1e-6)
+    for class_weight, says in (("even", "class_weight='even'"), ({"c": 2.0}, "class_weight={'c'"), ({"a": -1}, "'a'.=-1")):
+        with pytest.raises(ValueError, match=says):
+            GenerativeDBNClassifier(4, class_weight=class_weight).fit(X, y)
+    with pytest.raises(ValueError, match=r"sample_weight is 0 .* class_weight is 0"):
+        GenerativeDBNClassifier(4, class_weight={"a": 0.0}).fit(X, y, (y == "a") * 1.0)
+
+
 def test_stack_is_a_network_with_its_top(binary, tmp_path):
     """RBMs and a generative top of one layer: the whole's posterior is the top's at the means of the layers below."""
     X, y = binary(60, 6), np.array(["a", "b", "c"] * 20)

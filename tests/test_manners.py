@@ -91,9 +91,9 @@ def test_masked_targets_and_weights(estimator):
                 getattr(model, name)(X, masked)
         with pytest.raises(ValueError, match="sample_weight is a masked array"):
             model.score(X, 2 * Y - 1 if detects else Y, sample_weight=masked)
-    if type(estimator).__name__ not in ("BernoulliRBM", "GenerativeDBNClassifier"):
+    for method in (model.fit, model.partial_fit):
         with pytest.raises(ValueError, match="sample_weight is a masked array"):
-            model.fit(X, Y, sample_weight=masked)
+            method(X, Y, sample_weight=masked)
 
 
 def test_masks_where_values_may_be_missing():

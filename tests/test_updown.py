@@ -2,6 +2,7 @@
 
 import itertools
 
+import naive
 import numpy as np
 import pytest
 from exact import LabelledMachine, Machine, bars_and_stripes
@@ -33,10 +34,41 @@ def network(top, X, labels=None, depth=2, seed=0):
     return UpDown(backend, units, backend.load(Source(X)), len(X), labels, schedule, 3, depth, state), state
 
 
-def step(net, k):
-    """One minibatch of all rows at rate 1; what its two losses were, and the state after it."""
+def step(net, k, rows=None, weights=None):
+    """One minibatch, of all rows by default, at rate 1; what its two losses were, and the state after it."""
     hypers = Hyper(1.0, 0.0, 0.0), step_hyper("float64", "sgd", 1.0, 0.0, 1, 0.0)
-    return net.minibatch(np.arange(net.n_rows, dtype=np.uint32), net.labels, k, *hypers), net.state()
+    rows = np.arange(net.n_rows, dtype=np.uint32) if rows is None else rows
+    labels = None if net.labels is None else net.labels[rows]
+    return net.minibatch(rows, labels, weights, k, *hypers), net.state()
+
+
+def flat(state):
+    """All numbers of a state."""
+    parts = [*state.top, *state.velocity, *(x for d in (*state.recognition, *state.generative) for x in d)]
+    return np.concatenate([x.ravel() for x in parts])
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_weights_of_rows_count_as_repeated_rows(depth):
+    """By hand, row by row at the sampled states; and as a minibatch in which each row stands as often as it weighs."""
+    draw, times = np.random.default_rng(3), np.array([1, 2, 3, 0])
+    X, labels = (draw.random((7, SIZES[2 - depth])) < 0.5).astype(float), np.eye(2)[np.arange(7) % 2]
+    nets = [network(LabelledMachine(3, 2, 2, seed=5), X, labels, depth) for _ in range(2)]
+    (net, before), (other, _) = nets
+    rows, weights = np.arange(4, dtype=np.uint32), times / times.mean()
+    losses, after = step(net, 2, rows, weights)
+    sums, repeated = step(other, 2, np.repeat(rows, times))
+    assert np.allclose(flat(after), flat(repeated), rtol=1e-12, atol=1e-12)
+    assert np.allclose(losses, np.multiply(sums, 4 / 6))
+    v, chain, (W, _, c) = net.positive.v[:4], net.negative.v[:4], before.top
+    h, chain_h = (weights[:, None] * sigmoid(x @ W + c) for x in (v, chain))
+    gradients = naive.statistics(v, h, chain, chain_h, 1 / 4, 1 / 4, weights)
+    for a, b, g in zip(before.top, after.top, gradients, strict=True):
+        assert np.allclose(b - a, g, rtol=1e-12, atol=1e-12)
+    for i in range(depth):
+        error = net.wake[i][:4] - sigmoid(net.wake[i + 1][:4] @ before.generative[i].W + before.generative[i].bias)
+        change = sum(w * np.outer(up, e) for w, up, e in zip(weights, net.wake[i + 1], error, strict=False)) / 4
+        assert np.allclose(after.generative[i].W - before.generative[i].W, change, rtol=1e-12, atol=1e-12)
 
 
 def test_wake_and_sleep_are_gradients_at_the_sampled_states():

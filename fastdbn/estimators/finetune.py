@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
-from sklearn.utils.class_weight import compute_class_weight
 
 from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
+from fastdbn.estimators.classes import check_class_weight, class_factors, known_classes
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
@@ -153,42 +153,17 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
             All labels that will occur. The first call needs them if there was no fit.
         """
         resume = hasattr(self, "coefs_")
-        if not resume:
-            if classes is None:
-                raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            shown = checks.shown(self.classes_)
-            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {shown}: leave them out")
-        return self._fit(X, y, sample_weight, resume, 1, None if resume else np.unique(classes))
+        return self._fit(X, y, sample_weight, resume, 1, known_classes(classes, self.classes_ if resume else None))
 
     def _targets(self, y, n, resume, known=None):
         target, self.classes_ = checks.classes(y, n, self.classes_ if resume else known)
         return target, len(self.classes_)
 
     def _class_factors(self, target):
-        if self.class_weight is None:
-            return 1.0
-        # "balanced" is about the classes that are there; a dict may name those that this part of the data lacks
-        named = np.arange(len(self.classes_)) if isinstance(self.class_weight, dict) else np.unique(target)
-        weights = np.ones(len(self.classes_))
-        try:
-            weights[named] = compute_class_weight(self.class_weight, classes=self.classes_[named], y=self.classes_[target])
-        except ValueError as error:
-            raise ValueError(f"class_weight={checks.shown(self.class_weight)}: {error}") from None
-        if not weights[target].any():
-            raise ValueError(
-                f"class_weight={checks.shown(self.class_weight)} gives no class of y any weight: give one more than 0"
-            )
-        return weights[target]
+        return 1.0 if self.class_weight is None else class_factors(self.class_weight, self.classes_, target)
 
     def _check_own(self):
-        if isinstance(self.class_weight, dict):
-            for label, weight in self.class_weight.items():
-                checks.real(weight, f"class_weight[{checks.shown(label)}]")
-        elif not (self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")):
-            raise ValueError(
-                f'class_weight={checks.shown(self.class_weight)}: give None, "balanced" or a dict of numbers by class label'
-            )
+        check_class_weight(self.class_weight)
 
     def _score(self, X, target):
         return accuracy_score(target, self._forward(X).argmax(axis=1))

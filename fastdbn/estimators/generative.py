@@ -16,6 +16,7 @@ from sklearn.base import ClassifierMixin
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Scored
+from fastdbn.estimators.classes import check_any, check_class_weight, class_factors, known_classes
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.fitted_generative import FittedGenerative
@@ -63,6 +64,9 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates.
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, as in scikit-learn. They multiply the weights of the rows in all three stages, so the model's
+        share of each class follows them.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -117,6 +121,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     up_down_learning_rate: Any = None
     up_down_top_learning_rate: Any = None
     n_gibbs: Any = None
+    class_weight: Any = None
 
     # ---- training
 
@@ -150,13 +155,16 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         return network
 
     @all_or_nothing
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Pretrain the layers below the top, then the top with labels, then train all of them by up-down.
 
         Parameters
         ----------
         X : (n, n_features) array, memory map or CSR matrix
         y : (n,) labels of any type
+        sample_weight : (n,) array or None, default None
+            Weights of the rows, in all three stages. A row of weight 2 counts as two rows, one of weight 0 as none. Only their
+            ratios matter.
 
         Returns
         -------
@@ -180,50 +188,58 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         else:
             self._check_unit(X)
             numbers, self.classes_ = checks.classes(y, X.shape[0])
+        weights = self._row_weights(sample_weight, numbers)
         pretrains = not resume or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, numbers, resume, None)
-        self._up_down(X, self._one_hot(numbers), schedule)
+            self._pretrain(X, numbers, weights, resume, None)
+        self._up_down(X, self._one_hot(numbers), weights, schedule)
         if pretrains:
             warn_of_idle_units(self.layers_[:-1])
         self._end_run()
         return self
 
     @all_or_nothing
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Make one pass over X for each layer, lowest first. Once up-down has begun, make one pass of up-down instead.
 
         Parameters
         ----------
-        X, y : as for `fit`
+        X, y, sample_weight : as for `fit`
         classes : array or None
             All labels that will occur. The first call needs them if there was no fit.
         """
         resume = bool(getattr(self, "layers_", None))
         layers = self._new_layers()
-        if not resume and classes is None:
-            raise ValueError("classes=None: the first call of partial_fit needs classes, all labels that will occur")
+        known = known_classes(classes, self.classes_ if resume else None)
         self._begin_run(resume, 1)
         X = checked(self, X, reset=not resume)
         if not resume:
             self._check_unit(X)
-            self.classes_ = np.unique(classes)
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            known = checks.shown(self.classes_)
-            raise ValueError(f"classes={checks.shown(classes)} differ from those of the first call, {known}: leave them out")
+        self.classes_ = known
         numbers = self._numbers(y, X.shape[0])
+        weights = self._row_weights(sample_weight, numbers)
         if hasattr(self, "up_down_iter_"):
             check_values(self.layers_[0], X)
             parameters = self._up_down_parameters() | {"n_iter": 1}
             schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
-            self._up_down(X, self._one_hot(numbers), schedule, a_pass=True)
+            self._up_down(X, self._one_hot(numbers), weights, schedule, a_pass=True)
         else:
-            self._pretrain(X, numbers, resume, 1)
+            self._pretrain(X, numbers, weights, resume, 1)
         return self
 
     @all_or_nothing
     def up_down(
-        self, X, y, n_iter=20, *, learning_rate=None, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+        self,
+        X,
+        y,
+        n_iter=20,
+        *,
+        sample_weight=None,
+        learning_rate=None,
+        top_learning_rate=None,
+        n_gibbs=None,
+        weight_decay=0.0,
+        batch_size=None,
     ):
         """Train all weights of the fitted network together by the up-down algorithm, the top with labels.
 
@@ -234,7 +250,8 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         self._begin_run(True)
         X = checked(self, X, reset=False)
         check_values(self.layers_[0], X)
-        self._up_down(X, self._one_hot(self._numbers(y, X.shape[0])), schedule)
+        numbers = self._numbers(y, X.shape[0])
+        self._up_down(X, self._one_hot(numbers), self._row_weights(sample_weight, numbers), schedule)
         self._end_run()
         return self
 
@@ -253,15 +270,26 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     def _one_hot(self, numbers):
         return np.eye(len(self.classes_), dtype=self.dtype)[numbers]
 
+    def _row_weights(self, sample_weight, numbers):
+        """Weights of rows and of their classes, multiplied; None if every row counts as one."""
+        weights = checks.sample_weights(sample_weight, len(numbers))
+        if self.class_weight is None:
+            return weights
+        factors = class_factors(self.class_weight, self.classes_, numbers)
+        weights = factors if weights is None else weights * factors
+        check_any(weights)
+        return weights / weights.mean()
+
     def _new_layers(self):
+        check_class_weight(self.class_weight)
         layers = super()._new_layers()
         parameters.check_labelled(self, layers[-1], DEFAULT)
         return layers
 
-    def _pretrain(self, X, numbers, resume, epochs):
+    def _pretrain(self, X, numbers, weights, resume, epochs):
         self._labels = self._one_hot(numbers)
         try:
-            self._fit_layers(self._new_layers(), X, None, resume, epochs)
+            self._fit_layers(self._new_layers(), X, weights, resume, epochs)
         finally:
             del self._labels
 
@@ -269,14 +297,16 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
             super()._train_layer(rbm, lower_states, weights, epochs, start, binarize)
         else:
-            self._train_top(rbm, lower_states, epochs, binarize)
+            self._train_top(rbm, lower_states, weights, epochs, binarize)
 
-    def _train_top(self, rbm, lower_states, epochs, binarize):
+    def _train_top(self, rbm, lower_states, weights, epochs, binarize):
         """CD-k with labels: up-down with nothing under the top."""
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
         settings, count = parameters.settings(rbm, unit), len(self.classes_)
         if rbm.n_iter_ == 0:
-            share = initial.smoothed_mean(get_unit("softmax"), self._labels.mean(axis=0, dtype=np.float64), len(self._labels))
+            n = len(self._labels)
+            counts = self._labels.sum(axis=0, dtype=np.float64) if weights is None else weights @ self._labels
+            share = initial.smoothed_mean(get_unit("softmax"), counts / n, n)
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
@@ -296,7 +326,8 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
             of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
             all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
 
-        run = UpDown(backend, [unit, hidden], source, lower_states.shape[0], self._labels, schedule, rbm.seed_, rbm.layer_, state)
+        where = rbm.seed_, rbm.layer_
+        run = UpDown(backend, [unit, hidden], source, lower_states.shape[0], self._labels, schedule, *where, state, weights)
         run.run(epochs, keep, rbm.history_, tell=self._teller(rbm.layer_), verbose=self.verbose)
 
     def _top(self):

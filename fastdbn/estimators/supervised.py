@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from fastdbn.estimators import loaded, parameters
+from fastdbn.estimators.classes import check_any
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
@@ -148,8 +149,7 @@ class Supervised(Pretrained):
         if weights is None:
             return
         weights = weights * self._class_factors(target)
-        if not weights.any():
-            raise ValueError("sample_weight is 0 for all rows but those whose class_weight is 0: give more rows a weight")
+        check_any(weights)
         if self.early_stopping and epochs is None:
             rows, held_out = self._split(np.arange(n, dtype=np.uint32), target, seed)
             if not weights[rows].any():

@@ -56,7 +56,16 @@ class WakeSleep:
 
     @all_or_nothing
     def up_down(
-        self, X, n_iter=20, *, learning_rate=1e-3, top_learning_rate=None, n_gibbs=None, weight_decay=0.0, batch_size=None
+        self,
+        X,
+        n_iter=20,
+        *,
+        sample_weight=None,
+        learning_rate=1e-3,
+        top_learning_rate=None,
+        n_gibbs=None,
+        weight_decay=0.0,
+        batch_size=None,
     ):
         """Train all weights of the fitted network together by the up-down algorithm: each direction gets its own weights.
 
@@ -69,6 +78,8 @@ class WakeSleep:
         X : (n, n_features) array or CSR matrix
         n_iter : int, default 20
             Epochs.
+        sample_weight : (n,) array or None, default None
+            Weights of the rows, as for `fit`. The losses of `up_down_history_` are weighted too.
         learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
             Learning rate. It must be small, or what pretraining has learned is lost. None is the customary rate of the units.
         top_learning_rate : float, callable of the epoch, list or None, default None
@@ -101,7 +112,7 @@ class WakeSleep:
         self._begin_run(True)
         X = checked(self, X, reset=False)
         check_values(self.layers_[0], X)
-        self._up_down(X, None, schedule)
+        self._up_down(X, None, checks.sample_weights(sample_weight, X.shape[0]), schedule)
         self._end_run()
         return self
 
@@ -126,8 +137,11 @@ class WakeSleep:
         names = "components_", "intercept_visible_", "intercept_hidden_"
         return [(self.layers_[-1], dict(zip(names, (np.ascontiguousarray(params.W.T), params.b, params.c), strict=True)))]
 
-    def _up_down(self, X, labels, schedule, a_pass=False):
-        """Epochs of up-down over X, checked, and one-hot labels or None: those that the run lacks, or a pass of its own."""
+    def _up_down(self, X, labels, weights, schedule, a_pass=False):
+        """Epochs of up-down over X, checked, one-hot labels or None, and weights or None, of the rows.
+
+        They are those that the run lacks, or a pass of its own.
+        """
         first, lower, top = self.layers_[0], self.layers_[:-1], self._top()
         done = getattr(self, "up_down_iter_", 0)
         recognition = [Directed(rbm.components_.T, rbm.intercept_hidden_) for rbm in lower]
@@ -150,7 +164,7 @@ class WakeSleep:
             all_at_once(*untied, *self._of_top(state.top), (self, own))
 
         number, history = len(self.layers_) - 1, getattr(self, "up_down_history_", {name: np.empty(0) for name in METRICS})
-        run = UpDown(backend, units, source, X.shape[0], labels, schedule, first.seed_, number, state)
+        run = UpDown(backend, units, source, X.shape[0], labels, schedule, first.seed_, number, state, weights)
         run.run(lacking, keep, history, tell=self._teller(UP_DOWN), verbose=self.verbose)
         if not a_pass:
             self._leave(UP_DOWN)

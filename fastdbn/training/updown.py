@@ -81,12 +81,15 @@ class UpDown(Training):
     seed, layer : int
         of the noise; `layer` is the top's number in its stack.
     state : Untied
+    weights : (n_rows,) host array or None
+        Weights of the rows in all gradients and losses; their mean is about 1.
     """
 
-    def __init__(self, backend, units, data, n_rows, labels, schedule, seed, layer, state):
+    def __init__(self, backend, units, data, n_rows, labels, schedule, seed, layer, state, weights=None):
         super().__init__(backend, state.epoch)
         self.units, self.data, self.n_rows, self.labels, self.schedule = units, data, n_rows, labels, schedule
         self.seed, self.layer, self.step, self.depth = seed, layer, state.step, len(state.recognition)
+        self.weights = weights
         self.title = "up-down" if self.depth else f"layer {layer + 1} with labels"
         self.recognition = [self._weights(d) for d in state.recognition]
         self.generative = [self._weights(d) for d in state.generative]
@@ -114,11 +117,11 @@ class UpDown(Training):
         self.hyper = Hyper(*of_top)
         directed = step_hyper(b.dtype, "sgd", self.rate, self.hyper.weight_decay, 1, 0.0)
         k, losses = steps_at_epoch(self.schedule.k, epoch, "k"), [0.0, 0.0]
-        labels = None if self.labels is None else b.array(self.labels[order])
+        labels, weights = (None if x is None else b.array(x[order]) for x in (self.labels, self.weights))
         order = b.array(order)
         for start in range(0, self.n_rows, rows):
-            shown = None if labels is None else b.part(labels, start, start + rows)
-            more = self.minibatch(b.part(order, start, start + rows), shown, k, self.hyper, directed)
+            of_rows = (None if x is None else b.part(x, start, start + rows) for x in (order, labels, weights))
+            more = self.minibatch(*of_rows, k, self.hyper, directed)
             losses = [total + loss for total, loss in zip(losses, more, strict=True)]
         self.losses = [total / self.n_rows for total in losses]
         self.epochs += 1
@@ -158,13 +161,14 @@ class UpDown(Training):
     def _key(self, purpose, level, gibbs=0):
         return rng.key(self.seed, self.step, rng.stream(purpose, self.layer - self.depth + level, _APART + gibbs))
 
-    def minibatch(self, rows, labels, k, hyper, directed_hyper):
+    def minibatch(self, rows, labels, weights, k, hyper, directed_hyper):
         """One step of all weights.
 
         Parameters
         ----------
         rows : (n,) row numbers, the backend's
         labels : (n, n_labels) one-hot rows, the backend's, or None
+        weights : (n,) the rows', the backend's, or None
         k : int
             Gibbs steps of the top.
         hyper : Hyper
@@ -175,21 +179,24 @@ class UpDown(Training):
         Returns
         -------
         (float, float)
-            the sums over rows and layers of -log p(h_{l-1} | h_l) at wake, of -log q(s_l | s_{l-1}) at sleep.
+            the weighted sums over rows and layers of -log p(h_{l-1} | h_l) at wake, of -log q(s_l | s_{l-1}) at sleep.
         """
         b, n = self.backend, len(rows)
-        positive, negative = (Phase(b.part(s.v, 0, n), b.part(s.h, 0, n), None) for s in (self.positive, self.negative))
+        positive, negative = (Phase(b.part(s.v, 0, n), b.part(s.h, 0, n), weights) for s in (self.positive, self.negative))
         key = rng.key(self.seed, self.epochs, rng.stream(rng.DATA, self.layer - self.depth))
         b.load_rows(self.data, rows, key, b.part(self.wake[0], 0, n))
         wake = self._up(rows)
         b.join(positive.v, wake[-1], *(() if labels is None else (labels,)))
         asleep = self._down(self._gibbs(positive, negative, rows, k), rows)
-        wake_loss, steps = self._regress(zip(self.generative, wake[1:], self.units, wake, self.wake_delta, strict=False), n)
-        sleep_loss, more = self._regress(
-            zip(self.recognition, asleep, self.units[1:], asleep[1:], self.sleep_delta, strict=False), n
-        )
-        for weights, given, delta in (*steps, *more):
-            b.backward_and_step("sgd", directed_hyper, given, delta, weights)
+        weight = b.part(self.ones, 0, n) if weights is None else weights
+        down = zip(self.generative, wake[1:], self.units, wake, self.wake_delta, strict=False)
+        up = zip(self.recognition, asleep, self.units[1:], asleep[1:], self.sleep_delta, strict=False)
+        (wake_loss, steps), (sleep_loss, more) = (self._regress(layers, weight) for layers in (down, up))
+        for layer, given, delta in (*steps, *more):
+            b.backward_and_step("sgd", directed_hyper, given, delta, layer)
+        if weights is not None:
+            for phase in (positive, negative):
+                b.scale(phase.h, weights)
         b.update(self.top, self.velocity, positive, negative, (1.0 / n, 1.0 / n), hyper)
         self.step += 1
         return wake_loss, sleep_loss
@@ -222,12 +229,12 @@ class UpDown(Training):
             b.conditional(self.units[level], asleep[level + 1], G.W, G.bias, mean, *drawn)
         return asleep
 
-    def _regress(self, layers, n):
-        """-log p(target | given) of n rows, summed, and (weights, given, delta) for the step of each layer."""
-        b, loss, steps = self.backend, 0.0, []
-        for weights, given, unit, target, delta in layers:
+    def _regress(self, layers, weight):
+        """-log p(target | given) of rows, summed by their weights, and (layer, given, delta) for the step of each layer."""
+        b, n, loss, steps = self.backend, len(weight), 0.0, []
+        for layer, given, unit, target, delta in layers:
             delta = b.part(delta, 0, n)
-            b.conditional(LINEAR, given, weights.W, weights.bias, delta)
-            loss += b.loss(unit, delta, target, b.part(self.ones, 0, n), 1.0 / n, delta)
-            steps.append((weights, given, delta))
+            b.conditional(LINEAR, given, layer.W, layer.bias, delta)
+            loss += b.loss(unit, delta, target, weight, 1.0 / n, delta)
+            steps.append((layer, given, delta))
         return loss, steps
