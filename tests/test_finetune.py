@@ -1,13 +1,14 @@
 """Fine-tuning: gradients against finite differences, and the manners of classifier and regressor."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, DivergenceError, load
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, DivergenceError, load
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
 from fastdbn.maths.optim import step_hyper
@@ -126,7 +127,7 @@ def test_early_stopping_restores_the_best(digits):
 def test_partial_fit(digits):
     """Without a fit it needs classes and starts at random; after a fit it goes on with that network."""
     X, y = digits[0][:300], digits[1][:300]
-    fresh = DBNClassifier(**FAST)
+    fresh = DBNClassifier(pretrain=False, **FAST)
     with pytest.raises(ValueError, match="classes=None"):
         fresh.partial_fit(X, y)
     for _ in range(15):
@@ -143,6 +144,26 @@ def test_partial_fit(digits):
     fitted.partial_fit(X, y)
     assert fitted.n_iter_ == 11
     assert 0 < np.abs(fitted.coefs_[0] - before).max() < 1
+
+
+@pytest.mark.parametrize("kind", [DBNClassifier, DBNRegressor, DBNAutoencoder])
+def test_partial_fit_says_once_that_it_does_not_pretrain(kind, binary):
+    """With nothing to begin from; never after a fit, with a fitted DBN, from which it begins, or if pretraining is not wanted."""
+    X, y = binary(40, 6), np.arange(40) % 2
+    dbn, more = DBN(4, rbm=RBM(n_iter=1), random_state=0).fit(X), {"random_state": 0, "learning_rate_init": 1e-9}
+    classes = {"classes": [0, 1]} if kind is DBNClassifier else {}
+    begun = kind(4, **more)
+    with pytest.warns(UserWarning, match=r"partial_fit does not pretrain: .* pretrain=False") as found:
+        begun.partial_fit(X, y, **classes)
+    assert len(found) == 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "partial_fit")
+        begun.partial_fit(X, y)
+        random = kind(4, pretrain=False, **more).partial_fit(X, y, **classes)
+        model = kind(4, pretrain=dbn, **more).partial_fit(X, y, **classes)
+        kind(4, rbm=RBM(n_iter=1), max_iter=1, **more).fit(X, y).partial_fit(X, y)
+    assert np.allclose(model.coefs_[0], dbn.layers_[0].components_.T, atol=1e-6)
+    assert not np.allclose(model.coefs_[0], random.coefs_[0], atol=1e-3)
 
 
 def test_pretraining_is_where_fine_tuning_starts(digits):
@@ -196,7 +217,7 @@ def test_regression(digits):
     single = DBNRegressor((8,), max_iter=2, random_state=0).fit(X, Y[:, 0])
     assert single.predict(X).shape == (500,)
     assert np.isfinite(single.score(X, Y[:, 0]))
-    again = DBNRegressor((8,), random_state=0)
+    again = DBNRegressor((8,), pretrain=False, random_state=0)
     for _ in range(3):
         again.partial_fit(X, Y)
     assert again.predict(X).shape == (500, 3)

@@ -53,7 +53,7 @@ FIRST = [
     (RBM(2, visible="gaussian", scale="minmax"), {}),
     (DBN((2,)), {}),
     (DBNOutlierDetector((2,)), {}),
-    (DBNClassifier((2,)), {"y": [0] * 40, "classes": [0, 1]}),
+    (DBNClassifier((2,), pretrain=False), {"y": [0] * 40, "classes": [0, 1]}),
 ]
 
 
@@ -73,9 +73,9 @@ def test_first_batch(model, given):
 def test_first_batch_of_targets():
     """One row fixes neither the scale of X nor that of y; data that are scaled already need no scale."""
     with pytest.warns(DataWarning) as found:
-        DBNRegressor((2,)).partial_fit(Z[:1], Z[:1, 0])
+        DBNRegressor((2,), pretrain=False).partial_fit(Z[:1], Z[:1, 0])
     assert sorted(str(w.message)[:8] for w in found) == ["column 0", "y is con"]
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataWarning)
-        DBNRegressor((2,)).partial_fit(Z, Z[:, 0])
+        DBNRegressor((2,), pretrain=False).partial_fit(Z, Z[:, 0])
         RBM(2, visible="gaussian", scale="none").partial_fit(Z[:1])

@@ -151,7 +151,11 @@ class DBNAutoencoder(Supervised):
         return self._fit(X, None, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Make one pass of back-propagation over X. Without an earlier fit it begins with random weights."""
+        """Make one pass of back-propagation over X. It never pretrains.
+
+        Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
+        weights, and warns.
+        """
         return self._fit(X, None, sample_weight, hasattr(self, "coefs_"), 1)
 
     def _n_encoding(self):

@@ -145,7 +145,10 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         return self._fit(X, y, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Make one pass of back-propagation over X and y. Without an earlier fit it begins with random weights.
+        """Make one pass of back-propagation over X and y. It never pretrains.
+
+        Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
+        weights, and warns.
 
         Parameters
         ----------
@@ -324,7 +327,10 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         return self._fit(X, y, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y, sample_weight=None):
-        """Make one pass of back-propagation over X and y. Without an earlier fit it begins with random weights.
+        """Make one pass of back-propagation over X and y. It never pretrains.
+
+        Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
+        weights, and warns.
 
         The first call without a fit fixes the scale of X and of the targets: see `RBM.partial_fit`.
         """

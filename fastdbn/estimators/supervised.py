@@ -27,7 +27,7 @@ from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
-from fastdbn.support.report import progress
+from fastdbn.support.report import progress, warn
 from fastdbn.training.backprop import OUTPUT, BackPropagation, NetworkState, Plan, glorot
 from fastdbn.training.monitors import Stopping
 from fastdbn.training.options.max_norm import check_max_norm
@@ -226,6 +226,12 @@ class Supervised(Pretrained):
             coefs = [np.ascontiguousarray(rbm.components_.T) for rbm in self.dbn_.layers_]
             intercepts = [rbm.intercept_hidden_.copy() for rbm in self.dbn_.layers_]
         else:
+            if self.pretrain:
+                warn(
+                    "partial_fit does not pretrain: this network begins with random weights. Call fit on a first part of the "
+                    "data, give a fitted DBN as pretrain, or give pretrain=False",
+                    UserWarning,
+                )
             data_rbm = self._first()
             unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, data_rbm.binarize, weights, None, epochs is not None)
             ranges.check_groups(unit, X)
