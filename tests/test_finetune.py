@@ -1,12 +1,14 @@
 """Fine-tuning: gradients against finite differences, and the manners of classifier and regressor."""
 
 import itertools
+import pickle
 import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from small import binary
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, DivergenceError, load
 from fastdbn.backends.devices import get_backend
@@ -328,3 +330,20 @@ def test_tol_is_about_the_loss():
     assert DBNClassifier((5,), tol=None, **options).fit(X, y).n_iter_ == 9
     better = DBNClassifier((5,), tol=1e-4, **options | {"learning_rate_init": 0.05}).fit(X, y)
     assert better.n_iter_ == 9 and better.history_["loss"][-1] < better.history_["loss"][0]
+
+
+def test_changes_of_a_fitted_network():
+    """What prediction prepares is prepared anew when weights are assigned or a parameter it depends on is set."""
+    X, y = binary(), np.arange(61) % 3
+    model = DBNClassifier((5,), rbm=RBM(binarize=0.5), pretrain=False, max_iter=1, random_state=0).fit(X, y)
+    first = model.predict_proba(X)
+    assert np.array_equal(first, model.predict_proba(X * 0.6))
+    model.set_params(rbm__binarize=0.7)
+    assert not np.array_equal(first, model.predict_proba(X * 0.6))
+    assert np.array_equal(first, model.predict_proba(X))
+    with pytest.raises(ValueError, match="read-only"):
+        model.coefs_[0][0, 0] = 1.0
+    model.coefs_ = [np.zeros_like(W) for W in model.coefs_]
+    model.intercepts_ = [np.zeros_like(c) for c in model.intercepts_]
+    assert np.allclose(model.predict_proba(X), 1 / 3)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), model.predict_proba(X))

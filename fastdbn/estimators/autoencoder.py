@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from sklearn.utils import check_array
 
+from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
 from fastdbn.estimators.rows import later_rows
@@ -197,7 +198,7 @@ class DBNAutoencoder(Supervised):
 
     def _score(self, X, target):
         X = X.toarray() if hasattr(X, "toarray") else X
-        return -float(np.mean(np.sum(np.square(self.scaling_.invert(self._forward(X)) - X, dtype=np.float64), axis=1)))
+        return -float(np.mean(np.sum(np.square(self.scaling_.invert(means(self, X)) - X, dtype=np.float64), axis=1)))
 
     # ---- use
 
@@ -213,7 +214,7 @@ class DBNAutoencoder(Supervised):
         (n, units of the code) array
         """
         check_is_fitted(self)
-        return self._forward(later_rows(self, X), self._n_encoding())
+        return means(self, later_rows(self, X), self._n_encoding())
 
     def inverse_transform(self, X):
         """Decode codes to rows.
@@ -231,12 +232,12 @@ class DBNAutoencoder(Supervised):
         X = check_array(checks.unmasked(X, "X"), dtype=[np.float32, np.float64], input_name="X")
         if X.shape[1] != self._n_features_out:
             raise ValueError(f"X has {X.shape[1]} columns: give codes of {self._n_features_out} units, as transform makes them")
-        return self.scaling_.invert(self._forward(X, None, self._n_encoding()))
+        return self.scaling_.invert(means(self, X, None, self._n_encoding()))
 
     def reconstruct(self, X):
         """Encode and decode rows, (n, n_features), on the scale of X."""
         check_is_fitted(self)
-        return self.scaling_.invert(self._forward(later_rows(self, X)))
+        return self.scaling_.invert(means(self, later_rows(self, X)))
 
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
@@ -256,4 +257,4 @@ class DBNAutoencoder(Supervised):
         """
         check_is_fitted(self)
         X = later_rows(self, X)
-        return score_reconstruction(self, X, self.scaling_.invert(self._forward(X)), sample_weight)
+        return score_reconstruction(self, X, self.scaling_.invert(means(self, X)), sample_weight)

@@ -11,6 +11,7 @@ from sklearn.utils import check_array
 from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.classes import check_class_weight, class_factors, known_classes
+from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
@@ -169,16 +170,16 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         check_class_weight(self.class_weight)
 
     def _score(self, X, target):
-        return accuracy_score(target, self._forward(X).argmax(axis=1))
+        return accuracy_score(target, means(self, X).argmax(axis=1))
 
     def predict(self, X):
         """The most probable class of each row, (n,), as the labels were given."""
         check_is_fitted(self)
-        return self.classes_[self._forward(later_rows(self, X)).argmax(axis=1)]
+        return self.classes_[means(self, later_rows(self, X)).argmax(axis=1)]
 
     def _outputs(self, X):
         """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
-        z = self._forward(later_rows(self, X)).astype(np.float64)
+        z = means(self, later_rows(self, X)).astype(np.float64)
         return z - z.max(axis=1, keepdims=True)
 
     def predict_log_proba(self, X):
@@ -360,11 +361,11 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         return 1.0
 
     def _score(self, X, target):
-        return r2_score(target, self._forward(X)) if len(target) > 1 else -float(np.mean((target - self._forward(X)) ** 2))
+        return r2_score(target, means(self, X)) if len(target) > 1 else -float(np.mean((target - means(self, X)) ** 2))
 
     def predict(self, X):
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64."""
         check_is_fitted(self)
-        z = self._forward(later_rows(self, X)).astype(np.float64)
+        z = means(self, later_rows(self, X)).astype(np.float64)
         z = z * self.target_scale_ + self.target_mean_
         return z.ravel() if self._flat else z

@@ -3,6 +3,7 @@
 They are not attributes, so they are never pickled, cloned or saved.
 """
 
+import operator
 import os
 import threading
 import weakref
@@ -34,7 +35,7 @@ def prepared(estimator, sources, build):
     """
     with _lock:
         known, value = _prepared.get(estimator, ((), None))
-        if len(known) != len(sources) or any(old is not new for old, new in zip(known, sources, strict=True)):
+        if len(known) != len(sources) or any(map(operator.is_not, known, sources)):
             for x in sources:
                 if isinstance(x, np.ndarray):
                     x.flags.writeable = False

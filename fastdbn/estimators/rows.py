@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from fastdbn.estimators.forward import forward_of
 from fastdbn.inputs import ranges
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
@@ -105,8 +106,9 @@ def _first_of(estimator):
 
 def threshold_of(estimator):
     """How data are binarised outside of training: as in training, but "sample" keeps the probabilities."""
-    binarize = (estimator._layers()[0] if hasattr(estimator, "_layers") else estimator).binarize
-    return None if binarize == "sample" else binarize
+    if hasattr(estimator, "coefs_"):
+        return forward_of(estimator).threshold
+    return None if estimator.binarize == "sample" else estimator.binarize
 
 
 def check_values(rbm, X):

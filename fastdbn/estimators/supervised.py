@@ -14,6 +14,7 @@ from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import check_any
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
 from fastdbn.estimators.pretrained import Pretrained
@@ -22,8 +23,6 @@ from fastdbn.files import entries
 from fastdbn.files.state import FINITE, NOT_NEGATIVE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
-from fastdbn.inputs.data import Scaling
-from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
@@ -191,7 +190,7 @@ class Supervised(Pretrained):
             return self
         if self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
             rows = some_rows(X.shape[0])
-            warn_of_constant_outputs(self._forward(X[rows]), target[rows])
+            warn_of_constant_outputs(means(self, X[rows]), target[rows])
         self._end_run()
         return self
 
@@ -324,31 +323,6 @@ class Supervised(Pretrained):
 
     # ---- use
 
-    def _forward(self, X, n_layers=None, first=0):
-        """Means of hidden layer number n_layers (from 1), or of the outputs; in blocks of rows.
-
-        X are data, or means of hidden layer number `first`; then only the rest of the network is computed.
-        """
-        depth = len(self.coefs_) if n_layers is None else n_layers
-        backend, n = backend_for(self), X.shape[0]
-        scaling, threshold = (Scaling(), None) if first else (self.scaling_, threshold_of(self))
-        source = backend.load(data.source(X, scaling, threshold))
-        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1), self._output_unit()][first : depth + 1]
-        W, c = ([backend.constant(x) for x in xs[first:depth]] for xs in (self.coefs_, self.intercepts_))
-        rooms = [backend.zeros(min(BLOCK, n), len(x)) for x in self.intercepts_[first : depth - 1]]
-        inputs = backend.states(units[0], min(BLOCK, n), X.shape[1])
-        key, out = rng.key(self.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(self.intercepts_[depth - 1])), self.dtype)
-        with backend.single_threaded():
-            for start in range(0, n, BLOCK):
-                stop = min(start + BLOCK, n)
-                a, to = backend.view_rows(source, start, stop, key, inputs), out[start:stop]
-                made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
-                for unit, w, bias, mean in zip(units[1:], W, c, made, strict=True):
-                    backend.conditional(unit, a, w, bias, mean)
-                    a = mean
-                backend.fetch(a, to)
-        return out
-
     def transform(self, X, layer=-1):
         """Means of a hidden layer of the fine-tuned network.
 
@@ -364,7 +338,7 @@ class Supervised(Pretrained):
         """
         check_is_fitted(self)
         X = later_rows(self, X)
-        return self._forward(X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
+        return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
         """Draw visible states from the pretrained network, as `DBN.sample`.

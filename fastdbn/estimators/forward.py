@@ -1,0 +1,74 @@
+"""The way forward through a fitted network: what it needs is prepared once, and used for any number of rows.
+
+Functions take a supervised network or an autoencoder.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastdbn.backends.protocol import Backend
+from fastdbn.estimators.device import backend_for
+from fastdbn.estimators.machines import prepared
+from fastdbn.inputs import data
+from fastdbn.inputs.data import Scaling
+from fastdbn.machine.block import BLOCK
+from fastdbn.maths import rng
+from fastdbn.units import get_unit
+
+
+class Forward(NamedTuple):
+    """A network on a backend: its units from the visible ones to the outputs, its weights and biases.
+
+    A threshold binarises its data; None leaves them as they are.
+    """
+
+    backend: Backend
+    units: list
+    weights: list
+    biases: list
+    threshold: float | None
+
+
+def forward_of(network):
+    """The `Forward` of a fitted network."""
+    computes = network.visible_, network.n_jobs, network.dtype, network.device, network.pretrain
+
+    def build():
+        backend, threshold = backend_for(network), network._layers()[0].binarize
+        weights, biases = ([backend.constant(x) for x in xs] for xs in (network.coefs_, network.intercepts_))
+        units = [get_unit(network.visible_), *network._units(len(weights) - 1), network._output_unit()]
+        return Forward(backend, units, weights, biases, None if threshold == "sample" else threshold)
+
+    return prepared(network, (*network.coefs_, *network.intercepts_, *computes, *_descriptions(network)), build)
+
+
+def _descriptions(network):
+    """What the RBM objects of a network say that its way forward depends on; `build` checks it."""
+    given, fitted = network.rbm, () if network.dbn_ is None else network.dbn_.layers_
+    for rbm in (*(given if isinstance(given, (list, tuple)) else (given,)), *fitted):
+        yield from (rbm, getattr(rbm, "hidden", None), getattr(rbm, "binarize", None), getattr(rbm, "precision", None))
+
+
+def means(network, X, n_layers=None, first=0):
+    """Means of hidden layer number n_layers (from 1), or of the outputs, (n, units), in blocks of rows.
+
+    X are checked data, or means of hidden layer number `first`; then only the rest of the network is computed.
+    """
+    backend, units, weights, biases, threshold = forward_of(network)
+    depth, n = len(weights) if n_layers is None else n_layers, X.shape[0]
+    source = backend.load(data.source(X, *((Scaling(), None) if first else (network.scaling_, threshold))))
+    layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
+    rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
+    inputs = backend.states(units[first], min(BLOCK, n), X.shape[1])
+    key, out = rng.key(network.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(network.intercepts_[depth - 1])), network.dtype)
+    with backend.single_threaded():
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            a, to = backend.view_rows(source, start, stop, key, inputs), out[start:stop]
+            made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
+            for (unit, W, bias), mean in zip(layers, made, strict=True):
+                backend.conditional(unit, a, W, bias, mean)
+                a = mean
+            backend.fetch(a, to)
+    return out
