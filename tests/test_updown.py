@@ -76,7 +76,7 @@ def test_wake_and_sleep_are_gradients_at_the_sampled_states():
     X = (np.random.default_rng(1).random((7, 5)) < 0.5).astype(float)
     net, before = network(Machine(3, 2), X)
     losses, after = step(net, 2)
-    asleep = [net.means[0], net.sleep[1], net.labelled.states]
+    asleep = [*net.asleep, net.labelled.states]
     total = [0.0, 0.0]
     for i in range(2):
         for which, old, new, given, target in (
@@ -90,7 +90,7 @@ def test_wake_and_sleep_are_gradients_at_the_sampled_states():
             total[which] -= 7 * log_bernoulli(target, given, *old)
     assert np.allclose(losses, total)
     assert np.array_equal(net.wake[0], X)
-    assert np.allclose(net.means[0], sigmoid(net.sleep[1] @ before.generative[0].W + before.generative[0].bias))
+    assert np.allclose(net.means[0], sigmoid(net.asleep[1] @ before.generative[0].W + before.generative[0].bias))
 
 
 @pytest.mark.parametrize("k", [1, 3])

@@ -20,6 +20,17 @@ from fastdbn.support import checks
 from fastdbn.units import get_unit, visible_unit
 
 
+def joined(params, W, b):
+    """Parameters, or a velocity, of states alone with those of the labels."""
+    return Params(np.r_[params.W, W], np.r_[params.b, b], params.c)
+
+
+def apart(params, n_labels):
+    """(parameters of states alone, W of the labels, b of the labels)."""
+    n = len(params.b) - n_labels
+    return Params(params.W[:n], params.b[:n], params.c), params.W[n:], params.b[n:]
+
+
 class FittedGenerative(FittedDBN):
     """What a fitted network with labels computes; `GenerativeDBNClassifier` has the parameters and the training."""
 
@@ -41,14 +52,13 @@ class FittedGenerative(FittedDBN):
             Its rows are states of the layer below the top, then one column for each of `classes_`, one-hot.
         """
         check_is_fitted(self)
-        top, velocity, (W, b, _) = copy.copy(self.layers_[-1]), self.layers_[-1]._velocity, self._top()
+        top, (W, b, _) = copy.copy(self.layers_[-1]), self._top()
         n, scaling = top.n_features_in_, top.scaling_
         parts = [(unit, slice(start, stop)) for unit, start, stop, _ in get_unit(top.visible_).parts(n)]
         top.visible = [*parts, (LABELS, slice(n, len(b)))]
         top.visible_, top.n_features_in_, top.binarize = visible_unit(top.visible, len(b)), len(b), None
         top.components_, top.intercept_visible_ = np.ascontiguousarray(W.T), b
-        labels = self._label_velocity
-        top._velocity = Params(np.r_[velocity.W, labels[0]], np.r_[velocity.b, labels[1]], velocity.c)
+        top._velocity = joined(top._velocity, *self._label_velocity)
         if scaling.scale is not None:
             ones = np.ones(len(b) - n)
             top.scaling_ = scaling._replace(shift=np.r_[scaling.shift, 0 * ones], scale=np.r_[scaling.scale, ones])

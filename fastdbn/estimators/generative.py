@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.classes import check_any, check_class_weight, class_factors, known_classes
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
-from fastdbn.estimators.fitted_generative import FittedGenerative
+from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import warn_of_idle_units
@@ -179,20 +178,12 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         """
         resume = self._goes_on()
         layers = self._new_layers()
-        schedule = self._schedule(**self._up_down_parameters(), weight_decay=0.0, batch_size=layers[0].batch_size)
-        self._begin_run(resume)
-        X = checked(self, X, reset=not resume)
-        if resume:
-            check_values(self.layers_[0], X)
-            numbers = self._numbers(y, X.shape[0])
-        else:
-            self._check_unit(X)
-            numbers, self.classes_ = checks.classes(y, X.shape[0])
-        weights = self._row_weights(sample_weight, numbers)
+        schedule = self._own_schedule(layers, self.up_down_iter)
+        X, labels, weights = self._rows(X, y, sample_weight, resume)
         pretrains = not resume or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, numbers, weights, resume, None)
-        self._up_down(X, self._one_hot(numbers), weights, schedule)
+            self._pretrain(X, labels, weights, resume, None)
+        self._up_down(X, labels, weights, schedule)
         if pretrains:
             warn_of_idle_units(self.layers_[:-1])
         self._end_run()
@@ -209,22 +200,13 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
             All labels that will occur. The first call needs them if there was no fit.
         """
         resume = bool(getattr(self, "layers_", None))
-        layers = self._new_layers()
+        schedule = self._own_schedule(self._new_layers(), 1)
         known = known_classes(classes, self.classes_ if resume else None)
-        self._begin_run(resume, 1)
-        X = checked(self, X, reset=not resume)
-        if not resume:
-            self._check_unit(X)
-        self.classes_ = known
-        numbers = self._numbers(y, X.shape[0])
-        weights = self._row_weights(sample_weight, numbers)
+        X, labels, weights = self._rows(X, y, sample_weight, resume, 1, known)
         if hasattr(self, "up_down_iter_"):
-            check_values(self.layers_[0], X)
-            parameters = self._up_down_parameters() | {"n_iter": 1}
-            schedule = self._schedule(**parameters, weight_decay=0.0, batch_size=layers[0].batch_size)
-            self._up_down(X, self._one_hot(numbers), weights, schedule, a_pass=True)
+            self._up_down(X, labels, weights, schedule, a_pass=True)
         else:
-            self._pretrain(X, numbers, weights, resume, 1)
+            self._pretrain(X, labels, weights, resume, 1)
         return self
 
     @all_or_nothing
@@ -247,38 +229,40 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
-        self._begin_run(True)
-        X = checked(self, X, reset=False)
-        check_values(self.layers_[0], X)
-        numbers = self._numbers(y, X.shape[0])
-        self._up_down(X, self._one_hot(numbers), self._row_weights(sample_weight, numbers), schedule)
+        self._up_down(*self._rows(X, y, sample_weight, True), schedule)
         self._end_run()
         return self
 
-    def _up_down_parameters(self):
-        rates = {name: getattr(self, f"up_down_{name}") for name in ("learning_rate", "top_learning_rate")}
-        return {"n_iter": self.up_down_iter, "n_gibbs": self.n_gibbs} | rates
+    def _own_schedule(self, layers, n_iter):
+        """The schedule of up-down that this estimator's parameters ask for."""
+        rates = self.up_down_learning_rate, self.up_down_top_learning_rate
+        return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size)
 
-    def _check_unit(self, X):
-        visible = self._first().visible
-        if not (isinstance(visible, str) and visible == "auto"):
-            refuse_counts(visible_unit(visible, X.shape[1]))
+    def _rows(self, X, y, sample_weight, resume, epochs=None, known=None):
+        """Begin a run, or go on: (X, checked, one-hot labels, weights of rows and their classes or None).
 
-    def _numbers(self, y, n):
-        return checks.classes(y, n, self.classes_)[0]
+        known are the classes of a first call of `partial_fit`, or None.
+        """
+        self._begin_run(resume, epochs)
+        X = checked(self, X, reset=not resume)
+        if resume:
+            check_values(self.layers_[0], X)
+            known = self.classes_
+        else:
+            visible = self._first().visible
+            if not (isinstance(visible, str) and visible == "auto"):
+                refuse_counts(visible_unit(visible, X.shape[1]))
+        numbers, self.classes_ = checks.classes(y, X.shape[0], known)
+        weights = checks.sample_weights(sample_weight, len(numbers))
+        if self.class_weight is not None:
+            factors = class_factors(self.class_weight, self.classes_, numbers)
+            weights = factors if weights is None else weights * factors
+            check_any(weights)
+            weights = weights / weights.mean()
+        return X, self._one_hot(numbers), weights
 
     def _one_hot(self, numbers):
         return np.eye(len(self.classes_), dtype=self.dtype)[numbers]
-
-    def _row_weights(self, sample_weight, numbers):
-        """Weights of rows and of their classes, multiplied; None if every row counts as one."""
-        weights = checks.sample_weights(sample_weight, len(numbers))
-        if self.class_weight is None:
-            return weights
-        factors = class_factors(self.class_weight, self.classes_, numbers)
-        weights = factors if weights is None else weights * factors
-        check_any(weights)
-        return weights / weights.mean()
 
     def _new_layers(self):
         check_class_weight(self.class_weight)
@@ -286,8 +270,8 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         parameters.check_labelled(self, layers[-1], DEFAULT)
         return layers
 
-    def _pretrain(self, X, numbers, weights, resume, epochs):
-        self._labels = self._one_hot(numbers)
+    def _pretrain(self, X, labels, weights, resume, epochs):
+        self._labels = labels
         try:
             self._fit_layers(self._new_layers(), X, weights, resume, epochs)
         finally:
@@ -314,27 +298,21 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         rate, backend = settings.learning_rate, backend_for(rbm)
         schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
         warn_of_precision(rbm, backend)
-        v, labels_v = rbm._velocity, self._label_velocity
-        velocity = Params(np.r_[v.W, labels_v[0]], np.r_[v.b, labels_v[1]], v.c)
-        state = Untied([], [], self._top(), velocity, rbm.n_iter_, rbm._step)
+        state = Untied([], [], self._top(), joined(rbm._velocity, *self._label_velocity), rbm.n_iter_, rbm._step)
         source = backend.load(data.source(lower_states, rbm.scaling_, binarize), for_training=True)
 
         def keep(state, history):
-            nv = state.velocity.W.shape[0] - count
-            velocity = Params(state.velocity.W[:nv], state.velocity.b[:nv], state.velocity.c)
+            velocity, *of_labels = apart(state.velocity, count)
             of_top = {"n_iter_": state.epoch, "_step": state.step, "_velocity": velocity, "history_": history}
-            of_labels = {"_label_velocity": (state.velocity.W[nv:], state.velocity.b[nv:])}
-            all_at_once(*self._of_top(state.top), (rbm, of_top), (self, of_labels))
+            all_at_once(*self._of_top(state.top), (rbm, of_top), (self, {"_label_velocity": tuple(of_labels)}))
 
         where = rbm.seed_, rbm.layer_
         run = UpDown(backend, [unit, hidden], source, lower_states.shape[0], self._labels, schedule, *where, state, weights)
         run.run(epochs, keep, rbm.history_, tell=self._teller(rbm.layer_), verbose=self.verbose)
 
     def _top(self):
-        W, b, c = super()._top()
-        return Params(np.r_[W, self.label_components_.T], np.r_[b, self.label_intercept_], c)
+        return joined(super()._top(), self.label_components_.T, self.label_intercept_)
 
     def _of_top(self, params):
-        n = len(params.b) - len(self.classes_)
-        own = {"label_components_": np.ascontiguousarray(params.W[n:].T), "label_intercept_": params.b[n:]}
-        return [*super()._of_top(Params(params.W[:n], params.b[:n], params.c)), (self, own)]
+        params, W, b = apart(params, len(self.classes_))
+        return [*super()._of_top(params), (self, {"label_components_": np.ascontiguousarray(W.T), "label_intercept_": b})]

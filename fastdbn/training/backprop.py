@@ -55,6 +55,13 @@ class NetworkState(NamedTuple):
         return self._replace(coefs=best.coefs, intercepts=best.intercepts, optimizer=best.optimizer)
 
 
+def layer_weights(backend, solver, W, bias, states=(None, None)):
+    """A layer's buffers from host arrays; states of the rule that are None begin at zero."""
+    shapes = (W.shape, bias.shape) * STATES[solver]
+    states = [backend.zeros(*shape) if x is None else backend.array(x) for x, shape in zip(states, shapes, strict=True)]
+    return Weights(backend.array(W), backend.array(bias), *states, *[None] * (4 - len(states)))
+
+
 class BackPropagation(Training):
     """A run of back-propagation.
 
@@ -90,7 +97,7 @@ class BackPropagation(Training):
             optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(state.coefs))
         self.updates = optimizer.steps
         layers = zip(state.coefs, state.intercepts, optimizer.states, strict=True)
-        self.weights = [self._weights(*layer) for layer in layers]
+        self.weights = [layer_weights(backend, plan.solver, *layer) for layer in layers]
         sizes = [len(state.coefs[0]), *map(len, state.intercepts)]
         n = plan.batch_size
         self.inputs = backend.states(units[0], n, sizes[0])
@@ -99,28 +106,16 @@ class BackPropagation(Training):
         self.deltas = [backend.zeros(n, size) for size in sizes[1:]]
         self.norms = [None if plan.max_norm is None else backend.zeros(size) for size in sizes[1:]]
 
-    def _weights(self, W, bias, states):
-        """A layer's buffers from host arrays; states of the rule that are None begin at zero."""
-        b = self.backend
-        shapes = (W.shape, bias.shape) * STATES[self.plan.solver]
-        states = [b.zeros(*shape) if x is None else b.array(x) for x, shape in zip(states, shapes, strict=True)]
-        return Weights(b.array(W), b.array(bias), *states, *[None] * (4 - len(states)))
-
     # ---- epochs
 
     def epoch(self):
-        b, plan, total = self.backend, self.plan, 0.0
+        plan, total = self.plan, 0.0
         order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows))]
         self.rate = at_epoch(plan.learning_rate, self.epochs, "learning_rate_init")
         momentum = at_epoch(plan.momentum, self.epochs, "momentum")
-        target = None if self.target is None else b.array(self.target[order])
-        weights, order = b.array(self.row_weights[order]), b.array(order)
-        for start in range(0, len(order), plan.batch_size):
-            edges = start, start + plan.batch_size
-            y = None if target is None else b.part(target, *edges)
-            rows, weight = b.part(order, *edges), b.part(weights, *edges)
-            hyper = step_hyper(b.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, momentum)
-            total += self.minibatch(rows, y, weight, hyper)
+        for minibatch in self.minibatches(order, plan.batch_size, self.target, self.row_weights):
+            hyper = step_hyper(self.backend.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, momentum)
+            total += self.minibatch(*minibatch, hyper)
         self.loss = total / len(order)
         self.epochs += 1
 

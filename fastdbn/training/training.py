@@ -59,6 +59,17 @@ class Training(abc.ABC):
     def words(self, metrics):
         """The measures of an epoch in a line of progress."""
 
+    def minibatches(self, order, size, *arrays):
+        """(row numbers, the part of each array) of minibatches of rows in an order; all of them are the backend's.
+
+        arrays are the host's, a row for each row of the data, or None.
+        """
+        b = self.backend
+        arrays = [order, *(None if x is None else x[order] for x in arrays)]
+        arrays = [None if x is None else b.array(x) for x in arrays]
+        for start in range(0, len(order), size):
+            yield [None if x is None else b.part(x, start, start + size) for x in arrays]
+
     def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0):
         """Train for some epochs.
 

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Hyper, Params, Phase, Weights
+from fastdbn.backends.protocol import Hyper, Params, Phase
 from fastdbn.machine.labelled import LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
+from fastdbn.training.backprop import layer_weights
 from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
 from fastdbn.units import get_unit
 
@@ -91,14 +92,14 @@ class UpDown(Training):
         self.seed, self.layer, self.step, self.depth = seed, layer, state.step, len(state.recognition)
         self.weights = weights
         self.title = "up-down" if self.depth else f"layer {layer + 1} with labels"
-        self.recognition = [self._weights(d) for d in state.recognition]
-        self.generative = [self._weights(d) for d in state.generative]
+        ways = state.recognition, state.generative
+        self.recognition, self.generative = ([layer_weights(backend, "sgd", *d) for d in way] for way in ways)
         self.top, self.velocity = (Params(*(backend.array(x) for x in p)) for p in (state.top, state.velocity))
         n_labels, rows, (nv, nh) = 0 if labels is None else labels.shape[1], min(schedule.batch_size, n_rows), state.top.W.shape
         sizes = [*(len(d.bias) for d in state.generative), nv - n_labels]
         self.wake = [backend.states(u, rows, n) for u, n in zip(units, sizes, strict=False)]
-        self.sleep = [backend.states(u, rows, n) for u, n in zip(units, sizes, strict=False)]
         self.means = [backend.zeros(rows, n) for n in sizes]
+        self.asleep = [backend.states(units[i], rows, sizes[i]) if i else self.means[0] for i in range(self.depth)]
         self.wake_delta = [backend.zeros(rows, n) for n in sizes[:-1]]
         self.sleep_delta = [backend.zeros(rows, n) for n in sizes[1:]]
         self.labelled = LabelledMachine(backend, *units[self.depth :], self.top, n_labels, rows)
@@ -110,18 +111,15 @@ class UpDown(Training):
     # ---- epochs
 
     def epoch(self):
-        b, epoch, rows = self.backend, self.epochs, len(self.ones)
+        epoch = self.epochs
         order = order_of_epoch(self.seed, 64 + self.layer if self.depth else self.layer, epoch, self.n_rows)
         names = "learning_rate", "top_learning_rate", "momentum", "weight_decay"
         self.rate, *of_top = (at_epoch(getattr(self.schedule, name), epoch, name) for name in names)
         self.hyper = Hyper(*of_top)
-        directed = step_hyper(b.dtype, "sgd", self.rate, self.hyper.weight_decay, 1, 0.0)
+        directed = step_hyper(self.backend.dtype, "sgd", self.rate, self.hyper.weight_decay, 1, 0.0)
         k, losses = steps_at_epoch(self.schedule.k, epoch, "k"), [0.0, 0.0]
-        labels, weights = (None if x is None else b.array(x[order]) for x in (self.labels, self.weights))
-        order = b.array(order)
-        for start in range(0, self.n_rows, rows):
-            of_rows = (None if x is None else b.part(x, start, start + rows) for x in (order, labels, weights))
-            more = self.minibatch(*of_rows, k, self.hyper, directed)
+        for minibatch in self.minibatches(order, len(self.ones), self.labels, self.weights):
+            more = self.minibatch(*minibatch, k, self.hyper, directed)
             losses = [total + loss for total, loss in zip(losses, more, strict=True)]
         self.losses = [total / self.n_rows for total in losses]
         self.epochs += 1
@@ -152,11 +150,6 @@ class UpDown(Training):
         return Untied(recognition, generative, top, velocity, self.epochs, self.step)
 
     # ---- minibatches
-
-    def _weights(self, directed):
-        b = self.backend
-        W, bias = (b.array(x) for x in directed)
-        return Weights(W, bias, b.zeros(*directed.W.shape), b.zeros(len(directed.bias)), None, None)
 
     def _key(self, purpose, level, gibbs=0):
         return rng.key(self.seed, self.step, rng.stream(purpose, self.layer - self.depth + level, _APART + gibbs))
@@ -221,8 +214,7 @@ class UpDown(Training):
     def _down(self, states, rows):
         """Sleep states of all levels under the top, from those of the last; of the visible units their means."""
         b = self.backend
-        asleep = [b.part(x, 0, len(rows)) for x in (self.means[0], *self.sleep[1 : self.depth])]
-        asleep = [*asleep[: self.depth], states]
+        asleep = [*(b.part(x, 0, len(rows)) for x in self.asleep), states]
         for level in range(self.depth - 1, -1, -1):
             G, mean = self.generative[level], b.part(self.means[level], 0, len(rows))
             drawn = (asleep[level], rows, self._key(rng.VISIBLE, level)) if level else ()
