@@ -1,15 +1,17 @@
 """Tables of the command line: what is read, which columns are features, and what is said about the rest."""
 
 import gzip
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastdbn.cli import columns, csvfile
-from fastdbn.cli.columns import features, left_out, position, target_values, wanted
-from fastdbn.cli.tables import Table, has_split, read_table
+from fastdbn.cli import csvfile
+from fastdbn.cli.table import SHOWN, Table, features, left_out, position, wanted
+from fastdbn.cli.tables import has_split, read_table
+from fastdbn.cli.target import target_values
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +19,10 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def read(text, header=None, names=(), every=False):
+def read(text, header=None, names=(), every=False, target=None):
     """The table in a text."""
     Path("t.csv").write_text(text)
-    return read_table("t.csv", header, names, every)[0]
+    return read_table("t.csv", header, names, every, target=target)[0]
 
 
 def refused(call, *args):
@@ -74,7 +76,8 @@ def test_header_of_a_model():
 )
 def test_fields(text, cells):
     """The delimiter is the one that suits the numbers; spaces around cells are left out."""
-    assert read(text, False).columns[0].tolist() == cells
+    table = read(text, False, target="0")
+    assert [str(table.column(j)[0]).removesuffix(".0") for j in range(table.width)] == cells
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,20 @@ def test_bad_csv(text, says):
     assert says in refused(read, text, True)
 
 
+def test_memory(monkeypatch):
+    """Numbers are held as numbers while a file is read, not as text; what is text late in a column is found in its row."""
+    monkeypatch.setattr(csvfile, "HEAD", 20)
+    rows = ["0.1234,0.2345,0.3456,0.4567,0.5678,0.6789,0.789,0.89,0.9,a"] * 4_000
+    Path("t.csv").write_text("\n".join([*rows, "1,2,3,4,5,red,7,8,9,b"]))
+    tracemalloc.start()
+    table, _ = read_table("t.csv", target="-1")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * table.numbers.nbytes
+    assert table.column(9).tolist() == ["a"] * 4_000 + ["b"]
+    assert "column 5 holds the text 'red' among numbers in row 4001" in refused(features, table, [4, 5])
+
+
 def test_other_files():
     """Spreadsheets, UTF-16 and Latin-1 are no UTF-8 CSV."""
     for data, says in ((b"PK\x03\x04", "spreadsheet"), ("a,b".encode("utf-16"), "UTF-16"), ("ä,b\n".encode("latin-1"), "UTF-8")):
@@ -109,7 +126,7 @@ def test_bombs(monkeypatch):
         np.savez_compressed("t.npz", X=np.zeros((rows, 2)))
         for name in ("t.csv.gz", "t.npz"):
             if fine:
-                assert read_table(name)[0].columns.shape == (rows, 2)
+                assert read_table(name)[0].numbers.shape == (rows, 2)
             else:
                 assert "unpacks to more than" in refused(read_table, name)
 
@@ -122,12 +139,12 @@ def test_image_sets():
     images = np.arange(2 * 4, dtype=np.uint8).reshape(2, 2, 2)
     np.savez("t.npz", train_images=images, train_labels=[[1], [0]], test_images=images[:1], test_labels=[[1]])
     table, found = read_table("t.npz")
-    assert table.columns.tolist() == images.reshape(2, 4).tolist()
+    assert table.numbers.tolist() == images.reshape(2, 4).tolist()
     assert "2 images of 2x2, flattened to 4 columns" in found
     assert target_values(np.repeat(table.target, 3, axis=0), "auto")[:2][1] == "classify"
     assert has_split("t.npz", "test")
     assert not has_split("t.npz", "val")
-    assert len(read_table("t.npz", split="test")[0].columns) == 1
+    assert len(read_table("t.npz", split="test")[0].numbers) == 1
     np.savez("t.npz", x_train=images, y_train=[1, 0])
     assert read_table("t.npz")[0].target.tolist() == [1, 0]
 
@@ -145,7 +162,7 @@ def test_bad_npz():
         np.savez("t.npz", **arrays)
         assert says in refused(read_table, "t.npz")
     np.savez("t.npz", X=x, unread=np.array([None]))
-    assert read_table("t.npz")[0].columns.shape == (2, 2)
+    assert read_table("t.npz")[0].numbers.shape == (2, 2)
     with zipfile.ZipFile("t.npz", "w") as archive:
         archive.writestr("X.npy", b"no array")
     assert "X is damaged" in refused(read_table, "t.npz")
@@ -180,7 +197,7 @@ def test_one_cell_of_text(cell, of_whole):
         assert f"the target holds the text {cell!r} among numbers in row 8" in says
         assert "--task classify" in says
     assert len(set(target_values(cells, "classify")[0])) == len(set(cells))
-    says = refused(features, Table(cells[:, None], ["a"]), [0])
+    says = refused(features, read("a\n" + "\n".join(f'"{cell}"' for cell in cells), True), [0])
     assert f"column 'a' holds the text {cell!r} among numbers in row 8" in says
 
 
@@ -234,10 +251,10 @@ def test_doubtful_class():
 def test_positions():
     """An integer is a position, whatever the columns are called."""
     table = Table(np.zeros((1, 3)), ["2", "x", "5"])
-    assert [position(table, c) for c in ("2", "-1", "x", "0")] == [2, 2, 1, 0]
-    assert "the column named '5' is number 2" in refused(position, table, "5")
-    assert "the columns are 2, x, 5" in refused(position, table, "y")
-    assert "--header" in refused(position, Table(np.zeros((1, 3))), "y")
+    assert [position(table.names, 3, c) for c in ("2", "-1", "x", "0")] == [2, 2, 1, 0]
+    assert "the column named '5' is number 2" in refused(position, table.names, 3, "5")
+    assert "the columns are 2, x, 5" in refused(position, table.names, 3, "y")
+    assert "--header" in refused(position, None, 3, "y")
 
 
 def test_left_out():
@@ -245,12 +262,12 @@ def test_left_out():
     rows = [f"{i},{'no' if i % 3 else 'yes'},{i % 2},{(i % 3 == 0) + 5},,{i % 3},t{i},{int(i % 3 == 0)}" for i in range(12)]
     table = read(",alive,a,copy,,three,text,y\n" + "\n".join(rows) + "\n")
     assert table.names == ["Unnamed: 0", "alive", "a", "copy", "Unnamed: 4", "three", "text", "y"]
-    found = left_out(table, table.columns[:, 7], list(range(7)))
+    found = left_out(table, table.column(7), list(range(7)))
     assert sorted(found) == [0, 1, 3, 4]
     distinct = Table(np.column_stack([np.arange(30.0), np.arange(30.0) * 2]))
-    assert not left_out(distinct, distinct.columns[:, 1], [0])
+    assert not left_out(distinct, distinct.numbers[:, 1], [0])
     late = Table(np.column_stack([np.arange(300) % 2, (np.arange(300) + (np.arange(300) == 299)) % 2]))
-    assert not left_out(late, late.columns[:, 1], [0])
+    assert not left_out(late, late.numbers[:, 1], [0])
 
 
 def test_features_name_what_is_wrong():
@@ -268,8 +285,8 @@ def test_features_name_what_is_wrong():
     assert features(table, [3]).tolist() == [[3.0], [4.0], [5.0]]
     assert "--header, if line 1" in refused(features, read("a,1\n2,3\n", False), [0])
     assert "column 1 is nan in row 1" in refused(features, Table(np.array([[0, np.nan]])), [0, 1])
-    many = Table(np.full((1, columns.SHOWN + 2), np.nan))
-    assert "2 more cannot be features" in refused(features, many, list(range(columns.SHOWN + 2)))
+    many = Table(np.full((1, SHOWN + 2), np.nan))
+    assert "2 more cannot be features" in refused(features, many, list(range(SHOWN + 2)))
 
 
 def test_columns_of_a_model():

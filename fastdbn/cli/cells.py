@@ -1,8 +1,7 @@
 """Cells of text: which are numbers, which look like numbers, and which mean that a value is missing."""
 
+import math
 import re
-
-import numpy as np
 
 MISSING = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-", "."))
 """Lower-case cells that mean a missing value."""
@@ -17,6 +16,25 @@ def is_number(cell):
     except ValueError:
         return False
     return "_" not in cell  # which Python allows between digits
+
+
+def number(cell):
+    """A cell as a float, NaN if it is no finite number."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) and "_" not in cell else math.nan
+
+
+def numbers(cells):
+    """The cells as floats, NaN for those that are no finite numbers."""
+    try:
+        values = list(map(float, cells))
+    except ValueError:
+        values = [math.inf]
+    plain = math.isfinite(sum(values)) and "_" not in "".join(cells)
+    return values if plain else list(map(number, cells))
 
 
 def is_missing(cell):
@@ -34,30 +52,29 @@ def is_text(cell):
     return any(char.isalpha() for char in cell) and not is_number(cell) and not is_missing(cell)
 
 
-def parse(cells):
-    """The cells of a column as float64, empty ones NaN; None if a cell that is not empty is no number."""
-    try:
-        values = np.array([cell or "nan" for cell in cells], dtype=object).astype(np.float64)
-    except ValueError:
-        return None
-    return None if "_" in "".join(cells) else values
-
-
 def mostly_numeric(cells):
     """Whether more than half of a column's cells, other than missing ones, look like numbers."""
     held = [looks_numeric(cell) for cell in cells if not is_missing(cell)]
     return 2 * sum(held) > len(held)
 
 
-def first_text(cells):
-    """The position of the first cell that is neither empty nor a number."""
-    return next(i for i, cell in enumerate(cells) if cell and not is_number(cell))
+def in_rows(bad):
+    """The number of the first of some rows, and the count of the others, in words."""
+    return f"in row {bad[0] + 1}" + (f" and in {len(bad) - 1} more" if len(bad) > 1 else "")
 
 
-def advice(cell):
-    """Advice for a cell among numbers that is not a number."""
+def text_among(cells):
+    """(what is said of the cells that are neither empty nor numbers, advice); None if there are none."""
+    bad = [i for i, cell in enumerate(cells) if cell and not is_number(cell)]
+    if not bad:
+        return None
+    cell, numeric = cells[bad[0]], mostly_numeric(cells)
+    among = " among numbers" if numeric and len(bad) < len(cells) else ""
+    said = f"holds the text {cell!r}{among} {in_rows(bad)}"
+    if not numeric:
+        return said, "encode text as numbers"
     if is_missing(cell):
-        return "fill or drop what is missing"
+        return said, "fill or drop what is missing"
     if "," in cell and looks_numeric(cell):
-        return "write numbers with a decimal point and without separators of thousands"
-    return "write the number alone"
+        return said, "write numbers with a decimal point and without separators of thousands"
+    return said, "write the number alone"

@@ -1,7 +1,7 @@
 """The command line: train, predict, transform, sample, info, warmup, versions.
 
 Results go to stdout, progress and remarks to stderr. Exit codes: 0 success, 1 data or model at fault, 2 wrong usage, 130
-Ctrl-C. Heavy imports happen inside the commands, so help is quick.
+Ctrl-C. What the commands do is imported after the command line is read, so help is quick.
 """
 
 import argparse
@@ -10,46 +10,41 @@ import sys
 import warnings
 
 from fastdbn import __version__
-from fastdbn.cli.commands import run_info, run_predict, run_sample, run_train, run_transform, run_versions, run_warmup
 from fastdbn.support.report import progress
 
 
-def _sizes(text):
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give sizes as 256,128")
-    return sizes
+def _checked(convert, holds, wanted):
+    """A type of argparse: what `convert` makes of a text, if `holds` says yes to it."""
+
+    def read(text):
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not holds(value):
+            raise argparse.ArgumentTypeError(f"{text!r}: give {wanted}")
+        return value
+
+    return read
+
+
+_sizes = _checked(lambda text: tuple(map(int, text.split(","))), lambda sizes: min(sizes) > 0, "sizes as 256,128")
+_positive = _checked(int, lambda value: value > 0, "an integer of at least 1")
+_share = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
 def _unit(text):
     from fastdbn.units import UNITS
 
-    if text not in UNITS:
-        raise argparse.ArgumentTypeError(f"{text!r}: give one of {', '.join(UNITS)}")
-    return text
+    return _checked(str, UNITS.__contains__, f"one of {', '.join(UNITS)}")(text)
 
 
-def _positive(text):
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give an integer of at least 1")
-    return value
-
-
-def _share(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a number between 0 and 1")
-    return value
+def _out(what):
+    """A parser of the options of an output."""
+    out = argparse.ArgumentParser(add_help=False)
+    out.add_argument("--out", metavar="F", help=what)
+    out.add_argument("--force", action="store_true", help="replace an existing file")
+    return out
 
 
 def build_parser():
@@ -58,62 +53,54 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"fastdbn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name, run, summary, out_help=None, data=True):
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.set_defaults(run=run)
-        if out_help:
-            command.add_argument("--out", metavar="F", help=out_help)
-            command.add_argument("--force", action="store_true", help="replace an existing file")
-        if data:
-            header = command.add_mutually_exclusive_group()
-            told = {"dest": "header", "action": "store_const"}
-            header.add_argument("--header", const=True, **told, help="line 1 of a CSV file names the columns [as it looks]")
-            header.add_argument("--no-header", const=False, **told, help="line 1 of a CSV file is data")
-        return command
+    def add(name, summary, *parents):
+        return commands.add_parser(name, help=summary, description=summary, parents=parents).add_argument
 
-    train = add("train", run_train, "Train a network on a table, or on 8x8 digits without one.", "model file [model.safetensors]")
-    train.add_argument(
-        "data", nargs="?", metavar="DATA", help=".csv, .csv.gz, .npy or .npz (keys X and y, or train_images and train_labels)"
-    )
-    train.add_argument("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
-    train.add_argument(
-        "--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated"
-    )
-    train.add_argument("--task", choices=("auto", "classify", "regress"), default="auto")
-    train.add_argument("--layers", type=_sizes, metavar="256,128", help="hidden units of each layer")
-    train.add_argument("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
-    train.add_argument("--seed", type=int, default=0, help="seed of the model [0]")
-    train.add_argument("--epochs", type=_positive, metavar="N", help="epochs of fine-tuning")
-    train.add_argument("--pretrain-epochs", type=_positive, metavar="N", help="epochs of each layer's pretraining")
-    train.add_argument("--test-size", type=_share, metavar="SHARE", help="share of rows held out to test [0.2]")
-    train.add_argument(
-        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]"
-    )
-    train.add_argument("--quiet", action="store_true", help="no progress")
+    # ---- what several commands have
 
-    predict = add("predict", run_predict, "Predict the rows of a table, as CSV.", "CSV file [stdout]")
-    transform = add("transform", run_transform, "Hidden features of the rows of a table.", "CSV or .npy file [stdout]")
-    for command in (predict, transform):
-        command.add_argument("model", metavar="MODEL")
-        command.add_argument("data", metavar="DATA")
-        command.add_argument("--split", choices=("train", "val", "test"), help="rows of a .npz file that has such sets [test]")
-    transform.add_argument("--layer", type=int, default=-1, help="hidden layer, 0 the lowest, -1 the last")
+    csv, model, rows, quiet = (argparse.ArgumentParser(add_help=False) for _ in range(4))
+    header = csv.add_mutually_exclusive_group()
+    told = {"dest": "header", "action": "store_const"}
+    header.add_argument("--header", const=True, **told, help="line 1 of a CSV file names the columns [as it looks]")
+    header.add_argument("--no-header", const=False, **told, help="line 1 of a CSV file is data")
+    model.add_argument("model", metavar="MODEL")
+    rows.add_argument("data", metavar="DATA")
+    rows.add_argument("--split", choices=("train", "val", "test"), help="rows of a .npz file that has such sets [test]")
+    quiet.add_argument("--quiet", action="store_true", help="no progress")
 
-    sample = add("sample", run_sample, "Draw new rows from a network.", ".npy or CSV file [CSV to stdout]", data=False)
-    sample.add_argument("model", metavar="MODEL")
-    sample.add_argument("-n", type=_positive, default=10, metavar="N", help="rows [10]")
-    sample.add_argument("--steps", type=_positive, default=1000, help="Gibbs steps [1000]")
-    sample.add_argument("--seed", type=int, default=0)
+    # ---- the commands
 
-    info = add("info", run_info, "What a model file holds.", data=False)
-    info.add_argument("model", metavar="MODEL")
-    warm = add("warmup", run_warmup, "Compile all kernels into the disk cache, for later runs to start at once.", data=False)
-    warm.add_argument("--dtype", nargs="+", choices=("float32", "float64"), help="precisions of the models [all]")
-    warm.add_argument("--units", nargs="+", type=_unit, metavar="UNIT", help="unit types [bernoulli gaussian softmax]")
+    out = _out("model file [model.safetensors]")
+    out.set_defaults(out="model.safetensors")
+    option = add("train", "Train a network on a table, or on 8x8 digits without one.", out, csv, quiet)
+    option("data", nargs="?", metavar="DATA", help=".csv, .csv.gz, .npy or .npz (keys X and y, or train_images and train_labels)")
+    option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
+    option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
+    option("--task", choices=("auto", "classify", "regress"), default="auto")
+    option("--layers", type=_sizes, metavar="256,128", help="hidden units of each layer")
+    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
+    option("--seed", type=int, default=0, help="seed of the model [0]")
+    option("--epochs", type=_positive, metavar="N", help="epochs of fine-tuning")
+    option("--pretrain-epochs", type=_positive, metavar="N", help="epochs of each layer's pretraining")
+    option("--test-size", type=_share, metavar="SHARE", help="share of rows held out to test [0.2]")
+    option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
+
+    add("predict", "Predict the rows of a table, as CSV.", _out("CSV file [stdout]"), csv, model, rows)
+    option = add("transform", "Hidden features of the rows of a table.", _out("CSV or .npy file [stdout]"), csv, model, rows)
+    option("--layer", type=int, default=-1, help="hidden layer, 0 the lowest, -1 the last")
+
+    option = add("sample", "Draw new rows from a network.", _out(".npy or CSV file [CSV to stdout]"), model)
+    option("-n", type=_positive, default=10, metavar="N", help="rows [10]")
+    option("--steps", type=_positive, default=1000, help="Gibbs steps [1000]")
+    option("--seed", type=int, default=0)
+
+    add("info", "What a model file holds.", model)
+    option = add("warmup", "Compile all kernels into the disk cache, for later runs to start at once.", quiet)
+    option("--dtype", nargs="+", choices=("float32", "float64"), help="precisions of the models [all]")
+    option("--units", nargs="+", type=_unit, metavar="UNIT", help="unit types [bernoulli gaussian softmax]")
     kinds = ("float32", "float64", "uint8", "bool", "int64", "int32")
-    warm.add_argument("--data", nargs="+", choices=kinds, help="types of the data [all]")
-    warm.add_argument("--quiet", action="store_true", help="no progress")
-    add("versions", run_versions, "Versions of everything that computes.", data=False)
+    option("--data", nargs="+", choices=kinds, help="types of the data [all]")
+    add("versions", "Versions of everything that computes.")
     return parser
 
 
@@ -132,9 +119,11 @@ def main(argv=None):
     """
     args = build_parser().parse_args(argv)
     try:
+        from fastdbn.cli import commands
+
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: progress(f"warning: {message}")
-            args.run(args)
+            getattr(commands, f"run_{args.command}")(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # the reader of our output has left, as `head` does: no error; stdout must not be flushed again at exit

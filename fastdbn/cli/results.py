@@ -1,10 +1,13 @@
 """What commands write: tables as CSV or .npy, complete or not at all, and a trained model wherever it can be saved."""
 
+import csv
 import os
 import shlex
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 from fastdbn.support.atomic import replacing
 from fastdbn.support.report import progress
@@ -31,31 +34,25 @@ def check_out(path, force):
         raise ValueError(f"--out {path}: the folder {path.parent} cannot be written")
 
 
-def _write(path, write):
-    """Let `write` fill a file, which replaces the one at the path when it is complete."""
-    with replacing(path) as aside, open(aside, "wb") as file:
-        write(file)
+def put_table(path, header, columns):
+    """Columns as CSV to a path or stdout, or as .npy."""
+    if path is None:
+        _put_csv(sys.stdout, header, columns)
+        return
+    with replacing(path) as aside:
+        if Path(path).suffix == ".npy":
+            with open(aside, "wb") as file:
+                np.save(file, np.column_stack(columns), allow_pickle=False)
+        else:
+            with open(aside, "w", encoding="utf-8", newline="") as file:
+                _put_csv(file, header, columns)
     progress(f"wrote {path}")
 
 
-def put_table(path, header, columns):
-    """Columns as CSV to a path or stdout, or as .npy."""
-    import csv
-    import io
-
-    import numpy as np
-
-    if path is not None and Path(path).suffix == ".npy":
-        _write(path, lambda file: np.save(file, np.column_stack(columns), allow_pickle=False))
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def _put_csv(file, header, columns):
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
-    if path is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        _write(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def save_somewhere(model, path):

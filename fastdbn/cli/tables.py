@@ -3,25 +3,15 @@
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.cli.csvfile import bound, read_csv, refuse_bomb, split_header
+from fastdbn.cli.csvfile import check_unpacked, read_csv
+from fastdbn.cli.table import Table
 
-SPLITS = ("train", "val", "test")
 PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
 SPLIT_PAIRS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))
 """Keys of features and target in .npz files: of all rows, and of splits, as image sets and scikit-learn's users name them."""
-
-
-class Table(NamedTuple):
-    """Columns (n, width) as numbers or text, their names or None; for .npz the target; image: whether columns are pixels."""
-
-    columns: Any
-    names: Any = None
-    target: Any = None
-    image: bool = False
 
 
 def existing(path):
@@ -37,17 +27,14 @@ def existing(path):
     return Path(path)
 
 
-def read_table(path, header=None, names=(), every=False, split="train"):
-    """Read a file of data.
+def read_table(path, header=None, names=(), every=False, split="train", target=None):
+    """Read a file of data: .csv, .csv.gz (or .txt, .tsv), .npy or .npz. Every other form would be read here.
 
     Parameters
     ----------
     path : str
-        .csv, .csv.gz (or .txt, .tsv), .npy or .npz.
-    header : bool or None
-        Whether line 1 of a CSV file names the columns; None decides by `csvfile.is_header`.
-    names, every
-        As for `csvfile.is_header`.
+    header, names, every, target
+        As for `read_csv`.
     split : {"train", "val", "test"}
         The set of rows to take from a .npz file that has several.
 
@@ -66,14 +53,10 @@ def read_table(path, header=None, names=(), every=False, split="train"):
     """
     path = existing(path)
     if path.suffix not in (".npy", ".npz"):
-        names, cells, found = split_header(path, read_csv(path), header, names, every)
-        return Table(cells, names), f"{_size(cells)}, {found}"
+        return read_csv(path, header, names, every, target)
     if header is not None:
         raise ValueError(f"--header and --no-header are for CSV files, and {path} has no lines: leave them out")
-    if path.suffix == ".npz":
-        return _read_npz(path, split)
-    X, image, found = _features(str(path), _read_npy(path))
-    return Table(X, image=image), found
+    return _read_npz(path, split) if path.suffix == ".npz" else _of_array(str(path), _read_npy(path))
 
 
 def has_split(path, split):
@@ -84,20 +67,15 @@ def has_split(path, split):
         return any(x.format(split) in arrays.files for x, _ in SPLIT_PAIRS)
 
 
-def _size(X):
-    return f"{X.shape[0]} row{'s' * (X.shape[0] != 1)}, {X.shape[1]} column{'s' * (X.shape[1] != 1)}"
-
-
-def _features(what, X):
-    """(matrix, whether images were flattened, what was found) of an array of features."""
+def _of_array(what, X):
+    """(table, what was found) of an array of features."""
     if X.dtype.kind not in "biuf":
         raise ValueError(f"{what} has values of type {X.dtype}: features must be numbers")
     if X.ndim < 2:
         raise ValueError(f"{what} is an array of {X.ndim} dimensions: a table has 2, rows and columns")
-    if X.ndim == 2:
-        return X, False, _size(X)
-    flat = X.reshape(len(X), int(np.prod(X.shape[1:])))
-    return flat, True, f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {flat.shape[1]} columns"
+    table = Table(X.reshape(len(X), int(np.prod(X.shape[1:]))), image=X.ndim > 2)
+    images = f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {table.width} columns"
+    return table, images if table.image else table.size
 
 
 def _read_npy(path):
@@ -119,8 +97,7 @@ def _archive(path):
             unpacked = sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is no .npz file: {error}") from None
-    if unpacked > bound(path):
-        refuse_bomb(path)
+    check_unpacked(path, unpacked)
     return np.load(path, allow_pickle=False)
 
 
@@ -154,12 +131,12 @@ def _read_npz(path, split):
                 f"(or {split}_images and {split}_labels)"
             )
         for_x, for_y = (whole or parted)[0]
-        X, image, found = _features(f"{path}: {for_x}", _member(path, arrays, for_x))
+        table, found = _of_array(f"{path}: {for_x}", _member(path, arrays, for_x))
         y = _member(path, arrays, for_y) if for_y in keys else None
     found += f" in {for_x}" + (f", target {for_y}" if y is not None else "")
     others = sorted(keys - {for_x, for_y})
     if others:
         found += f"; further keys: {', '.join(others)}"
-    if y is not None and (y.ndim == 0 or len(y) != len(X)):
-        raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(X)}")
-    return Table(X, None, y, image), found
+    if y is not None and (y.ndim == 0 or len(y) != len(table.numbers)):
+        raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(table.numbers)}")
+    return table._replace(target=y), found

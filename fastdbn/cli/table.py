@@ -1,0 +1,182 @@
+"""A table: its columns by name or position, those that are features, and those that are left out."""
+
+import re
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn.cli.cells import in_rows, is_number, text_among
+
+SAMPLE = 100
+"""Rows that are compared first: for most columns they show that the column does not repeat the target."""
+SHOWN = 8
+"""The most columns that a message lists."""
+ONE_COLUMN = "only one column found: separate fields by commas, semicolons, tabs or |, not by spaces or anything else"
+
+
+def listed(words):
+    """Some words in a line, not all where there are many."""
+    words = list(words)
+    return ", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" if len(words) > SHOWN else "")
+
+
+class Table(NamedTuple):
+    """Columns of numbers, and what else a file says.
+
+    numbers is an (n, width) array. text has by position the cells of a column that are no finite numbers, None for those that
+    are; in numbers they are NaN. names are those of the columns or None. target is what a .npz file holds apart. image says
+    whether the columns are pixels.
+    """
+
+    numbers: Any
+    names: Any = None
+    text: Any = MappingProxyType({})
+    target: Any = None
+    image: bool = False
+
+    @property
+    def width(self):
+        return self.numbers.shape[1]
+
+    @property
+    def size(self):
+        """Rows and columns in words."""
+        n, width = self.numbers.shape
+        return f"{n} row{'s' * (n != 1)}, {width} column{'s' * (width != 1)}"
+
+    def name(self, j):
+        """A column's name in quotes, or its position."""
+        return repr(self.names[j]) if self.names else str(j)
+
+    def column(self, j):
+        """A column: numbers, or numbers and text as an array of objects."""
+        column = self.numbers[:, j]
+        if j in self.text:
+            column = column.astype(object)
+            for i, cell in enumerate(self.text[j]):
+                column[i] = column[i] if cell is None else cell
+        return column
+
+
+def position(names, width, column, option="--target"):
+    """The position of a column, given by name or by an integer. An integer is always a position; -1 is the last.
+
+    Raises
+    ------
+    ValueError
+        if there is no such column.
+    """
+    if not re.fullmatch(r"[+-]?\d+", column):
+        if names and column in names:
+            return names.index(column)
+        unknown = "no header was found, so give its position, from 0 (-1 is the last), or --header if line 1 names the columns"
+        raise ValueError(f"{option} {column}: no such column; {f'the columns are {listed(names)}' if names else unknown}")
+    place = int(column)
+    if not -width <= place < width:
+        named = f"; the column named {column!r} is number {names.index(column)}" if column in (names or ()) else ""
+        raise ValueError(f"{option} {column}: an integer is a position, and they go from {-width} to {width - 1}{named}")
+    return place % width
+
+
+# ---- columns that are left out
+
+
+def _repeats(column, target):
+    """Whether the values of two columns determine each other one to one, in enough rows to tell."""
+    for n in (SAMPLE, len(target)):
+        ours, theirs = column[:n].tolist(), target[:n].tolist()
+        kinds = len(set(theirs))
+        if not kinds == len(set(ours)) == len(set(zip(ours, theirs, strict=True))):
+            return False
+    return 1 < kinds <= len(target) / 2
+
+
+def left_out(table, target, columns):
+    """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers."""
+    found = {}
+    for j in columns:
+        column = table.column(j)
+        unnamed = table.names is not None and table.names[j] == f"Unnamed: {j}"
+        if unnamed and set(table.text.get(j, ())) == {""}:
+            found[j] = "is empty and has no name"
+        elif unnamed and j == 0 and len(set(column)) == len(column):
+            found[j] = "has no name and numbers the rows, as the index that pandas writes"
+        elif _repeats(column, target):
+            found[j] = "determines the target one to one, so it would give the answer away"
+    return found
+
+
+# ---- features
+
+
+def wanted(table, names, n_features, absent):
+    """The positions of the columns that a model was trained on, in its order.
+
+    Parameters
+    ----------
+    table : Table
+    names : list of str
+        The model's feature names. Empty if it has none.
+    n_features : int
+    absent : sequence of int
+        Positions that are not features in the table of the training, such as that of the target.
+
+    Raises
+    ------
+    ValueError
+        if the table lacks a column or has too many to tell.
+    """
+    width = table.width
+    if names and table.names:
+        missing = [name for name in names if name not in table.names]
+        if missing:
+            raise ValueError(
+                f"the table lacks the column {missing[0]!r}, which the model was trained on ({len(missing)} of {len(names)} lack)"
+            )
+        return [table.names.index(name) for name in names]
+    if width == n_features:
+        return list(range(width))
+    if width == n_features + len(absent):
+        return [j for j in range(width) if j not in set(absent)]
+    if width == 1:
+        raise ValueError(f"{ONE_COLUMN}. The model was trained on {n_features} features")
+    also = f", or a table of {n_features + len(absent)} columns as it was trained on" if absent else ""
+    raise ValueError(
+        f"the table has {width} columns and the model was trained on {n_features} features: give it those alone, without the "
+        f"target{also}"
+    )
+
+
+def features(table, keep, needed=False):
+    """The columns at some positions as float64. needed says whether a model needs all of them.
+
+    Raises
+    ------
+    ValueError
+        if a cell is not a finite number. It names row, column and remedy.
+    """
+    if not keep:
+        raise ValueError("no columns are left as features: the table needs more than its target; --keep uses what is left out")
+    whole = keep == list(range(table.width))
+    X = np.asarray(table.numbers if whole else table.numbers[:, keep], np.float64)
+    faults = [_fault(table, j) for j, finite in zip(keep, np.isfinite(X).all(axis=0), strict=True) if not finite]
+    if faults:
+        said, remedies = zip(*faults, strict=True)
+        more = f"; {len(faults) - SHOWN} more cannot be features either" if len(faults) > SHOWN else ""
+        first = [table.text[j][0] for j in keep if j in table.text] if table.names is None else []
+        line = "" if all(cell is None or is_number(cell) for cell in first) else "; or give --header, if line 1 names the columns"
+        remedies = ", ".join([*dict.fromkeys(remedies), *([] if needed else ["or take the column out of the file"])])
+        raise ValueError(f"{'; '.join(said[:SHOWN])}{more}. Features must be finite numbers: {remedies}{line}")
+    return X
+
+
+def _fault(table, j):
+    """What is wrong with a column, and the remedy."""
+    cells = list(map(str, table.column(j)))
+    fault = text_among(cells)
+    if fault is None:
+        bad = [i for i, cell in enumerate(cells) if not cell] or np.flatnonzero(~np.isfinite(table.numbers[:, j]))
+        fault = f"is {float(cells[bad[0]]) if cells[bad[0]] else 'empty'} {in_rows(bad)}", "fill or drop what is missing"
+    said, remedy = fault
+    return f"column {table.name(j)} {said}", remedy

@@ -1,0 +1,134 @@
+"""The target of a table: labels or numbers, and whether to classify or to regress."""
+
+import numpy as np
+
+from fastdbn.cli.cells import in_rows, is_missing, mostly_numeric, numbers, text_among
+
+FEW_CLASSES = 20
+"""Integers are classes if there are at most so many distinct ones, and fewer than half of the rows."""
+
+
+def target_values(values, task):
+    """The target as labels or numbers, the task, and why.
+
+    Parameters
+    ----------
+    values : (n,) or (n, k) array of text or numbers
+        Labels of text keep their spelling.
+    task : "auto", "classify" or "regress"
+
+    Returns
+    -------
+    y : (n,) or (n, k) array
+    "classify" or "regress"
+    str
+
+    Raises
+    ------
+    ValueError
+        if a value is missing or is not a number where one is needed, or if there is nothing to learn.
+    """
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind not in "biufUO":
+        raise ValueError(f"the target has values of type {values.dtype}: give numbers, or text for classes")
+    if values.ndim > 1:
+        y, task, why = _of_several(values, task)
+    elif values.dtype.kind in "UO":
+        y, task, why = _of_cells([str(cell).strip() for cell in values], task)
+    else:
+        y, task, why = _of_numbers(values, task)
+    if len(y) > 1 and (y == y[0]).all():
+        if task == "classify":
+            raise ValueError(f"the target holds one class alone, {str(y[0])!r}: a classifier needs at least two")
+        raise ValueError("the target holds one value alone: there is nothing to learn")
+    return y, task, why
+
+
+def _finite(values):
+    """The values as float64, which must be finite."""
+    values = values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(bad):
+        raise ValueError(f"the target is not finite {in_rows(bad)}: fill or drop what is missing")
+    return values
+
+
+def _decided(numbers, task):
+    """The task for a target of numbers, and why."""
+    distinct, whole = len(np.unique(numbers)), np.array_equal(numbers, np.round(numbers))
+    if task == "classify" and not whole and distinct > max(FEW_CLASSES, len(numbers) / 2):
+        raise ValueError(
+            f"--task classify: the target has {distinct} distinct numbers in {len(numbers)} rows, such as {numbers[0]:g}: "
+            "these are no classes, use --task regress"
+        )
+    if task != "auto":
+        return task, "as told"
+    if whole and distinct <= FEW_CLASSES and distinct < len(numbers) / 2:
+        return "classify", f"the target has {distinct} distinct integers"
+    hint = "; give --task classify if they are classes" if whole else ""
+    return "regress", f"the target has {distinct} distinct numbers{hint}"
+
+
+def _of_numbers(values, task):
+    numbers = _finite(values)
+    if values.dtype.kind == "b" and task != "regress":
+        return values, "classify", "the target is true or false"
+    task, why = _decided(numbers, task)
+    if task == "regress":
+        return numbers, task, why
+    if values.dtype.kind == "f":
+        values = values.astype(np.int64 if np.array_equal(numbers, np.round(numbers)) else str)
+    return values, task, why
+
+
+def _of_cells(cells, task):
+    empty = [i for i, cell in enumerate(cells) if not cell]
+    if empty:
+        raise ValueError(f"the target is empty {in_rows(empty)}: fill or drop what is missing")
+    text = text_among(cells)
+    if text and (task == "regress" or (task == "auto" and mostly_numeric(cells))):
+        said, remedy = text
+        raise ValueError(f"the target {said}: use --task classify if the cells name classes; else {remedy}")
+    if text:
+        return np.array(cells), *_of_text(cells, task)
+    values = _finite(np.array(numbers(cells)))
+    task, why = _decided(values, task)
+    return values if task == "regress" else np.array(cells), task, why
+
+
+def _of_text(cells, task):
+    """The task, which is to classify, and why, for labels of text."""
+    distinct = set(cells)
+    if task == "auto" and len(distinct) > max(FEW_CLASSES, len(cells) / 2):
+        raise ValueError(
+            f"the target has {len(distinct)} distinct texts in {len(cells)} rows, such as {cells[0]!r}, too many to be classes: "
+            "name another column, or give --task classify"
+        )
+    doubtful = sorted(filter(is_missing, distinct))
+    remark = f"; {doubtful[0]!r} is a class too: drop its rows if it stands for a missing value" if doubtful else ""
+    return "classify", ("as told" if task == "classify" else "the target is text") + remark
+
+
+def _of_several(values, task):
+    """The same for a target of several columns."""
+    if values.ndim > 2 or values.dtype.kind in "UO":
+        raise ValueError(
+            f"the target has the shape {values.shape} and type {values.dtype}: give one label or number for each row"
+        )
+    numbers, columns = _finite(values), f"the target has {values.shape[1]} columns"
+    if task == "regress":
+        return numbers, task, "as told"
+    flags = bool(np.isin(numbers, (0, 1)).all())
+    if flags and (numbers.sum(axis=1) == 1).all():
+        return numbers.argmax(axis=1), "classify", f"{columns}, one of them 1 in each row (one-hot)"
+    if flags or task == "classify":
+        several = ", with several or no ones in a row" if flags else ""
+        raise ValueError(
+            f"{columns}{several}: a classifier learns one label a row; save one column as y, or give --task regress to predict "
+            "them all as numbers"
+        )
+    return numbers, "regress", f"{columns} of numbers"
