@@ -1,5 +1,6 @@
 """What commands write: tables as CSV or .npy, complete or not at all, and a trained model wherever it can be saved."""
 
+import contextlib
 import csv
 import os
 import shlex
@@ -65,23 +66,26 @@ def save_somewhere(model, path):
     """
     try:
         model.save(path)
-        return
     except OSError as error:
-        failure = f"{path} could not be saved ({error})"
-    for parent in (tempfile.gettempdir(), Path.cwd(), Path.home()):
-        folder = None
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="fastdbn-", dir=parent))
-            model.save(folder / Path(path).name)
-        except OSError:
-            if folder is not None:
-                folder.rmdir()
-            continue
-        kept = folder / Path(path).name
+        failure, kept = f"{path} could not be saved ({error})", _saved_elsewhere(model, Path(path).name)
+        if kept is None:
+            raise OSError(
+                f"{failure}, nor is there room in {tempfile.gettempdir()}, the current or the home folder: the training is lost"
+            ) from None
         raise OSError(
             f"{failure}, but nothing is lost: the trained model is {kept}. Move it where you want it, for example: "
             f"{shlex.join(['mv', str(kept), str(path)])}"
-        )
-    raise OSError(
-        f"{failure}, nor is there room in {tempfile.gettempdir()}, the current or the home folder: the training is lost"
-    )
+        ) from None
+
+
+def _saved_elsewhere(model, name):
+    """The path at which a model was saved, in a new folder, or None."""
+    for parent in (tempfile.gettempdir(), Path.cwd(), Path.home()):
+        with contextlib.suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix="fastdbn-", dir=parent))
+            try:
+                model.save(folder / name)
+                return folder / name
+            except OSError:
+                folder.rmdir()
+    return None

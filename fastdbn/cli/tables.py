@@ -8,9 +8,10 @@ import numpy as np
 
 from fastdbn.cli.csvfile import check_unpacked, read_csv
 from fastdbn.cli.table import Table
+from fastdbn.support.checks import refuse
 
-PAIRS = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
-SPLIT_PAIRS = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))
+OF_ALL = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
+OF_SPLIT = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))
 """Keys of features and target in .npz files: of all rows, and of splits, as image sets and scikit-learn's users name them."""
 
 
@@ -64,7 +65,7 @@ def has_split(path, split):
     if Path(path).suffix != ".npz":
         return False
     with _archive(Path(path)) as arrays:
-        return any(x.format(split) in arrays.files for x, _ in SPLIT_PAIRS)
+        return any(x.format(split) in arrays.files for x, _ in OF_SPLIT)
 
 
 def _of_array(what, X):
@@ -80,42 +81,34 @@ def _of_array(what, X):
 
 def _read_npy(path):
     try:
-        held = np.load(path, allow_pickle=False, mmap_mode="r")  # so that no header can ask for more than the file holds
-        if not isinstance(held, np.lib.npyio.NpzFile):
-            return held
-        why = "there are several arrays in it"
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        # NumPy advises to load pickles, which run what code they please: not from a file of any origin
-        why = "there is no array of numbers in it" if "ickle" in str(error) or "Python objects" in str(error) else error
-    raise ValueError(f"{path} is no .npy file: {why}")
+        return np.lib.format.open_memmap(path, "r")  # so that no header can ask for more than the file holds
+    except (ValueError, EOFError) as error:
+        why = "there is no array of numbers in it" if "ython objects" in str(error) else error
+        raise ValueError(f"{path} is no .npy file: {why}") from None
 
 
 def _archive(path):
     """The arrays of a .npz file, none of them read, within bounds."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
+        arrays = np.lib.npyio.NpzFile(path, allow_pickle=False)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is no .npz file: {error}") from None
-    check_unpacked(path, unpacked)
-    return np.load(path, allow_pickle=False)
+    check_unpacked(path, sum(member.file_size for member in arrays.zip.infolist()))
+    return arrays
 
 
 def _member(path, arrays, key):
     """One array of a .npz file."""
     try:
         array = arrays[key]
-        if isinstance(array, np.ndarray):
-            return array
-        why = "it is no array"
+        refuse(not isinstance(array, np.ndarray), "it is no array")
+        return array
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        why = str(error)
-    if "Object arrays" in why:
-        raise ValueError(
-            f"{path}: {key} holds Python objects, which a file may not bring along: save it as text or numbers, "
-            f"{key}.astype(str) or {key}.astype(float)"
-        )
-    raise ValueError(f"{path}: {key} is damaged: {why}")
+        said = f"is damaged: {error}"
+        if "Object arrays" in str(error):
+            remedy = f"save it as text or numbers, {key}.astype(str) or {key}.astype(float)"
+            said = f"holds Python objects, which a file may not bring along: {remedy}"
+        raise ValueError(f"{path}: {key} {said}") from None
 
 
 def _read_npz(path, split):
@@ -123,20 +116,17 @@ def _read_npz(path, split):
         keys = set(arrays.files)
         if {"indptr", "indices", "format"} <= keys:
             raise ValueError(f"{path} is a sparse matrix of SciPy: save X.toarray() as X, or train on it in Python")
-        whole = [pair for pair in PAIRS if pair[0] in keys]
-        parted = [(x.format(split), y.format(split)) for x, y in SPLIT_PAIRS if x.format(split) in keys]
-        if not whole and not parted:
+        pairs = [(x.format(split), y.format(split)) for x, y in OF_ALL + OF_SPLIT if x.format(split) in keys]
+        if not pairs:
             raise ValueError(
                 f"{path} has the keys {', '.join(sorted(keys)) or 'of no array'}: name the features X and the target y "
                 f"(or {split}_images and {split}_labels)"
             )
-        for_x, for_y = (whole or parted)[0]
+        for_x, for_y = pairs[0]
         table, found = _of_array(f"{path}: {for_x}", _member(path, arrays, for_x))
         y = _member(path, arrays, for_y) if for_y in keys else None
-    found += f" in {for_x}" + (f", target {for_y}" if y is not None else "")
-    others = sorted(keys - {for_x, for_y})
-    if others:
-        found += f"; further keys: {', '.join(others)}"
+    others = ", ".join(sorted(keys - {for_x, for_y}))
+    found += f" in {for_x}" + (f", target {for_y}" if y is not None else "") + (f"; further keys: {others}" if others else "")
     if y is not None and (y.ndim == 0 or len(y) != len(table.numbers)):
         raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(table.numbers)}")
     return table._replace(target=y), found

@@ -16,16 +16,15 @@ def show_versions():
     from fastdbn.backends.cpu.jit import cache_folder
     from fastdbn.backends.cpu.pool import available_threads
 
-    print(f"python         {sys.version.split()[0]} on {platform.platform()}")
-    for name in PACKAGES:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            version = fastdbn.__version__ + " (not installed)" if name == "fastdbn" else "not installed"
-        print(f"{name:<14} {version}")
-    print(f"{'processors':<14} {available_threads()}")
-    print(f"{'extension':<14} {'in use' if has_extension() else 'not in use'}")
-    print(f"{'kernel cache':<14} {cache_folder() or 'none: no folder can be written'}")
+    installed = {package.name: package.version for package in importlib.metadata.distributions()}
+    values = {"python": f"{sys.version.split()[0]} on {platform.platform()}"}
+    values |= {name: installed.get(name, "not installed") for name in PACKAGES}
+    values["fastdbn"] = installed.get("fastdbn", f"{fastdbn.__version__} (not installed)")
+    values["processors"] = available_threads()
+    values["extension"] = "in use" if has_extension() else "not in use"
+    values["kernel cache"] = cache_folder() or "none: no folder can be written"
+    for name, value in values.items():
+        print(f"{name:<14} {value}")
     with single_threaded():
         pass  # loads SciPy's BLAS
     for library in threadpool_info():

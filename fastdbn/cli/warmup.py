@@ -4,6 +4,7 @@ A kernel is compiled for the types of its arguments. So the estimators do everyt
 precisions and kinds of data. Whatever they need gets compiled.
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -85,7 +86,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     done = _read_record()
     for label, key, step in _steps(*chosen):
         started, (misses, hits), files = time.perf_counter(), count_kernels(), used_files()
-        if key in done and all(_intact(name) for name in done[key]):
+        if key in done and None not in map(_read, done[key]):
             new, old = 0, len(done[key])
         else:
             step()
@@ -104,18 +105,13 @@ def _record():
 
 
 def _read_record():
-    try:
-        return json.loads(jit.read(_record()))
-    except (OSError, ValueError):
-        return {}
+    return json.loads(_read(_record()) or "{}")
 
 
-def _intact(name):
-    try:
-        jit.read(name)
-    except (OSError, ValueError):
-        return False
-    return True
+def _read(name):
+    """The contents of a file of the cache, or None if it is lost or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        return jit.read(name)
 
 
 def _steps(dtypes, units, kinds):
@@ -151,23 +147,20 @@ def _forms(unit, kind):
 def _use_rbm(dtype, visible, hidden, kinds):
     common = {"visible": visible, "hidden": hidden, "dtype": dtype, "n_iter": 1, "batch_size": 4, "random_state": 0}
 
-    def fit(X, weighted=False, **more):
-        return RBM(WIDTH, **(common | more)).fit(X, sample_weight=np.ones(X.shape[0]) if weighted else None)
+    def fit(X, weighted=False, width=WIDTH, **more):
+        return RBM(width, **(common | more)).fit(X, sample_weight=np.ones(X.shape[0]) if weighted else None)
 
-    for kind in kinds:
-        for X in _forms(visible, kind):
-            for binarize in (None, 0.5, "sample") if visible == "bernoulli" else (None,):
-                fit(X, binarize=binarize)
-            if visible != "softmax":
-                fit(X, scale="minmax")
-            fit(X, persistent=True, k=2)
-            fit(X, weighted=True)
-    kind = kinds[0]
-    rows, width = THREADED
+    for X in itertools.chain.from_iterable(_forms(visible, kind) for kind in kinds):
+        for binarize in (None, 0.5, "sample") if visible == "bernoulli" else (None,):
+            fit(X, binarize=binarize)
+        if visible != "softmax":
+            fit(X, scale="minmax")
+        fit(X, persistent=True, k=2)
+        fit(X, weighted=True)
+    kind, (rows, width) = kinds[0], THREADED
     for real, n_jobs, persistent, weighted in itertools.product((False, True), (1, 2), (False, True), (False, True)):
         X = _data(visible, kind, real and kind.startswith("float"), rows, width)
-        weights = np.ones(rows) if weighted else None
-        RBM(width, **(common | {"persistent": persistent, "n_jobs": n_jobs, "batch_size": rows})).fit(X, sample_weight=weights)
+        fit(X, weighted, width, persistent=persistent, n_jobs=n_jobs, batch_size=rows)
     if not (UNITS[visible].keeps_total or UNITS[visible].parameters):
         for weighted in (False, True):
             fit(_data(visible, kind), weighted, centering="data")

@@ -83,8 +83,8 @@ NAMES = Entry(lambda value: [str(x) for x in value], _names)
 
 def _columns(value, name, place):
     n = place.sizes["n_features"] + len(of_kind(value, name, list))
-    places = all(type(j) is int and 0 <= j < n for j in value) and sorted(set(value)) == value
-    refuse(not places, f"{name}={reprlib.repr(value)} beside {place.sizes['n_features']} features")
+    rising = sorted({whole(j, name, below=n) for j in value}) == value
+    refuse(not rising, f"{name}={reprlib.repr(value)} beside {place.sizes['n_features']} features")
     return tuple(value)
 
 
@@ -132,7 +132,7 @@ def _decode_labels(record, name, place):
     lengths = [len(x) for x in labels] if dtype == "<U" else [0]
     wide = 4 * max(lengths, default=0) * len(labels) > WIDE + 256 * sum(lengths)
     refuse(wide, f"{shown} have up to {max(lengths, default=0)} characters, most far fewer: use an array of type object")
-    classes = np.array(labels, {"object": object, "<U": str}.get(dtype, dtype))
+    classes = np.array(labels, dtype)
     refuse(classes.tolist() != labels, f"{shown} are not what this type holds")
     distinct = len(classes) >= 2 and (classes[:-1] < classes[1:]).all()
     refuse(not distinct, f"{shown}: a classifier has two or more labels, sorted and distinct")

@@ -61,22 +61,22 @@ def encode(value, name, epochs=0):
     ValueError
         for a value that a file cannot hold.
     """
-    if name == "callbacks":
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if name == "callbacks" or (name == "random_state" and not isinstance(value, int)):
         return None
     if isinstance(value, Unit):
-        if isinstance(named(value), str):
-            return {"unit": value.name}
-        raise ValueError(f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+        own = not isinstance(named(value), str)
+        refuse(own, f"{name}={value.name!r} is a unit record of your own, which a model file cannot hold: pickle the model")
+        return {"unit": value.name}
     if isinstance(value, Mixed):
         return [encode((unit, slice(start, stop)), name) for unit, start, stop, _ in value.columns]
     if isinstance(value, slice):
         return {"slice": [encode(x, name) for x in (value.start, value.stop, value.step)]}
     if isinstance(value, tuple):
         return {"tuple": [encode(x, name, epochs) for x in value]}
-    if isinstance(value, (list, np.ndarray)):
+    if isinstance(value, list):
         return [encode(x, name, epochs) for x in value]
-    if isinstance(value, np.generic):
-        return encode(value.item(), name)
     if isinstance(value, np.dtype):
         return value.name
     if isinstance(value, dict) and name == "class_weight":
@@ -85,13 +85,12 @@ def encode(value, name, epochs=0):
         return {"estimator": encode_estimator(value, epochs)}
     if callable(value):
         return _taken(value, name, epochs)
-    if name == "random_state" and not isinstance(value, int):
-        return None
-    if isinstance(value, int) and (name == "random_state" or abs(value) < 2**63):
-        return value if abs(value) < 2**63 else value % 2**64
-    if value is None or isinstance(value, str) or (isinstance(value, float) and np.isfinite(value)):
-        return value
-    raise ValueError(f"{name}={reprlib.repr(value)} cannot be saved: give a value that JSON can hold")
+    if name == "random_state" and abs(value) >= 2**63:
+        return value % 2**64
+    held = value is None or isinstance(value, (str, int)) or (isinstance(value, float) and np.isfinite(value))
+    large = isinstance(value, int) and abs(value) >= 2**63
+    refuse(large or not held, f"{name}={reprlib.repr(value)} cannot be saved: give a value that JSON can hold")
+    return value
 
 
 def _taken(schedule, name, epochs):

@@ -151,12 +151,9 @@ def declared(cls):
 
 def put_all(fields, place, values):
     """The entries of some values."""
-    state = {}
-    for name, value in values.items():
-        entry = ABSENT if value is ABSENT else fields[name].put(place, name.strip("_"), value)
-        if entry is not ABSENT:
-            state[name.strip("_")] = entry
-    return state
+    held = {name.strip("_"): (fields[name], value) for name, value in values.items() if value is not ABSENT}
+    state = {key: field.put(place, key, value) for key, (field, value) in held.items()}
+    return {key: entry for key, entry in state.items() if entry is not ABSENT}
 
 
 def get_all(fields, place, state):
