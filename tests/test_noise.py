@@ -150,10 +150,10 @@ def test_threads_get_numbers_of_their_own(model):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_can_draw():
     """The lock of the numbers may be held when another thread forks; the child has one of its own."""
-    from fastdbn.estimators import base
+    from fastdbn.estimators import machines
 
     model = RBM(3, n_iter=0, random_state=0).fit(X)
-    with base._lock:
+    with machines.lock:
         child = os.fork()
         if not child:
             model._next_noise(None)

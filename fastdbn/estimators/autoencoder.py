@@ -193,9 +193,6 @@ class DBNAutoencoder(Supervised):
                 raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
         return None, self.n_features_in_
 
-    def _class_factors(self, target):
-        return 1.0
-
     def _score(self, X, target):
         X = X.toarray() if hasattr(X, "toarray") else X
         return -float(np.mean(np.sum(np.square(self.scaling_.invert(means(self, X)) - X, dtype=np.float64), axis=1)))
@@ -213,7 +210,6 @@ class DBNAutoencoder(Supervised):
         -------
         (n, units of the code) array
         """
-        check_is_fitted(self)
         return means(self, later_rows(self, X), self._n_encoding())
 
     def inverse_transform(self, X):
@@ -236,8 +232,8 @@ class DBNAutoencoder(Supervised):
 
     def reconstruct(self, X):
         """Encode and decode rows, (n, n_features), on the scale of X."""
-        check_is_fitted(self)
-        return self.scaling_.invert(means(self, later_rows(self, X)))
+        outputs = means(self, later_rows(self, X))
+        return self.scaling_.invert(outputs)
 
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
@@ -255,6 +251,5 @@ class DBNAutoencoder(Supervised):
         -------
         float
         """
-        check_is_fitted(self)
         X = later_rows(self, X)
         return score_reconstruction(self, X, self.scaling_.invert(means(self, X)), sample_weight)

@@ -1,7 +1,5 @@
 """What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
 
-import os
-import threading
 from typing import ClassVar
 
 import sklearn
@@ -9,22 +7,13 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 import fastdbn
 from fastdbn.backends import devices
+from fastdbn.estimators import machines
 from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
 from fastdbn.files.entries import COLUMNS, NAMES, count
 from fastdbn.files.parameters import register
 from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
 from fastdbn.support import checks
-
-_lock = threading.Lock()
-
-
-def _reset():
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
 
 
 class Scored:
@@ -101,7 +90,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """(seed, number of the draw): the seed of `random_state` and 0, or the model's seed and a new number."""
         if random_state is not None:
             return rng.seed_of(random_state), 0
-        with _lock:
+        with machines.lock:
             self._draws += 1
             return self._stack()[0].seed_, self._draws
 

@@ -21,6 +21,11 @@ from fastdbn.support import checks
 from fastdbn.units import bernoulli
 
 
+def _of_engine(name):
+    """A fitted attribute that is one of the RBM that does the work."""
+    return property(lambda self: getattr(self._rbm, name), lambda self, value: setattr(self._rbm, name, value))
+
+
 @dataclass(eq=False, repr=False)
 class BernoulliRBM(Estimator):
     """Bernoulli Restricted Boltzmann Machine, a drop-in for `sklearn.neural_network.BernoulliRBM`.
@@ -81,6 +86,13 @@ class BernoulliRBM(Estimator):
     n_jobs: int | None = None
     device: str = "cpu"
 
+    components_, intercept_hidden_, intercept_visible_, h_samples_, n_iter_ = map(
+        _of_engine, ("components_", "intercept_hidden_", "intercept_visible_", "_chains", "n_iter_")
+    )
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_rbm")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -104,40 +116,18 @@ class BernoulliRBM(Estimator):
 
     def _engine(self, dtype):
         """The `RBM` that does the work, unfitted."""
-        return RBM(
-            self.n_components,
-            visible="bernoulli",
-            scale="none",
-            persistent=True,
-            learning_rate=self.learning_rate,
-            momentum=0.0,
-            weight_decay=0.0,
-            batch_size=self.batch_size,
-            n_iter=self.n_iter,
-            n_jobs=self.n_jobs,
-            device=self.device,
-            dtype=str(dtype),
-            random_state=self.random_state,
-            verbose=self.verbose,
-        )
+        fixed = {"visible": "bernoulli", "scale": "none", "persistent": True, "momentum": 0.0, "weight_decay": 0.0}
+        return RBM(**fixed, **self.get_params(), dtype=str(dtype))
 
     def as_rbm(self):
-        """The fitted `RBM` that does the work, with this estimator's present arrays."""
+        """The fitted `RBM` that does the work, with this estimator's present parameters."""
         check_is_fitted(self)
-        self._rbm.components_ = self.components_
-        self._rbm.intercept_hidden_ = self.intercept_hidden_
-        self._rbm.intercept_visible_ = self.intercept_visible_
-        self._rbm.n_jobs, self._rbm.device = self.n_jobs, self.device
-        return self._rbm
+        of_fit = "n_components", "random_state"
+        return self._rbm.set_params(**{name: value for name, value in self.get_params().items() if name not in of_fit})
 
     def save(self, path):
         self.as_rbm()
         super().save(path)
-
-    def _publish(self):
-        for name in ("components_", "intercept_hidden_", "intercept_visible_", "n_iter_"):
-            setattr(self, name, getattr(self._rbm, name))
-        self.h_samples_ = self._rbm._chains
 
     def _begin(self, X):
         rbm = self._engine(X.dtype)
@@ -147,16 +137,6 @@ class BernoulliRBM(Estimator):
         # biases begin at 0 and values outside of [0, 1] are taken, as scikit-learn does
         rbm._begin_layer(bernoulli, Scaling(), np.full(X.shape[1], 0.5), X.shape[0], rng.seed_of(self.random_state), 0)
         rbm._chains = np.zeros((int(self.batch_size), int(self.n_components)), X.dtype)
-        self._publish()
-
-    def _train(self, X, epochs, weights):
-        self.as_rbm()._chains = self.h_samples_
-        self._rbm.set_params(learning_rate=self.learning_rate, batch_size=self.batch_size, verbose=self.verbose)
-        try:
-            self._rbm._train(X, weights, epochs)
-        finally:
-            self._publish()
-        return self
 
     @all_or_nothing
     def fit(self, X, y=None, sample_weight=None):
@@ -178,14 +158,14 @@ class BernoulliRBM(Estimator):
         X = self._checked(X, reset=True)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._begin(X)
-        self._train(X, n_iter, weights)
+        self._rbm._train(X, weights, n_iter)
         self._end_run()
         return self
 
     @all_or_nothing
     def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass over X, from where training stands. Parameters are those of `fit`."""
-        first = not hasattr(self, "components_")
+        first = not hasattr(self, "_rbm")
         X = self._checked(X, reset=first)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         if first:
@@ -194,7 +174,8 @@ class BernoulliRBM(Estimator):
             engine = self._engine(self._rbm.dtype)
             parameters.settings(engine)
             parameters.check_same(self._rbm, engine)
-        return self._train(X, 1, weights)
+        self.as_rbm()._train(X, weights, 1)
+        return self
 
     def transform(self, X):
         """P(h = 1 | v) of the rows of X, in the precision of X.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
@@ -12,7 +13,6 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.classes import check_class_weight, class_factors, known_classes
 from fastdbn.estimators.forward import means
-from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG, LABELS
@@ -174,25 +174,16 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
 
     def predict(self, X):
         """The most probable class of each row, (n,), as the labels were given."""
-        check_is_fitted(self)
-        return self.classes_[means(self, later_rows(self, X)).argmax(axis=1)]
-
-    def _outputs(self, X):
-        """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
-        z = means(self, later_rows(self, X)).astype(np.float64)
-        return z - z.max(axis=1, keepdims=True)
+        numbers = means(self, later_rows(self, X)).argmax(axis=1)
+        return self.classes_[numbers]
 
     def predict_log_proba(self, X):
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        check_is_fitted(self)
-        z = self._outputs(X)
-        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return log_softmax(means(self, later_rows(self, X)).astype(np.float64), axis=1)
 
     def predict_proba(self, X):
         """Probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        check_is_fitted(self)
-        p = np.exp(self._outputs(X))
-        return p / p.sum(axis=1, keepdims=True)
+        return softmax(means(self, later_rows(self, X)).astype(np.float64), axis=1)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -357,15 +348,11 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             self.target_scale_ = np.where(deviation > 0, deviation, 1.0)
         return ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype), columns.shape[1]
 
-    def _class_factors(self, target):
-        return 1.0
-
     def _score(self, X, target):
         return r2_score(target, means(self, X)) if len(target) > 1 else -float(np.mean((target - means(self, X)) ** 2))
 
     def predict(self, X):
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64."""
-        check_is_fitted(self)
         z = means(self, later_rows(self, X)).astype(np.float64)
         z = z * self.target_scale_ + self.target_mean_
         return z.ravel() if self._flat else z

@@ -6,12 +6,12 @@ from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.fitted_rbm import check_sample, check_totals, hidden_rows, sample_states
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, visible_given_hidden, with_totals
+from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.inputs import data
-from fastdbn.machine.passes import Passes
+from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
 
@@ -28,11 +28,6 @@ class FittedDBN(Imputation, Estimator):
     def _machines(self):
         """The machines of all layers, from below, on one backend."""
         return machines_of(self)
-
-    def _checked(self, X):
-        """X to be used by a fitted network, with missing values where its first layer takes them."""
-        check_is_fitted(self)
-        return later_rows(self, X, may_lack=self.layers_[0].missing is not None)
 
     def transform(self, X, layer=-1):
         """Hidden means of a layer given X, by mean-field up-passes.
@@ -73,13 +68,9 @@ class FittedDBN(Imputation, Estimator):
         """States of layer n, counted from 1, drawn by an up-pass; X itself for n = 0, on the scale of the visible units."""
         machines = self._machines()
         out = np.empty((X.shape[0], machines[n - 1].shape[1] if n else X.shape[1]), self.dtype)
-
-        def key(purpose, step, level):
-            return rng.key(seed, step, rng.draw_stream(purpose, number, rng.DOWN, level))
-
         for rows, v in visible_blocks(self.layers_[0], X, machines[0]):
             if n:
-                passes = Passes(machines[:n], machines[0].row_numbers(rows), key)
+                passes = Passes(machines[:n], machines[0].row_numbers(rows), level_keys(seed, number, rng.DOWN))
                 v = passes.up(v, passes.buffers())
             machines[0].backend.fetch(v, out[rows])
         return out
@@ -106,12 +97,8 @@ class FittedDBN(Imputation, Estimator):
     def _down(self, H, n):
         """Visible means given hidden states of layer n, counted from 1."""
         for rbm, machine in reversed([*zip(self.layers_[:n], self._machines()[:n], strict=True)]):
-            H = visible_given_hidden(rbm, H, machine)
+            H = rbm.scaling_.invert(machine.visible(H))
         return H
-
-    def reconstruct(self, X):
-        """Visible means after a mean-field pass up and down, on the scale of X."""
-        return self._reconstruct(self._checked(X))
 
     def _reconstruct(self, X):
         machines = self._machines()
@@ -187,14 +174,9 @@ class FittedDBN(Imputation, Estimator):
         """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
         machines, first, n = self._machines()[:-1], self.layers_[0], len(states)
         if machines:
-            backend = machines[0].backend
-
-            def key(purpose, step, level):
-                return rng.key(seed, step, rng.draw_stream(purpose, number, rng.DOWN, level))
-
-            host = start_states(first, machines[0], n, seed, number, totals)
+            backend, host = machines[0].backend, start_states(first, machines[0], n, seed, number, totals)
             with backend.single_threaded():
-                passes = Passes(machines, machines[0].row_numbers(slice(0, n)), key)
+                passes = Passes(machines, machines[0].row_numbers(slice(0, n)), level_keys(seed, number, rng.DOWN))
                 v = backend.states(machines[0].visible_unit, *host.shape, host)
                 h = backend.states(machines[-1].hidden_unit, *states.shape, states)
                 passes.down(h, passes.buffers(), v)
@@ -238,9 +220,8 @@ class FittedDBN(Imputation, Estimator):
         -------
         (n,) float64 array
         """
-        check_is_fitted(self)
-        checks.integer(n_samples, "n_samples")
-        return self._bounds(later_rows(self, X), n_samples)
+        X = later_rows(self, X)
+        return self._bounds(X, checks.integer(n_samples, "n_samples"))
 
     def _bounds(self, X, n_samples):
         """The bounds of `score_samples`, for rows that are checked."""

@@ -10,7 +10,6 @@ from fastdbn.estimators.layer import (
     hidden_given_rows,
     start_states,
     visible_blocks,
-    visible_given_hidden,
     with_totals,
 )
 from fastdbn.estimators.machines import machine_of
@@ -99,11 +98,6 @@ class FittedRBM(Estimator):
     def _stack(self):
         return [self]
 
-    def _checked(self, X):
-        """X to be used by a fitted model, with missing values where the model takes them."""
-        check_is_fitted(self)
-        return later_rows(self, X, may_lack=self.missing is not None)
-
     def transform(self, X):
         """Means of the hidden units given X.
 
@@ -148,19 +142,11 @@ class FittedRBM(Estimator):
             On the scale of the fit data; for units that count, of one trial a row.
         """
         check_is_fitted(self)
-        return visible_given_hidden(self, hidden_rows(X, self.components_.shape[0]))
-
-    def reconstruct(self, X):
-        """Pass rows up to hidden means and down to visible means, on the scale of X.
-
-        Returns
-        -------
-        (n, n_features) array
-        """
-        return self._reconstruct(self._checked(X))
+        return self.scaling_.invert(self.machine_.visible(hidden_rows(X, self.components_.shape[0])))
 
     def _reconstruct(self, X):
-        return with_totals(self.machine_.visible_unit, visible_given_hidden(self, hidden_given_rows(self, X)), X)
+        means = self.scaling_.invert(self.machine_.visible(hidden_given_rows(self, X)))
+        return with_totals(self.machine_.visible_unit, means, X)
 
     def energy(self, X, H):
         """Energy E(v, h) of each pair of rows: p(v, h) is proportional to e^-E. Constants of the scaling are left out.
@@ -175,7 +161,6 @@ class FittedRBM(Estimator):
         -------
         (n,) float64 array
         """
-        check_is_fitted(self)
         X, H = later_rows(self, X), hidden_rows(H, self.components_.shape[0], "H")
         if X.shape[0] != len(H):
             raise ValueError(f"X has {X.shape[0]} rows and H {len(H)}: give pairs")
@@ -199,7 +184,6 @@ class FittedRBM(Estimator):
         -------
         (n,) float64 array
         """
-        check_is_fitted(self)
         return free_energies(self, later_rows(self, X, may_lack=self.missing == "drop"))
 
     def score_samples(self, X):
@@ -228,7 +212,6 @@ class FittedRBM(Estimator):
         -------
         float
         """
-        check_is_fitted(self)
         return score_rbm(self, self._checked(X), sample_weight)
 
     def gibbs(self, X, n_steps=1, random_state=None):
@@ -246,9 +229,7 @@ class FittedRBM(Estimator):
         (n, n_features) array
             On the scale of X.
         """
-        check_is_fitted(self)
-        checks.integer(n_steps, "n_steps")
-        X = later_rows(self, X)
+        X, n_steps = later_rows(self, X), checks.integer(n_steps, "n_steps")
         return self.scaling_.invert(self._run_chains(X, n_steps, *self._next_noise(random_state))[0])
 
     def _run_chains(self, X, n_steps, seed, number):

@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import clipped, later_rows
-from fastdbn.machine.passes import Passes
+from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
 
@@ -38,10 +38,29 @@ class Average:
 
 
 class Imputation:
-    """`impute` and `denoise`, for RBM and DBN.
+    """`reconstruct`, `impute` and `denoise`, for RBM and DBN.
 
     They have `_stack`, their layers, and `_machines`, from below, and a DBN `_log_weight`, the logarithm of its weight w.
     """
+
+    def _checked(self, X):
+        """X to be used by a fitted model, with missing values where its first layer takes them."""
+        check_is_fitted(self)
+        return later_rows(self, X, may_lack=self._stack()[0].missing is not None)
+
+    def reconstruct(self, X):
+        """Pass rows up to the hidden means of the last layer and down to visible means.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of X.
+        """
+        return self._reconstruct(self._checked(X))
 
     def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
         """Fill in missing values from the model's distribution given the observed ones.
@@ -124,7 +143,6 @@ class Imputation:
         (n, n_features) array
             On the scale of X.
         """
-        check_is_fitted(self)
         return self._fill(later_rows(self, X), None, n_steps, method, random_state)
 
     def _fill(self, X, observed, n_steps, method, random_state):
@@ -133,11 +151,11 @@ class Imputation:
         checks.choice(method, "method", METHODS)
         rng.check(random_state)
         first, machines = self._stack()[0], self._machines()
-        seed, number = (0, 0) if method == "mean-field" else self._next_noise(random_state)
+        key = level_keys(*(0, 0) if method == "mean-field" else self._next_noise(random_state), rng.CLAMP)
         out, backend = np.empty(X.shape, self.dtype), machines[0].backend
         for rows, v in visible_blocks(first, X, machines[0], write=True):
             mask = None if observed is None else backend.array(observed[rows])
-            out[rows] = self._fill_block(v, machines[0].row_numbers(rows), mask, n_steps, method, _keys(seed, number))
+            out[rows] = self._fill_block(v, machines[0].row_numbers(rows), mask, n_steps, method, key)
         return first.scaling_.invert(out)
 
     def _fill_block(self, v, rows, mask, n_steps, method, key):
@@ -168,10 +186,6 @@ class Imputation:
                 for old, new in zip(now, proposal, strict=True):
                     backend.assign_where(old, taken, new)
         return backend.to_host(v) if method == "sample" else average.value()
-
-
-def _keys(seed, number):
-    return lambda purpose, step, level: rng.key(seed, step, rng.draw_stream(purpose, number, rng.CLAMP, level))
 
 
 def begin(machine, v, mask, method, rows, key):

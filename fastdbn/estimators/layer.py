@@ -10,7 +10,7 @@ from scipy import sparse
 from fastdbn.backends.protocol import Source
 from fastdbn.estimators.rows import threshold_of
 from fastdbn.inputs import data
-from fastdbn.machine.block import BLOCK, block_rows
+from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
 from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer
@@ -27,47 +27,31 @@ def visible_blocks(rbm, X, machine=None, write=False):
 
     Missing values are left out, or filled in by mean field where the model samples them.
     """
-    machine = rbm.machine_ if machine is None else machine
+    machine, mask = rbm.machine_ if machine is None else machine, None
     if rbm.missing is not None:
         X, mask = missing_values.split(X)
-        if mask is not None:
-            yield from _filled_blocks(rbm, X, mask, machine)
-            return
-    backend, n = machine.backend, X.shape[0]
-    source, size = backend.load(_source(rbm, X)), block_rows(max(machine.shape))
-    size *= AT_ONCE if backend.is_view(source) and not write else 1
-    buffer, key = backend.states(machine.visible_unit, min(size, n), X.shape[1]), rng.key(rbm.seed_, 0, rng.stream(rng.DATA))
-    with backend.single_threaded():
-        for start in range(0, n, size):
-            rows = slice(start, min(start + size, n))
-            if write:
-                v = backend.part(buffer, 0, rows.stop - start)
-                backend.load_rows(source, machine.row_numbers(rows), key, v)
-            else:
-                v = backend.view_rows(source, start, rows.stop, key, buffer)
-            yield rows, v
-
-
-def _source(rbm, X):
-    return data.source(X, rbm.scaling_, threshold_of(rbm))
-
-
-def _filled_blocks(rbm, X, mask, machine):
-    """`visible_blocks` of rows with missing values, which are zero in X and True in the mask."""
     backend, (n, width), key = machine.backend, X.shape, rng.key(rbm.seed_, 0, rng.stream(rng.DATA))
-    sources, size = [backend.load(source) for source in (_source(rbm, X), Source(mask))], block_rows(max(machine.shape))
-    buffers = backend.states(machine.visible_unit, min(size, n), width), backend.zeros(min(size, n), width)
-    filling = machine.in_rows(n)
+    source, size = backend.load(data.source(X, rbm.scaling_, threshold_of(rbm))), block_rows(max(machine.shape))
+    if mask is not None:
+        write, filling = True, machine.in_rows(n)
+        of_mask, lacking = backend.load(Source(mask)), backend.zeros(min(size, n), width)
+    size *= AT_ONCE if backend.is_view(source) and not write else 1
+    buffer = backend.states(machine.visible_unit, min(size, n), width)
     with backend.single_threaded():
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
-            v, missing = (backend.part(buffer, 0, rows.stop - start) for buffer in buffers)
-            for source, out in zip(sources, (v, missing), strict=True):
-                backend.load_rows(source, machine.row_numbers(rows), key, out)
-            if rbm.missing == "drop":
-                backend.assign_where(v, missing)
-            else:
-                missing_values.fill_by_mean_field(filling, v, missing)
+            if not write:
+                yield rows, backend.view_rows(source, start, rows.stop, key, buffer)
+                continue
+            v, numbers = backend.part(buffer, 0, rows.stop - start), machine.row_numbers(rows)
+            backend.load_rows(source, numbers, key, v)
+            if mask is not None:
+                missing = backend.part(lacking, 0, rows.stop - start)
+                backend.load_rows(of_mask, numbers, key, missing)
+                if rbm.missing == "drop":
+                    backend.assign_where(v, missing)
+                else:
+                    missing_values.fill_by_mean_field(filling, v, missing)
             yield rows, v
 
 
@@ -98,19 +82,6 @@ def up(layers, machines, X):
             part = hidden_given_rows(rbm, part, machine)
         out[start : start + size] = part
     return out
-
-
-def visible_given_hidden(rbm, H, machine=None):
-    """Visible means given hidden states, on the scale of the data; of units that count those of one trial."""
-    machine = rbm.machine_ if machine is None else machine
-    backend, out = machine.backend, np.empty((len(H), machine.shape[0]), rbm.dtype)
-    with backend.single_threaded():
-        for start in range(0, len(H), BLOCK):
-            h = backend.constant(H[start : start + BLOCK])
-            mean = backend.zeros(len(h), out.shape[1])
-            machine.visible_given(h, mean)
-            backend.fetch(mean, out[start : start + BLOCK])
-    return rbm.scaling_.invert(out)
 
 
 def with_totals(unit, means, X):

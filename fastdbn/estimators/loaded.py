@@ -143,7 +143,6 @@ def check_engine(estimator, owner):
     )
     refuse(rbm._chains is None, "it lacks rbm.chains")
     _check_next_fit(rbm, estimator._engine(rbm.dtype))
-    estimator._publish()
 
 
 # ---- stacks

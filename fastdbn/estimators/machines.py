@@ -17,12 +17,13 @@ from fastdbn.machine.machine import Machine
 from fastdbn.units import get_unit
 
 _prepared: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+lock = threading.Lock()
+"""Held where threads that use one fitted estimator must take turns."""
 
 
 def _reset():
-    global _lock
-    _lock = threading.Lock()
+    global lock
+    lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
@@ -33,7 +34,7 @@ def prepared(estimator, sources, build):
 
     Arrays among them become read-only, because a change in place would go unnoticed.
     """
-    with _lock:
+    with lock:
         known, value = _prepared.get(estimator, ((), None))
         if len(known) != len(sources) or any(map(operator.is_not, known, sources)):
             for x in sources:

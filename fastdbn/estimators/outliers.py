@@ -12,7 +12,7 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.fitted_dbn import DRAWS
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.estimators.rows import checked, clipped, later_rows, threshold_of
+from fastdbn.estimators.rows import checked, clipped, threshold_of
 from fastdbn.files.entries import NUMBER
 from fastdbn.files.state import Record, fields
 from fastdbn.inputs.extent import Extent, extent
@@ -113,7 +113,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         if X is None:
             raise ValueError("X=None: give training rows, because a detector's threshold comes from their scores")
         network = super().stack(layers).set_params(contamination=contamination)
-        network._trained_on(later_rows(network, X))
+        network._trained_on(checked(network, X, reset=False))
         return network
 
     def __sklearn_is_fitted__(self):
@@ -189,8 +189,8 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         -------
         (n,) float64 array
         """
-        check_is_fitted(self)
-        return self.score_samples(X) - self.offset_
+        scores = self.score_samples(X)
+        return scores - self.offset_
 
     def score(self, X, y, sample_weight=None):
         """The area under the ROC curve of `decision_function`: 1 separates outliers from the others, 0.5 is chance.

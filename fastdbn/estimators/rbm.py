@@ -14,6 +14,7 @@ from fastdbn.estimators.fitted_rbm import FittedRBM
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import data_layer
+from fastdbn.estimators.machines import host_params
 from fastdbn.estimators.outcome import warn_of_idle_units
 from fastdbn.estimators.rows import check_values, checked, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
@@ -365,16 +366,13 @@ class RBM(Imputation, FittedRBM):
         }
         all_at_once((self, attributes))
 
-    def _state(self):
-        params = Params(self.components_.T, self.intercept_visible_, self.intercept_hidden_)
-        return State(params, self._velocity, self._chains, self.n_iter_, self._step, self._extras)
-
     def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own"):
         """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
 
         `estimator` is the one that callbacks see, a DBN for its layers.
         """
-        backend, settings, state = backend_for(self), parameters.settings(self, get_unit(self.visible_)), self._state()
+        backend, settings = backend_for(self), parameters.settings(self, get_unit(self.visible_))
+        state = State(host_params(self), self._velocity, self._chains, self.n_iter_, self._step, self._extras)
         if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
         layer = data_layer(self, backend, X, weights, self.binarize if binarize == "own" else binarize)

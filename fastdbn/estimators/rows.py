@@ -5,6 +5,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from fastdbn.estimators.forward import forward_of
+from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.inputs import ranges
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
@@ -76,10 +77,11 @@ def _warn_of_long_integers(X):
 
 
 def later_rows(estimator, X, may_lack=False):
-    """X, as `checked` gives it, for use by a fitted model: rows are clipped to what the visible units take (`ranges.clipped`).
+    """X, as `checked` gives it, for use by a model, which must be fitted: rows are clipped to what its visible units take.
 
     One pass over X sees whether it is finite and in range.
     """
+    check_is_fitted(estimator)
     first = _first_of(estimator)
     if _has_form(estimator, X) and first is not None:
         unit, as_given = get_unit(first.visible_), first.scaling_.scale is None and threshold_of(first) is None

@@ -5,6 +5,8 @@ unit given the reconstruction for a network. For others it is minus the squared 
 each column, a mean over columns: 0 is perfect, -1 is as bad as the column means. Neither depends on the scale of the data.
 """
 
+import functools
+
 import numpy as np
 from scipy import sparse
 
@@ -43,26 +45,15 @@ def score_reconstruction(model, X, reconstructed, sample_weight):
         share, p = ((values - low) / (high - low) for values in (share, inside(scaling, mean)))
         p = np.clip(p, SURE, 1 - SURE)
         return _mean((share * np.log(p) + (1 - share) * np.log1p(-p)).sum(axis=1), sample_weight)
-    weights = checks.sample_weights(sample_weight, len(x))
-    known = ~np.isnan(x)
-    variance = np.array([_variance(column, weights) for column in np.where(known, x, np.nan).T])
-    errors = np.where(known, np.square(x - mean), 0.0)
-    columns = np.average(errors, axis=0, weights=weights) / np.average(known, axis=0, weights=weights).clip(1e-30)
-    return -float(np.mean(columns / np.where(variance > 0, variance, 1.0)))
+    x, average = np.ma.masked_invalid(x), functools.partial(np.ma.average, weights=checks.sample_weights(sample_weight, len(x)))
+    error, variance = (average(np.square(x - center), axis=0).filled(0.0) for center in (mean, average(x, axis=0)))
+    return -float(np.mean(error / np.where(variance > 0, variance, 1.0)))
 
 
 def inside(scaling, x):
     """Values on the scale of the visible units."""
     scaled = x if scaling.scale is None else (x - scaling.shift) * scaling.scale
     return np.clip(scaled, 0.0, 1.0) if scaling.clip else scaled
-
-
-def _variance(column, weights):
-    known = ~np.isnan(column)
-    if not known.any():
-        return 0.0
-    weights = None if weights is None else weights[known]
-    return np.average(np.square(column[known] - np.average(column[known], weights=weights)), weights=weights)
 
 
 def _mean(rows, sample_weight):

@@ -105,14 +105,6 @@ def inverse_temperatures(schedule="sm2008", n_steps=None):
     return betas
 
 
-class Annealed(NamedTuple):
-    """What is annealed, for the kernels of a backend."""
-
-    visible: Any
-    hidden: Any
-    params: Any
-
-
 class Chains:
     """Gibbs chains of an RBM at inverse temperatures between a base and the model, and the buffers that they need."""
 
@@ -122,9 +114,8 @@ class Chains:
         checks.room(n_chains * (nv + nh), "n_chains", n_chains)
         b = self.backend
         # weights in rows of their own order both ways, so that states may choose among them
-        self.at_1 = BlockMachine(b, machine.visible_unit, machine.hidden_unit, machine.in_rows().params, machine.params.W)
-        self.params, self.back = self.at_1.params, b.constant(model.components_)
-        self.machine = Annealed(machine.visible_unit, machine.hidden_unit, self.params)
+        self.machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, machine.in_rows().params, machine.params.W)
+        self.params, self.back = self.machine.params, b.constant(model.components_)
         self.bias = model.intercept_visible_.astype(np.float64)
         self.toward = b.constant(self.bias - base)
         self.v, self.h = b.states(machine.visible_unit, n_chains, nv), b.states(machine.hidden_unit, n_chains, nh)
@@ -133,7 +124,7 @@ class Chains:
 
     def log_z_of_base(self):
         """log Z_0: sum_i cgf(a_i) + sum_j cgf(0)."""
-        b, machine, total = self.backend, self.at_1, 0.0
+        b, machine, total = self.backend, self.machine, 0.0
         for unit, bias in ((machine.visible_unit, self.base), (machine.hidden_unit, np.zeros(machine.shape[1]))):
             out = np.empty(1)
             b.cgf(unit, b.constant(bias), b.zeros(1, len(bias)), out)
@@ -153,16 +144,16 @@ class Chains:
             self.start_at(_rows_of(model, X, len(self.v), self.seed))
 
     def start_at(self, states):
-        self.v = self.backend.states(self.machine.visible, *states.shape, states)
+        self.v = self.backend.states(self.machine.visible_unit, *states.shape, states)
 
     def _with_bias(self, bias):
         """The machine with other visible biases."""
-        m, params = self.at_1, self.params._replace(b=self.backend.constant(bias))
+        m, params = self.machine, self.params._replace(b=self.backend.constant(bias))
         return BlockMachine(self.backend, m.visible_unit, m.hidden_unit, params, m.down)
 
     def _down(self, step, beta, gibbs):
         """Draw hidden states, then visible ones, at an inverse temperature. The fields of the hidden units are there already."""
-        machine, factor = self.at_1, None
+        machine, factor = self.machine, None
         if beta != 1:
             machine, factor = self._with_bias(self.bias_at(beta)), self._constant(beta)
 
@@ -205,7 +196,7 @@ class Chains:
         if total is None:
             total = self._anneal(number, upper, lower, down)
         if not np.isfinite(total).all():
-            units = f"{self.machine.visible.name}-{self.machine.hidden.name}"
+            units = f"{self.machine.visible_unit.name}-{self.machine.hidden_unit.name}"
             raise ValueError(
                 f"model: its AIS chains left the finite numbers; {units} machines have no Z where their weights are large, or "
                 "raise n_steps"
@@ -214,7 +205,7 @@ class Chains:
 
     def _anneal(self, number, upper, lower, down):
         """The log weights by the backend's operations: steps of some numbers, their inverse temperatures, those of the draws."""
-        b, hidden, n = self.backend, self.machine.hidden, len(self.v)
+        b, hidden, n = self.backend, self.machine.hidden_unit, len(self.v)
         total, high, low, along = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
         for i, above, below, beta in zip(number.tolist(), upper, lower, down, strict=True):
             b.field(self.v, self.params.W, self.field)
@@ -225,14 +216,6 @@ class Chains:
             if beta:
                 self._down(i, beta, 0)
         return total
-
-
-def _visible_mean(model, X):
-    """Means of the visible units over rows of data, as the model sees them."""
-    total = np.zeros(X.shape[1])
-    for _, v in visible_blocks(model, X):
-        total += model.machine_.backend.to_host(v).sum(axis=0, dtype=np.float64)
-    return total / X.shape[0]
 
 
 def checked_rbm(model, X):
@@ -257,7 +240,8 @@ def base_biases(model, X=None):
     unit = machine_with_z(model).visible_unit
     if X is None:
         return model.intercept_visible_.astype(np.float64)
-    mean = _visible_mean(model, X)
+    to_host = model.machine_.backend.to_host
+    mean = sum(to_host(v).sum(axis=0, dtype=np.float64) for _, v in visible_blocks(model, X)) / X.shape[0]
     for part, start, stop, _ in unit.parts(len(mean)):
         own = mean[start:stop]
         if np.isfinite(part.low + part.high):

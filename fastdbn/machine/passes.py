@@ -3,6 +3,11 @@
 from fastdbn.maths import rng
 
 
+def level_keys(seed, number, kind):
+    """The keys of the passes of draw `number`, which are for `kind`: a function of (purpose, step, level)."""
+    return lambda purpose, step, level: rng.key(seed, step, rng.draw_stream(purpose, number, kind, level))
+
+
 class Passes:
     """Passes through machines, each of which stands on the hidden units of the one before it.
 

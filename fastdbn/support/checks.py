@@ -30,22 +30,10 @@ def refuse(condition, message):
         raise ValueError(message)
 
 
-def _plain(value):
-    """A value with Python's numbers and texts in place of NumPy's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray) and value.size <= LONG:
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return (tuple if isinstance(value, tuple) else list)(map(_plain, value))
-    if isinstance(value, dict):
-        return {_plain(key): _plain(of_key) for key, of_key in value.items()}
-    return value
-
-
 def shown(value):
     """How a message shows a value: NumPy's numbers and texts as Python's, long values cut."""
-    text = repr(_plain(value))
+    with np.printoptions(legacy="1.25"):
+        text = repr(value.tolist() if isinstance(value, np.ndarray) and value.size <= LONG else value)
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 

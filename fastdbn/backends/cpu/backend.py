@@ -271,7 +271,7 @@ class CPU:
         return True
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
-        visible, hidden, (W, _, c) = chains.machine.visible, chains.machine.hidden, chains.params
+        visible, hidden, (W, _, c) = chains.machine.visible_unit, chains.machine.hidden_unit, chains.params
         if not (steps.is_fused(visible) and steps.is_fused(hidden)):
             return None
         n, (nv, nh) = len(chains.v), W.shape

@@ -218,7 +218,7 @@ class CUDA(Device):
         return True
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
-        visible, hidden, (W, _, _) = chains.machine
+        visible, hidden, W = chains.machine.visible_unit, chains.machine.hidden_unit, chains.params.W
         n, (nv, nh) = len(chains.v), W.shape
         if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
             return None
