@@ -210,7 +210,7 @@ def test_weight_on_rows_that_early_stopping_holds_out(epochs):
     """Nor is there for back-propagation, which would end with the weights it began with."""
     for cls in (DBNClassifier, DBNRegressor, DBNAutoencoder):
         model = cls(4, early_stopping=True, validation_fraction=0.25, random_state=0)
-        held_out = model._split(np.arange(24, dtype=np.uint32), Y, 0)[1]
+        held_out = model._split(24, Y, 0)[1]
         weights = np.zeros(len(X))
         weights[held_out[0]] = 1.0
         with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):

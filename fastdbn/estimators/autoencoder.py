@@ -19,7 +19,6 @@ from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.support import checks
-from fastdbn.training.backprop import glorot
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -177,13 +176,9 @@ class DBNAutoencoder(Supervised):
     def _initial_outputs(self, sizes, n_outputs):
         """The decoder: the pretrained weights on their way down, or random ones."""
         if self.dbn_ is not None:
-            for rbm in reversed(self.dbn_.layers_):
-                yield downward(rbm).copy(), rbm.intercept_visible_.copy()
-            return
-        n_in = sizes[-1]
-        for i, size in enumerate((*sizes[-2::-1], n_outputs), len(sizes)):
-            yield glorot(self.seed_, i, n_in, size, size != n_outputs).astype(self.dtype), np.zeros(size, self.dtype)
-            n_in = size
+            return [(downward(rbm).copy(), rbm.intercept_visible_.copy()) for rbm in reversed(self.dbn_.layers_)]
+        sizes_down = *sizes[::-1], n_outputs
+        return self._random_layers(sizes_down, [size != n_outputs for size in sizes_down[1:]], len(sizes))
 
     def _targets(self, y, n, resume, known=None):
         visible = self._first().visible

@@ -91,10 +91,6 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     _saved = fields(layers_=Series(lambda i: Part(RBM)), _draws=count())
     _check_loaded = loaded.check_stack
 
-    @property
-    def _n_features_out(self):
-        return self.layers_[-1].components_.shape[0]
-
     def __sklearn_is_fitted__(self):
         planned = [stage for stage in self._run.begun if isinstance(stage, int)] if vars(self).get("_run") else ()
         return len(getattr(self, "layers_", ())) >= max(len(planned), 1)

@@ -7,7 +7,6 @@ from fastdbn.estimators.fitted_rbm import check_sample, check_totals, hidden_row
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
-from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.inputs import data
@@ -24,10 +23,6 @@ class FittedDBN(Imputation, Estimator):
 
     def _stack(self):
         return self.layers_
-
-    def _machines(self):
-        """The machines of all layers, from below, on one backend."""
-        return machines_of(self)
 
     def transform(self, X, layer=-1):
         """Hidden means of a layer given X, by mean-field up-passes.

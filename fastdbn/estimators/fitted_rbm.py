@@ -12,7 +12,7 @@ from fastdbn.estimators.layer import (
     visible_blocks,
     with_totals,
 )
-from fastdbn.estimators.machines import machine_of
+from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.inputs import ranges
@@ -75,14 +75,10 @@ class FittedRBM(Estimator):
         return tags
 
     @property
-    def _n_features_out(self):
-        return self.components_.shape[0]
-
-    @property
     def machine_(self):
         """The `Machine` of the fitted parameters. Its visible states are rows as `scaling_` leaves them."""
         check_is_fitted(self)
-        return machine_of(self)
+        return machines_of(self)[0]
 
     @property
     def variance_(self):
@@ -90,10 +86,6 @@ class FittedRBM(Estimator):
         if not initial.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
             raise AttributeError("variance_ is learned with visible='gaussian-variance'")
         return 1.0 / np.square(self.scaling_.scale)
-
-    def _machines(self):
-        """The machines of all layers, from below."""
-        return [self.machine_]
 
     def _stack(self):
         return [self]

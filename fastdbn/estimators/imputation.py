@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import visible_blocks
+from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import clipped, later_rows
 from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
@@ -38,10 +39,18 @@ class Average:
 
 
 class Imputation:
-    """`reconstruct`, `impute` and `denoise`, for RBM and DBN.
+    """What an RBM and a network of RBMs do alike: `reconstruct`, `impute` and `denoise`.
 
-    They have `_stack`, their layers, and `_machines`, from below, and a DBN `_log_weight`, the logarithm of its weight w.
+    They have `_stack`, their layers from below, and a DBN `_log_weight`, the logarithm of its weight w.
     """
+
+    @property
+    def _n_features_out(self):
+        return self._stack()[-1].components_.shape[0]
+
+    def _machines(self):
+        """The machines of all layers, from below, on one backend."""
+        return machines_of(self)
 
     def _checked(self, X):
         """X to be used by a fitted model, with missing values where its first layer takes them."""

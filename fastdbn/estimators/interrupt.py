@@ -95,12 +95,8 @@ class Interruptible:
         self._run = self._run._replace(done=(*self._run.done, stage))
 
     def _teller(self, stage, estimator=None):
-        """What a run calls after each epoch, to tell the callback; estimator is the one that it sees, by default this."""
-
-        def tell(epoch, metrics):
-            self._call_back(estimator=estimator or self, layer=stage, epoch=epoch, metrics=metrics)
-
-        return tell
+        """What a run calls after each epoch, to tell the callbacks of an estimator, by default this."""
+        return functools.partial((estimator or self)._call_back, stage)
 
     def _end_run(self):
         """The run is complete."""

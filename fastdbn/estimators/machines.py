@@ -66,19 +66,13 @@ def _build(backend, rbm):
     return Machine.of_host(backend, get_unit(rbm.visible_), get_unit(rbm.hidden_), host_params(rbm), down)
 
 
-def machine_of(rbm):
-    """The `Machine` of a fitted RBM."""
-    computes = rbm.n_jobs, rbm.dtype, rbm.device, rbm.precision
-    return prepared(rbm, (*_of_rbm(rbm), *computes), lambda: _build(get_backend(*computes), rbm))
-
-
-def machines_of(network):
-    """The machines of a network's layers, from below, on one backend."""
-    layers = network.layers_
-    computes = network.n_jobs, network.dtype, network.device, most_exact(rbm.precision for rbm in layers)
+def machines_of(estimator):
+    """The machines of a fitted RBM, or of a network's layers from below, on one backend."""
+    layers = estimator._stack()
+    computes = estimator.n_jobs, estimator.dtype, estimator.device, most_exact(rbm.precision for rbm in layers)
 
     def build():
         backend = get_backend(*computes)
         return [_build(backend, rbm) for rbm in layers]
 
-    return prepared(network, (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)
+    return prepared(estimator, (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)

@@ -13,9 +13,9 @@ from fastdbn.estimators.rbm import RBM
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 
-SHARED = "n_jobs", "device", "dtype", "verbose", "callbacks"
+SHARED = "n_jobs", "device", "dtype", "verbose"
 """Parameters of a network that its layers get from it."""
-OWNED = ("n_components", "random_state", "warm_start", *SHARED)
+OWNED = ("n_components", "random_state", "warm_start", "callbacks", *SHARED)
 """Parameters of `RBM` that the network decides."""
 OF_DATA = "visible", "scale", "binarize", "missing"
 """Parameters of `RBM` that describe the data: those of the first layer count."""

@@ -14,13 +14,6 @@ from fastdbn.estimators.rows import check_values, threshold_of
 from fastdbn.units import get_unit
 
 
-def _without_callbacks(dbn):
-    """A network whose callbacks are dropped: they refer to the estimator that holds it, and would be pickled with it."""
-    for part in (dbn, *getattr(dbn, "layers_", ())):
-        part.callbacks = None
-    return dbn
-
-
 @dataclass(eq=False, repr=False, kw_only=True)
 class Pretrained(DeepNetwork):
     """A network that pretrains a DBN, or takes a copy of one."""
@@ -41,13 +34,9 @@ class Pretrained(DeepNetwork):
 
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""
-        callbacks = [self._tell] if self.callbacks else None
-        shared = {name: getattr(self, name) for name in SHARED} | {"callbacks": callbacks}
-        return DBN(self.hidden_layer_sizes, rbm=self.rbm, propagate=self.propagate, random_state=self.random_state, **shared)
-
-    def _tell(self, estimator, **event):
-        """The callback of the pretrained network: callbacks see the estimator that holds it."""
-        self._call_back(estimator=self, **event)
+        names = "hidden_layer_sizes", "rbm", "propagate", "random_state", *SHARED
+        callbacks = [self._call_back] if self.callbacks else None
+        return DBN(**{name: getattr(self, name) for name in names}, callbacks=callbacks)
 
     def _templates(self):
         given = self._pretrained()
@@ -87,7 +76,8 @@ class Pretrained(DeepNetwork):
         check_values(dbn.layers_[0], X)
         dbn = copy.deepcopy(dbn)
         vars(dbn).pop("_run", None)  # it is taken as it is
-        return _without_callbacks(dbn)
+        dbn.callbacks = None
+        return dbn
 
     def _check_suits(self, dbn):
         """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
@@ -105,4 +95,4 @@ class Pretrained(DeepNetwork):
             dbn.fit(X, sample_weight=weights)
         finally:
             dbn.warm_start = False
-            _without_callbacks(dbn)
+            dbn.callbacks = None  # they hold this estimator, and would be pickled with it

@@ -4,6 +4,7 @@
 """
 
 import copy
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,8 +223,7 @@ class Supervised(Pretrained):
                 self._pretrain(X, weights, dbn)
             first = self.dbn_.layers_[0]
             visible, scaling = first.visible_, first.scaling_
-            coefs = [np.ascontiguousarray(rbm.components_.T) for rbm in self.dbn_.layers_]
-            intercepts = [rbm.intercept_hidden_.copy() for rbm in self.dbn_.layers_]
+            layers = [(np.ascontiguousarray(rbm.components_.T), rbm.intercept_hidden_.copy()) for rbm in self.dbn_.layers_]
         else:
             if self.pretrain:
                 warn(
@@ -236,23 +236,22 @@ class Supervised(Pretrained):
             ranges.check_groups(unit, X)
             if self.verbose:
                 progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
-            visible, coefs, intercepts, n_in = named(unit), [], [], X.shape[1]
-            for i, (size, unit) in enumerate(zip(sizes, self._units(len(sizes)), strict=True)):
-                W = glorot(self.seed_, i, n_in, size, unit.support == (0.0, 1.0))
-                coefs.append(W.astype(self.dtype))
-                intercepts.append(np.zeros(size, self.dtype))
-                n_in = size
-        for W, c in self._initial_outputs(sizes, n_outputs):
-            coefs.append(W)
-            intercepts.append(c)
+            visible, binary = named(unit), [unit.support == (0.0, 1.0) for unit in self._units(len(sizes))]
+            layers = self._random_layers((X.shape[1], *sizes), binary)
+        coefs, intercepts = map(list, zip(*layers, *self._initial_outputs(sizes, n_outputs), strict=True))
         begun = {"visible_": visible, "scaling_": scaling, "coefs_": coefs, "intercepts_": intercepts}
         begun |= {"n_iter_": 0, "history_": {"loss": np.empty(0)}, "_step": 0, "_optimizer": None}
         all_at_once((self, begun))
 
     def _initial_outputs(self, sizes, n_outputs):
         """Initial (weights, biases) of the layers that are not pretrained."""
-        W = glorot(self.seed_, len(sizes), sizes[-1], n_outputs, False)
-        yield W.astype(self.dtype), np.zeros(n_outputs, self.dtype)
+        return self._random_layers((sizes[-1], n_outputs), [False], len(sizes))
+
+    def _random_layers(self, sizes, binary, first=0):
+        """(weights, biases) of layers number `first` and above, between layers of these sizes, of binary units or others."""
+        for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+            W = glorot(self.seed_, first + i, n_in, n_out, binary[i])
+            yield W.astype(self.dtype), np.zeros(n_out, self.dtype)
 
     def _output_unit(self):
         """The unit whose means the network's outputs are."""
