@@ -69,6 +69,12 @@ def of(record, *kinds):
     return types.NamedTuple(kinds, record)
 
 
+def tuple_of(*kinds):
+    from numba import types
+
+    return types.BaseTuple.from_types(kinds)
+
+
 def simple(real):
     """Kernels that know no unit, with their arguments."""
     from fastdbn.backends.cuda import kernels as k
@@ -77,15 +83,15 @@ def simple(real):
 
     a = named(real)
     r, v, m, i = a.r, a.v, a.m, a.i
-    yield from [(k.fill, (v, r)), (k.scale(False), (m, v)), (k.scale(True), (m, v)), (k.place, (m, m, i))]
-    yield from [(k.assign_where(False), (m, m, a.flags)), (k.assign_where(True), (m, m, m)), (k.scatter, (m, a.rows, m))]
-    yield from [(k.load_bits, (a.words, a.rows, m)), (k.load_values, (m, a.rows, m)), (k.step, (v, v, v, r, r, r))]
-    yield from [(k.load_samples(real), (m, a.rows, a.key, m)), (k.mask(real), (m, r, a.rows, a.key, m))]
-    yield from [(k.move(rule), (v, v, v, v, a.hyper)) for rule in optim.RULES]
-    yield from [(k.softmax_loss, (m, a.classes, v, r, m, a.out)), (s.squared_loss, (m, m, v, r, m, a.out))]
-    yield from [(s.add_up, (a.out, a.out, i)), (s.dot, (m, m, a.out)), (s.square_sums, (v, a.out))]
-    yield from [(s.column_squares(True), (m, v, a.out)), (s.limit_columns(real), (m, r))]
-    yield from [(k.shrink, (v, r)), (s.sparsify(real), (m, v, v, v, r, r, r, r))]
+    items = [(k.fill, v, r), (k.scale, m, v, a.flag), (k.place, m, m, i), (k.gather, m, a.rows, m), (k.scatter, m, a.rows, m)]
+    items += [(k.assign_where, m, m, mask, a.flag) for mask in (m, a.flags)]
+    items += [(k.shrink, v, r), (k.step, v, v, v, r, r, r), *((k.move(rule), v, v, v, v, a.hyper) for rule in optim.RULES)]
+    yield from [(k.each(formula), (i, *given)) for formula, *given in items]
+    draws = [(load, a.words if load is k.load_bits else m, a.rows, a.key, m) for load, _ in k.LOADS]
+    yield from [(k.each(formula, real), (i, *given)) for formula, *given in (*draws, (k.mask, m, r, a.rows, a.key, m))]
+    sums = [(s.softmax_loss, m, a.classes, v, r, m), (s.squared_loss, m, m, v, r, m), (s.dot, m, m)]
+    yield from [(s.each(formula), (a.out, *given)) for formula, *given in (*sums, (s.square_sums, m, v))]
+    yield from [(s.add_up, (a.out, a.out, i)), (s.limit_columns(real), (m, r)), (s.sparsify(real), (m, v, v, v, r, r, r, r))]
     yield from [(t.product(real), (r, m, a.flag, other, a.flag, r, m)) for other in (m, a.f)]
 
 
@@ -97,12 +103,13 @@ def of_unit(real, unit):
     a = named(real)
     v, m, i = a.v, a.m, a.i
     for drawn in (False, True):
-        yield k.activate(unit, real, drawn, True, unit.keeps_total), (i, i, i, i, v, m, m, a.rows, a.key, v)
-    yield s.unit_loss(unit), (i, i, i, m, m, v, a.r, m, a.out)
-    yield k.slopes(unit), (i, m, m)
-    yield s.base(unit), (i, i, i, m, a.out)
-    yield s.cgf(unit, True, False, unit.keeps_total), (i, i, i, m, v, v, m, m, m, m, a.out2)
-    yield s.cgf(unit, False, True, False), (i, i, i, m, v, v, m, m, m, m, a.out2)
+        given = i, i, i, i, v, m, m, a.rows, a.key, v
+        yield k.each(k.activate(unit, drawn, True, unit.keeps_total), real), (i, *given)
+    yield k.each(k.slopes(unit)), (i, i, m, m)
+    sums = [(s.unit_loss(unit), i, i, i, m, m, v, a.r, m), (s.base(unit), i, i, i, m)]
+    for formula in (s.cgf(unit, True, False, unit.keeps_total), s.cgf(unit, False, True, False)):
+        sums.append((formula, i, i, i, m, v, v, m, m, m, m))
+    yield from [(s.each(formula), (a.out, *given)) for formula, *given in sums]
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -127,27 +134,23 @@ def minibatches(compiled, visible, hidden, real, kind, persistent):
     """PTX of the kernel of many minibatches."""
     from numba import typeof
 
-    from fastdbn.backends.cuda import tiles
+    from fastdbn.backends.cuda import kernels, tiles
 
     a, one = named(real), np.uint32(1)
-    run = typeof(tiles.Run(4, 1, one, one, 1, 2, one, one, one, real(1), real(1), real(1)))
+    run = typeof(tiles.Run(4, 1, rng.key(1, 2, 3), 1, 2, one, one, one, real(1), real(1), real(1)))
     kernel = tiles.steps(EVERY[visible], EVERY[hidden], real, kind, persistent)
-    data = a.words if kind == tiles.BITS else a.m
-    params, phase = of(Params, a.m, a.v, a.v), of(tiles.Means, a.m, a.m)
-    return compiled(kernel, (data, a.rows, params, params, phase, phase, of(tiles.Chains, a.m, a.m, a.rows), run))
+    data = a.words if kind == kernels.BITS else a.m
+    params, phase = of(Params, a.m, a.v, a.v), tuple_of(a.m, a.m)
+    return compiled(kernel, (data, a.rows, params, params, phase, phase, tuple_of(a.m, a.m, a.rows), run))
 
 
 def annealing(compiled, visible, hidden, real):
     """PTX of the kernel of annealing."""
-    from numba import typeof
-
     from fastdbn.backends.cuda import tiles
 
-    a, one = named(real), np.uint32(1)
-    keys = typeof(tiles.Anneal(one, one, one, one))
-    machine, states = of(tiles.Annealed, a.m, a.v, a.out, a.out, a.v), of(tiles.States, *(a.m,) * 4, a.rows)
-    steps, buffers = of(tiles.Steps, a.rows, *(a.out,) * 3), of(tiles.Buffers, a.v, a.v, a.out2)
-    signature = (machine, states, steps, buffers, keys)
+    a = named(real)
+    chains = tuple_of(*(a.m,) * 4, a.rows, a.v, a.out2)
+    signature = of(Params, a.m, a.v, a.v), a.v, chains, tuple_of(a.rows, *(a.out,) * 3, a.m), a.key
     return compiled(tiles.anneal(EVERY[visible], EVERY[hidden], real), signature)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from numba import cuda
 
 from fastdbn.backends.cpu.backend import CPU, SLOW
-from fastdbn.backends.cuda import blas, kernels, loading, sums, tiles
-from fastdbn.backends.cuda.device import Device, flat
+from fastdbn.backends.cuda import blas, kernels, loading, losses, sums, tiles
+from fastdbn.backends.cuda.device import Device, flat, matrix
 from fastdbn.backends.cuda.jit import SIMULATED, THREADS, blocks_for
 from fastdbn.backends.cuda.loading import Resident, Streamed
-from fastdbn.backends.cuda.losses import Loss, Losses
+from fastdbn.backends.cuda.losses import Loss
 from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
@@ -28,6 +28,11 @@ ANNEALED = 1000
 def _single(*units):
     """Whether layers are of one type of units that are none of a group, which the kernels of many steps take."""
     return all(isinstance(unit, Unit) and unit.group == 1 for unit in units)
+
+
+def _pieces(x, width):
+    """Pieces of so many columns at most that the rows of x are cut into."""
+    return x.shape[0] * -(-x.shape[1] // width)
 
 
 @functools.cache
@@ -60,6 +65,7 @@ class CUDA(Device):
     def __init__(self, n_jobs: int | None = None, dtype: str = "float32", precision: str = "float32") -> None:
         self.host = CPU(n_jobs, dtype)
         super().__init__(self.host.dtype)
+        self._losses: tuple = None, losses.SLOTS
         self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
 
     def single_threaded(self) -> contextlib.AbstractContextManager:
@@ -76,14 +82,12 @@ class CUDA(Device):
     def load_rows(self, data, rows, key: Key, out) -> None:
         if isinstance(data, Streamed):
             data.load_rows(rows, key, out)
-        elif data.kind == tiles.SAMPLES:
-            self.launch(kernels.load_samples(self.real), out.size, data.X, rows.device, key, out)
         else:
-            kernel = kernels.load_bits if data.kind == tiles.BITS else kernels.load_values
-            self.launch(kernel, out.size, data.X, rows.device, out)
+            formula, width = kernels.LOADS[data.kind]
+            self.each(formula, _pieces(out, width), data.X, rows.device, key, out, draws=True)
 
     def is_view(self, data) -> bool:
-        return isinstance(data, Resident) and data.kind == tiles.VALUES
+        return isinstance(data, Resident) and data.kind == kernels.VALUES
 
     def view_rows(self, data, start: int, stop: int, key: Key, buffer):
         if self.is_view(data):
@@ -109,14 +113,12 @@ class CUDA(Device):
 
     def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         drawn, tempered = states is not None and key is not None, beta is not None
-        given = rows.device if drawn else self._no_rows(), key if drawn else rng.key(0, 0, 0), beta if tempered else bias
+        noise = (rows.device, key) if drawn else (self.kept("no rows", 1, dtype=np.uint32), rng.key(0, 0, 0))
         for part, start, stop, number in unit.parts(mean.shape[1]):
-            kernel = kernels.activate(part, self.real, drawn, tempered, part.keeps_total and states is not None)
-            columns = part.group_size(stop - start), start, stop, number
-            self.launch(kernel, mean.size, *columns, bias, mean, mean if states is None else states, *given)
-
-    def _no_rows(self):
-        return self.kept("no rows", 1, dtype=np.uint32)
+            formula = kernels.activate(part, drawn, tempered, part.keeps_total and states is not None)
+            width = kernels.QUAD if part.group == 1 else part.group_size(stop - start)
+            given = bias, mean, mean if states is None else states, *noise, beta if tempered else bias
+            self.each(formula, mean.shape[0] * -(-(stop - start) // width), width, start, stop, number, *given, draws=True)
 
     def conditional(
         self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
@@ -127,43 +129,43 @@ class CUDA(Device):
     def join(self, out, *parts) -> None:
         start = 0
         for x in parts:
-            self.launch(kernels.place, x.size, x, out, start)
+            self.each(kernels.place, x.size, x, out, start)
             start += x.shape[1]
 
     def assign_where(self, x, mask, values=None) -> None:
-        arrays = x, x if values is None else values, mask
-        rows = (y if y.ndim > 1 else y.reshape(1, y.size) for y in arrays)
-        self.launch(kernels.assign_where(values is None), x.size, *rows)
+        arrays = map(matrix, (x, x if values is None else values, mask))
+        self.each(kernels.assign_where, x.size, *arrays, values is None)
 
     def copy(self, x, out, rows=None, places=None) -> None:
         if rows is not None:
-            self.launch(kernels.load_values, out.size, x, rows.device, out)
+            self.each(kernels.gather, out.size, x, rows.device, out)
         elif places is not None:
-            self.launch(kernels.scatter, x.size, x, places.device, out)
+            self.each(kernels.scatter, x.size, x, places.device, out)
         else:
             out.copy_to_device(x, stream=self.stream)
 
     def sparsify(self, h, weight, activity, target: float, cost: float, offset=None, share: float = 0.0) -> None:
-        weight = flat(self._ones(len(h))) if weight is None else weight
+        weight = self._weights(weight, h)
         offset = self.kept("no offset", h.shape[1]) if offset is None else offset
         numbers = (self.real(x) for x in (SLOW, target, cost, share))
         self.launch_blocks(sums.sparsify(self.real), h.shape[1], h, weight, activity, offset, *numbers)
 
     def shrink(self, W, amount: float) -> None:
-        self.launch(kernels.shrink, W.size, flat(W), self.real(amount))
+        self.each(kernels.shrink, W.size, flat(W), self.real(amount))
 
     def scale(self, x, weight, columns: bool = False) -> None:
-        self.launch(kernels.scale(columns), x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight)
+        self.each(kernels.scale, x.size, x.reshape(x.size, 1) if x.ndim == 1 else x, weight, columns)
 
     # ---- the gradient of contrastive divergence
 
-    def _ones(self, n):
-        return self.kept("ones", n, make=lambda: self.array(np.ones((1, n), self.dtype)))
+    def _weights(self, weight, x):
+        """The weights of the rows of x, ones for None."""
+        n = x.shape[0]
+        return self.kept("ones", n, make=lambda: self.array(np.ones(n, self.dtype))) if weight is None else weight
 
     def _sum(self, scale, weight, x, beta, out):
         """out = scale times the sum of the rows of x by their weights + beta out; always in full precision."""
-        weight = self._ones(x.shape[0]) if weight is None else weight.reshape(1, x.shape[0])
-        self._plain_product(scale, weight, False, x, False, beta, out.reshape(1, out.size))
+        self._plain_product(scale, matrix(self._weights(weight, x)), False, x, False, beta, matrix(out))
 
     def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
         for phase, scale, beta in ((positive, scales[0], 0.0), (negative, -scales[1], 1.0)):
@@ -185,17 +187,17 @@ class CUDA(Device):
         for offset, layer in ((centering.v, "v"), (centering.h, "h")):
             for phase, share, kept in ((positive, data, 1.0 - slide), (negative, model, 1.0)):
                 self._sum(share, phase.weight if layer == "v" else None, getattr(phase, layer), kept, offset)
-        column, row = (lambda x: x.reshape(x.size, 1)), (lambda x: x.reshape(1, x.size))
-        self._plain_product(-1.0, column(centering.v), False, row(gradient.c), False, 1.0, gradient.W)
-        self._plain_product(-1.0, column(gradient.b), False, row(centering.h), False, 1.0, gradient.W)
+        v, h = map(matrix, (centering.v, centering.h))
+        self._plain_product(-1.0, v, True, matrix(gradient.c), False, 1.0, gradient.W)
+        self._plain_product(-1.0, matrix(gradient.b), True, h, False, 1.0, gradient.W)
         self.move(params, velocity, gradient, hyper)
-        self._plain_product(-1.0, row(centering.h), False, velocity.W, True, 1.0, row(params.b))
-        self._plain_product(-1.0, row(centering.v), False, velocity.W, False, 1.0, row(params.c))
+        self._plain_product(-1.0, h, False, velocity.W, True, 1.0, matrix(params.b))
+        self._plain_product(-1.0, v, False, velocity.W, False, 1.0, matrix(params.c))
 
     def move(self, params: Params, velocity: Params, gradient: Params, hyper: Hyper) -> None:
         rate, momentum, decay = (self.real(x) for x in hyper[:3])
         for p, v, g, decay_ in zip(params, velocity, gradient, (rate * decay, self.real(0), self.real(0)), strict=True):
-            self.launch(kernels.step, p.size, *map(flat, (p, v, g)), rate, momentum, decay_)
+            self.each(kernels.step, p.size, *map(flat, (p, v, g)), rate, momentum, decay_)
 
     def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         nv, nh = problem.params.W.shape
@@ -205,15 +207,13 @@ class CUDA(Device):
         small = rows <= SUMMED and rows * nv * nh <= PERSISTENT
         if not (simple and small) or isinstance(problem.data, Streamed):
             return False
-        key = rng.key(problem.seed, 0, 0)
         hidden, visible, data = (rng.stream(purpose, problem.layer) for purpose in (rng.HIDDEN, rng.VISIBLE, rng.DATA))
         rate, momentum, decay = (self.real(x) for x in hyper[:3])
-        noise = key.k0, key.k1, step, epoch, hidden, visible, data
-        run = tiles.Run(batch_size, problem.k, *noise, rate, momentum, rate * decay)
+        numbers = step, epoch, hidden, visible, data, rate, momentum, rate * decay
+        run = tiles.Run(batch_size, problem.k, rng.key(problem.seed, 0, 0), *numbers)
         kernel = tiles.steps(*units, self.real, problem.data.kind, problem.persistent)
         blocks = min(processors(), max(tiles.count_tiles(nv, nh), tiles.count_tiles(rows, max(nv, nh))))
-        phases = (tiles.Means(phase.v, phase.h) for phase in (problem.positive, problem.negative))
-        chains = tiles.Chains(problem.states, problem.work, problem.chain_rows.device)
+        phases, chains = (problem.positive[:2], problem.negative[:2]), (problem.states, problem.work, problem.chain_rows.device)
         self.launch_all(kernel, blocks, problem.data.X, order.device, problem.params, problem.velocity, *phases, chains, run)
         return True
 
@@ -222,18 +222,15 @@ class CUDA(Device):
         n, (nv, nh) = len(chains.v), W.shape
         if not _single(visible, hidden) or n * nv * nh > PERSISTENT:
             return None
-        key, (_, _, c) = rng.key(chains.seed, 0, 0), chains.params
-        keys = tiles.Anneal(key.k0, key.k1, *(rng.stream(rng.ANNEAL, layer) for layer in (3, 4)))
-        bias, base = (self.copied(np.asarray(x, np.float64)) for x in (chains.bias, chains.base))
-        machine = tiles.Annealed(W, c, bias, base, chains.toward)
-        states = tiles.States(chains.v, chains.h, chains.mean, chains.field, chains.who.device)
-        parts = self.copied(np.zeros((n, THREADS)))
-        buffers = tiles.Buffers(self.empty(nv), self.empty(n), parts)
+        parts, beta, seed = self.copied(np.zeros((n, THREADS))), self.empty(n), rng.key(chains.seed, 0, 0)
+        states = chains.v, chains.h, chains.mean, chains.field, chains.who.device, beta, parts
         blocks = min(processors(), max(n, *(tiles.count_tiles(n, units) for units in (nv, nh))))
         kernel = tiles.anneal(visible, hidden, self.real)
         for start in range(0, len(number), ANNEALED):
-            steps = (self.copied(x[start : start + ANNEALED]) for x in (number.astype(np.uint32), upper, lower, down))
-            self.launch_all(kernel, blocks, machine, states, tiles.Steps(*steps), buffers, keys)
+            some = slice(start, start + ANNEALED)
+            bias = self.constant(chains.bias_at(np.where(down[some] > 0, down[some], 1.0)[:, None]))
+            steps = *(self.copied(x[some]) for x in (number.astype(np.uint32), upper, lower, down)), bias
+            self.launch_all(kernel, blocks, chains.params, chains.toward, states, steps, seed)
         return self.to_host(parts).sum(axis=1)
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
@@ -246,14 +243,14 @@ class CUDA(Device):
             out[...] = 0
         for part, start, stop, _ in unit.parts(field.shape[1]):
             counted = part.keeps_total and states is not None
-            kernel = sums.cgf(part, beta is not None, step is not None, counted)
+            formula = sums.cgf(part, beta is not None, step is not None, counted)
             buffer = field if part.group == 1 else self.kept("row", blocks_for(out.size, 1), field.shape[1])
             given = (field if x is None else x for x in (W, step, states))
             columns = part.group_size(stop - start), start, stop
-            self.reduce(kernel, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
+            self.reduce(formula, out, *columns, field, bias, bias if beta is None else beta, *given, buffer)
 
     def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
-        self._cgf(unit, bias, field, None, None, beta, states, out.reshape(-1, 1))
+        self._cgf(unit, bias, field, None, None, beta, states, out)
 
     def cgf_shifted(self, unit: Unit, bias, field, W, step, out) -> None:
         self._cgf(unit, bias, field, W, step, None, None, out)
@@ -265,44 +262,45 @@ class CUDA(Device):
 
     def square_sums(self, x, weight, out) -> None:
         out[...] = 0
-        self.reduce(sums.column_squares(weight is not None), out, x, x if weight is None else weight)
+        self.reduce(sums.square_sums, out, x, self._weights(weight, x))
 
     def dot(self, x, y, out) -> None:
         out[...] = 0
-        self.reduce(sums.dot, out, x, y.reshape(1, y.size) if y.ndim == 1 else y)
+        self.reduce(sums.dot, out, x, matrix(y))
 
     def norm(self, x) -> float:
-        out = np.zeros(min(blocks_for(x.size), 1024))
-        self.reduce(sums.square_sums, out, flat(x))
+        out = np.empty(matrix(x).shape[0])
+        self.dot(matrix(x), x, out)
         return float(np.sqrt(out.sum()))
 
     # ---- back-propagation
 
     def mask(self, x, rate: float, rows, key: Key, out) -> None:
-        self.launch(kernels.mask(self.real), x.size, x, self.real(rate), rows.device, key, out)
+        self.each(kernels.mask, _pieces(out, kernels.QUAD), x, self.real(rate), rows.device, key, out, draws=True)
 
     def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> Loss | float:
         """A `losses.Loss`, which is read when it is asked for."""
-        of_rows, losses, total = self.kept("losses", output.shape[0], dtype=np.float64), self._losses, 0.0
-        arguments = output, target, weight, self.real(scale), delta, of_rows
-        launches: list = []
-        if kind == "softmax":
-            launches.append((self.launch, kernels.softmax_loss))
-        elif isinstance(kind, str):
-            launches.append((self.launch_blocks, sums.squared_loss))
+        of_rows, places = self.kept("losses", output.shape[0], dtype=np.float64), []
+        formulas: list[tuple] = []
+        if isinstance(kind, str):
+            formulas.append((sums.LOSSES[kind],))
         else:
             for part, start, stop, _ in kind.parts(output.shape[1]):
-                launches.append((self.launch_blocks, sums.unit_loss(part), part.group_size(stop - start), start, stop))
-        for launch, kernel, *columns in launches:
-            launch(kernel, output.shape[0], *columns, *arguments)
-            slot = losses.next_slot()
-            self.launch_blocks(sums.add_up, 1, of_rows, losses.buffer, slot)
-            total += Loss(losses, [slot])
-        return total
+                formulas.append((sums.unit_loss(part), part.group_size(stop - start), start, stop))
+        for formula, *columns in formulas:
+            self.reduce(formula, of_rows, *columns, output, target, weight, self.real(scale), delta)
+            buffer, slot = self._place()
+            self.launch_blocks(sums.add_up, 1, of_rows, buffer, slot)
+            places.append((buffer, slot))
+        return Loss(self, places)
 
-    @functools.cached_property
-    def _losses(self):
-        return Losses(self)
+    def _place(self):
+        """Where the next loss goes: a buffer, and its place there."""
+        buffer, used = self._losses
+        if used == losses.SLOTS:
+            buffer, used = self.empty(losses.SLOTS, dtype=np.float64), 0
+        self._losses = buffer, used + 1
+        return buffer, used
 
     def backward_and_step(self, rule: str, hyper, x, delta, weights: Weights, below: Below | None = None) -> None:
         if below is not None:
@@ -310,7 +308,7 @@ class CUDA(Device):
             if below.rate:
                 self.mask(below.delta, below.rate, below.rows, below.key, below.delta)
             group = below.unit.group_size(below.delta.shape[1])
-            self.launch(kernels.slopes(below.unit), below.delta.size, group, below.mean, below.delta)
+            self.each(kernels.slopes(below.unit), below.delta.size // group, group, below.mean, below.delta)
         gradient_W, gradient_bias = self.kept("W", *weights.W.shape), self.kept("bias", len(weights.bias))
         self._product(1.0, x, True, delta, False, 0.0, gradient_W)
         self._sum(1.0, None, delta, 0.0, gradient_bias)
@@ -320,7 +318,7 @@ class CUDA(Device):
             (weights.bias, gradient_bias, weights.first_bias, weights.second_bias, without),
         ):
             second = first if second is None else second
-            self.launch(kernels.move(rule), p.size, *map(flat, (p, gradient, first, second)), numbers)
+            self.each(kernels.move(rule), p.size, *map(flat, (p, gradient, first, second)), numbers)
 
     def limit_columns(self, W, longest: float, buffer) -> None:
         self.launch_blocks(sums.limit_columns(self.real), W.shape[1], W, self.real(longest))

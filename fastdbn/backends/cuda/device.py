@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from fastdbn.backends.cuda import kernels
+from fastdbn.backends.cuda import kernels, sums
 from fastdbn.backends.cuda.jit import REALS, THREADS, blocks_for
 
 SHARE = 0.8
@@ -57,7 +57,12 @@ class Rows:
 
 def flat(x):
     """A buffer as a vector."""
-    return x.reshape(x.size)
+    return x if x.ndim == 1 else x.reshape(x.size)
+
+
+def matrix(x):
+    """A vector as a row; matrices as they are."""
+    return x if x.ndim > 1 else x.reshape(1, x.size)
 
 
 class Device:
@@ -114,7 +119,7 @@ class Device:
 
     def zeros(self, *shape: int) -> Any:
         out = self.empty(*shape)
-        self.launch(kernels.fill, out.size, flat(out), self.real(0))
+        self.each(kernels.fill, out.size, flat(out), self.real(0))
         return out
 
     def to_host(self, x) -> np.ndarray:
@@ -131,10 +136,11 @@ class Device:
     def part(self, x, start: int, stop: int) -> Any:
         return x.part(start, stop) if isinstance(x, Rows) else x[start:stop]
 
-    def launch(self, kernel, items, *arguments):
-        """A thread for each item."""
+    def each(self, formula, items, *arguments, draws=False):
+        """A thread for each item of a formula of kernels.py; `draws` says whether it takes noise."""
         if items:
-            kernel[blocks_for(items), THREADS, self.stream](*arguments)
+            kernel = kernels.each(formula, self.real if draws else None)
+            kernel[blocks_for(items), THREADS, self.stream](items, *arguments)
 
     def launch_blocks(self, kernel, items, *arguments):
         """A block for each item."""
@@ -145,11 +151,10 @@ class Device:
         """So many blocks, all on the GPU at once, for a kernel in which they wait for each other."""
         kernel[blocks, THREADS, self.stream](*arguments)
 
-    def reduce(self, kernel, out, *arguments):
-        """Run a reduction, a block for each output. Adds the results to a host array, or writes them to a buffer."""
-        if not isinstance(out, np.ndarray):
-            self.launch_blocks(kernel, out.size, *arguments, out)
-            return
-        buffer = self.kept("numbers", *out.shape, dtype=np.float64)
-        self.launch_blocks(kernel, out.size, *arguments, buffer)
-        out += self.to_host(buffer)
+    def reduce(self, formula, out, *arguments):
+        """The sums of a formula of sums.py, a block for each: added to a host array, or written to a buffer."""
+        on_host = isinstance(out, np.ndarray)
+        sums_ = self.kept("sums", out.size, dtype=np.float64) if on_host else flat(out)
+        self.launch_blocks(sums.each(formula), out.size, sums_, *arguments)
+        if on_host:
+            out += self.to_host(sums_).reshape(out.shape)

@@ -6,12 +6,13 @@ Python thread. The simulator replaces only the name `cuda` of a kernel's module,
 the kernels that call them.
 """
 
+import inspect
 import math
 
 import numpy as np
 from numba import config, cuda
 
-from fastdbn.backends.cpu import jit  # noqa: F401  makes the formulas callable from kernels
+from fastdbn.backends.cpu.jit import inlinable  # whose module makes the formulas callable from kernels
 from fastdbn.maths import scalar
 
 SIMULATED = bool(config.ENABLE_CUDASIM)  # type: ignore[attr-defined]
@@ -42,6 +43,26 @@ def kernel(function):
 def device(function):
     """A function for kernels of its own file that uses `cuda`."""
     return cuda.jit(device=True)(function)
+
+
+def kernel_of(formula, first, text, scope, *given):
+    """The kernel that a text makes of a formula, in which ARGUMENTS stands for the formula's arguments from number `first` on.
+
+    So all are plain arguments: each launch looks up the types of these, but would work out that of a tuple of arrays anew.
+
+    Parameters
+    ----------
+    formula : function
+    first : int
+    text : str
+        of a function `make(formula, *given)` that returns the kernel's function.
+    scope : dict
+        The globals of the module that the text belongs to.
+    """
+    names = ", ".join(list(inspect.signature(formula).parameters)[first:])
+    made: dict = {}
+    exec(text.replace("ARGUMENTS", names), scope, made)
+    return kernel(made["make"](inlinable(formula), *given))
 
 
 def blocks_for(items, each=THREADS):

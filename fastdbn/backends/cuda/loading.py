@@ -11,7 +11,7 @@ import numpy as np
 from numba import cuda
 
 from fastdbn.backends.cpu.loading import PACKED
-from fastdbn.backends.cuda.tiles import BITS, SAMPLES, VALUES
+from fastdbn.backends.cuda.kernels import BITS, SAMPLES, VALUES
 from fastdbn.maths import rng
 
 BLOCK = 1 << 24

@@ -1,4 +1,4 @@
-"""The CUDA kernels of sums, which have a block for each item: losses, log normalisers, products of rows, norms.
+"""The formulas of sums that have a block for each item: losses, log normalisers, products of rows, norms.
 
 The threads of a block share an item. Sums are in float64 unless a kernel says otherwise; their order depends on shapes alone.
 """
@@ -8,10 +8,10 @@ import functools
 import numpy as np
 from numba import cuda
 
-from fastdbn.backends.cpu.backprop import unit_loss_row
+from fastdbn.backends.cpu.backprop import softmax_row, unit_loss_row
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.kernels import prepare_unit, row_base
-from fastdbn.backends.cuda.jit import THREADS, device, kernel
+from fastdbn.backends.cuda.jit import THREADS, device, kernel, kernel_of
 from fastdbn.maths import scalar
 
 
@@ -36,37 +36,54 @@ def _block_sum(real):
     return device(run)
 
 
-block_sum = _block_sum(np.float64)
+_sum_64 = _block_sum(np.float64)
 
 
-@kernel
-def squared_loss(z, target, weight, scale, delta, out):
-    """out = the rows' losses, weight |z - target|^2 / 2; delta = scale weight (z - target)."""
-    for i in range(cuda.blockIdx.x, z.shape[0], cuda.gridDim.x):
-        part = 0.0
-        for j in range(cuda.threadIdx.x, z.shape[1], THREADS):
-            d = z[i, j] - target[i, j]
-            part += 0.5 * np.float64(weight[i]) * np.float64(d) * np.float64(d)
-            delta[i, j] = scale * weight[i] * d
-        total = block_sum(part)
-        if cuda.threadIdx.x == 0:
-            out[i] = total
+EACH = """
+def make(formula):
+    def run(out, ARGUMENTS):
+        for i in range(cuda.blockIdx.x, len(out), cuda.gridDim.x):
+            total = _sum_64(formula(i, cuda.threadIdx.x, ARGUMENTS))
+            if cuda.threadIdx.x == 0:
+                out[i] = total
+    return run
+"""
+
+
+@functools.cache
+def each(formula):
+    """The kernel (out, *arguments): out[i] = the sum over a block's threads t of formula(i, t, *arguments)."""
+    return kernel_of(formula, 2, EACH, globals())
+
+
+def softmax_loss(i, t, z, target, weight, scale, delta):
+    """The row's loss, delta as in `backprop.softmax_row`; by one thread, because classes are few."""
+    return softmax_row(z[i], target[i], weight[i], scale, delta[i]) if t == 0 else 0.0
+
+
+def squared_loss(i, t, z, target, weight, scale, delta):
+    """weight |z - target|^2 / 2 of a row; delta = scale weight (z - target)."""
+    part = 0.0
+    for j in range(t, z.shape[1], THREADS):
+        d = z[i, j] - target[i, j]
+        part += 0.5 * np.float64(weight[i]) * np.float64(d) * np.float64(d)
+        delta[i, j] = scale * weight[i] * d
+    return part
+
+
+LOSSES = {"softmax": softmax_loss, "squared": squared_loss}
 
 
 @functools.cache
 def unit_loss(unit):
-    """out = the rows' losses, weight times -log p(target | s = z) of columns start to stop; delta, which may be z, = scale weight
-    (mean - x)."""
+    """weight times -log p(target | s = z) of columns start to stop of a row; delta, which may be z, = scale weight (mean - x)."""
     loss = unit_loss_row(unit)
 
-    def run(group, start, stop, z, target, weight, scale, delta, out):
-        for i in range(cuda.blockIdx.x, z.shape[0], cuda.gridDim.x):
-            s, x, d = z[i, start:stop], target[i, start:stop], delta[i, start:stop]
-            total = block_sum(loss(group, s, x, scale * weight[i], d, cuda.threadIdx.x, THREADS))
-            if cuda.threadIdx.x == 0:
-                out[i] = np.float64(weight[i]) * total
+    def run(i, t, group, start, stop, z, target, weight, scale, delta):
+        s, x, d = z[i, start:stop], target[i, start:stop], delta[i, start:stop]
+        return np.float64(weight[i]) * loss(group, s, x, scale * weight[i], d, t, THREADS)
 
-    return kernel(run)
+    return run
 
 
 @kernel
@@ -75,14 +92,14 @@ def add_up(x, out, slot):
     part = 0.0
     for i in range(cuda.threadIdx.x, len(x), THREADS):
         part += x[i]
-    total = block_sum(part)
+    total = _sum_64(part)
     if cuda.threadIdx.x == 0:
         out[slot] = total
 
 
 @functools.cache
 def cgf(unit, tempered, shifted, counted):
-    """out[r, i] = the sum of log normalisers of columns start to stop at field[r] + bias, times beta[r], or + step[r, i] W[i].
+    """Sums of log normalisers of columns start to stop at field[r] + bias, times beta[r], or + step[r, i] W[i], for all r and i.
 
     Where `counted` it is times the total of the row's states. buffer has a row for each block.
     """
@@ -90,7 +107,7 @@ def cgf(unit, tempered, shifted, counted):
     cgf_of = unit.cgf
 
     @inlinable
-    def total(field, bias, r, i, j, beta, W, step):
+    def input_of(field, bias, r, i, j, beta, W, step):
         s = field[r, j] + bias[j]
         if tempered:
             s = s * beta[r]
@@ -98,87 +115,51 @@ def cgf(unit, tempered, shifted, counted):
             s = s + step[r, i] * W[i, j]
         return s
 
-    def units(group, start, stop, field, bias, beta, W, step, states, buffer, out):
-        across = out.shape[1]
-        for e in range(cuda.blockIdx.x, out.shape[0] * across, cuda.gridDim.x):
-            r, i, part = e // across, e % across, 0.0
-            for j in range(start + cuda.threadIdx.x, stop, THREADS):
-                part += np.float64(cgf_of(total(field, bias, r, i, j, beta, W, step)))
-            sum_ = block_sum(part)
-            if cuda.threadIdx.x == 0:
-                out[r, i] = sum_
+    def units(e, t, group, start, stop, field, bias, beta, W, step, states, buffer):
+        across, part = step.shape[1] if shifted else 1, 0.0
+        for j in range(start + t, stop, THREADS):
+            part += np.float64(cgf_of(input_of(field, bias, e // across, e % across, j, beta, W, step)))
+        return part
 
-    def groups(group, start, stop, field, bias, beta, W, step, states, buffer, out):
-        across, s = out.shape[1], buffer[cuda.blockIdx.x]
-        for e in range(cuda.blockIdx.x, out.shape[0] * across, cuda.gridDim.x):
-            r, i, part, trials = e // across, e % across, 0.0, 0.0
-            for g in range(start + cuda.threadIdx.x * group, stop, THREADS * group):
-                for j in range(g, g + group):
-                    s[j] = total(field, bias, r, i, j, beta, W, step)
-                    if counted:
-                        trials += np.float64(states[r, j])
-                part += np.float64(cgf_of(s[g : g + group]))
-            sum_ = block_sum(part)
-            if counted:
-                sum_ *= block_sum(trials)
-            if cuda.threadIdx.x == 0:
-                out[r, i] = sum_
+    def groups(e, t, group, start, stop, field, bias, beta, W, step, states, buffer):
+        across, part, s = step.shape[1] if shifted else 1, 0.0, buffer[e % len(buffer)]
+        for g in range(start + t * group, stop, THREADS * group):
+            trials = 0.0 if counted else 1.0
+            for j in range(g, g + group):
+                s[j] = input_of(field, bias, e // across, e % across, j, beta, W, step)
+                if counted:
+                    trials += np.float64(states[e // across, j])
+            part += np.float64(cgf_of(s[g : g + group])) * trials
+        return part
 
-    return kernel(units if unit.group == 1 else groups)
+    return units if unit.group == 1 else groups
 
 
 @functools.cache
 def base(unit):
-    """out = the rows' sums over columns start to stop."""
+    """The sum over columns start to stop of a row."""
     energy = row_base(unit)
 
-    def run(group, start, stop, x, out):
-        for i in range(cuda.blockIdx.x, x.shape[0], cuda.gridDim.x):
-            total = block_sum(energy(group, x[i, start:stop], cuda.threadIdx.x, THREADS))
-            if cuda.threadIdx.x == 0:
-                out[i] = total
+    def run(i, t, group, start, stop, x):
+        return energy(group, x[i, start:stop], t, THREADS)
 
-    return kernel(run)
+    return run
 
 
-@kernel
-def dot(x, y, out):
-    """out = each row of x times the same row of y, or y's only row."""
-    for i in range(cuda.blockIdx.x, x.shape[0], cuda.gridDim.x):
-        part, r = 0.0, min(i, y.shape[0] - 1)
-        for j in range(cuda.threadIdx.x, x.shape[1], THREADS):
-            part += np.float64(x[i, j]) * np.float64(y[r, j])
-        total = block_sum(part)
-        if cuda.threadIdx.x == 0:
-            out[i] = total
+def dot(i, t, x, y):
+    """A row of x times the same row of y, or y's only row."""
+    part, r = 0.0, min(i, y.shape[0] - 1)
+    for j in range(t, x.shape[1], THREADS):
+        part += np.float64(x[i, j]) * np.float64(y[r, j])
+    return part
 
 
-@kernel
-def square_sums(x, out):
-    """out = as many partial sums of squares of a vector as there are blocks."""
+def square_sums(j, t, x, weight):
+    """A column's sum of squares, by the rows' weights."""
     part = 0.0
-    for i in range(cuda.grid(1), len(x), cuda.gridsize(1)):
-        part += np.float64(x[i]) * np.float64(x[i])
-    total = block_sum(part)
-    if cuda.threadIdx.x == 0:
-        out[cuda.blockIdx.x] = total
-
-
-@functools.cache
-def column_squares(weighted):
-    """out = the columns' sums of squares, rows weighted where `weighted`."""
-
-    def run(x, weight, out):
-        for j in range(cuda.blockIdx.x, x.shape[1], cuda.gridDim.x):
-            part = 0.0
-            for i in range(cuda.threadIdx.x, x.shape[0], THREADS):
-                square = np.float64(x[i, j]) * np.float64(x[i, j])
-                part += np.float64(weight[i]) * square if weighted else square
-            total = block_sum(part)
-            if cuda.threadIdx.x == 0:
-                out[j] = total
-
-    return kernel(run)
+    for i in range(t, x.shape[0], THREADS):
+        part += np.float64(weight[i]) * (np.float64(x[i, j]) * np.float64(x[i, j]))
+    return part
 
 
 @functools.cache

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.kernels import prepare_unit
 from fastdbn.backends.cuda.jit import SIDE, THREADS, device, kernel
-from fastdbn.backends.cuda.kernels import QUAD, activate_quad, bit, draw_quad
+from fastdbn.backends.cuda.kernels import LOADS, QUAD, activate_quad
 from fastdbn.maths import rng
 
 TILE, DEPTH = 2 * SIDE, 16
@@ -68,22 +69,27 @@ def _put(C, i, j, x, beta):
         C[i, j] = x if beta == 0 else x + beta * C[i, j]
 
 
+@device
+def _put_tile(alpha, A, turn_A, B, turn_B, beta, C, i, j, a, b):
+    """The tile of C = alpha op(A) op(B) + beta C that begins at (i, j); op transposes where `turn` is set."""
+    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
+    s, t, u, w = _tile(A, turn_A, B, turn_B, i, j, a, b)
+    _put(C, i + ty, j + tx, alpha * s, beta)
+    _put(C, i + ty, j + tx + SIDE, alpha * t, beta)
+    _put(C, i + ty + SIDE, j + tx, alpha * u, beta)
+    _put(C, i + ty + SIDE, j + tx + SIDE, alpha * w, beta)
+
+
 @functools.cache
 def product(real):
-    """C = alpha op(A) op(B) + beta C; op transposes where `turn` is set. A block for each tile."""
+    """C = alpha op(A) op(B) + beta C, a block for each tile."""
 
     def run(alpha, A, turn_A, B, turn_B, beta, C):
         a = cuda.shared.array(_SIZE, real)
         b = cuda.shared.array(_SIZE, real)
-        ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
         across = (C.shape[1] + TILE - 1) // TILE
         for e in range(cuda.blockIdx.x, (C.shape[0] + TILE - 1) // TILE * across, cuda.gridDim.x):
-            i, j = e // across * TILE, e % across * TILE
-            s, t, u, w = _tile(A, turn_A, B, turn_B, i, j, a, b)
-            _put(C, i + ty, j + tx, alpha * s, beta)
-            _put(C, i + ty, j + tx + SIDE, alpha * t, beta)
-            _put(C, i + ty + SIDE, j + tx, alpha * u, beta)
-            _put(C, i + ty + SIDE, j + tx + SIDE, alpha * w, beta)
+            _put_tile(alpha, A, turn_A, B, turn_B, beta, C, e // across * TILE, e % across * TILE, a, b)
 
     return kernel(run)
 
@@ -91,13 +97,12 @@ def product(real):
 class Run(NamedTuple):
     """The numbers of a run of minibatches: sizes, what makes the keys of its noise, and those of the step, in the precision.
 
-    decay is the learning rate times the weight decay.
+    seed is a Key of which only the two halves count. decay is the learning rate times the weight decay.
     """
 
     batch_size: int
     k: int
-    k0: np.uint32
-    k1: np.uint32
+    seed: rng.Key
     step: int
     epoch: int
     hidden: np.uint32
@@ -108,52 +113,22 @@ class Run(NamedTuple):
     decay: Any
 
 
-class Means(NamedTuple):
-    """A phase: visible states and hidden means."""
-
-    v: Any
-    h: Any
-
-
-class Chains(NamedTuple):
-    """The chains' hidden states, their visible means, and their numbers."""
-
-    states: Any
-    means: Any
-    rows: Any
-
-
-BITS, VALUES, SAMPLES = range(3)
-"""Kinds of data: packed words; numbers; numbers that are probabilities."""
-
-
-@device
-def _put_tile(C, x, W, turned, i, j, a, b):
-    """The tile of C = x W, or x W', that begins at (i, j)."""
-    ty, tx = cuda.threadIdx.x // SIDE, cuda.threadIdx.x % SIDE
-    s, t, u, w = _tile(x, False, W, turned, i, j, a, b)
-    _put(C, i + ty, j + tx, s, 0)
-    _put(C, i + ty, j + tx + SIDE, t, 0)
-    _put(C, i + ty + SIDE, j + tx, u, 0)
-    _put(C, i + ty + SIDE, j + tx + SIDE, w, 0)
-
-
 @functools.cache
 def _layer(unit, drawn, tempered=False):
     """Device function: means, and draws where `drawn`, of a layer given the states x of the other, tile by tile."""
     quad_of = activate_quad(unit, drawn, tempered)
 
     def run(x, W, turned, bias, mean, states, rows, key, beta, a, b, noise):
-        n_rows, n = mean.shape[0], mean.shape[1]
+        n_rows, n, zero, one = mean.shape[0], mean.shape[1], W.dtype.type(0), W.dtype.type(1)
         across = (n + TILE - 1) // TILE
         for e in range(cuda.blockIdx.x, (n_rows + TILE - 1) // TILE * across, cuda.gridDim.x):
             i, j = e // across * TILE, e % across * TILE
-            _put_tile(mean, x, W, turned, i, j, a, b)
+            _put_tile(one, x, False, W, turned, zero, mean, i, j, a, b)
             cuda.syncthreads()
             for f in range(cuda.threadIdx.x, TILE * (TILE // QUAD), THREADS):
                 r, at = i + f // (TILE // QUAD), j + f % (TILE // QUAD) * QUAD
                 if r < n_rows and at < n:
-                    quad_of(bias, mean, states, rows, key, beta, noise, r, at, n, at)
+                    quad_of(1, bias, mean, states, rows, key, beta, noise, r, at, n, at)
 
     return device(run)
 
@@ -194,54 +169,43 @@ def _update(W, velocity, v, h, chain_v, chain_h, positive_scale, negative_scale,
 
 
 @functools.cache
-def _take(kind):
-    """Device function: v = rows of the data as visible states."""
-
-    def numbers(X, rows, key, v, noise):
-        n = v.shape[1]
-        for e in range(cuda.grid(1), v.shape[0] * n, cuda.gridsize(1)):
-            i, j = e // n, e % n
-            v[i, j] = bit(X, rows[i], j) if kind == BITS else X[rows[i], j]
-
-    def samples(X, rows, key, v, noise):
-        quads = (v.shape[1] + QUAD - 1) // QUAD
-        for e in range(cuda.grid(1), v.shape[0] * quads, cuda.gridsize(1)):
-            row = rows[e // quads]
-            draw_quad(X[row], noise, e // quads, e % quads, row, key, v)
-
-    return device(samples if kind == SAMPLES else numbers)
-
-
-@functools.cache
 def steps(visible, hidden, real, kind, persistent):
-    """CD-k, or with `persistent` PCD-k, on the minibatches of the rows in `order`, as cd.py says it."""
-    take, means = _take(kind), _layer(hidden, False)
+    """CD-k, or with `persistent` PCD-k, on the minibatches of the rows in `order`, as cd.py says it.
+
+    params and velocity are `Params`. The phases are pairs of visible states and hidden means. chains are hidden states, their
+    visible means, and their numbers.
+    """
+    (load, width), means = LOADS[kind], _layer(hidden, False)
+    inlinable(load)
     draw_hidden, draw_visible = _layer(hidden, True), _layer(visible, True)
 
     def run(X, order, params, velocity, positive, negative, chains, p):
-        W, b, c = params
+        (W, b, c), seed = params, p.seed
         left = cuda.shared.array(_SIZE, real)
         right = cuda.shared.array(_SIZE, real)
-        noise = cuda.local.array(4, real)
+        noise = cuda.local.array(QUAD, real)
         grid = cuda.cg.this_grid()
         for s in range((len(order) + p.batch_size - 1) // p.batch_size):
             rows = order[s * p.batch_size : min((s + 1) * p.batch_size, len(order))]
-            v, h, step = positive.v[: len(rows)], positive.h[: len(rows)], np.uint32(p.step + s)
-            take(X, rows, rng.Key(p.k0, p.k1, np.uint32(p.epoch), p.data), v, noise)
+            v, h, step = positive[0][: len(rows)], positive[1][: len(rows)], np.uint32(p.step + s)
+            key = rng.Key(seed.k0, seed.k1, np.uint32(p.epoch), p.data)
+            for e in range(cuda.grid(1), len(rows) * ((v.shape[1] + width - 1) // width), cuda.gridsize(1)):
+                load(e, noise, X, rows, key, v)
             grid.sync()
-            who = chains.rows if persistent else rows
-            chain, mean = chains.states[: len(who)], chains.means[: len(who)]
-            chain_v, chain_h = negative.v[: len(who)], negative.h[: len(who)]
+            who = chains[2] if persistent else rows
+            chain, mean = chains[0][: len(who)], chains[1][: len(who)]
+            chain_v, chain_h = negative[0][: len(who)], negative[1][: len(who)]
+            key = rng.Key(seed.k0, seed.k1, step, p.hidden)
             if persistent:
-                means(v, W, False, c, h, h, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
+                means(v, W, False, c, h, h, rows, key, c, left, right, noise)
             else:
-                draw_hidden(v, W, False, c, h, chain, rows, rng.Key(p.k0, p.k1, step, p.hidden), c, left, right, noise)
+                draw_hidden(v, W, False, c, h, chain, rows, key, c, left, right, noise)
             grid.sync()
             for t in range(p.k):
-                key = rng.Key(p.k0, p.k1, step, np.uint32(p.visible + t))
+                key = rng.Key(seed.k0, seed.k1, step, np.uint32(p.visible + t))
                 draw_visible(chain, W, True, b, mean, chain_v, who, key, c, left, right, noise)
                 grid.sync()
-                key = rng.Key(p.k0, p.k1, step, np.uint32(p.hidden + t + 1))
+                key = rng.Key(seed.k0, seed.k1, step, np.uint32(p.hidden + t + 1))
                 if persistent or t + 1 < p.k:
                     draw_hidden(chain_v, W, False, c, chain_h, chain, who, key, c, left, right, noise)
                 else:
@@ -256,79 +220,35 @@ def steps(visible, hidden, real, kind, persistent):
     return kernel(run)
 
 
-class Anneal(NamedTuple):
-    """What makes the keys of a run of annealing."""
-
-    k0: np.uint32
-    k1: np.uint32
-    hidden: np.uint32
-    visible: np.uint32
-
-
-class Annealed(NamedTuple):
-    """The model: W, hidden biases, the visible biases of model and base, and the difference of these."""
-
-    W: Any
-    c: Any
-    bias: Any
-    base: Any
-    toward: Any
-
-
-class States(NamedTuple):
-    """The chains: their states, buffers for means of the visible and fields of the hidden units, and their numbers."""
-
-    v: Any
-    h: Any
-    mean: Any
-    field: Any
-    rows: Any
-
-
-class Steps(NamedTuple):
-    """Steps of annealing: their numbers, the inverse temperatures of their weights, and of the draws, 0 for none."""
-
-    number: Any
-    upper: Any
-    lower: Any
-    down: Any
-
-
-class Buffers(NamedTuple):
-    """The visible biases of a step (nv,), the chains' inverse temperatures (B,), and parts of their log weights (B, THREADS)."""
-
-    bias: Any
-    beta: Any
-    parts: Any
-
-
 @functools.cache
 def anneal(visible, hidden, real):
-    """Steps of annealed importance sampling, as ais.py says them: chains move, and their log weights are added up in parts."""
+    """Steps of annealed importance sampling, as ais.py says them: chains move, and their log weights are added up in parts.
+
+    toward is the difference of the machine's visible biases to the base's. chains are the states of both layers, buffers for the
+    means of the visible and the fields of the hidden units, the chains' numbers, a buffer for their inverse temperatures, and the
+    parts (B, THREADS) of their log weights. steps are those of `cpu.anneal.Steps`. Of the Key seed only the halves count.
+    """
     prepare_unit(hidden)
     cgf, draw_hidden, draw_visible = hidden.cgf, activate_quad(hidden, True, True), _layer(visible, True, True)
+    of_visible, of_hidden = (rng.stream(rng.ANNEAL, layer) for layer in (4, 3))
 
-    def run(machine, chains, steps, buffers, p):
-        W, c, bias, base, toward = machine
-        v, h, mean, field, who = chains
-        number, upper, lower, down = steps
-        now, beta, parts = buffers
+    def run(params, toward, chains, steps, seed):
+        W, _, c = params
+        v, h, mean, field, who, beta, parts = chains
+        number, upper, lower, down, bias = steps
         left = cuda.shared.array(_SIZE, real)
         right = cuda.shared.array(_SIZE, real)
-        noise = cuda.local.array(4, real)
+        noise = cuda.local.array(QUAD, real)
         grid, me = cuda.cg.this_grid(), cuda.threadIdx.x
         n, nv, nh = v.shape[0], v.shape[1], field.shape[1]
         across = (nh + TILE - 1) // TILE
         for t in range(len(number)):
             for e in range(cuda.blockIdx.x, (n + TILE - 1) // TILE * across, cuda.gridDim.x):
-                _put_tile(field, v, W, False, e // across * TILE, e % across * TILE, left, right)
+                _put_tile(real(1), v, False, W, False, real(0), field, e // across * TILE, e % across * TILE, left, right)
             for i in range(cuda.grid(1), n, cuda.gridsize(1)):
                 beta[i] = down[t]
-            if down[t] > 0:
-                for j in range(cuda.grid(1), nv, cuda.gridsize(1)):
-                    now[j] = bias[j] + base[j] * ((1.0 - down[t]) / down[t])
             grid.sync()
-            key = rng.Key(p.k0, p.k1, number[t], p.hidden)
+            key = rng.Key(seed.k0, seed.k1, number[t], of_hidden)
             for r in range(cuda.blockIdx.x, n, cuda.gridDim.x):
                 part = 0.0
                 for i in range(me, nv, THREADS):
@@ -339,12 +259,12 @@ def anneal(visible, hidden, real):
                         s = field[r, i] + c[i]
                         part += np.float64(cgf(s * real(upper[t]))) - np.float64(cgf(s * real(lower[t])))
                     if down[t] > 0:
-                        draw_hidden(c, field, h, who, key, beta, noise, r, j, nh, j)
+                        draw_hidden(1, c, field, h, who, key, beta, noise, r, j, nh, j)
                 parts[r, me] += part
             if down[t] > 0:
                 grid.sync()
-                key = rng.Key(p.k0, p.k1, number[t], p.visible)
-                draw_visible(h, W, True, now, mean, v, who, key, beta, left, right, noise)
+                key = rng.Key(seed.k0, seed.k1, number[t], of_visible)
+                draw_visible(h, W, True, bias[t], mean, v, who, key, beta, left, right, noise)
             grid.sync()
 
     return kernel(run)
