@@ -178,7 +178,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         """
         resume = self._goes_on()
         layers = self._new_layers()
-        schedule = self._own_schedule(layers, self.up_down_iter)
+        schedule = self._own_schedule(layers)
         X, labels, weights = self._rows(X, y, sample_weight, resume)
         pretrains = not resume or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
@@ -200,7 +200,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
             All labels that will occur. The first call needs them if there was no fit.
         """
         resume = bool(getattr(self, "layers_", None))
-        schedule = self._own_schedule(self._new_layers(), 1)
+        schedule = self._own_schedule(self._new_layers())._replace(n_iter=1)
         known = known_classes(classes, self.classes_ if resume else None)
         X, labels, weights = self._rows(X, y, sample_weight, resume, 1, known)
         if hasattr(self, "up_down_iter_"):
@@ -233,10 +233,11 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         self._end_run()
         return self
 
-    def _own_schedule(self, layers, n_iter):
-        """The schedule of up-down that this estimator's parameters ask for."""
+    def _own_schedule(self, layers):
+        """The schedule of up-down that this estimator's parameters ask for, checked."""
+        n_iter = checks.integer(self.up_down_iter, "up_down_iter", 0)
         rates = self.up_down_learning_rate, self.up_down_top_learning_rate
-        return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size)
+        return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size, "up_down_")
 
     def _rows(self, X, y, sample_weight, resume, epochs=None, known=None):
         """Begin a run, or go on: (X, checked, one-hot labels, weights of rows and their classes or None).
@@ -267,7 +268,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     def _new_layers(self):
         check_class_weight(self.class_weight)
         layers = super()._new_layers()
-        parameters.check_labelled(self, layers[-1], DEFAULT)
+        parameters.check_labelled(layers[-1], DEFAULT)
         return layers
 
     def _pretrain(self, X, labels, weights, resume, epochs):

@@ -145,14 +145,8 @@ OF_TOP = "n_components", "visible", "hidden", "scale", "k", "learning_rate", "mo
 """Parameters of the top RBM of a network with labels. It has the precision of its products and what its network owns too."""
 
 
-def check_labelled(network, top, plain):
-    """The parameters that a network with labels has beside others, and those that its top RBM must have as `plain` does."""
-    checks.integer(network.up_down_iter, "up_down_iter", 0)
-    for name in ("up_down_learning_rate", "up_down_top_learning_rate"):
-        if getattr(network, name) is not None:
-            checks.schedule(getattr(network, name), name)
-    if network.n_gibbs is not None:
-        checks.steps(network.n_gibbs, "n_gibbs")
+def check_labelled(top, plain):
+    """The parameters that the top RBM of a network with labels must have as `plain` does."""
     if _is_auto(top.learning_rate):
         raise ValueError(
             "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "

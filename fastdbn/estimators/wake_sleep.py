@@ -116,11 +116,12 @@ class WakeSleep:
         self._end_run()
         return self
 
-    def _schedule(self, n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size):
+    def _schedule(self, n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size, prefix=""):
+        """The `Schedule` of a run, checked; names of rates in errors begin with the prefix."""
         n_iter = checks.integer(n_iter, "n_iter", 0)
         rates = {"learning_rate": learning_rate, "top_learning_rate": top_learning_rate}
         return Schedule(
-            *(None if rate is None else checks.schedule(rate, name) for name, rate in rates.items()),
+            *(None if rate is None else checks.schedule(rate, prefix + name) for name, rate in rates.items()),
             0.0,
             checks.schedule(weight_decay, "weight_decay"),
             None if n_gibbs is None else checks.steps(n_gibbs, "n_gibbs"),

@@ -204,7 +204,7 @@ class ContrastiveDivergence(Training):
             return rng.key(p.seed, self.step, rng.stream(purpose, p.layer, gibbs))
 
         batch = Minibatch(order, rows, key, Phase(b.part(p.positive.v, 0, n), b.part(p.positive.h, 0, n), None))
-        b.load_rows(p.data, rows, rng.key(p.seed, self.epochs, rng.stream(rng.DATA, p.layer)), batch.positive.v)
+        self.layer.load(b, rows, self.epochs, batch.positive.v)
         for option in self.options:
             option.positive(batch)
         positive = batch.positive

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends.protocol import Params
+from fastdbn.maths import rng
 from fastdbn.units.unit import Unit
 
 
@@ -43,6 +44,10 @@ class Layer(NamedTuple):
     rows: Any = None
     held_out: Any = None
     mask: Any = None
+
+    def load(self, backend, rows, epoch, out):
+        """out = rows of the data as an epoch sees them; both buffers are the backend's."""
+        backend.load_rows(self.data, rows, rng.key(self.seed, epoch, rng.stream(rng.DATA, self.number)), out)
 
 
 class Settings(NamedTuple):

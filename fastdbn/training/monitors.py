@@ -157,8 +157,7 @@ class Rows:
 
     def take(self, machine, epoch):
         """Read the rows, as the epoch sees them."""
-        b, layer = self.backend, self.layer
-        b.load_rows(layer.data, self.rows, rng.key(layer.seed, epoch, rng.stream(rng.DATA, layer.number)), self.v)
+        self.layer.load(self.backend, self.rows, epoch, self.v)
         for option in self.options:
             option.watch(self, machine, epoch)
 

@@ -26,14 +26,11 @@ _NO_KEY = rng.key(0, 0, 0)
 
 
 class MissingState(NamedTuple):
-    """Buffers: mask (B, nv); for "sample" also chains (rows, nv), one for each row, and h, h_mean, v and v_mean of B rows."""
+    """Buffers: mask (B, nv); for "sample" also states (rows, nv), one for each row, and the chain of B rows, at v."""
 
     mask: Any
-    chains: Any = None
-    h: Any = None
-    h_mean: Any = None
-    v: Any = None
-    v_mean: Any = None
+    states: Any = None
+    chain: Any = None
 
 
 class MissingValues(Option):
@@ -66,17 +63,16 @@ class MissingValues(Option):
 
     def _buffers(self, machine, batch, n_rows, key):
         """The `MissingState` of minibatches of some rows, out of n_rows that have chains; these begin at the visible biases."""
-        b, (nv, nh) = machine.backend, machine.shape
+        b, nv = machine.backend, machine.shape[0]
         mask = b.zeros(batch, nv)
         if self.way == "drop":
             return MissingState(mask)
-        chains, v_mean = b.states(machine.visible_unit, n_rows, nv), b.zeros(batch, nv)
-        v = b.states(machine.visible_unit, batch, nv)
+        states, v = (b.states(machine.visible_unit, n, nv) for n in (n_rows, batch))
         for start in range(0, n_rows, batch):
-            rows = np.arange(start, min(start + batch, n_rows), dtype=np.uint32)
-            mean, drawn = b.zeros(len(rows), nv), b.part(chains, start, start + len(rows))
-            machine.start_visible(mean, drawn, b.array(rows), key)
-        return MissingState(mask, chains, b.states(machine.hidden_unit, batch, nh), b.zeros(batch, nh), v, v_mean)
+            drawn = b.part(states, start, start + batch)
+            rows = machine.row_numbers(slice(start, start + len(drawn)))
+            machine.start_visible(b.zeros(len(drawn), nv), drawn, rows, key)
+        return MissingState(mask, states, machine.chain(v))
 
     def positive(self, batch):
         self._fill(self.buffers, self.training.machine, batch.positive.v, batch.rows, batch.rows, batch.key)
@@ -122,12 +118,12 @@ def fill_by_gibbs(machine, buffers, v, mask, rows, places, key, steps):
     steps : int
     """
     b = machine.backend
-    h, h_mean, drawn, v_mean = (b.part(x, 0, len(rows)) for x in (buffers.h, buffers.h_mean, buffers.v, buffers.v_mean))
-    b.copy(buffers.chains, drawn, rows=places)
+    drawn, *others = (b.part(x, 0, len(rows)) for x in buffers.chain[:4])
+    b.copy(buffers.states, drawn, rows=places)
     fill = functools.partial(b.assign_where, v, mask, drawn)
     fill()
-    machine.walk(Chain(v, h, v_mean, h_mean, drawn), rows, key, 2 * FIRST, 2 * (FIRST + steps), clamp=fill)
-    b.copy(v, buffers.chains, places=places)
+    machine.walk(Chain(v, *others, drawn), rows, key, 2 * FIRST, 2 * (FIRST + steps), clamp=fill)
+    b.copy(v, buffers.states, places=places)
 
 
 def fill_by_mean_field(machine, v, mask):

@@ -6,7 +6,6 @@ hidden biases of a layer of counts are in its weights (units/replicated_softmax.
 
 import numpy as np
 
-from fastdbn.maths import rng
 from fastdbn.training.options.option import Option
 
 
@@ -22,17 +21,12 @@ class Totals(Option):
         if run.settings.persistent:
             rows = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
             spread = rows[np.linspace(0, len(rows) - 1, len(run.problem.negative.v)).astype(int)]
-            self._take(b.array(spread), 0, run.problem.negative.v)
-
-    def _take(self, rows, epoch, out):
-        run = self.training
-        key = rng.key(run.layer.seed, epoch, rng.stream(rng.DATA, run.layer.number))
-        run.backend.load_rows(run.layer.data, rows, key, out)
+            layer.load(b, b.array(spread), 0, run.problem.negative.v)
 
     def positive(self, batch):
         run = self.training
         if not run.settings.persistent:
-            self._take(batch.rows, run.epochs, run.backend.part(run.problem.negative.v, 0, len(batch.rows)))
+            run.layer.load(run.backend, batch.rows, run.epochs, run.backend.part(run.problem.negative.v, 0, len(batch.rows)))
 
     def after_step(self, batch):
         if self.fixed is not None:
