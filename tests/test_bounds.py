@@ -142,12 +142,20 @@ def test_every_function_with_every_class(estimator, name):
         call(clone(estimator))
 
 
+@pytest.mark.parametrize("kind", [DBN, DBNOutlierDetector])
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "dbn_bound"])
-def test_a_network_of_one_layer_is_an_rbm(name):
+def test_a_network_of_one_layer_is_an_rbm(kind, name):
     """The numbers of its layer, where nothing is drawn."""
-    network = DBN((3,), rbm=RBM(n_iter=1), random_state=0).fit(X)
+    network = kind((3,), rbm=RBM(n_iter=1), random_state=0).fit(X)
     found, expected = (FUNCTIONS[name](model) for model in (network, network.layers_[0]))
     assert name in ("exact_samples", "ais", "reverse_ais", "mixing") or np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if TAKEN[name] == MACHINES])
+def test_a_network_of_one_layer_with_labels(name):
+    """Its RBM has columns for the labels too: the error says so."""
+    with pytest.raises(ValueError, match=r"with labels, give its top_rbm\(\)"):
+        FUNCTIONS[name](network(GenerativeDBNClassifier, (3,), False))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -93,7 +93,7 @@ def test_use_leaves_the_data_as_they_are():
 def test_verbose_says_how_many_threads_train(capsys):
     """Layers too small for more than one thread say so."""
     small(verbose=1, n_jobs=2).fit(binary())
-    assert "threads 1 of 2: on minibatches this small more would lose" in capsys.readouterr().err
+    assert "threads 1 of 2: more would be slower on minibatches this small" in capsys.readouterr().err
 
 
 def test_verbose_says_what_was_chosen(capsys):

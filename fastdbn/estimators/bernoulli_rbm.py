@@ -111,7 +111,7 @@ class BernoulliRBM(Estimator):
         checks.matrix(X)
         X = checks.unmasked(X, "X")
         X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False)
-        checks.finite(X, names=getattr(self, "feature_names_in_", None))
+        checks.finite(X, self)
         return X
 
     def _engine(self, dtype):

@@ -33,7 +33,7 @@ def announce(estimator, backend):
     device = estimator.device
     if estimator.verbose and device != "cpu":
         lack = devices.lacking_cuda() if backend.name == "cpu" else None
-        progress(f"device={device!r}: {backend.name} computes" + (f", for {lack}" if lack else ""))
+        progress(f"device={device!r}: {backend.name} computes" + (f", because {lack}" if lack else ""))
 
 
 def warn_of_precision(estimator, backend):
@@ -52,7 +52,7 @@ def say_threads(rbm, training, n):
     backend, settings = training.backend, training.settings
     rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
     threads = backend.threads(*rbm.components_.T.shape, rows, steps_at_epoch(settings.k, rbm.n_iter_, "k"))
-    few = f" of {backend.n_threads}: on minibatches this small more would lose" if threads < backend.n_threads else ""
+    few = f" of {backend.n_threads}: more would be slower on minibatches this small" if threads < backend.n_threads else ""
     names = ", ".join(type(option).__name__ for option in training.options if not option.fused)
     slow = f"; one operation at a time, because of {names}" if names else ""
     progress(f"layer {rbm.layer_ + 1}: threads {threads}{few}{slow}")

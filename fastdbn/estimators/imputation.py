@@ -112,7 +112,7 @@ class Imputation:
         check_is_fitted(self)
         X = checks.unmasked(X, "X", may_lack=True)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        checks.finite(X, True, getattr(self, "feature_names_in_", None))
+        checks.finite(X, self, allow_nan=True)
         missing = np.isnan(X)
         if mask is not None:
             mask = np.asarray(checks.unmasked(mask, "mask"))
@@ -124,7 +124,7 @@ class Imputation:
             missing |= mask
         for unit, start, stop, _ in self._machines()[0].visible_unit.parts(X.shape[1]):
             if unit.keeps_total and missing[:, start:stop].any():
-                raise ValueError(f"visible={unit.name!r}: counts cannot be imputed, for the total of a row is not known")
+                raise ValueError(f"visible={unit.name!r}: counts cannot be imputed, because the total of a row is not known")
             if unit.group != 1:
                 size = unit.group_size(stop - start)
                 groups = missing[:, start:stop].reshape(len(X), -1, size).any(axis=2)

@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import loaded, parameters
@@ -320,8 +319,7 @@ class RBM(Imputation, FittedRBM):
         if not np.all(columns.observed):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
-            may_lack = self.missing is not None and not sparse.issparse(X)
-            checks.finite(X, may_lack, getattr(self, "feature_names_in_", None))
+            checks.finite(X, self, self.missing is not None)
         unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns, first_batch)
         ranges.check_groups(unit, X)
         if self.binarize is not None and unit.support in ("mixed", "counts"):

@@ -57,7 +57,7 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         ensure_all_finite=False,
     )
     if finite:
-        checks.finite(X, may_lack and not sparse.issparse(X), getattr(estimator, "feature_names_in_", None))
+        checks.finite(X, estimator, may_lack)
     if reset:
         _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
     return X

@@ -198,8 +198,8 @@ class Chains:
         if not np.isfinite(total).all():
             units = f"{self.machine.visible_unit.name}-{self.machine.hidden_unit.name}"
             raise ValueError(
-                f"model: its AIS chains left the finite numbers; {units} machines have no Z where their weights are large, or "
-                "raise n_steps"
+                "model: its AIS chains left the finite numbers. Raise n_steps. If that does not help, its weights may be so large "
+                f"that a {units} machine has no Z"
             )
         return total
 

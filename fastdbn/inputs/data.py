@@ -50,25 +50,20 @@ class Columns(NamedTuple):
     observed: Any = 1.0
 
 
-def _blocks(X, bytes_of_row=None):
-    """Slices of the rows of X of bounded size: by entries for CSR, else by bytes of a row, those of float64 by default."""
-    n, width = X.shape
-    if sparse.issparse(X) and bytes_of_row is None:
-        start, most = 0, max(STORED, width)
-        while start < n:
-            stop = int(np.searchsorted(X.indptr, int(X.indptr[start]) + most, side="right")) - 1
-            stop = min(max(stop, start + 1), n)
-            yield slice(start, stop)
-            start = stop
-    else:
-        rows = max(1, BYTES // (bytes_of_row or 8 * max(width, 1)))
-        for start in range(0, n, rows):
-            yield slice(start, min(start + rows, n))
-
-
 def row_blocks(X, weights=None, bytes_of_row=None):
-    """(rows, their part of X, their part of the weights) for each of the blocks; CSR without duplicate entries."""
-    for rows in _blocks(X, bytes_of_row):
+    """(slice of rows, their part of X, their part of the weights) in blocks of bounded size; CSR without duplicate entries.
+
+    Blocks of CSR hold `STORED` entries, unless `bytes_of_row` is given. Others hold `BYTES`, by default of float64 rows.
+    """
+    (n, width), stop = X.shape, 0
+    while stop < n:
+        start = stop
+        if sparse.issparse(X) and bytes_of_row is None:
+            stop = int(np.searchsorted(X.indptr, int(X.indptr[start]) + max(STORED, width), side="right")) - 1
+        else:
+            stop = start + BYTES // (bytes_of_row or 8 * max(width, 1))
+        stop = min(max(stop, start + 1), n)
+        rows = slice(start, stop)
         part = X[rows]
         if sparse.issparse(part) and not part.has_canonical_format:
             part = part.astype(np.float64)  # a copy, in which sums do not overflow

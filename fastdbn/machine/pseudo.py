@@ -82,12 +82,6 @@ def count_units(unit, n):
     return n if unit.group == 1 else n // unit.group_size(n)
 
 
-def exact(machine, v):
-    """log p(v_i | v_-i) summed over all units, or groups; parameters and result as for `stochastic`."""
-    count_states(machine.visible_unit, machine.shape[0])
-    return (_exact_groups if machine.visible_unit.support == "one-of" else _exact_units)(machine, v)
-
-
 def _base(backend, unit):
     """The base measure's energies of a unit's two values."""
     out = np.empty(2)
@@ -162,7 +156,8 @@ def log_likelihood(machine, v, draw=None):
     -------
     (B,) float64 array
     """
+    unit, n = machine.visible_unit, machine.shape[0]
+    count_states(unit, n)
     if draw is None:
-        return exact(machine, v)
-    count_states(machine.visible_unit, machine.shape[0])
-    return stochastic(machine, v, draw.integers(0, count_units(machine.visible_unit, machine.shape[0]), len(v)))
+        return (_exact_groups if unit.support == "one-of" else _exact_units)(machine, v)
+    return stochastic(machine, v, draw.integers(0, count_units(unit, n), len(v)))

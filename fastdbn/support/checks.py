@@ -122,22 +122,21 @@ def layer(value, n):
 
 
 def per_layer(value, name, n_layers):
-    """A list with one value for each layer: those of a list or tuple, or one value for all."""
-    if not isinstance(value, (list, tuple)):
-        return [value] * n_layers
+    """A list or tuple with one value for each layer, or a ValueError."""
     if len(value) != n_layers:
         raise ValueError(f"{name}={shown(value)} has {len(value)} values for {n_layers} layers: give one, or one for each")
-    return list(value)
+    return value
 
 
-def finite(X, allow_nan=False, names=None):
-    """Refuse numbers of X, an array or a CSR matrix, that are not finite; NaN passes with `allow_nan`.
+def finite(X, estimator, allow_nan=False):
+    """Refuse numbers of X, an array or a CSR matrix, that are not finite; NaN passes in arrays with `allow_nan`.
 
     Raises
     ------
     ValueError
-        names row and column, the column by name if names are known.
+        names row and column, the column by its name if the estimator knows that.
     """
+    allow_nan, names = allow_nan and not sparse.issparse(X), getattr(estimator, "feature_names_in_", None)
     try:
         assert_all_finite(X, allow_nan=allow_nan)
     except ValueError:
