@@ -162,5 +162,5 @@ def test_a_machine_without_z():
     """Gaussian units on both sides with weights above one have no normaliser: the error says so."""
     rbm = machine("gaussian", "gaussian", sizes=(4, 3))
     rbm.components_ = rbm.components_ * 100
-    with pytest.raises(ValueError, match="gaussian-gaussian machines have no Z"), np.errstate(all="ignore"):
+    with pytest.raises(ValueError, match="that a gaussian-gaussian machine has no Z"), np.errstate(all="ignore"):
         evaluate.ais(rbm, n_steps=500, random_state=0)

@@ -198,7 +198,7 @@ class Chains:
         if not np.isfinite(total).all():
             units = f"{self.machine.visible_unit.name}-{self.machine.hidden_unit.name}"
             raise ValueError(
-                "model: its AIS chains left the finite numbers. Raise n_steps. If that does not help, its weights may be so large "
+                "model: its AIS chains left the finite numbers. Raise n_steps. If that does not help, its weights are so large "
                 f"that a {units} machine has no Z"
             )
         return total
