@@ -150,7 +150,7 @@ def test_image_sets():
 
 
 def test_bad_npz():
-    """Keys that are not known, objects, sparse matrices and text say what to do."""
+    """Keys that are not known, objects, sparse matrices and text say what to do; a damaged file is called so."""
     x = np.zeros((2, 2))
     for arrays, says in (
         ({"Z": x}, "name the features X"),
@@ -167,6 +167,11 @@ def test_bad_npz():
         archive.writestr("X.npy", b"no array")
     assert "X is damaged" in refused(read_table, "t.npz")
     np.save("t.npy", np.zeros((3, 2, 2)))
+    whole = Path("t.npy").read_bytes()
+    for old, new in ((b"False", b"((((("), (b"<f8", b"<08"), (b"(3, 2, 2)", b"(9, 9, 9)")):
+        Path("t.npy").write_bytes(whole.replace(old, new))
+        assert "t.npy is no .npy file" in refused(read_table, "t.npy")
+    Path("t.npy").write_bytes(whole)
     assert read_table("t.npy")[0].image
     assert "are for CSV files" in refused(read_table, "t.npy", True)
 

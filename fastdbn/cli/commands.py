@@ -148,7 +148,7 @@ def run_train(args):
 
 
 def _load(args, method):
-    """Load a model and check that it has the method that a command needs, and that the output's path is in order before."""
+    """Check the path of the output, then load a model, which must have the method that a command needs."""
     check_out(args.out, args.force)
     model = fastdbn.load(args.model)
     if not hasattr(model, method):

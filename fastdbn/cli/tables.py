@@ -1,7 +1,6 @@
 """Reading tables for the command line: CSV (also gzipped), .npy and .npz. Each comes with a line that says what was found."""
 
-import zipfile
-import zlib
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,9 @@ def existing(path):
 
 
 def read_table(path, header=None, names=(), every=False, split="train", target=None):
-    """Read a file of data: .csv, .csv.gz (or .txt, .tsv), .npy or .npz. Every other form would be read here.
+    """Read a file of data: .csv, .csv.gz (or .txt, .tsv), .npy or .npz.
+
+    A reader of another format belongs here. It gives a Table.
 
     Parameters
     ----------
@@ -79,36 +80,40 @@ def _of_array(what, X):
     return table, images if table.image else table.size
 
 
-def _read_npy(path):
+@contextlib.contextmanager
+def _explained(what, name="X"):
+    """A ValueError that begins with `what`, for all that NumPy and zipfile raise where a file is damaged."""
     try:
+        yield
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:  # of a dozen types, of which NumPy documents two
+        why = str(error) or type(error).__name__
+        if "Object arrays" in why or "Python objects" in why:
+            remedy = f"save it as text or numbers, {name}.astype(str) or {name}.astype(float)"
+            why = f"it holds Python objects, which a file may not bring along: {remedy}"
+        raise ValueError(f"{what}: {why}") from None
+
+
+def _read_npy(path):
+    with _explained(f"{path} is no .npy file"):
         return np.lib.format.open_memmap(path, "r")  # so that no header can ask for more than the file holds
-    except (ValueError, EOFError) as error:
-        why = "there is no array of numbers in it" if "ython objects" in str(error) else error
-        raise ValueError(f"{path} is no .npy file: {why}") from None
 
 
 def _archive(path):
     """The arrays of a .npz file, none of them read, within bounds."""
-    try:
+    with _explained(f"{path} is no .npz file"):
         arrays = np.lib.npyio.NpzFile(path, allow_pickle=False)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no .npz file: {error}") from None
     check_unpacked(path, sum(member.file_size for member in arrays.zip.infolist()))
     return arrays
 
 
 def _member(path, arrays, key):
     """One array of a .npz file."""
-    try:
+    with _explained(f"{path}: {key} is damaged", key):
         array = arrays[key]
         refuse(not isinstance(array, np.ndarray), "it is no array")
         return array
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        said = f"is damaged: {error}"
-        if "Object arrays" in str(error):
-            remedy = f"save it as text or numbers, {key}.astype(str) or {key}.astype(float)"
-            said = f"holds Python objects, which a file may not bring along: {remedy}"
-        raise ValueError(f"{path}: {key} {said}") from None
 
 
 def _read_npz(path, split):
