@@ -107,6 +107,9 @@ class BernoulliRBM(Estimator):
         """The `Machine` of the fitted parameters."""
         return self.as_rbm().machine_
 
+    def _stack(self):
+        return [self.as_rbm()]
+
     def _checked(self, X, reset):
         checks.matrix(X)
         X = checks.unmasked(X, "X")

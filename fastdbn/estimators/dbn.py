@@ -217,17 +217,13 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 "this network's weights were untied by up_down, so that its layers cannot train on as RBMs: go on by up_down, or "
                 "fit anew with warm_start=False"
             )
-        if (len(layers) != len(self.layers_) and self.__sklearn_is_fitted__()) or len(layers) < len(self.layers_):
+        sizes, fitted = [rbm.n_components for rbm in layers], [len(rbm.components_) for rbm in self.layers_]
+        if sizes[: len(fitted)] != fitted or (len(sizes) > len(fitted) and self.__sklearn_is_fitted__()):
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(layers)} layers, the fitted network "
-                f"{len(self.layers_)}: keep the sizes, or fit anew with warm_start=False"
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has {len(sizes)} layers of {sizes} units, the fitted network "
+                f"{len(fitted)} of {fitted}: keep the sizes, or fit anew with warm_start=False"
             )
         for old, new in zip(self.layers_, layers, strict=False):
-            if new.n_components != old.components_.shape[0]:
-                raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} differs from the fitted sizes: keep them, or fit anew with "
-                    "warm_start=False"
-                )
             parameters.check_same(old, new, old.layer_ == 0)
             kept = "n_components", "visible", "scale", "binarize", "random_state"
             old.set_params(**{name: value for name, value in new.get_params().items() if name not in kept})

@@ -34,13 +34,11 @@ def rbm_of(model):
     NotFittedError
         for one that is not fitted.
     """
-    if isinstance(model, (RBM, BernoulliRBM)):
+    if isinstance(model, (RBM, BernoulliRBM, DBN)) and not isinstance(model, GenerativeDBNClassifier):
         check_is_fitted(model)
-        return model if isinstance(model, RBM) else model.as_rbm()
-    if isinstance(model, DBN) and not isinstance(model, GenerativeDBNClassifier):
-        check_is_fitted(model)
-        if len(model.layers_) == 1:
-            return model.layers_[0]
+        first, *others = model._stack()
+        if not others:
+            return first
     raise ValueError(
         f"model={type(model).__name__}: give a fitted RBM, BernoulliRBM or DBN of one layer. Of a deeper DBN, or one with "
         "labels, give its top_rbm(), of a network after back-propagation its dbn_; dbn_bound takes every DBN"
