@@ -110,11 +110,8 @@ def _is_header(rows, names, every):
         return True
     if len(rows) == 1:
         return all(map(is_text, first))
-    for j in filter(lambda j: is_text(first[j]), range(len(first))):
-        below = [row[j] for row in rows[1:] if not is_missing(row[j])]
-        if below and all(map(is_number, below)):
-            return True
-    return False
+    below = [[row[j] for row in rows[1:] if not is_missing(row[j])] for j, cell in enumerate(first) if is_text(cell)]
+    return any(cells and all(map(is_number, cells)) for cells in below)
 
 
 def _names(path, rows, header, known, every):

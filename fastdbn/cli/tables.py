@@ -110,7 +110,7 @@ def _archive(path):
 
 def _member(path, arrays, key):
     """One array of a .npz file."""
-    with _explained(f"{path}: {key} is damaged", key):
+    with _explained(f"{path}: {key} cannot be read", key):
         array = arrays[key]
         refuse(not isinstance(array, np.ndarray), "it is no array")
         return array
