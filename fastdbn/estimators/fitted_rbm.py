@@ -176,7 +176,7 @@ class FittedRBM(Estimator):
         -------
         (n,) float64 array
         """
-        return free_energies(self, later_rows(self, X, may_lack=self.missing == "drop"))
+        return free_energies(self, later_rows(self, X, ("drop",)))
 
     def score_samples(self, X):
         """Minus the free energy of each row, which is log p(v) + log Z. Higher means more normal.

@@ -54,8 +54,7 @@ class Imputation:
 
     def _checked(self, X):
         """X to be used by a fitted model, with missing values where its first layer takes them."""
-        check_is_fitted(self)
-        return later_rows(self, X, may_lack=self._stack()[0].missing is not None)
+        return later_rows(self, X, ("drop", "sample"))
 
     def reconstruct(self, X):
         """Pass rows up to the hidden means of the last layer and down to visible means.

@@ -76,10 +76,10 @@ def _warn_of_long_integers(X):
             )
 
 
-def later_rows(estimator, X, may_lack=False):
+def later_rows(estimator, X, lacking=()):
     """X, as `checked` gives it, for use by a model, which must be fitted: rows are clipped to what its visible units take.
 
-    One pass over X sees whether it is finite and in range.
+    Values may be missing if the model's `missing` is one of `lacking`. One pass over X sees whether it is finite and in range.
     """
     check_is_fitted(estimator)
     first = _first_of(estimator)
@@ -88,6 +88,7 @@ def later_rows(estimator, X, may_lack=False):
         alike = as_given and isinstance(unit, Unit) and unit.group == 1 and np.isfinite(unit.high)
         if alike and ranges.all_inside(X, unit.low, unit.high):  # so it is finite
             return X
+    may_lack = getattr(first, "missing", None) in lacking
     return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
 
 

@@ -249,6 +249,6 @@ def free_energy_gap(model, X_train, X_validation):
         rbm = rbm_of(model)
 
         def scores(X):
-            return -free_energies(rbm, later_rows(model, X, may_lack=rbm.missing == "drop"))
+            return -free_energies(rbm, later_rows(model, X, ("drop",)))
 
     return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))
