@@ -225,6 +225,19 @@ def test_regression(digits):
     assert again.predict(X).shape == (500, 3)
 
 
+def test_weights_scale_targets():
+    """Targets are standardised as their rows weigh: ones are none, to the bit, and rows of weight zero set no scale."""
+    X, weights = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 3 / 1.0
+    y = X[:, 0] + 5
+    model = DBNRegressor((4,), pretrain=False, max_iter=1, random_state=0)
+    plain = clone(model).fit(X, y)
+    assert np.array_equal(clone(model).fit(X, y, np.ones(40)).predict(X), plain.predict(X))
+    once, often = clone(model).fit(X, y, weights), np.repeat(y, np.arange(40) % 3)
+    assert np.allclose((once.target_mean_, once.target_scale_), ([often.mean()], [often.std()]))
+    far = clone(model).fit(X, np.where(weights > 0, y, 1e9), weights)
+    assert np.allclose(far.predict(X), once.predict(X), rtol=1e-5)
+
+
 def test_max_norm_dropout_and_schedules(digits):
     """The bound holds for every unit; rates may differ by layer; a list and a callable say the same."""
     X, y = digits[0][:300], digits[1][:300]

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 
 import fastdbn
 from fastdbn import DBN, RBM, DBNOutlierDetector
+from fastdbn.estimators.outliers import quantiles
 from fastdbn.inputs.data import Scaling
 from fastdbn.inputs.extent import extent
 from fastdbn.units import get_unit
@@ -118,6 +120,22 @@ def test_cost_of_rows_beyond():
     assert (binary.low.tolist(), binary.high.tolist()) == ([0, 0, 0.5], [1, 1, 0.5])
     joined = found.joined(extent(get_unit("gaussian"), Scaling(), X + 1))
     assert (joined.low.tolist(), joined.high.tolist(), joined.width.tolist()) == ([1, 0, 0, 5], [4, 1, 3, 6], [3, 1, 3, 1])
+
+
+def test_weights_of_rows():
+    """Equal ones are none; rows of weight zero set neither range nor threshold; others count as repeated rows."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = DBNOutlierDetector((4,), rbm=RBM(n_iter=1), contamination=0.2, random_state=0)
+    assert clone(model).fit(X, sample_weight=np.full(60, 2.0)).offset_ == clone(model).fit(X).offset_
+    weights = np.arange(60) % 3 / 1.0
+    a, b = (clone(model).fit(rows, sample_weight=weights) for rows in (X, np.where(weights[:, None] > 0, X, 100.0)))
+    for detector in (a, b):
+        detector.up_down(X if detector is a else np.where(weights[:, None] > 0, X, 50.0), 1, sample_weight=weights)
+    assert np.isclose(a.offset_, b.offset_, rtol=1e-5) and np.allclose(a.extent_.high, b.extent_.high)
+    share = np.average(a.predict(X) < 0, weights=weights)
+    assert abs(share - 0.2) < 2 / 60
+    x, times = np.random.default_rng(1).normal(size=200), np.arange(200) % 4
+    assert np.allclose(quantiles(x, (0.25, 0.7), times), np.quantile(np.repeat(x, times), (0.25, 0.7)), atol=0.05)
 
 
 def test_a_second_fit_forgets_the_first():

@@ -180,7 +180,7 @@ class DBNAutoencoder(Supervised):
         sizes_down = *sizes[::-1], n_outputs
         return self._random_layers(sizes_down, [size != n_outputs for size in sizes_down[1:]], len(sizes))
 
-    def _targets(self, y, n, resume, known=None):
+    def _targets(self, y, n, resume, weights, known=None):
         visible = self._first().visible
         if not (isinstance(visible, str) and visible == "auto"):
             unit = visible_unit(visible, self.n_features_in_)

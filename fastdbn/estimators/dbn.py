@@ -167,13 +167,14 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         layers = self._new_layers()
         self._begin_run(resume, epochs)
         X = checked(self, X, reset=not resume, may_lack=layers[0].missing is not None, finite=resume)
-        self._fit_layers(layers, X, checks.sample_weights(sample_weight, X.shape[0]), resume, epochs)
-        self._trained_on(X)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
+        self._fit_layers(layers, X, weights, resume, epochs)
+        self._trained_on(X, weights)
         if epochs is None:
             self._end_run()
         return self
 
-    def _trained_on(self, X):
+    def _trained_on(self, X, weights):
         """What is left to do once all layers are trained."""
 
     def _fit_layers(self, layers, X, weights, resume, epochs):

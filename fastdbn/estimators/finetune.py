@@ -159,7 +159,7 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         resume = hasattr(self, "coefs_")
         return self._fit(X, y, sample_weight, resume, 1, known_classes(classes, self.classes_ if resume else None))
 
-    def _targets(self, y, n, resume, known=None):
+    def _targets(self, y, n, resume, weights, known=None):
         target, self.classes_ = checks.classes(y, n, self.classes_ if resume else known)
         return target, len(self.classes_)
 
@@ -332,7 +332,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             warn_of_first_batch("y")
         return self
 
-    def _targets(self, y, n, resume, known=None):
+    def _targets(self, y, n, resume, weights, known=None):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
         y = check_array(checks.unmasked(y, "y"), ensure_2d=False, dtype=np.float64, input_name="y")
@@ -343,8 +343,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         columns = y.reshape(n, -1)
         if not resume:
             self._flat = y.ndim == 1
-            deviation = columns.std(axis=0)
-            self.target_mean_ = columns.mean(axis=0)
+            self.target_mean_ = np.average(columns, axis=0, weights=weights)
+            deviation = np.sqrt(np.average((columns - self.target_mean_) ** 2, axis=0, weights=weights))
             self.target_scale_ = np.where(deviation > 0, deviation, 1.0)
         return ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype), columns.shape[1]
 

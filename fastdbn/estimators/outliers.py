@@ -20,6 +20,15 @@ from fastdbn.support import checks
 from fastdbn.units import get_unit
 
 
+def quantiles(x, shares, weights=None):
+    """Quantiles of numbers, linear between neighbours; by weights each number stands at the middle of its own part."""
+    if weights is None or np.ptp(weights) == 0:
+        return np.quantile(x, shares)
+    order = np.argsort(x)
+    middle = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(middle[0] + np.asarray(shares) * (middle[-1] - middle[0]), middle, x[order])
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class DBNOutlierDetector(OutlierMixin, DBN):
     """Outlier detector: a `DBN` that compares the variational bound on log p(x) of a row with a threshold.
@@ -39,8 +48,8 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
         and hidden unit, or 8 in float64.
     contamination : "auto" or float in (0, 0.5], default "auto"
-        Fraction of the fit rows that are outliers. "auto" puts the threshold at Tukey's lower fence of their scores: the first
-        quartile less 1.5 times the distance between the first and the third.
+        Fraction of the fit rows, by their weights, that are outliers. "auto" puts the threshold at Tukey's lower fence of their
+        scores: the first quartile less 1.5 times the distance between the first and the third.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -123,28 +132,30 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         self._share()
         return super()._new_layers()
 
-    def _up_down(self, X, *arguments, **options):
+    def _up_down(self, X, labels, weights, schedule):
         """Up-down moves all scores: the threshold follows, also where it is interrupted."""
         self._share()
         try:
-            return super()._up_down(X, *arguments, **options)
+            return super()._up_down(X, labels, weights, schedule)
         finally:
-            self._trained_on(X)
+            self._trained_on(X, weights)
 
     def _fit_layers(self, layers, X, weights, resume, epochs):
         for name in ("offset_",) if resume else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
             vars(self).pop(name, None)
         super()._fit_layers(layers, X, weights, resume, epochs)
 
-    def _trained_on(self, X):
-        """Set the threshold by the scores of the rows that were trained on."""
+    def _trained_on(self, X, weights=None):
+        """Set the threshold by the scores of the rows that were trained on, and their weights."""
+        if weights is not None and not weights.all():
+            X, weights = X[weights > 0], weights[weights > 0]
         share, X, first = self._share(), clipped(self, X), self.layers_[0]
         found = extent(get_unit(first.visible_), first.scaling_, X, threshold_of(first) is not None)
         self.extent_ = self.extent_.joined(found) if hasattr(self, "extent_") else found
         scores = self._bounds(X, DRAWS)
-        low, high = np.quantile(scores, (0.25, 0.75))
+        low, high, own = quantiles(scores, (0.25, 0.75, share or 0.0), weights)
         self.top_ = float(scores.max())
-        self.offset_ = float(low - 1.5 * (high - low) if share is None else np.quantile(scores, share))
+        self.offset_ = float(low - 1.5 * (high - low) if share is None else own)
 
     def _share(self):
         """The share of outliers, checked; None where Tukey's fence decides."""
