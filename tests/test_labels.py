@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastdbn import RBM, DBNClassifier
-from fastdbn.support.checks import LONG, classes, integer, shown
+from fastdbn.estimators.classes import classes
+from fastdbn.support.checks import LONG, integer, shown
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ VALUES = {
     "numpy": np.float32(np.nan),
     "empty-tuple": (),
     "empty-list": [],
-    "empty text": "",
+    "empty-text": "",
     "empty-dict": {},
     "tuple of text": ("x", "x"),
     "list of nan": [np.nan],
@@ -71,6 +71,7 @@ TAKEN = {
     "none huge": "max_norm",
     "none negative": "n_jobs",
     "none empty-dict": "class_weight",
+    "text none negative huge astronomic real nan infinite numpy empty-text": "unlabelled",
     "none empty-tuple empty-list": "callbacks",
     "zero huge": "alpha clip_norm l1 sparsity_cost variance_rate weight_decay",
     "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate tol",
@@ -210,7 +211,7 @@ def test_weight_on_rows_that_early_stopping_holds_out(epochs):
     """Nor is there for back-propagation, which would end with the weights it began with."""
     for cls in (DBNClassifier, DBNRegressor, DBNAutoencoder):
         model = cls(4, early_stopping=True, validation_fraction=0.25, random_state=0)
-        held_out = model._split(24, Y, 0)[1]
+        held_out = model._split(np.arange(24), Y, 0)[1]
         weights = np.zeros(len(X))
         weights[held_out[0]] = 1.0
         with pytest.raises(ValueError, match=r"sample_weight is 0 .* validation_fraction=0.25"):

@@ -105,6 +105,7 @@ MODELS = {
     "dbn": DBN((6, 5), rbm=RBM(n_iter=2), propagate="sample", random_state=0),
     "labels": GenerativeDBNClassifier((6,), rbm=RBM(n_iter=2), up_down_iter=0, random_state=0),
     "up-down": GenerativeDBNClassifier((6, 5, 4), rbm=RBM(n_iter=2), up_down_iter=2, random_state=0),
+    "few labels": GenerativeDBNClassifier((6, 5), rbm=RBM(n_iter=2), up_down_iter=2, unlabelled=-1, random_state=0),
     "autoencoder": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), max_iter=3, early_stopping=True, random_state=0),
     "classifier": DBNClassifier((6, 5), rbm=RBM(n_iter=2), max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
     "regressor": DBNRegressor((6,), rbm=RBM(n_iter=2), max_iter=3, solver="sgd", random_state=0),
@@ -136,6 +137,8 @@ def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
     draw = np.random.default_rng(0)
     X = (draw.random((40, 8)) < 0.4).astype(np.float32)
     y = X[:, 0].astype(int)
+    if name == "few labels":
+        y[::3] = -1
     if name.startswith("missing"):
         X[3, 4] = X[7] = np.nan
     expected = everything(MODELS[name], X, y)

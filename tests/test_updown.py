@@ -116,6 +116,39 @@ def test_top_update_is_the_expectation_of_cd(k, labelled):
         assert (error < 5 * 0.5 / np.sqrt(n)) == (steps == k)
 
 
+@pytest.mark.parametrize("k", [1, 40])
+def test_rows_without_labels(k):
+    """The mean step of the top is exact CD-k with the labels that are missing averaged over their posterior.
+
+    So after many steps it is the gradient of log p(v, y), or of log p(v) where there is no label.
+    """
+    n, draw = 100_000, np.random.default_rng(2)
+    top = LabelledMachine(3, 2, 2, seed=5, scale=1.5)
+    X, known = (draw.random((n, 3)) < 0.4).astype(float), draw.random((n, 1)) < 0.3
+    labels = np.eye(2)[(X[:, 0] > 0).astype(int)] * known
+    net, before = network(top, X, labels, depth=0)
+    net.schedule = net.schedule._replace(k=k)
+    net.epoch()
+    steps = [new - old for new, old in zip(net.state().top, before.top, strict=True)]
+    first = 2 * (X @ [4, 2, 1]).astype(int)  # the number of the state with label 0
+    target = np.where(known, labels, top.posterior(X))
+    share = np.bincount(first, target[:, 0], 16) + np.bincount(first + 1, target[:, 1], 16)
+    chain = share @ np.linalg.matrix_power(top.transition(), k)
+    expected = [(a - b) / n for a, b in zip(top.moments(share), top.moments(chain), strict=True)]
+    for step, e in zip(steps, expected, strict=True):
+        assert (np.abs(step - e) < 5 * 0.5 / np.sqrt(n)).all()
+
+    def objective(W, b, c):
+        top.W, top.b, top.c = W, b, c
+        log_p = top.log_p(top.V).reshape(8, 2)
+        of_row = np.where(known[:, 0], log_p[first // 2, (X[:, 0] > 0).astype(int)], np.logaddexp(*log_p.T)[first // 2])
+        return of_row.mean()
+
+    gradient = numerical_gradient(objective, *before.top, step=1e-4)
+    error = max(np.abs(e - g).max() for e, g in zip(expected, gradient, strict=True))
+    assert (error < 1e-5) == (k > 1)
+
+
 def log_likelihood(dbn, X):
     """The exact sum of log p(x) of a DBN of two layers small enough to enumerate."""
     first, top = dbn.layers_

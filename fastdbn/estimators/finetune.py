@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
 
 from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
-from fastdbn.estimators.classes import check_class_weight, class_factors, known_classes
+from fastdbn.estimators.classes import Classifier, class_factors, classes, known_classes
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
@@ -19,10 +19,11 @@ from fastdbn.files.entries import FLAG, LABELS
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
 from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.support import checks
+from fastdbn.support.checks import shown
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class DBNClassifier(Scored, ClassifierMixin, Supervised):
+class DBNClassifier(Classifier, Supervised):
     """Deep Belief Network classifier: pretraining, then softmax cross-entropy by back-propagation.
 
     Parameters
@@ -71,7 +72,11 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         Least improvement that counts: of the score with `early_stopping`, where None means 1e-4, else of the training loss, as in
         scikit-learn, where None means that all epochs are run.
     class_weight : dict, "balanced" or None, default None
-        Weights of the classes, as in scikit-learn.
+        Weights of the classes in fine-tuning, as in scikit-learn.
+    unlabelled : label or None, default None
+        The value of y that marks rows without a label, such as -1. NaN stands for all missing values: None, NaN, pandas' NA.
+        Pretraining learns from all rows. Fine-tuning, early stopping, "balanced" and `score` use those with a label. None means
+        that every row has one.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -118,7 +123,6 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
     """
 
     dropout: Any = 0.2
-    class_weight: Any = None
 
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
@@ -129,7 +133,7 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
         Parameters
         ----------
         X : (n, n_features) array, memory map or CSR matrix
-        y : (n,) labels of any type
+        y : (n,) labels of any type, or `unlabelled`
         sample_weight : (n,) array or None
 
         Returns
@@ -157,17 +161,27 @@ class DBNClassifier(Scored, ClassifierMixin, Supervised):
             All labels that will occur. The first call needs them if there was no fit.
         """
         resume = hasattr(self, "coefs_")
-        return self._fit(X, y, sample_weight, resume, 1, known_classes(classes, self.classes_ if resume else None))
+        known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
+        return self._fit(X, y, sample_weight, resume, 1, known)
 
     def _targets(self, y, n, resume, weights, known=None):
-        target, self.classes_ = checks.classes(y, n, self.classes_ if resume else known)
+        target, self.classes_ = classes(y, n, self.classes_ if resume else known, unlabelled=self.unlabelled)
         return target, len(self.classes_)
+
+    def _rows_of(self, target, n):
+        rows = np.flatnonzero(target >= 0).astype(np.uint32)
+        if not len(rows):
+            raise ValueError(
+                f"y has no label but unlabelled={shown(self.unlabelled)}: back-propagation learns from rows with labels alone, "
+                "so leave this part of the data out"
+            )
+        return rows
 
     def _class_factors(self, target):
         return 1.0 if self.class_weight is None else class_factors(self.class_weight, self.classes_, target)
 
     def _check_own(self):
-        check_class_weight(self.class_weight)
+        self._check_labels()
 
     def _score(self, X, target):
         return accuracy_score(target, means(self, X).argmax(axis=1))

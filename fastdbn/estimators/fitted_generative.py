@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from fastdbn.backends.protocol import Params
+from fastdbn.estimators.classes import classes
 from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.fitted_rbm import check_sample
 from fastdbn.estimators.imputation import Average, begin
@@ -151,7 +152,7 @@ class FittedGenerative(FittedDBN):
         if label is not None:
             if np.shape(label) not in ((), (n,)):
                 raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
-            numbers, _ = checks.classes(np.broadcast_to(label, n), n, self.classes_, "label")
+            numbers, _ = classes(np.broadcast_to(label, n), n, self.classes_, "label")
             held = backend.array(self._one_hot(numbers))
         seed, number = self._next_noise(random_state)
         keys = draw_keys(seed, number)

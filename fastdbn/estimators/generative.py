@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 
 from fastdbn.estimators import loaded, parameters
-from fastdbn.estimators.base import Scored
-from fastdbn.estimators.classes import check_any, check_class_weight, class_factors, known_classes
+from fastdbn.estimators.classes import Classifier, check_any, class_factors, classes, known_classes
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
@@ -36,7 +34,7 @@ from fastdbn.units import get_unit, visible_unit
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  # type: ignore[misc]  # its score is that of a classifier
+class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignore[misc]  # its score is that of a classifier
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM and draws data of a class.
 
     Training has three stages. The layers below the top are pretrained as in `DBN`. The top RBM then learns the joint
@@ -66,6 +64,10 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, as in scikit-learn. They multiply the weights of the rows in all three stages, so the model's
         share of each class follows them.
+    unlabelled : label or None, default None
+        The value of y that marks rows without a label, such as -1. NaN stands for all missing values: None, NaN, pandas' NA. All
+        three stages learn from these rows: the top RBM draws their labels from its posterior in each minibatch. "balanced" and
+        `score` use the rows with a label. None means that every row has one.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -120,7 +122,6 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
     up_down_learning_rate: Any = None
     up_down_top_learning_rate: Any = None
     n_gibbs: Any = None
-    class_weight: Any = None
 
     # ---- training
 
@@ -160,7 +161,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         Parameters
         ----------
         X : (n, n_features) array, memory map or CSR matrix
-        y : (n,) labels of any type
+        y : (n,) labels of any type, or `unlabelled`
         sample_weight : (n,) array or None, default None
             Weights of the rows, in all three stages. A row of weight 2 counts as two rows, one of weight 0 as none. Only their
             ratios matter.
@@ -201,7 +202,7 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         """
         resume = bool(getattr(self, "layers_", None))
         schedule = self._own_schedule(self._new_layers())._replace(n_iter=1)
-        known = known_classes(classes, self.classes_ if resume else None)
+        known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
         X, labels, weights = self._rows(X, y, sample_weight, resume, 1, known)
         if hasattr(self, "up_down_iter_"):
             self._up_down(X, labels, weights, schedule, a_pass=True)
@@ -240,7 +241,9 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size, "up_down_")
 
     def _rows(self, X, y, sample_weight, resume, epochs=None, known=None):
-        """Begin a run, or go on: (X, checked, one-hot labels, weights of rows and their classes or None).
+        """Begin a run, or go on: (X, checked, labels, weights of rows and their classes or None).
+
+        Labels are one-hot rows, or zeros where a row has none.
 
         known are the classes of a first call of `partial_fit`, or None.
         """
@@ -253,20 +256,22 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
             visible = self._first().visible
             if not (isinstance(visible, str) and visible == "auto"):
                 refuse_counts(visible_unit(visible, X.shape[1]))
-        numbers, self.classes_ = checks.classes(y, X.shape[0], known)
+        numbers, self.classes_ = classes(y, X.shape[0], known, unlabelled=self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
         if self.class_weight is not None:
             factors = class_factors(self.class_weight, self.classes_, numbers)
             weights = factors if weights is None else weights * factors
-            check_any(weights)
+        if weights is not None:
+            check_any(weights[numbers >= 0])
             weights = weights / weights.mean()
         return X, self._one_hot(numbers), weights
 
     def _one_hot(self, numbers):
-        return np.eye(len(self.classes_), dtype=self.dtype)[numbers]
+        """(n, n_classes) labels of class numbers; zeros for -1."""
+        return np.equal.outer(numbers, np.arange(len(self.classes_))).astype(self.dtype)
 
     def _new_layers(self):
-        check_class_weight(self.class_weight)
+        self._check_labels()
         layers = super()._new_layers()
         parameters.check_labelled(layers[-1], DEFAULT)
         return layers
@@ -289,9 +294,9 @@ class GenerativeDBNClassifier(Scored, ClassifierMixin, FittedGenerative, DBN):  
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
         settings, count = parameters.settings(rbm, unit), len(self.classes_)
         if rbm.n_iter_ == 0:
-            n = len(self._labels)
             counts = self._labels.sum(axis=0, dtype=np.float64) if weights is None else weights @ self._labels
-            share = initial.smoothed_mean(get_unit("softmax"), counts / n, n)
+            n_labelled = np.count_nonzero(self._labels)
+            share = initial.smoothed_mean(get_unit("softmax"), counts / (counts.sum() or 1.0), n_labelled)
             draw = rng.host_generator(rbm.seed_, 0, rng.stream(rng.INIT, rbm.layer_, 4))
             self._label_velocity = np.zeros((count, len(rbm.components_)), self.dtype), np.zeros(count, self.dtype)
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)

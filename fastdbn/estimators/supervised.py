@@ -135,29 +135,34 @@ class Supervised(Pretrained):
             checks.integer(self.batch_size, "batch_size"),
         )
 
-    def _row_weights(self, target, weights, n, seed, epochs):
-        """Weights of the rows in fine-tuning, those of their classes included, with mean 1.
+    def _row_weights(self, target, weights, n, rows, seed, epochs):
+        """Weights of all n rows, those of their classes included; their mean is 1 over the rows of fine-tuning.
 
         They are refused if they leave no row to train on, or if early stopping does.
         """
-        stops, n_held = self.early_stopping and epochs is None, self._n_held_out(n)
-        if stops and n_held >= n:
+        stops, n_rows, n_held = self.early_stopping and epochs is None, len(rows), self._n_held_out(len(rows))
+        if stops and n_held >= n_rows:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {n_held} of the {n} rows of X, "
-                "which leaves none to train on: give more rows, a smaller share or early_stopping=False"
+                f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {n_held} of the {n_rows} rows of "
+                f"X{'' if n_rows == n else ' that have a label'}, which leaves none to train on: give more rows, a smaller share "
+                "or early_stopping=False"
             )
         of_rows = (np.ones(n) if weights is None else weights) * self._class_factors(target)
-        check_any(of_rows)
-        if stops and weights is not None and not of_rows[self._split(n, target, seed)[0]].any():
+        check_any(of_rows[rows])
+        if stops and weights is not None and not of_rows[self._split(rows, target, seed)[0]].any():
             raise ValueError(
                 f"sample_weight is 0 for all rows but those that validation_fraction={self.validation_fraction!r} holds out, "
-                f"{n_held} of {n}: give more rows a weight, or take another share or random_state"
+                f"{n_held} of {n_rows}: give more rows a weight, or take another share or random_state"
             )
-        return of_rows / of_rows.mean()
+        return of_rows / of_rows[rows].mean()
 
     def _class_factors(self, target):
         """Factors of the rows' weights by class; target are the numbers of the classes."""
         return 1.0
+
+    def _rows_of(self, target, n):
+        """The numbers of the rows that fine-tuning learns from, of n."""
+        return np.arange(n, dtype=np.uint32)
 
     def _n_held_out(self, n):
         return max(1, round(self.validation_fraction * n))
@@ -181,16 +186,17 @@ class Supervised(Pretrained):
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
-        of_rows = self._row_weights(target, weights, X.shape[0], seed, epochs)
+        rows = self._rows_of(target, X.shape[0])
+        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, epochs)
         if resume:
             self._check_same(sizes, n_outputs, X)
         else:
             self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
-        self._back_propagate(X, target, of_rows, plan, epochs)
+        self._back_propagate(X, target, rows, of_rows, plan, epochs)
         if epochs is not None:
             return self
         if self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
-            rows = some_rows(X.shape[0])
+            rows = rows[some_rows(len(rows))]
             warn_of_constant_outputs(means(self, X[rows]), target[rows])
         self._end_run()
         return self
@@ -261,11 +267,11 @@ class Supervised(Pretrained):
         """Unit types of the first hidden layers."""
         return [get_unit(rbm.hidden, "hidden") for rbm in self._layers()[:n_layers]]
 
-    def _back_propagate(self, X, target, weights, plan, epochs):
-        """Fine-tune by the rows of X with these weights."""
-        rows, score, stopping, history = np.arange(X.shape[0], dtype=np.uint32), None, None, self.history_
+    def _back_propagate(self, X, target, rows, weights, plan, epochs):
+        """Fine-tune by some rows of X with the weights of all."""
+        score, stopping, history = None, None, self.history_
         if self.early_stopping and epochs is None:
-            rows, held_out = self._split(len(rows), target, self.seed_)
+            rows, held_out = self._split(rows, target, self.seed_)
             score = self._scorer(X[held_out], None if target is None else target[held_out])
             stopping = Stopping("validation_score", self.n_iter_no_change, TOL if self.tol is None else self.tol, "rises")
             history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
@@ -305,16 +311,16 @@ class Supervised(Pretrained):
 
         return score
 
-    def _split(self, n, target, seed):
-        """Which of n rows to train on and which to hold out, by the seed; stratified where classes allow it."""
-        n_held = self._n_held_out(n)
-        strata = target if self._loss == "softmax" else None
+    def _split(self, rows, target, seed):
+        """Which of some rows to train on and which to hold out, by the seed; stratified where classes allow it."""
+        n_held = self._n_held_out(len(rows))
+        strata = target[rows] if self._loss == "softmax" else None
         if strata is not None:
             counts = np.bincount(strata)
             if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
                 strata = None
         seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
-        train, held = train_test_split(np.arange(n, dtype=np.uint32), test_size=n_held, random_state=seed, stratify=strata)
+        train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
         return np.sort(train), np.sort(held)
 
     # ---- use

@@ -9,7 +9,7 @@ import reprlib
 import numpy as np
 
 from fastdbn.maths.optim import at_epoch
-from fastdbn.support.checks import MOST_LAYERS, refuse
+from fastdbn.support.checks import MOST_LAYERS, is_missing, refuse
 from fastdbn.units import Mixed, get_unit, named
 from fastdbn.units.unit import Unit
 
@@ -79,6 +79,8 @@ def encode(value, name, epochs=0):
         return [encode(x, name, epochs) for x in value]
     if isinstance(value, np.dtype):
         return value.name
+    if name == "unlabelled" and value is not None and is_missing(value):
+        return {"missing": None}
     if isinstance(value, dict) and name == "class_weight":
         return {"dict": [[encode(k, name), encode(x, str(k), epochs)] for k, x in value.items()]}
     if name == "rbm" and value is not None:
@@ -119,6 +121,8 @@ def decode(value, name):
         return get_unit(content)
     if kind == "estimator" and name == "rbm":
         return decode_estimator(content, CLASSES["RBM"])
+    if kind == "missing" and name == "unlabelled":
+        return np.nan
     if kind == "tuple":
         return tuple(decode(x, name) for x in content)
     if kind == "dict":

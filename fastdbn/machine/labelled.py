@@ -58,17 +58,17 @@ class LabelledMachine(BlockMachine):
         """Start chains at host states, beside labels that are held or drawn given them."""
         b = self.backend
         b.copy(b.states(self.below.visible_unit, *states.shape, states), chain.drawn)
-        b.join(chain.v, chain.drawn, self._draw_labels(chain.drawn, rows, key) if self.labels is None else self.labels)
+        b.join(chain.v, chain.drawn, self.draw_labels(chain.drawn, rows, key) if self.labels is None else self.labels)
 
     def _visible_half(self, chain, rows, key, t, beta, clamp):
         """Draw states, then labels given these."""
         self.below._visible_half(chain, rows, key, t, beta, clamp)
         labels = self.labels
         if self.n_labels and labels is None:
-            labels = self._draw_labels(chain.drawn, rows, key(rng.SCORE, t))
+            labels = self.draw_labels(chain.drawn, rows, key(rng.SCORE, t))
         self.backend.join(chain.v, chain.drawn, *(() if labels is None else (labels,)))
 
-    def _draw_labels(self, states, rows, key):
+    def draw_labels(self, states, rows, key):
         """Labels drawn given states, with the hidden units summed out."""
         b, n = self.backend, len(rows)
         labels, scores, field, ones = (b.part(x, 0, n) for x in (self.drawn, self.scores, self.field, self.ones))

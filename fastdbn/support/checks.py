@@ -5,8 +5,6 @@ import os
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite
 
 from fastdbn.maths.optim import LARGEST, MOST_STEPS, at_epoch, is_number, is_sequence, steps_at_epoch
@@ -128,6 +126,16 @@ def per_layer(value, name, n_layers):
     return value
 
 
+def is_missing(value):
+    """Whether a single value is None, NaN, or pandas' NA or NaT."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # NA has no truth
+        return True
+    except ValueError:  # an array has several
+        return False
+
+
 def finite(X, estimator, allow_nan=False):
     """Refuse numbers of X, an array or a CSR matrix, that are not finite; NaN passes in arrays with `allow_nan`.
 
@@ -217,47 +225,6 @@ def _fault(X):
         place = np.searchsorted(X.indptr, outside[0], side="right") - 1
         return f": {row} {place} has an entry in {column} {X.indices[outside[0]]} of {size}"
     return ""
-
-
-def classes(y, n, known=None, name="y"):
-    """(class numbers (n,) int64, sorted classes) of labels, the parameter `name`; with `known` classes others are refused.
-
-    Raises
-    ------
-    ValueError
-        for labels of another number or kind, unknown ones, or a single class.
-    """
-    if y is None:
-        raise ValueError("y=None: a classifier requires y to be passed, but the target y is None")
-    y = _labels(y, name)
-    if len(y) != n:
-        raise ValueError(f"y has {len(y)} labels for {n} rows of X: give one for each row")
-    known = np.unique(y) if known is None else known
-    if len(known) < 2:
-        raise ValueError(f"y holds one class alone, {shown(known[0])}: a classifier needs at least two")
-    numbers = np.searchsorted(known, y)
-    found = known[np.minimum(numbers, len(known) - 1)] == y
-    if not np.all(found):
-        raise ValueError(f"{name} has labels that the fit did not have: {shown(np.unique(y[~found]))}; known are {shown(known)}")
-    return numbers.astype(np.int64), known
-
-
-def _labels(y, name):
-    """Labels as a one-dimensional array, with none missing and all of one kind."""
-    try:
-        y = column_or_1d(unmasked(y, name), warn=True)
-        row = next((i for i, label in enumerate(y) if label is None or label != label), None) if y.dtype.kind in "fO" else None
-        if row is not None:
-            raise ValueError(f"y is {shown(y[row])} in row {row}: drop the rows whose label is missing, or give them one")
-        check_classification_targets(y)
-    except ValueError as error:
-        remedy = ""
-        if "Unknown label type" in str(error):
-            remedy = " Train a DBNRegressor on quantities, or give classes, for example y.astype(str)."
-        elif "1d array" in str(error):
-            remedy = " Give one label for each row; of one-hot rows it is y.argmax(axis=1)."
-        raise ValueError(f"{'' if name == 'y' else f'{name}: '}{error}{remedy}") from None
-    return y
 
 
 def inverse_temperatures(value, name):
