@@ -7,8 +7,6 @@ from safetensors.numpy import save_file
 
 from fastdbn import load
 
-pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
-
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

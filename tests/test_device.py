@@ -266,7 +266,7 @@ class TestChoice:
             fitted = clone(model).fit(*rows)
         plain = clone(model).set_params(**{name: "float32" for name in model.get_params() if name.endswith("precision")})
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.filterwarnings("error", "precision")
             assert parameters(plain.fit(*rows)).tobytes() == parameters(fitted).tobytes()
 
     def test_command_line(self, monkeypatch, capsys, tmp_path):

@@ -17,7 +17,6 @@ from fastdbn.files.parameters import CLASSES
 from fastdbn.files.state import declared
 from fastdbn.units import bernoulli, softmax
 
-pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
 each = pytest.mark.parametrize("name", MODELS)
 
 

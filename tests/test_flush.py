@@ -143,7 +143,6 @@ def test_fused_equals_composed(options, dtype, monkeypatch, split_everything):
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")  # an epoch teaches little
 @pytest.mark.parametrize(("solver", "dtype"), [("adam", "float32"), ("sgd", "float64")])
 def test_fine_tuning(solver, dtype, split_everything):
     """Subnormal weights become zeros, with the same bits at any number of threads."""

@@ -66,7 +66,6 @@ Y = (X.sum(axis=1) > 3).astype(int)
 OTHER = (DRAW.random((24, 7)) < 0.5).astype(np.float32), np.arange(24) % 3
 USES = ("transform", "predict", "predict_proba", "score_samples", "decision_function", "reconstruct")
 every = pytest.mark.parametrize("name", MODELS)
-pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -68,6 +68,8 @@ def test_measures_are_their_formulas():
         assert found[prefix + "reconstruction_error"] == pytest.approx(error, rel=1e-9)
     assert found["hidden_activity"] == pytest.approx(machine.hidden_mean(train).mean(), rel=1e-9)
     assert found["dead_units"] == found["saturated_units"] == 0.25
+    assert found["hidden_spread"] == pytest.approx(np.sqrt(machine.hidden_mean(train).var(axis=0).mean()), rel=1e-9)
+    assert found["baseline_error"] == pytest.approx(train.var(axis=0).mean(), rel=1e-9)
     gap = machine.free_energy(X[held]).mean() - machine.free_energy(train).mean()
     assert found["free_energy_gap"] == pytest.approx(gap, rel=1e-9)
     assert np.isnan(found["update_ratio"])
@@ -100,6 +102,38 @@ def test_measures_that_a_unit_does_not_have():
     assert found["dead_units"] == 0 and found["hidden_activity"] == pytest.approx(1 / 400)
 
 
+def test_baseline_of_rows():
+    """Column means are those of the observed values by the rows' weights; of counts they are shares of a row's total."""
+    X, weights = data(), np.random.default_rng(0).random(90)
+    error = RBM(3, n_iter=1, random_state=0).fit(X, sample_weight=weights).history_["baseline_error"][-1]
+    assert error == pytest.approx(np.mean((X - np.average(X, axis=0, weights=weights)) ** 2), rel=1e-5)
+    lacking = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
+    for missing in ("drop", "sample"):
+        error = RBM(3, n_iter=1, missing=missing, random_state=0).fit(lacking).history_["baseline_error"][-1]
+        assert error == pytest.approx(np.nanmean((lacking - np.nanmean(lacking, axis=0)) ** 2), rel=1e-5)
+    counts = np.random.default_rng(2).integers(0, 5, (30, 4)).astype(float)
+    error = RBM(3, n_iter=1, visible="replicated-softmax", random_state=0).fit(counts).history_["baseline_error"][-1]
+    shares, totals = counts.sum(axis=0) / counts.sum(), counts.sum(axis=1, keepdims=True)
+    assert error == pytest.approx(np.mean((counts - shares * totals) ** 2), rel=1e-5)
+
+
+def test_effective_chains():
+    """Chains in one of two modes are worth one draw from the data; some in each are worth all that there are."""
+    X, n = data(), 20
+    centre, machine = X - X.mean(axis=0), Machine(12, 2, scale=0.0)
+    one, other = (X[(centre @ centre[0] > 0) == side].mean(axis=0) for side in (True, False))
+    machine.W[:, 0], machine.b[:] = 20 * (one - other), 20 * other - 10  # hidden unit 0 chooses the mode
+    b, watch = get_backend(1, "float64"), watch_of(X, shape=(12, 2))
+    for states, low, high in ((np.tile([1.0, 0], (n, 1)), 0.5, 2), (np.tile(np.eye(2), (n // 2, 1)), 4, n)):
+        chains = b.states(BERNOULLI, n, 2, states), b.zeros(n, 12)
+        params = Params(machine.W, machine.b, machine.c)
+        found = watch.measure(BlockMachine(b, BERNOULLI, BERNOULLI, params), 0, chains)
+        assert low <= found["effective_chains"] <= high
+    fit = {"persistent": True, "n_iter": 2, "random_state": 0}
+    assert RBM(5, n_chains=7, **fit).fit(X).history_["effective_chains"][-1] <= 7
+    assert np.isnan(RBM(5, n_iter=2).fit(X).history_["effective_chains"]).all()
+
+
 def test_history():
     """Arrays of one number an epoch that grow with every fit; what is not measured is NaN; a callback sees the same."""
     X, seen = data(), []
@@ -109,7 +143,8 @@ def test_history():
     for name, values in model.history_.items():
         np.testing.assert_array_equal(values, [metrics[name] for metrics in seen])
         assert values.shape == (4,) and values.dtype == np.float64
-    assert np.isfinite(model.history_["pseudo_likelihood"]).tolist() == [False, True, False, True]
+    for name in ("pseudo_likelihood", "baseline_error"):  # in the last epoch of a fit too
+        assert np.isfinite(model.history_[name]).tolist() == [False, True, True, True]
     assert np.isfinite(model.history_["dead_units"]).all() and np.isnan(model.history_["free_energy_gap"]).all()
 
 
@@ -272,4 +307,4 @@ def test_early_stopping_by_the_pseudo_likelihood_can_stop(name):
     assert model.n_iter_ == 1 + model.n_iter_no_change < model.n_iter
     assert np.isfinite(model.history_[name]).all()
     plain = RBM(5, n_iter=6, random_state=0).fit(data())
-    assert np.isfinite(plain.history_["pseudo_likelihood"]).tolist() == [False] * 4 + [True, False]
+    assert np.isfinite(plain.history_["pseudo_likelihood"]).tolist() == [False] * 4 + [True, True]

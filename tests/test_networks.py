@@ -42,7 +42,6 @@ NETWORKS = [
     DBNAutoencoder((4, 3), max_iter=1, random_state=0),
 ]
 each = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: type(network).__name__)
-pytestmark = pytest.mark.filterwarnings("ignore::fastdbn.FitWarning")
 
 
 def made(network, rbm, **more):

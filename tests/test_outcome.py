@@ -1,36 +1,135 @@
 """Fits that end badly, and first batches that cannot show a scale, bring a warning with a remedy."""
 
+import re
 import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from fastdbn import DBN, RBM, DataWarning, DBNClassifier, DBNOutlierDetector, DBNRegressor, FitWarning
+from fastdbn import DBN, RBM, BernoulliRBM, DataWarning, DBNClassifier, DBNOutlierDetector, DBNRegressor, FitWarning
 
 X = np.random.default_rng(0).integers(0, 2, (40, 6)).astype(np.float32)
 Z = np.random.default_rng(1).normal(3.0, 2.0, (40, 3))
 
 
+def modes(n=200, width=24, seed=0):
+    """Noisy copies of a picture and of its negative."""
+    draw = np.random.default_rng(seed)
+    picture = np.arange(width) < width // 2
+    return (picture ^ draw.integers(0, 2, (n, 1)) ^ (draw.random((n, width)) < 0.05)).astype(np.float32)
+
+
+def lines(fit, *given):
+    """What a fit warns of, line by line; it warns once at most, here."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", FitWarning)
+        fit(*given)
+    found = [w for w in found if issubclass(w.category, FitWarning)]
+    assert len(found) <= 1 and all(w.filename == __file__ for w in found)
+    return str(found[0].message).split("\n") if found else []
+
+
+M = modes()
+
+
 @pytest.mark.parametrize(("bias", "words"), [(-50, "3 dead"), (50, "3 saturated")])
 def test_idle_units(bias, words):
-    """Most units of a layer off, or on, for all rows: one warning names the layer and how many; more than half is most."""
-    rbm = RBM(4, n_iter=1, random_state=0, warm_start=True).fit(X)
-    network = DBN((5, 4), rbm=RBM(n_iter=1), random_state=0, warm_start=True).fit(X)
+    """A fifth of the units of a layer off, or on, for all rows: one warning names the layer and how many."""
+    rbm = RBM(10, n_iter=20, random_state=0, warm_start=True).fit(M)
+    network = DBN((10, 10), rbm=RBM(n_iter=20), random_state=0, warm_start=True).fit(M)
     for model, layer, name in ((rbm, rbm, "layer 1"), (network, network.layers_[1], "layer 2")):
-        layer.intercept_hidden_ = np.where(np.arange(4) < 2, bias, layer.intercept_hidden_)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FitWarning)
-            model.fit(X)
-        layer.intercept_hidden_ = np.where(np.arange(4) < 3, bias, layer.intercept_hidden_)
-        with pytest.warns(FitWarning, match=f"{name} has {words} hidden units of 4.*centering=") as found:
-            model.fit(X)
-        assert len(found) == 1
-        assert found[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", FitWarning)
-        rbm.partial_fit(X)
-        if bias < 0:
-            rbm.set_params(sparsity_target=0.01).fit(X)  # which asks for units that are mostly off
+        kept = layer.intercept_hidden_
+        for idle, told in ((2, False), (3, True)):
+            layer.intercept_hidden_ = np.where(np.arange(10) < idle, bias, kept)
+            found = lines(model.fit, M)
+            assert bool(found) == told
+        assert found[0].startswith(f"{name} has {words} hidden units of 10") and "centering='data'" in found[0]
+    assert not lines(rbm.partial_fit, M)
+    if bias < 0:
+        assert not lines(rbm.set_params(sparsity_target=0.1).fit, M)  # which asks for units that are mostly off
+
+
+N = (np.random.default_rng(0).random((80, 30)) < 0.5).astype(np.float32)
+LEARN = {"validation_fraction": 0.5, "batch_size": 10, "weight_decay": 0.0, "learning_rate": 0.3}
+SPOILED = {
+    "rate x 100": (RBM(24, learning_rate=5.0), M, "worse than the column means .*learning_rate is too high .5 at.*rate=0.5"),
+    "rate / 1000": (RBM(24, learning_rate=5e-5), M, "learned next to nothing .epochs: 20.*a larger learning_rate"),
+    "unscaled": (RBM(8, visible="gaussian", scale="none"), Z * 100, "deviation is 1.7e.02: scale='none'.*scale='standard'"),
+    "too narrow": (RBM(8, visible="gaussian", scale="none"), Z / 100, "deviation is 0.017: scale='none'.*scale='standard'"),
+    "saturated": (RBM(8, sparsity_target=0.995, sparsity_cost=5.0), M, "has 8 saturated hidden units of 8"),
+    "overfitted": (RBM(60, n_iter=150, **LEARN), N, "overfits: .* nats above.*a pseudo-likelihood of .*early_stopping"),
+    "overfitted reals": (
+        RBM(60, n_iter=300, **LEARN | {"learning_rate": 0.05}),
+        np.random.default_rng(1).normal(size=(80, 20)),
+        "overfits: .*an error of .*, which was .* in epoch .* of 300",
+    ),
+    "one mode": (RBM(24, persistent=True, centering="data", n_iter=100), M, "32 persistent chains.* do not mix.*temperatures"),
+    "too few temperatures": (RBM(24, persistent=True, temperatures=2), M, "exchange too rarely .*Give more temperatures"),
+    "nothing there": (RBM(4), M * 0, "sees the same values in all rows"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_spoiled_fits(name):
+    """Each brings a line of its own: layer, number and remedy."""
+    model, data, words = SPOILED[name]
+    model.set_params(random_state=0)
+    found = lines(model.fit, data)
+    assert any(re.match(f"layer 1 .*{words}", line) for line in found), found
+    assert found[-1] == "docs/tuning.md says more."
+
+
+def test_one_warning_for_all_layers():
+    """Of a network, also one that is fine-tuned then, and only for the fit that pretrained."""
+    bad = RBM(learning_rate=5e-5)
+    for network in (DBN((12, 8), rbm=bad), DBNClassifier((12, 8), rbm=bad, max_iter=3, warm_start=True)):
+        found = lines(network.set_params(random_state=0).fit, M, M[:, 0])
+        assert found[0].startswith("layer 1 has learned next to nothing") and found[1].startswith("layer 2 sees nearly the same")
+    assert not any("layer" in line for line in lines(network.fit, M, M[:, 0]))
+    found = lines(BernoulliRBM(8, learning_rate=20.0, random_state=0).fit, M)
+    assert found[0].startswith("layer 1 reconstructs rows worse")
+
+
+def test_early_stopping_leaves_a_good_epoch():
+    """What is told is what the fit has left: the best epoch, not the last."""
+    stops = {"early_stopping": True, "n_iter_no_change": 10}
+    assert not any("overfits" in line for line in lines(RBM(60, n_iter=150, random_state=0, **LEARN, **stops).fit, N))
+
+
+def counts(n=300, width=40):
+    draw = np.random.default_rng(0)
+    topics = draw.dirichlet(np.full(width, 0.1), 4)
+    return np.array([draw.multinomial(draw.integers(20, 80), topics[i % 4]) for i in range(n)])
+
+
+def words(n=400, width=200):
+    """Which of many rare words a text has."""
+    return sparse.csr_matrix(np.repeat(counts(n), width // 40, axis=1) * (np.random.default_rng(1).random((n, width)) < 0.2) > 0)
+
+
+ON_TABLES = RBM(centering="data", n_iter=100)
+HEALTHY = {
+    "digits": (None, lambda: load_digits().data[:400]),
+    "breast cancer": (ON_TABLES, lambda: load_breast_cancer().data),
+    "wine": (ON_TABLES, lambda: load_wine().data),
+    "diabetes": (ON_TABLES, lambda: load_diabetes().data),
+    "binary data": (None, lambda: M),
+    "counts": ([RBM(visible="replicated-softmax"), RBM()], counts),
+    "text": (None, words),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_fits(name):
+    """Nothing to tell, with rows held out or not."""
+    rbm, data = HEALTHY[name]
+    assert not lines(DBN((32, 16), rbm=rbm, random_state=0).fit, data())
+    if not isinstance(rbm, list):
+        held_out = clone(rbm or RBM()).set_params(validation_fraction=0.2)
+        assert not lines(DBN((32, 16), rbm=held_out, random_state=0).fit, data())
 
 
 def test_constant_outputs():

@@ -96,7 +96,7 @@ def test_kinds_of_data(kind, models, tmp_path):
 def test_scales_that_clip_or_have_no_end():
     """scale="minmax" clips without a warning; a threshold and units without an end take any number."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", DataWarning)
         minmax = RBM(3, scale="minmax", n_iter=1, random_state=0).fit(X)
         assert np.array_equal(minmax.transform(FAR), minmax.transform(CLIPPED))
         RBM(3, binarize=0.5, n_iter=1, random_state=0).fit(X).transform(FAR)

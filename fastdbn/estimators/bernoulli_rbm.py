@@ -11,6 +11,7 @@ from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
 from fastdbn.estimators.layer import free_energies, hidden_given_rows
+from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.files.state import Part, fields
@@ -161,8 +162,9 @@ class BernoulliRBM(Estimator):
         X = self._checked(X, reset=True)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._begin(X)
-        self._rbm._train(X, weights, n_iter)
+        self._rbm._train(X, weights, n_iter, 0)
         self._end_run()
+        tell(of_layers([self._rbm]))
         return self
 
     @all_or_nothing

@@ -14,7 +14,7 @@ from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
-from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.rows import check_values, checked
 from fastdbn.estimators.wake_sleep import WakeSleep
@@ -155,7 +155,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         Parameters, return value and errors are those of `RBM.fit`.
         """
         self._fit(X, sample_weight, self._goes_on(), None)
-        warn_of_idle_units(self.layers_)
+        tell(of_layers(self.layers_))
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):

@@ -19,7 +19,7 @@ from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
-from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
@@ -186,7 +186,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             self._pretrain(X, labels, weights, resume, None)
         self._up_down(X, labels, weights, schedule)
         if pretrains:
-            warn_of_idle_units(self.layers_[:-1])
+            tell(of_layers(self.layers_))
         self._end_run()
         return self
 

@@ -92,7 +92,7 @@ class Pretrained(DeepNetwork):
         """Train the DBN of this network, or complete it, with the parameters of a new one."""
         dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
         try:
-            dbn.fit(X, sample_weight=weights)
+            dbn._fit(X, weights, dbn._goes_on(), None)  # what went wrong is told once all is trained
         finally:
             dbn.warm_start = False
             dbn.callbacks = None  # they hold this estimator, and would be pickled with it

@@ -14,7 +14,7 @@ from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import data_layer
 from fastdbn.estimators.machines import host_params
-from fastdbn.estimators.outcome import warn_of_idle_units
+from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Record, Tensor, fields
@@ -123,7 +123,8 @@ class RBM(Imputation, FittedRBM):
         Smallest improvement that counts for early stopping. None depends on the measure: 1e-4 for reconstruction errors, 1e-3
         nats for pseudo-likelihoods, 1e-5 for the update ratio, 1 nat for the gap, 0.01 for fractions of units.
     monitor_interval : int, default 5
-        Epochs between two measures of the pseudo-likelihood. If early stopping reads it, it is measured in every epoch.
+        Epochs between two measures of the pseudo-likelihood, the baseline error and the chains. They are measured in the last
+        epoch of a fit too, and in every epoch if early stopping reads the pseudo-likelihood.
     missing : {"drop", "sample"} or None, default None
         What NaN means in dense data. None: an error. "drop": each row is a machine of its own over its observed units, and all
         rows share their weights (Salakhutdinov, Mnih, Hinton 2007). This is for CD only. "sample": missing units are hidden
@@ -170,10 +171,11 @@ class RBM(Imputation, FittedRBM):
     history_ : dict of arrays
         One number for each epoch, NaN if not measured. docs/training.md says which values are healthy.
         ``reconstruction_error`` (mean squared, through the hidden means), ``pseudo_likelihood`` (nats; two-valued visible
-        units), both also with ``validation_`` in front; ``free_energy_gap`` (mean free energy of rows held out, less that of
-        rows trained on); ``update_ratio`` (|last step of W| / |W|); ``hidden_activity`` (mean); ``dead_units`` and
+        units), both also with ``validation_`` in front; ``baseline_error`` (that of the column means); ``free_energy_gap``
+        (mean free energy of rows held out, less that of rows trained on); ``update_ratio`` (|last step of W| / |W|);
+        ``hidden_activity`` (mean); ``hidden_spread`` (deviation of the hidden means over rows); ``dead_units`` and
         ``saturated_units`` (fraction of hidden units with a mean activity below 1 % or above 99 %); ``learning_rate``;
-        ``swap_rate``; ``seconds``.
+        ``effective_chains`` (independent draws that persistent chains are worth); ``swap_rate``; ``seconds``.
     variance_ : (n_features,) array
         Learned variance of each feature given the hidden units, in the units of X; for "gaussian-variance" only. `scaling_`
         divides by their square roots, so all other attributes are those of a machine of variance one.
@@ -276,9 +278,14 @@ class RBM(Imputation, FittedRBM):
             for bad data or parameters.
         DivergenceError
             if parameters become infinite or NaN. The parameters of the last good epoch are kept.
+
+        Warns
+        -----
+        FitWarning
+            once, if the fit ended badly. docs/tuning.md says what to do.
         """
         self._fit(X, sample_weight, checks.flag(self.warm_start, "warm_start") and hasattr(self, "components_"), None)
-        warn_of_idle_units([self])
+        tell(of_layers([self]))
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -380,7 +387,8 @@ class RBM(Imputation, FittedRBM):
         stopping = None
         if self.early_stopping and start is not None:
             stopping = Stopping(monitor_of(self, get_unit(self.visible_)), self.n_iter_no_change, self.tol)
-        training = ContrastiveDivergence(backend, layer, settings, state)
+        last = None if start is None else self.n_iter_ + epochs
+        training = ContrastiveDivergence(backend, layer, settings, state, last)
         if self.verbose:
             say_threads(self, training, X.shape[0])
         tell = self._teller(self.layer_, estimator)

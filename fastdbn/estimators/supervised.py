@@ -17,7 +17,7 @@ from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
-from fastdbn.estimators.outcome import idle_layers, some_rows, warn_of_constant_outputs
+from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import checked, later_rows, threshold_of
 from fastdbn.files import entries
@@ -195,10 +195,14 @@ class Supervised(Pretrained):
         self._back_propagate(X, target, rows, of_rows, plan, epochs)
         if epochs is not None:
             return self
-        if self.max_iter and target is not None and not (self.dbn_ and idle_layers(self.dbn_.layers_)):
+        begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
+        own = self.dbn_ is not None and not isinstance(self._pretrained(), DBN)
+        lines = of_layers(self.dbn_.layers_) if begins and own else []
+        if self.max_iter and target is not None:
             rows = rows[some_rows(len(rows))]
-            warn_of_constant_outputs(means(self, X[rows]), target[rows])
+            lines += of_outputs(means(self, X[rows]), target[rows])
         self._end_run()
+        tell(lines)
         return self
 
     def _check_same(self, sizes, n_outputs, X):

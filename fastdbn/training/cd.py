@@ -65,6 +65,8 @@ class ContrastiveDivergence(Training):
     layer : Layer
     settings : Settings
     state : State
+    last : int or None
+        The epoch that ends the fit, after which everything is measured; None in a pass of `partial_fit`.
 
     Attributes
     ----------
@@ -86,7 +88,7 @@ class ContrastiveDivergence(Training):
         if the parameters to begin with have no normaliser.
     """
 
-    def __init__(self, backend, layer, settings, state):
+    def __init__(self, backend, layer, settings, state, last=None):
         super().__init__(backend, state.epoch)
         self.layer, self.settings, self.step = layer, settings, state.step
         self.title = f"layer {layer.number + 1}"
@@ -94,7 +96,7 @@ class ContrastiveDivergence(Training):
         with backend.single_threaded():
             self._check_normaliser(state.params.W, "before training", ValueError)
             self._begin(state)
-        self.watch = Watch(backend, layer, state.params.W.shape, settings.monitor_interval, self.options)
+        self.watch = Watch(backend, layer, state.params.W.shape, settings.monitor_interval, self.options, last)
 
     def _begin(self, state):
         """Make all buffers."""
@@ -157,8 +159,9 @@ class ContrastiveDivergence(Training):
             )
 
     def measure(self):
-        norm, p = self.backend.norm, self.problem
-        metrics = self.watch.measure(self.machine, self.epochs - 1)
+        norm, p, n = self.backend.norm, self.problem, self.settings.n_chains
+        chains = [self.backend.part(x, 0, n) for x in (p.states, p.work)] if p.persistent else None
+        metrics = self.watch.measure(self.machine, self.epochs - 1, chains)
         metrics["update_ratio"] = norm(p.velocity.W) / max(norm(p.params.W), 1e-30)
         metrics["learning_rate"] = self.hyper.learning_rate
         for option in self.options:

@@ -37,15 +37,18 @@ class Monitor(NamedTuple):
 
 MONITORS = {
     "reconstruction_error": Monitor("falls", 1e-4),
+    "baseline_error": Monitor(None),
     "validation_reconstruction_error": Monitor("falls", 1e-4),
     "pseudo_likelihood": Monitor("rises", 1e-3),
     "validation_pseudo_likelihood": Monitor("rises", 1e-3),
     "free_energy_gap": Monitor("stays", 1.0),
     "update_ratio": Monitor("falls", 1e-5),
     "hidden_activity": Monitor(None),
+    "hidden_spread": Monitor(None),
     "dead_units": Monitor("stays", 0.01),
     "saturated_units": Monitor("stays", 0.01),
     "learning_rate": Monitor(None),
+    "effective_chains": Monitor(None),
     "swap_rate": Monitor(None),
     "seconds": Monitor(None),
 }
@@ -152,6 +155,7 @@ class Rows:
         draw = rng.host_generator(layer.seed, 0, rng.stream(rng.SCORE, layer.number))
         flips = int(np.clip(len(rows) // (len(chosen) * ROWS_PER_FLIP), 1, FLIPS))
         self.unit, self.known, self.dropped = 1.0, np.ones((len(chosen), nv)), False
+        self.weights = np.ones(len(chosen)) if layer.weights is None else layer.weights[chosen]
         self.places = backend.array(np.arange(len(chosen), dtype=np.uint32))
         self.flipped = draw.integers(nv, size=(flips, len(chosen)))
 
@@ -169,20 +173,37 @@ class Rows:
         errors = np.square(b.to_host(self.v) - b.to_host(self.mean), dtype=np.float64)
         return float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known, dtype=np.float64), 1.0))
 
-    def activity(self):
-        """(mean, dead share, saturated share) of the hidden means left in place; shares are NaN where the units have no such end.
+    def column_means(self):
+        """(means (nv,) of the observed values by the rows' weights, the mean squared error of giving these means for each row).
 
-        Activity counts from a unit's lower end to its upper one. The units of a group of K share one between them, so that they
-        are dead below a K-th of what other units are.
+        Where units count, means are shares of a row's total.
         """
-        unit, means = self.layer.hidden, np.mean(self.backend.to_host(self.h), axis=0, dtype=np.float64)
+        v, totals = self.backend.to_host(self.v).astype(np.float64), np.ones(self.known.shape)
+        for unit, start, stop, _ in self.layer.visible.parts(v.shape[1]):
+            if unit.keeps_total:
+                totals[:, start:stop] = v[:, start:stop].sum(axis=1, keepdims=True)
+        share = self.known * self.weights[:, None]
+        means = (share * v).sum(axis=0) / np.maximum((share * totals).sum(axis=0), 1e-30)
+        errors = (v - means * totals) ** 2
+        return means, float(np.sum(errors * self.unit * self.known) / max(np.sum(self.known), 1.0))
+
+    def activity(self):
+        """(mean, spread, dead share, saturated share) of the hidden means left in place.
+
+        The spread is the deviation over rows, a root mean square over units. Shares are NaN where the units have no such end.
+        All count from a unit's lower end to its upper one, but for the mean. The units of a group of K share one between them:
+        they are dead below a K-th of what other units are, and their spread counts sqrt(K) times.
+        """
+        unit, h = self.layer.hidden, self.backend.to_host(self.h)
+        means, group = np.mean(h, axis=0, dtype=np.float64), unit.group_size(h.shape[1])
         width = unit.high - unit.low if np.isfinite(unit.high) else 1.0
+        spread = np.sqrt(group * np.mean(np.var(h, axis=0, dtype=np.float64))) / width
         dead = saturated = np.nan
         if np.isfinite(unit.low):
-            dead = np.mean(means < unit.low + DEAD * width / unit.group_size(len(means)))
+            dead = np.mean(means < unit.low + DEAD * width / group)
             if np.isfinite(unit.high):
                 saturated = np.mean(means > unit.low + SATURATED * width)
-        return float(means.mean()), float(dead), float(saturated)
+        return float(means.mean()), float(spread), float(dead), float(saturated)
 
     def free_energy(self, machine):
         """F(v) of the rows, (B,) float64; of units that are dropped nothing."""
@@ -211,32 +232,55 @@ class Watch:
     layer : Layer
     shape : (nv, nh)
     interval : int
-        Epochs between two measures of the pseudo-likelihood.
+        Epochs between two measures of the pseudo-likelihood and of the chains.
     options : sequence of Option
+    last : int or None
+        The epoch that ends the fit, in which both are measured too.
     """
 
-    def __init__(self, backend, layer, shape, interval, options=()):
-        self.interval = interval
+    def __init__(self, backend, layer, shape, interval, options=(), last=None):
+        self.interval, self.last = interval, last
         rows = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
         self.samples = {"": Rows(backend, layer, rows, shape, options)}
         if layer.held_out is not None:
             self.samples["validation_"] = Rows(backend, layer, layer.held_out, shape, options)
-        self.often = pseudo.is_two_valued(layer.visible)
+        self.two_valued = pseudo.is_two_valued(layer.visible)
 
-    def measure(self, machine, epoch):
-        """The measures after an epoch (from 0): a dict with all names of `MONITORS`, NaN for those of the training itself."""
+    def measure(self, machine, epoch, chains=None):
+        """The measures after an epoch (from 0): a dict with all names of `MONITORS`, NaN for those of the training itself.
+
+        chains are (hidden states of persistent chains, a buffer for their visible means), or None.
+        """
+        due = (epoch + 1) % self.interval == 0 or epoch + 1 == self.last
         metrics = dict.fromkeys(MONITORS, np.nan)
         energies = []
         for prefix, rows in self.samples.items():
             rows.take(machine, epoch)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(machine)
             if not prefix:
-                names = "hidden_activity", "dead_units", "saturated_units"
+                names = "hidden_activity", "hidden_spread", "dead_units", "saturated_units"
                 metrics.update(zip(names, rows.activity(), strict=True))
             if len(self.samples) > 1:
                 energies.append(rows.free_energy(machine).mean())
-            if self.often and (epoch + 1) % self.interval == 0:
+            if self.two_valued and due:
                 metrics[prefix + "pseudo_likelihood"] = rows.pseudo_likelihood(machine)
         if energies:
             metrics["free_energy_gap"] = float(energies[1] - energies[0])
+        if due:
+            means, metrics["baseline_error"] = self.samples[""].column_means()
+            if chains is not None:
+                metrics["effective_chains"] = self.effective_chains(machine, *chains, means, metrics["baseline_error"])
         return metrics
+
+    def effective_chains(self, machine, states, mean, means, error):
+        """How many independent draws from the data have a mean that is as near to that of the data as the chains' mean is.
+
+        The squared distance of such means is the variance of the data over the number of draws. So chains that have all gone to
+        one mode count as one or two, however many they are. NaN where units count, because totals differ.
+        """
+        rows = self.samples[""]
+        if rows.layer.visible.keeps_total:
+            return np.nan
+        machine.visible_given(states, mean)
+        distance = np.mean(rows.unit * (rows.backend.to_host(mean).mean(axis=0, dtype=np.float64) - means) ** 2)
+        return float(min(error / distance, len(states))) if distance > 0 else float(len(states))
