@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastdbn.backends.cpu import binary, blas, kernels
-from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu.binary import APART, BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
 from fastdbn.backends.cpu.jit import kernel
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
 from fastdbn.backends.cpu.update import (
@@ -317,7 +317,7 @@ def test_lists(units, phases):
     words, chains = packed(positive).words, packed(negative).words
     found = []
     for edges in (range(count_words(units) + 1), (0, count_words(units))):
-        lists = Lists(np.zeros((units, 37 + 50), np.uint16), np.full((units, 2), 99, np.int32))
+        lists = Lists(np.zeros((units, 37 + 50 + APART), np.uint16), np.full((units, 2), 99, np.int32))
         for q0, q1 in itertools.pairwise(edges):
             make_lists(words, n_positive, chains, n_negative, lists, q0, q1)
         for i in range(units):
@@ -367,7 +367,7 @@ def check_step(nh, scales, listed_p, listed_m, dtype):
     hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
     W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
     b, parts, route = np.full(nv, np.nan, dtype), binary.count_parts(nh), blas.addresses(dtype)
-    lists = Lists(np.zeros((nv, n + chains), np.uint16), np.zeros((nv, 2), np.int32))
+    lists = Lists(np.zeros((nv, n + chains + APART), np.uint16), np.zeros((nv, 2), np.int32))
     make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
     gradient = scales[0] * vp.astype(float).T @ hp - scales[1] * vm.astype(float).T @ hm
     new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + scales[0] * hp.sum(axis=0) - scales[1] * hm.sum(axis=0)
@@ -399,7 +399,7 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
     n, nv, nh = 12, 70, 200
     vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
     hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
-    lists, results = Lists(np.zeros((nv, 2 * n), np.uint16), np.zeros((nv, 2), np.int32)), set()
+    lists, results = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32)), set()
     make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
     for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
         params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))

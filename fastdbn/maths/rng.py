@@ -18,8 +18,9 @@ import numpy as np
 
 from fastdbn.maths.scalar import HALF, ONE, TWO, cos_quarter, floor, log, sin_quarter, sqrt
 
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = (tuple(np.uint64(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
+MULTIPLIERS = _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+WEYL = _W0, _W1 = tuple(tuple(np.uint64(i * w & 0xFFFFFFFF) for i in range(10)) for w in (0x9E3779B9, 0xBB67AE85))
+"""Philox's multipliers, and what each round adds to the two halves of its key."""
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _EIGHT, _THREE = np.uint32(8), np.uint32(3)
 _FINE = np.uint32(0x80000000)

@@ -213,16 +213,27 @@ def prepare(method, x, n, r0, r1):
 
 
 @inlinable
+def scan_bits(word, first, index, at):
+    """`list_bits` for any processor."""
+    while word != 0:
+        index[at] = first + simd.lowest_bit(word)
+        at += 1
+        word &= word - np.uint64(1)
+    return at
+
+
+list_bits = simd.compress_bits if simd.COMPRESSES else scan_bits
+"""(word, first, index, at): index[at], index[at + 1], ... = first + the numbers of a word's bits that are set; returns the place
+after the last. APART places from there on may be written over."""
+
+
+@inlinable
 def _list_ones(words, index, starts):
     n, per = 0, SEGMENT // WORD
     for s in range(len(starts) - 1):
         starts[s] = n
         for q in range(s * per, min(s * per + per, len(words))):
-            word, first = words[q], (q - s * per) * WORD
-            while word != 0:
-                index[n] = first + simd.lowest_bit(word)
-                n += 1
-                word &= word - np.uint64(1)
+            n = list_bits(words[q], (q - s * per) * WORD, index, n)
     starts[len(starts) - 1] = n
 
 

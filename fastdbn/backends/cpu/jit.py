@@ -24,7 +24,7 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
-from fastdbn.backends.cpu import flush
+from fastdbn.backends.cpu import flush, noise
 from fastdbn.backends.cpu.cache import cache_folder, make, read, write
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
@@ -91,8 +91,9 @@ for _generic, _texts in scalar.PRECISIONS.items():
     for _function in _texts:
         inlined(_function)
     _by_precision(_generic, *_texts)
-for _named, _by_type in rng.BY_ARRAY.items():
-    _by_array(_named, *_by_type)
+inlined(noise.uniforms_32)
+for _named, (_single, _double) in rng.BY_ARRAY.items():
+    _by_array(_named, noise.uniforms_32 if _named is rng.uniforms else _single, _double)
 
 
 def fingerprint(function, seen=None):

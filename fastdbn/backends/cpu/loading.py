@@ -12,6 +12,7 @@ from scipy import sparse
 
 from fastdbn.backends.cpu.binary import only_binary, pack_row, unpack_row
 from fastdbn.backends.cpu.jit import inlinable, kernel
+from fastdbn.backends.cpu.noise import uniforms_32
 from fastdbn.backends.cpu.pool import PASS
 from fastdbn.backends.cpu.simd import WORD, stack_like
 from fastdbn.maths import rng
@@ -47,7 +48,7 @@ def sample_row(out, row, key):
     zero, one, noise = out.dtype.type(0), out.dtype.type(1), carray(stack_like(out, _NOISE), _NOISE)
     for j in range(0, len(out), _NOISE):
         x = out[j : j + _NOISE]
-        rng.uniforms_32(noise[: len(x)], j, row, key)
+        uniforms_32(noise[: len(x)], j, row, key)
         for e in range(len(x)):
             x[e] = one if noise[e] < x[e] else zero
 

@@ -15,7 +15,9 @@ PANEL = 2 * LINE
 """Bytes of a row of a panel of weights, or of a table."""
 GROUPS, SUMS = 16, 16
 """Groups of four inputs whose tables are kept at once, those of a word, and the sums of a group."""
-WIDE_REGISTERS = bool(get_host_cpu_features().get("avx512f"))
+_FEATURES = get_host_cpu_features()
+WIDE_REGISTERS, COMPRESSES = (bool(_FEATURES.get(name)) for name in ("avx512f", "avx512vbmi2"))
+"""Whether the processor has vectors of 64 bytes, and moves chosen 16-bit numbers of a vector to its beginning."""
 STRIP = 4 * LINE if WIDE_REGISTERS else 2 * LINE
 """Bytes of a row of hidden means that are added up in registers; twice, because two sums run side by side."""
 ROW = 8 * LINE if WIDE_REGISTERS else 4 * LINE
@@ -122,6 +124,59 @@ def lowest_bit(typing, word):
     """Number of the lowest bit of a uint64 that is set; not for 0."""
     not_zero = ir.Constant(ir.IntType(1), 1)
     return types.int64(types.uint64), lambda context, builder, signature, args: builder.cttz(args[0], not_zero)
+
+
+@intrinsic
+def compress_bits(typing, word, first, index, at):
+    """index[at], index[at + 1], ... = first + the numbers of the bits of a uint64 that are set, and 32 places are written over.
+
+    Returns the place after the last. For processors that compress.
+    """
+
+    def generate(context, builder, signature, args):
+        word_, first_, index_, at_ = args
+        i32, half = ir.IntType(32), ir.VectorType(ir.IntType(16), WORD // 2)
+        flags = ir.VectorType(ir.IntType(1), WORD // 2)
+        kind = ir.FunctionType(half, [half, half, flags])
+        compress = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.compress.v32i16")
+        begin = builder.insert_element(ir.Constant(half, ir.Undefined), builder.trunc(first_, half.element), ir.Constant(_I32, 0))
+        begin = builder.shuffle_vector(begin, begin, ir.Constant(ir.VectorType(_I32, WORD // 2), [0] * (WORD // 2)))
+        for h in range(2):
+            bits = builder.trunc(builder.lshr(word_, ir.Constant(_I64, WORD // 2 * h)), i32)
+            numbers = builder.add(begin, ir.Constant(half, list(range(WORD // 2 * h, WORD // 2 * (h + 1)))))
+            chosen = builder.call(compress, [numbers, ir.Constant(half, None), builder.bitcast(bits, flags)])
+            place = context.make_array(index)(context, builder, index_).data
+            place = builder.bitcast(builder.gep(place, [at_]), half.as_pointer())
+            builder.store(chosen, place, align=2)
+            at_ = builder.add(at_, builder.zext(builder.ctpop(bits), _I64))
+        return at_
+
+    return types.intp(types.uint64, _INDEX, index, _INDEX), generate
+
+
+@intrinsic
+def transpose_bits(typing, words):
+    """Bit i of word r becomes bit r of word i, of the 64 uint64 of an array that begins at a line of the cache (Warren 2012, 7-3)."""
+
+    def generate(context, builder, signature, args):
+        vector = ir.VectorType(_I64, WORD)
+        place = builder.bitcast(context.make_array(words)(context, builder, args[0]).data, vector.as_pointer())
+        x, rows = builder.load(place, align=LINE), range(WORD)
+        rotate = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fshl.v64i64"
+        )
+        for step in (32, 16, 8, 4, 2, 1):
+            low = sum(1 << i for i in rows if not i & step)  # of each pair of rows, the lower keeps these of its bits
+            keep = ir.Constant(vector, [low if not r & step else low ^ (1 << WORD) - 1 for r in rows])
+            taken = ir.Constant(vector, [low ^ (1 << WORD) - 1 if not r & step else low for r in rows])
+            turn = ir.Constant(vector, [step if not r & step else WORD - step for r in rows])
+            other = builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(_I32, WORD), [r ^ step for r in rows]))
+            other = builder.call(rotate, [other, other, turn])
+            x = builder.or_(builder.and_(x, keep), builder.and_(other, taken))
+        builder.store(x, place, align=LINE)
+        return context.get_dummy_value()
+
+    return types.void(words), generate
 
 
 @intrinsic

@@ -17,9 +17,13 @@ from fastdbn.backends.cpu.gate import Team, share, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
-from fastdbn.backends.cpu.simd import WORD, stack_like
+from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
+
+
+_DRAWN = 8 * WORD
+"""Units of a row that are drawn at a time."""
 
 
 class Run(NamedTuple):
@@ -113,22 +117,24 @@ def _words_drawn(unit):
         if not drawn:
             rows_of(layer.group, layer.bias, mean, None, rows, key, None, 0, r0, r1, j0, j1)
             return
-        x = carray(stack_like(mean, WORD), WORD)
+        buffer = carray(stack_like(mean, _DRAWN), _DRAWN)
         for r in range(r0, r1):
-            for j in range(j0, j1, WORD):
-                m, b = mean[r, j : j + WORD], layer.bias[j : j + WORD]
+            for j in range(j0, j1, _DRAWN):
+                end = min(j + _DRAWN, binary.count_words(j1) * WORD)
+                m, b, x = mean[r, j:end], layer.bias[j:end], buffer[: end - j]
                 noise(x, j, rows[r], key)
-                for e in range(WORD):
+                for e in range(len(m)):
                     s = m[e] + b[e]
                     mu = mean_of(s)
                     x[e] = draw(s, mu, x[e])
                     m[e] = mu
-                word = binary.pack_word(x, 0)
-                if n - j < WORD:  # beyond the last unit nothing is on
-                    word &= (np.uint64(1) << np.uint64(n - j)) - np.uint64(1)
-                    for e in range(n - j, WORD):
+                words = layer.states.words[r, j // WORD : end // WORD]
+                for q in range(len(words)):
+                    words[q] = nonzero(x, q * WORD)
+                if end > n:  # beyond the last unit nothing is on
+                    words[len(words) - 1] &= (np.uint64(1) << np.uint64(n % WORD)) - np.uint64(1)
+                    for e in range(n - j, len(m)):
                         m[e] = 0
-                layer.states.words[r, j // WORD] = word
 
     return run
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, pack_row
+from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, list_bits, pack_row
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, lowest_bit, move_strip, prefetch_strip, stack_like
+from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, count_bits, lowest_bit, move_strip, prefetch_strip, stack_like, transpose_bits
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
@@ -29,6 +29,8 @@ LISTED = 1 << 15
 """A phase with lists has fewer rows, so that the numbers of both phases' rows fit 16 bits."""
 SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
+FEW = 200
+"""Ones of 64 rows of 64 units: fewer are listed one by one, and more after the bits are transposed."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
@@ -37,8 +39,8 @@ _STRIP_SIZE = STRIP // 4
 class Lists(NamedTuple):
     """For each visible unit the rows where it is 1.
 
-    index (nv, listed rows of both phases) uint16: rows of the data, then those of the chains, counted on from the data's where
-    these are listed. count (nv, 2) int32: how many there are, and how many of them are data.
+    index (nv, listed rows of both phases + APART) uint16: rows of the data, then those of the chains, counted on from the
+    data's where these are listed. count (nv, 2) int32: how many there are, and how many of them are data.
     """
 
     index: Any
@@ -116,10 +118,27 @@ def worth_listing(ones, rows, nv):
 
 
 @inlinable
-def _append(words, rows, first, i0, q, lists):
+def _append(words, rows, first, i0, i1, q, lists, square):
     index, count = lists
-    for r in range(rows):
-        word = words[r, q]
+    for r0 in range(0, rows, WORD):
+        ones, height = 0, min(WORD, rows - r0)
+        for r in range(height):
+            square[r] = words[r0 + r, q]
+            ones += count_bits(square[r])
+        if ones < FEW:
+            _append_few(square[:height], first + r0, i0, index, count)
+            continue
+        for r in range(height, WORD):
+            square[r] = 0
+        transpose_bits(square)
+        for i in range(i0, i1):
+            count[i, 0] = list_bits(square[i - i0], first + r0, index[i], count[i, 0])
+
+
+@inlinable
+def _append_few(words, first, i0, index, count):
+    for r in range(len(words)):
+        word = words[r]
         while word != 0:
             i = i0 + lowest_bit(word)
             index[i, count[i, 0]] = first + r
@@ -131,14 +150,15 @@ def _append(words, rows, first, i0, q, lists):
 def list_units(positive, n_positive, negative, n_negative, lists, q0, q1):
     """The lists of the units of words q0 to q1 from so many rows of either phase's words, 0 where a phase is not listed."""
     count = lists.count
+    square = carray(stack_like(positive, WORD), WORD)
     for q in range(q0, q1):
         i0, i1 = q * WORD, min(q * WORD + WORD, count.shape[0])
         for i in range(i0, i1):
             count[i, 0] = 0
-        _append(positive, n_positive, 0, i0, q, lists)
+        _append(positive, n_positive, 0, i0, i1, q, lists, square)
         for i in range(i0, i1):
             count[i, 1] = count[i, 0]
-        _append(negative, n_negative, n_positive, i0, q, lists)
+        _append(negative, n_negative, n_positive, i0, i1, q, lists, square)
 
 
 @inlinable
