@@ -21,7 +21,7 @@ from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.product import ROWS, WIDE, lanes_of, multiply, transpose_square
-from fastdbn.backends.cpu.simd import GROUPS, PANEL, ROW, SUMS, WORD, stack_like
+from fastdbn.backends.cpu.simd import GROUPS, PANEL, ROW, SUMS, TABLE, WORD, stack_like
 
 BLAS, GATHER, DIRECT, TABLES, TILES = 0, 1, 2, 3, 4
 SEGMENT = 512
@@ -32,7 +32,8 @@ COLUMNS = PANEL // 4
 """Columns of a panel in float32; half as many in float64."""
 APART = 32
 """Every row is one cache line longer, because rows that are powers of two apart share places in the cache."""
-_PANEL_SIZE, _WORD_SIZE, _TABLES_SIZE = SEGMENT * COLUMNS, WORD * COLUMNS, GROUPS * SUMS * COLUMNS
+_TABLE_SIZE = TABLE // 4
+_PANEL_SIZE, _WORD_SIZE, _TABLES_SIZE = SEGMENT * COLUMNS, WORD * _TABLE_SIZE, GROUPS * SUMS * _TABLE_SIZE
 
 MULTIPLY, PACK, SMALL, FEW = 20.0, 300.0, 1e6, 1200
 """BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications, or beyond
@@ -199,7 +200,7 @@ def prepare(method, x, n, r0, r1):
         for r in range(r0, r1):
             unpack_row(x.words[r], x.floats[r, :n])
     elif method == TABLES:
-        columns = PANEL // x.floats.itemsize
+        columns = TABLE // x.floats.itemsize
         for r in range(r0, r1):
             words, offsets = x.words[r], x.offsets[r]
             for q in range(len(words)):
@@ -326,8 +327,8 @@ def _few_columns(index, W, first, out, at, begin):
 
 @inlinable
 def _tables(x, inputs, W, transpose, out, r0, r1, j0, j1):
-    width = PANEL // W.itemsize
-    panel, sums = carray(stack_like(W, _WORD_SIZE), _WORD_SIZE), carray(stack_like(W, COLUMNS), COLUMNS)
+    width = TABLE // W.itemsize
+    panel, sums = carray(stack_like(W, _WORD_SIZE), _WORD_SIZE), carray(stack_like(W, _TABLE_SIZE), _TABLE_SIZE)
     tables = carray(stack_like(W, _TABLES_SIZE), _TABLES_SIZE)
     per_row, stride = x.offsets.shape[1], out.strides[0] // out.itemsize
     for j in range(j0, j1, width):

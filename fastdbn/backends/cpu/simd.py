@@ -12,7 +12,9 @@ from numba.extending import intrinsic
 LINE = 64
 """Bytes of a vector: a line of the cache."""
 PANEL = 2 * LINE
-"""Bytes of a row of a panel of weights, or of a table."""
+"""Bytes of a row of a panel of weights."""
+TABLE = LINE
+"""Bytes of a row of a table."""
 GROUPS, SUMS = 16, 16
 """Groups of four inputs whose tables are kept at once, those of a word, and the sums of a group."""
 _FEATURES = get_host_cpu_features()
@@ -320,12 +322,12 @@ def copy_panel_row(typing, W, at, panel, place):
 
 @intrinsic
 def add_table_rows(typing, tables, offsets, first, out, o, begin):
-    """out[o : o + PANEL bytes] (+)= the rows of the tables at GROUPS offsets from `first` on; begin as in `add_panel_rows`."""
+    """out[o : o + TABLE bytes] (+)= the rows of the tables at GROUPS offsets from `first` on; begin as in `add_panel_rows`."""
 
     def generate(context, builder, signature, args):
         tables_, offsets_, first_, out_, o_, begin_ = args
         code = Vectors(context, builder, tables.dtype)
-        sums = [[None, None] for _ in range(PANEL // LINE)]
+        sums = [[None, None] for _ in range(TABLE // LINE)]
         for group in range(GROUPS):
             at, turn = builder.add(first_, ir.Constant(_I64, group)), group % 2
             row = code.place(tables, tables_, builder.zext(builder.load(code.place(offsets, offsets_, at)), _I64))
@@ -340,12 +342,12 @@ def add_table_rows(typing, tables, offsets, first, out, o, begin):
 
 @intrinsic
 def make_tables(typing, panel, tables):
-    """tables = for each group of four rows of a panel (64 rows of PANEL bytes) the 16 sums of its rows."""
+    """tables = for each group of four rows of a panel (64 rows of TABLE bytes) the 16 sums of its rows."""
 
     def generate(context, builder, signature, args):
         panel_, tables_ = args
         code = Vectors(context, builder, tables.dtype)
-        vectors = PANEL // LINE
+        vectors = TABLE // LINE
         with cgutils.for_range(builder, ir.Constant(_I64, GROUPS)) as loop:
             group = builder.mul(loop.index, ir.Constant(_I64, vectors * code.lanes))
             source = code.place(panel, panel_, builder.mul(group, ir.Constant(_I64, 4)))
