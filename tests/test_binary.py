@@ -83,7 +83,7 @@ def move_part(params, out, positive, negative, lists, packed, step, centre, j0, 
 def step_of(dtype, *numbers):
     """A `Step` that is not centred."""
     real = np.dtype(dtype).type
-    return Step(*map(real, numbers), Slide(False, real(0), real(0), real(0)))
+    return Step(*map(real, numbers), Slide(False, real(0), real(0), real(0)), real(0), real(0))
 
 
 def states(rows, units, density, dtype, seed=0):

@@ -105,12 +105,34 @@ class Source(NamedTuple):
     threshold: Any = None
 
 
+class Sparsity(NamedTuple):
+    """Hidden units whose mean activity is drawn to a target: the running mean (nh,), the target and the cost.
+
+    share : what of a change of the data's means a centred gradient's offsets give back; 0 where there are none
+    """
+
+    activity: Buffer
+    target: float
+    cost: float
+    share: float = 0.0
+
+
+class FastWeights(NamedTuple):
+    """What persistent chains run at, parameters plus fast weights; the fast weights, their learning rate, and what they keep."""
+
+    params: Params
+    fast: Params
+    learning_rate: float
+    kept: float
+
+
 class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on.
 
     positive and negative are the buffers of both phases. states (the larger of batch and chains, nh) are the chains' hidden
     states, which persist where `persistent` is set; work their visible means; chain_rows their numbers. seed, layer and the
-    minibatch's number make the keys of all noise.
+    minibatch's number make the keys of all noise. What training options add: weights, a host array with one for each row of the
+    data; l1 and max_norm, 0 for none; and records.
     """
 
     visible: Unit
@@ -128,6 +150,16 @@ class Problem(NamedTuple):
     k: int
     persistent: bool
     centering: Centering | None = None
+    weights: Any = None
+    l1: float = 0.0
+    max_norm: float = 0.0
+    sparsity: Sparsity | None = None
+    fast: FastWeights | None = None
+
+    @property
+    def is_plain(self):
+        """Whether no training option changes the gradient or the step."""
+        return not (self.l1 or self.max_norm) and all(x is None for x in (self.centering, self.weights, self.sparsity, self.fast))
 
 
 class Backend(Protocol):

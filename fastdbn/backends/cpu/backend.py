@@ -4,8 +4,9 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from fastdbn.backends.cpu import anneal, backprop, binary, blas, kernels, loading, pool, steps, update, workspace
+from fastdbn.backends.cpu import anneal, backprop, binary, blas, kernels, loading, options, pool, steps, update, workspace
 from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
+from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
 from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
@@ -13,8 +14,6 @@ from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
 
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
-SLOW = 20
-"""Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
 
@@ -139,15 +138,13 @@ class CPU:
             out[... if places is None else places] = x
 
     def sparsify(self, h, weight, activity, target: float, cost: float, offset=None, share: float = 0.0) -> None:
-        mean = h.mean(axis=0) if weight is None else np.average(h, axis=0, weights=weight)
-        activity += (mean - activity) / SLOW
-        pull = cost * (target - activity)
-        h += pull
-        if offset is not None:
-            offset -= share * pull
+        real, total = self.dtype.type, len(h) if weight is None else weight.sum()
+        weight, offset = (self.zeros(0) if x is None else x for x in (weight, offset))
+        numbers = weight, real(total), activity, real(target), real(cost), offset, real(share)
+        self._run(options.sparsify_columns, binary.count_words(h.shape[1]), 4 * PASS * h.size, h, *numbers)
 
     def shrink(self, W, amount: float) -> None:
-        self._run(update.shrink, len(W), PASS * W.size, W, self.dtype.type(amount))
+        self._run(options.shrink, len(W), PASS * W.size, W, self.dtype.type(amount))
 
     def scale(self, x, weight, columns: bool = False) -> None:
         if columns:
@@ -186,7 +183,7 @@ class CPU:
 
     def _update(self, params, out, positive, negative, numbers, slide=(0.0, 0.0, 0.0), centering=None):
         real, (nv, nh) = self.dtype.type, out.W.shape
-        step = update.Step(*map(real, numbers), update.Slide(centering is not None, *map(real, slide)))
+        step = update.Step(*map(real, numbers), update.Slide(centering is not None, *map(real, slide)), real(0), real(0))
         centre = update.make_centre(nv, nh, self.dtype, None if centering is None else (centering.v, centering.h))
         work, phases = 2 * out.W.size * (len(positive.v) + len(negative.v)), (positive, negative)
         self._run(update.begin, 1, work, *phases, step, centre)
@@ -252,11 +249,10 @@ class CPU:
             return False
         centering, params, (nv, nh) = problem.centering, problem.params, problem.params.W.shape
         data, hidden, visible = (rng.stream(purpose, problem.layer) for purpose in (rng.DATA, rng.HIDDEN, rng.VISIBLE))
-        slide, share = (float(centering.slide), float(centering.model_share)) if centering else (0.0, 0.0)
         run = steps.Run(
             *(order, batch_size, problem.k, problem.persistent, rng.key(problem.seed, 0, 0), step, epoch),
-            *(data, hidden, visible, float(hyper.learning_rate), float(hyper.momentum), float(hyper.weight_decay)),
-            *(slide, share),
+            *(data, hidden, visible, float(hyper.momentum), float(hyper.learning_rate * hyper.weight_decay)),
+            centering is not None,
         )
         if self._workspace is None or self._workspace[0] is not params.W:
             n_threads = min(self.n_threads, binary.count_words(nh))
@@ -265,10 +261,39 @@ class CPU:
             self.threads(nv, nh, max(len(problem.positive.v), len(problem.negative.v)), problem.k),
             *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
             *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
-            (centering.v, centering.h) if centering else (np.empty(0, self.dtype),) * 2,
-            *(problem.chain_rows, self._workspace[1], run),
+            (centering.v, centering.h) if centering else (self.zeros(0),) * 2,
+            *(problem.chain_rows, self._workspace[1], run, self._extras(problem, order, batch_size, hyper)),
         )
         return True
+
+    def _extras(self, problem, order, batch_size, hyper):
+        """What training options add to the minibatches of the rows in `order`: `steps.Extras`."""
+        sparsity, fast, none, given = problem.sparsity, problem.fast, self.zeros(0), problem.weights
+        rows = np.array([min(batch_size, len(order) - start) for start in range(0, len(order), batch_size)])
+        weights = none if given is None else self.array(given[order])
+        mean, total = np.ones(len(rows)), rows.astype(self.dtype)
+        if given is not None:
+            parts = [slice(start, start + batch_size) for start in range(0, len(order), batch_size)]
+            mean, total = (
+                np.array([given[order[part]].mean() for part in parts]),
+                np.array([weights[part].sum() for part in parts]),
+            )
+        data = 1.0 / rows
+        chain = mean / len(problem.chain_rows) if problem.persistent else data
+        slides = np.zeros((3, len(rows)))
+        if problem.centering is not None:
+            slide, share = problem.centering.slide, problem.centering.model_share
+            moved = np.where(mean > 0, slide, 0.0)
+            slides = np.array(
+                [moved, *(moved * part / np.where(mean > 0, mean, 1.0) for part in ((1 - share) * data, share * chain))]
+            )
+        rate, fast_rate, kept = hyper.learning_rate, *((fast.learning_rate, fast.kept) if fast else (0.0, 0.0))
+        rates = [rate * data, rate * chain, *slides, fast_rate * data, fast_rate * chain, total, mean]
+        return steps.Extras(
+            *(weights, np.array(rates).T.copy(), rate * problem.l1, float(problem.max_norm)),
+            *((sparsity.activity, sparsity.target, sparsity.cost, sparsity.share) if sparsity else (none, 0.0, 0.0, 0.0)),
+            *(fast is not None, kept, *((fast.params, fast.fast) if fast else (problem.params, problem.velocity))),
+        )
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
         visible, hidden, (W, _, c) = chains.machine.visible_unit, chains.machine.hidden_unit, chains.params

@@ -12,9 +12,10 @@ from numba import carray
 from fastdbn.backends.cpu.binary import APART, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu.jit import inlinable, inlined, kernel
 from fastdbn.backends.cpu.kernels import block, prepare_unit
+from fastdbn.backends.cpu.lists import Lists, list_units
 from fastdbn.backends.cpu.product import multiply, multiply_and_fetch
 from fastdbn.backends.cpu.simd import ROW, add_whole_rows, stack_like
-from fastdbn.backends.cpu.update import Lists, list_units, worth_listing
+from fastdbn.backends.cpu.update import worth_listing
 from fastdbn.maths import optim, rng, scalar
 
 _ROW_SIZE = ROW // 4

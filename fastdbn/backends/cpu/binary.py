@@ -20,6 +20,7 @@ from numba import carray
 from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable
+from fastdbn.backends.cpu.lists import list_bits
 from fastdbn.backends.cpu.product import ROWS, WIDE, lanes_of, multiply, transpose_square
 from fastdbn.backends.cpu.simd import GROUPS, PANEL, ROW, SUMS, TABLE, WORD, stack_like
 
@@ -211,21 +212,6 @@ def prepare(method, x, n, r0, r1):
     else:
         for r in range(r0, r1):
             _list_ones(x.words[r], x.index[r], x.starts[r])
-
-
-@inlinable
-def scan_bits(word, first, index, at):
-    """`list_bits` for any processor."""
-    while word != 0:
-        index[at] = first + simd.lowest_bit(word)
-        at += 1
-        word &= word - np.uint64(1)
-    return at
-
-
-list_bits = simd.compress_bits if simd.COMPRESSES else scan_bits
-"""(word, first, index, at): index[at], index[at + 1], ... = first + the numbers of a word's bits that are set; returns the place
-after the last. APART places from there on may be written over."""
 
 
 @inlinable

@@ -26,9 +26,7 @@ def _philox(builder, counters, keys):
     low, half = _all(0xFFFFFFFF), _all(32)
     for i in range(10):
         k0, k1 = (_spread(builder, builder.add(k, ir.Constant(_I64, int(w[i])))) for k, w in zip(keys, rng.WEYL, strict=True))
-        p0, p1 = (
-            builder.mul(builder.and_(c, low), _all(int(m))) for c, m in zip((c0, c2), rng.MULTIPLIERS, strict=True)
-        )
+        p0, p1 = (builder.mul(builder.and_(c, low), _all(int(m))) for c, m in zip((c0, c2), rng.MULTIPLIERS, strict=True))
         high_0, high_1 = builder.lshr(p0, half), builder.lshr(p1, half)
         c0, c1 = builder.xor(builder.xor(high_1, c1), k0), p1
         c2, c3 = builder.xor(builder.xor(high_0, c3), k1), p0
@@ -41,7 +39,7 @@ def _spread(builder, number):
 
 
 def _interleave(builder, a, b, kind):
-    """Numbers of a type of two vectors in turn: of 32 bits the lower halves, so that a vector holds them all, else all of both."""
+    """Numbers of two vectors in turn: whole ones of 64 bits, or their lower halves, which one vector holds."""
     if kind == _I32:
         a, b = (builder.bitcast(x, ir.VectorType(_I32, 2 * _COUNTERS)) for x in (a, b))
         order = [n for c in range(_COUNTERS) for n in (2 * c, 2 * c + 2 * _COUNTERS)]

@@ -158,15 +158,13 @@ def compress_bits(typing, word, first, index, at):
 
 @intrinsic
 def transpose_bits(typing, words):
-    """Bit i of word r becomes bit r of word i, of the 64 uint64 of an array that begins at a line of the cache (Warren 2012, 7-3)."""
+    """Bit i of word r becomes bit r of word i (Warren 2012, 7-3); 64 uint64, which begin at a line of the cache."""
 
     def generate(context, builder, signature, args):
         vector = ir.VectorType(_I64, WORD)
         place = builder.bitcast(context.make_array(words)(context, builder, args[0]).data, vector.as_pointer())
         x, rows = builder.load(place, align=LINE), range(WORD)
-        rotate = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fshl.v64i64"
-        )
+        rotate = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), "llvm.fshl.v64i64")
         for step in (32, 16, 8, 4, 2, 1):
             low = sum(1 << i for i in rows if not i & step)  # of each pair of rows, the lower keeps these of its bits
             keep = ir.Constant(vector, [low if not r & step else low ^ (1 << WORD) - 1 for r in rows])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu import binary, update
+from fastdbn.backends.cpu import binary, options, update
 from fastdbn.backends.cpu.gate import Team, share, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
@@ -21,7 +21,6 @@ from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
 
-
 _DRAWN = 8 * WORD
 """Units of a row that are drawn at a time."""
 
@@ -29,9 +28,9 @@ _DRAWN = 8 * WORD
 class Run(NamedTuple):
     """One call's minibatches: their rows one after another, the batch size, and what is the same for all of them.
 
-    slide, the rate at which offsets move, is 0 where the gradient is not centred; model_share is the chains' part in them.
     seed is a Key of which only the two halves count; data, hidden and visible are the layer's stream numbers at Gibbs step
-    0, to which the step is added; step counts minibatches since the start of the fit.
+    0, to which the step is added; step counts minibatches since the start of the fit. decay is the learning rate times the
+    weight decay.
     """
 
     order: Any
@@ -44,11 +43,36 @@ class Run(NamedTuple):
     data: np.uint32
     hidden: np.uint32
     visible: np.uint32
-    learning_rate: float
     momentum: float
-    weight_decay: float
-    slide: float
-    model_share: float
+    decay: float
+    centred: bool
+
+
+class Extras(NamedTuple):
+    """What training options add to the minibatches of a call.
+
+    weights (rows of the call,), or none; numbers (minibatches, 9) float64, at the places DATA to MEAN; l1, the threshold, and
+    max_norm, 0 for none; activity (nh,), or none, with the numbers of `protocol.Sparsity`; whether there are fast weights, what
+    they keep, the `Params` that the chains run at, and the fast weights.
+    """
+
+    weights: Any
+    numbers: Any
+    l1: float
+    max_norm: float
+    activity: Any
+    target: float
+    cost: float
+    share: float
+    has_fast: bool
+    kept: float
+    chain: Any
+    fast: Any
+
+
+DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
+"""Places of the numbers of a minibatch: the rates times the scales of both phases; three of `update.Slide`; those rates of fast
+weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
 
 
 class Given(NamedTuple):
@@ -77,16 +101,25 @@ def _copy(source, target):
 
 
 @inlinable
-def _exchange(team, params, velocity, offsets, workspace, back):
-    """Copy parameters, velocity and offsets (none where they are not used) into the workspace, or back."""
-    for outside, inside in ((params, workspace.params), (velocity, workspace.velocity)):
-        source, target = (inside, outside) if back else (outside, inside)
-        r0, r1 = share(team, outside.W.shape[0])
-        for r in range(r0, r1):
-            _copy(source.W[r], target.W[r])
-        if team.thread == 0:
-            _copy(source.b, target.b)
-            _copy(source.c, target.c)
+def _copy_params(team, source, target):
+    r0, r1 = share(team, min(len(source.W), len(target.W)))
+    for r in range(r0, r1):
+        _copy(source.W[r], target.W[r])
+    if team.thread == 0:
+        _copy(source.b, target.b)
+        _copy(source.c, target.c)
+
+
+@inlinable
+def _exchange(team, params, velocity, offsets, workspace, extras, back):
+    """Copy parameters, velocity, offsets (none where they are not used) and fast weights into the workspace, or back."""
+    for number in range(4 if extras.has_fast else 2):
+        outside = (params, velocity, extras.chain, extras.fast)[number]
+        inside = (workspace.params, workspace.velocity, workspace.chain, workspace.fast)[number]
+        if back:
+            _copy_params(team, inside, outside)
+        else:
+            _copy_params(team, outside, inside)
     if team.thread == 0:
         for outside, inside in ((offsets[0], workspace.centre.v), (offsets[1], workspace.centre.h)):
             source, target = (inside, outside) if back else (outside, inside)
@@ -193,41 +226,74 @@ def _conditional(unit):
 
 
 @inlinable
-def _visible_sums(phase, count, number, out, i0, i1):
-    """out = how often each of the visible units i0 to i1 of a phase, 0 or 1, is 1, or the sums of its states."""
-    count, out = count[i0:i1], out[i0:i1]
-    if not phase.listed:
-        update.sum_visible(phase.v[:, i0:i1], None, out)
-    elif number == 0:
-        for i in range(len(out)):
-            out[i] = count[i, 1]
+def _visible_sums(phase, lists, negative, first_row, weight, out, i0, i1):
+    """out = how often each of the visible units i0 to i1 of a phase, 0 or 1, is 1, or the sums of its states; rows weighted, if
+    there are weights. first_row is what lists call the phase's first row."""
+    sums = out[i0:i1]
+    if not phase.listed and len(weight) == 0:
+        update.sum_visible(phase.v[:, i0:i1], None, sums)
+    elif not phase.listed:
+        update.sum_visible(phase.v[:, i0:i1], weight, sums)
     else:
-        for i in range(len(out)):
-            out[i] = count[i, 0] - count[i, 1]
+        for i in range(i0, i1):
+            last, data = lists.count[i, 0], lists.count[i, 1]
+            first, last = (data, last) if negative else (0, data)
+            if len(weight) == 0:
+                out[i] = last - first
+            else:
+                total = out.dtype.type(0)
+                for q in range(first, last):
+                    total += weight[np.int64(lists.index[i, q]) - first_row]
+                out[i] = total
 
 
 @inlinable
-def _update(team, turn, blas, workspace, n, chains, ones, packed, step):
-    """The step of all parameters by both phases' statistics; ones and packed are those of each phase's visible states."""
-    nv, nh = workspace.v0.floats.shape[1], workspace.h.floats.shape[1]
-    v0, vk, lists, centre, means = workspace.v0, workspace.vk, workspace.lists, workspace.centre, workspace.means_h
-    positive = update.Summed(v0.floats[:n], means[:n], update.worth_listing(ones[0], n, nv))
-    negative = update.Summed(vk.floats[:chains], means[n : n + chains], update.worth_listing(ones[1], chains, nv))
+def _change_hidden(team, workspace, n, chains, extras, numbers, weight, both):
+    """Sparsity, and the weights of rows, if there are any and with `both` of the chains too, in the hidden means."""
+    means, activity, real = workspace.means_h, extras.activity, workspace.means_h.dtype.type
+    if len(activity) > 0 and numbers[MEAN] > 0:
+        q0, q1 = share(team, binary.count_words(len(activity)))
+        for q in range(q0, q1):
+            j0, j1 = q * WORD, min(q * WORD + WORD, len(activity))
+            given = activity[j0:j1], real(extras.target), real(extras.cost)
+            offset = workspace.centre.h[j0 : j1 if extras.share != 0 else j0]
+            options.sparsify(means[:n, j0:j1], weight, real(numbers[TOTAL]), *given, offset, real(extras.share))
+    if len(weight) > 0:
+        q0, q1 = share(team, binary.count_words(workspace.h.floats.shape[1]))
+        for r in range(n + chains if both else n):
+            row, w = means[r, q0 * WORD : q1 * WORD], weight[r if r < n else r - n]
+            for j in range(len(row)):
+                row[j] *= w
+
+
+@inlinable
+def _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both):
+    """Make of both phases' visible states what the step reads: floats or lists, and the sums."""
+    n, chains, nv, lists = len(positive.v), len(negative.v), positive.v.shape[1], workspace.lists
     if packed[0] and not positive.listed:
-        binary.prepare(binary.BLAS, v0, nv, *share(team, n))
+        binary.prepare(binary.BLAS, workspace.v0, nv, *share(team, n))
     if packed[1] and not negative.listed:
-        binary.prepare(binary.BLAS, vk, nv, *share(team, chains))
+        binary.prepare(binary.BLAS, workspace.vk, nv, *share(team, chains))
     q0, q1 = share(team, binary.count_words(nv))
-    if positive.listed or negative.listed or step.slide.on:
-        update.list_units(v0.words, n if positive.listed else 0, vk.words, chains if negative.listed else 0, lists, q0, q1)
+    counts = n if positive.listed else 0, chains if negative.listed else 0
+    update.list_units(workspace.v0.words, counts[0], workspace.vk.words, counts[1], lists, q0, q1)
     turn = wait(team.gate, team.size, turn)
     i0, i1 = q0 * WORD, min(q1 * WORD, nv)
-    _visible_sums(positive, lists.count, 0, workspace.sums[0], i0, i1)
-    _visible_sums(negative, lists.count, 1, workspace.sums[1], i0, i1)
+    _visible_sums(positive, lists, False, 0, weight, workspace.sums[0], i0, i1)
+    _visible_sums(negative, lists, True, counts[0], weight if both else weight[:0], workspace.sums[1], i0, i1)
+    return turn
+
+
+@inlinable
+def _move(team, turn, blas, workspace, params, velocity, positive, negative, step):
+    """The step of all parameters by both phases' statistics."""
+    nv, nh = positive.v.shape[1], workspace.h.floats.shape[1]
+    lists, centre = workspace.lists, workspace.centre
+    q0, q1 = share(team, binary.count_words(nv))
+    i0, i1 = q0 * WORD, min(q1 * WORD, nv)
     update.set_steps(workspace.sums[0, i0:i1], workspace.sums[1, i0:i1], step, centre.step_v[i0:i1], centre.v[i0:i1])
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
-    params, velocity = workspace.params, workspace.velocity
     if not (positive.listed and negative.listed):
         p0, p1 = share(team, binary.count_parts(nv))
         for p in range(p0, p1):
@@ -243,6 +309,32 @@ def _update(team, turn, blas, workspace, n, chains, ones, packed, step):
         turn = wait(team.gate, team.size, turn)
     update.move_visible(params, velocity, step, centre, i0, i1)
     return wait(team.gate, team.size, turn)
+
+
+@inlinable
+def _update(team, turn, blas, workspace, n, chains, ones, packed, run, extras, numbers, weight):
+    """The step of all parameters, and that of the fast weights; ones and packed are those of each phase's visible states."""
+    nv, real, both = workspace.v0.floats.shape[1], workspace.means_h.dtype.type, not run.persistent
+    positive = update.Summed(workspace.v0.floats[:n], workspace.means_h[:n], update.worth_listing(ones[0], n, nv))
+    negative = update.Summed(
+        workspace.vk.floats[:chains], workspace.means_h[n : n + chains], update.worth_listing(ones[1], chains, nv)
+    )
+    _change_hidden(team, workspace, n, chains, extras, numbers, weight, both)
+    turn = _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both)
+    slide = update.Slide(run.centred, real(numbers[SLIDE]), real(numbers[SLIDE + 1]), real(numbers[SLIDE + 2]))
+    for part in range(2 if extras.has_fast else 1):
+        params, velocity = (workspace.chain, workspace.fast) if part else (workspace.params, workspace.velocity)
+        rates, kept, decay = (FAST, extras.kept, 0.0) if part else (DATA, run.momentum, run.decay)
+        l1, longest = (0.0, 0.0) if part else (extras.l1, extras.max_norm)
+        slides = update.Slide(False, slide.rate, slide.positive, slide.negative) if part else slide
+        step = update.Step(
+            *(real(numbers[rates]), real(numbers[rates + 1]), real(kept), real(decay), slides, real(l1), real(longest)),
+        )
+        if part:
+            _copy_params(team, workspace.params, workspace.chain)
+            turn = wait(team.gate, team.size, turn)
+        turn = _move(team, turn, blas, workspace, params, velocity, positive, negative, step)
+    return turn
 
 
 @inlinable
@@ -263,17 +355,19 @@ def cd_steps(visible, hidden):
     given_hidden, given_visible = _conditional(visible), _conditional(hidden)
     packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
-    def steps(thread, size, gate, blas, groups, data, params, velocity, offsets, chain_rows, workspace, run):
+    def steps(thread, size, gate, blas, groups, data, params, velocity, offsets, chain_rows, workspace, run, extras):
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
-        (nv, nh), real, (W, b, c) = params.W.shape, params.W.dtype.type, workspace.params
-        up, down = Layer(groups[1], nh, W, False, c, workspace.h), Layer(groups[0], nv, W, True, b, workspace.vk)
-        _exchange(team, params, velocity, offsets, workspace, False)
+        (nv, nh), plain, chain = params.W.shape, workspace.params, workspace.chain
+        up = Layer(groups[1], nh, plain.W, False, plain.c, workspace.h)
+        up_chain = Layer(groups[1], nh, chain.W, False, chain.c, workspace.h)
+        down = Layer(groups[0], nv, chain.W, True, chain.b, workspace.vk)
+        _exchange(team, params, velocity, offsets, workspace, extras, False)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 binary.pack_row(workspace.h.floats[r], workspace.h.words[r])
-        number = run.step
-        for start in range(0, len(run.order), run.batch_size):
-            rows = run.order[start : start + run.batch_size]
+        for number in range(len(extras.numbers)):
+            start, now = number * run.batch_size, run.step + number
+            rows, weight = run.order[start : start + run.batch_size], extras.weights[start : start + run.batch_size]
             n = len(rows)
             r0, r1 = share(team, n)
             _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), workspace.v0, r0, r1)
@@ -281,29 +375,21 @@ def cd_steps(visible, hidden):
             chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)
             h0, hk, mean = workspace.means_h[:n], workspace.means_h[n : n + chains], workspace.means_v[:chains]
             ones_0, ones_k = -1, -1
-            for t in range(run.k + 1):  # up from the data, then down and up again
+            for t in range(run.k + 2 if extras.has_fast else run.k + 1):  # up from the data, then down and up again
                 v, h, whose, packed = (workspace.vk, hk, who, packed_v) if t else (workspace.v0, h0, rows, packed_data)
-                drawn, key = t > 0 if run.persistent else t < run.k, _key(run, number, run.hidden, t)
-                turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), up, h, drawn, whose, key)
+                drawn, key = 0 < t <= run.k if run.persistent else t < run.k, _key(run, now, run.hidden, t)
+                layer = up_chain if 0 < t <= run.k else up  # after the chain of fast weights its means at the parameters
+                turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), layer, h, drawn, whose, key)
                 if t == 0:
                     ones_0 = ones_k
                 if t < run.k:
-                    key = _key(run, number, run.visible, t)
+                    key = _key(run, now, run.visible, t)
                     turn, _ = given_hidden(team, turn, blas, Given(workspace.h, nh, packed_h), down, mean, True, who, key)
-            slide = update.Slide(
-                run.slide > 0,
-                real(run.slide),
-                real(run.slide * (1 - run.model_share) * (1.0 / n)),
-                real(run.slide * run.model_share * (1.0 / chains)),
-            )
-            decay, rate = real(run.learning_rate * run.weight_decay), run.learning_rate
-            step = update.Step(real(rate / n), real(rate / chains), real(run.momentum), decay, slide)
             ones, words = (ones_0, ones_k), (packed_data, packed_v)
-            turn = _update(team, turn, blas, workspace, n, chains, ones, words, step)
-            number += 1
+            turn = _update(team, turn, blas, workspace, n, chains, ones, words, run, extras, extras.numbers[number], weight)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 binary.unpack_row(workspace.h.words[r], workspace.h.floats[r])
-        _exchange(team, params, velocity, offsets, workspace, True)
+        _exchange(team, params, velocity, offsets, workspace, extras, True)
 
     return kernel(steps)

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, list_bits, pack_row
+from fastdbn.backends.cpu import options
+from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, count_bits, lowest_bit, move_strip, prefetch_strip, stack_like, transpose_bits
+from fastdbn.backends.cpu.lists import Lists, list_units
+from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, move_strip, prefetch_strip, stack_like
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
@@ -29,22 +31,9 @@ LISTED = 1 << 15
 """A phase with lists has fewer rows, so that the numbers of both phases' rows fit 16 bits."""
 SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
-FEW = 200
-"""Ones of 64 rows of 64 units: fewer are listed one by one, and more after the bits are transposed."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
-
-
-class Lists(NamedTuple):
-    """For each visible unit the rows where it is 1.
-
-    index (nv, listed rows of both phases + APART) uint16: rows of the data, then those of the chains, counted on from the
-    data's where these are listed. count (nv, 2) int32: how many there are, and how many of them are data.
-    """
-
-    index: Any
-    count: Any
 
 
 class Summed(NamedTuple):
@@ -65,13 +54,16 @@ class Slide(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The numbers of a step: scales of both phases, which include the learning rate; momentum; the rate times the decay."""
+    """The numbers of a step: scales of both phases, which include the learning rate; momentum; the rate times the decay; L1's
+    threshold and the bound of max-norm, 0 where there is none."""
 
     positive: Any
     negative: Any
     momentum: Any
     decay: Any
     slide: Slide
+    l1: Any
+    longest: Any
 
 
 class Centre(NamedTuple):
@@ -118,50 +110,6 @@ def worth_listing(ones, rows, nv):
 
 
 @inlinable
-def _append(words, rows, first, i0, i1, q, lists, square):
-    index, count = lists
-    for r0 in range(0, rows, WORD):
-        ones, height = 0, min(WORD, rows - r0)
-        for r in range(height):
-            square[r] = words[r0 + r, q]
-            ones += count_bits(square[r])
-        if ones < FEW:
-            _append_few(square[:height], first + r0, i0, index, count)
-            continue
-        for r in range(height, WORD):
-            square[r] = 0
-        transpose_bits(square)
-        for i in range(i0, i1):
-            count[i, 0] = list_bits(square[i - i0], first + r0, index[i], count[i, 0])
-
-
-@inlinable
-def _append_few(words, first, i0, index, count):
-    for r in range(len(words)):
-        word = words[r]
-        while word != 0:
-            i = i0 + lowest_bit(word)
-            index[i, count[i, 0]] = first + r
-            count[i, 0] += 1
-            word &= word - np.uint64(1)
-
-
-@inlinable
-def list_units(positive, n_positive, negative, n_negative, lists, q0, q1):
-    """The lists of the units of words q0 to q1 from so many rows of either phase's words, 0 where a phase is not listed."""
-    count = lists.count
-    square = carray(stack_like(positive, WORD), WORD)
-    for q in range(q0, q1):
-        i0, i1 = q * WORD, min(q * WORD + WORD, count.shape[0])
-        for i in range(i0, i1):
-            count[i, 0] = 0
-        _append(positive, n_positive, 0, i0, i1, q, lists, square)
-        for i in range(i0, i1):
-            count[i, 1] = count[i, 0]
-        _append(negative, n_negative, n_positive, i0, i1, q, lists, square)
-
-
-@inlinable
 def _pack_strip(h, factor, first, j, columns, width, packed):
     for r in range(h.shape[0]):
         row, to = h[r, j : j + columns], (first + r) * width
@@ -187,8 +135,9 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, step, cent
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     steps, offsets = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
-    taken = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
-    for x in (old_w, old_d, taken):
+    taken, squares = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
+    constrained, squares = step.l1 > 0 or step.longest > 0, squares[: columns if step.longest > 0 else 0]
+    for x in (old_w, old_d, taken, squares):
         for e in range(len(x)):
             x[e] = 0
     if centred:
@@ -213,6 +162,9 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, step, cent
                 rows[i] = center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
             for e in range(len(w)):
                 w[e], d[e] = old_w[e], old_d[e]
+        if constrained:
+            options.constrain_row(params.W[i, j : j + columns], step.l1, squares)
+    options.limit(params.W[:nv], j, squares, step.longest)
     if centred:
         for e in range(columns):
             params.c[j + e] -= taken[e]
@@ -294,6 +246,8 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, j
             if negative.listed:
                 _pack_strip(negative.h, factor, positive.h.shape[0] if positive.listed else 0, j, columns, width, packed)
             _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
+    elif step.l1 > 0 or step.longest > 0:
+        options.constrain(params.W[: len(lists.count)], j0, j1, step.l1, step.longest)
 
 
 @inlinable
@@ -366,17 +320,6 @@ def update(first, last, params, out, positive, negative, step, centre):
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
         move_columns(params, out, data, chains, lists, packed, step, centre, j0, j1, j1)
-
-
-@kernel
-def shrink(first, last, W, amount):
-    """Rows of W moved towards zero by an amount, and no further."""
-    zero = W.dtype.type(0)
-    for i in range(first, last):
-        for j in range(W.shape[1]):
-            w = W[i, j]
-            left = abs(w) - amount
-            W[i, j] = zero if left < 0 else np.copysign(left, w)
 
 
 @kernel

@@ -13,13 +13,16 @@ from fastdbn.backends.protocol import Params
 class Workspace(NamedTuple):
     """Buffers of a problem, rows of weights and means padded to whole words of columns.
 
-    params and velocity are the `Params` in work; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
+    params and velocity are the `Params` in work; chain and fast those that the chains run at and the fast weights, the same two
+    where there are none; v0, vk and h `States`; means_h (batch + chains, nh), the data's hidden means
     and then the chains'; means_v (chains, nv); lists as update.py has them; packed (threads, rows strip); sums (2, nv); centre
     its `Centre`, whose h is padded.
     """
 
     params: Any
     velocity: Any
+    chain: Any
+    fast: Any
     v0: Any
     vk: Any
     h: Any
@@ -63,9 +66,10 @@ def make_workspace(problem, n_threads):
     def params():
         return Params(aligned((wide_v, wide_h + line), dtype), aligned(wide_v, dtype), aligned(wide_h, dtype))
 
+    plain = params(), params()
     return Workspace(
-        params(),
-        params(),
+        *plain,
+        *(plain if problem.fast is None else (params(), params())),
         _states(problem.positive.v),
         _states(problem.negative.v),
         _states(problem.states),

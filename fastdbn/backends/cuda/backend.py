@@ -203,7 +203,7 @@ class CUDA(Device):
         nv, nh = problem.params.W.shape
         rows = max(problem.positive.v.shape[0], problem.negative.v.shape[0])
         units = problem.visible, problem.hidden
-        simple = _single(*units) and problem.centering is None
+        simple = _single(*units) and problem.is_plain
         small = rows <= SUMMED and rows * nv * nh <= PERSISTENT
         if not (simple and small) or isinstance(problem.data, Streamed):
             return False

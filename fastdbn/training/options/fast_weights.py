@@ -6,6 +6,7 @@ out of where they have been. The gradient that they follow is not centred; it in
 
 from typing import ClassVar
 
+from fastdbn.backends import protocol
 from fastdbn.backends.protocol import Hyper, Params
 from fastdbn.machine.block import BlockMachine
 from fastdbn.support import checks
@@ -21,6 +22,7 @@ def check_persistent(rbm, name):
 
 
 class FastWeights(Option):
+    fused = True
     keeps: ClassVar = {"fast_W": (VISIBLE, HIDDEN), "fast_b": (VISIBLE,), "fast_c": (HIDDEN,)}
 
     def __init__(self, learning_rate):
@@ -43,6 +45,8 @@ class FastWeights(Option):
         pairs = zip(machine.params, self.arrays, strict=True)
         params = Params(*(b.array(b.to_host(p) + b.to_host(fast)) for p, fast in pairs))
         self.training.chain_machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, params)
+        fast = protocol.FastWeights(params, self.arrays, self.learning_rate, KEEP)
+        self.training.problem = self.training.problem._replace(fast=fast)
 
     def after_step(self, batch):
         run = self.training

@@ -6,6 +6,8 @@ from fastdbn.training.options.option import Option
 
 
 class L1(Option):
+    fused = True
+
     def __init__(self, schedule):
         self.schedule, self.amount = schedule, None
 
@@ -14,13 +16,9 @@ class L1(Option):
         schedule = checks.schedule(rbm.l1, "l1")
         return None if is_number(schedule) and schedule == 0 else cls(schedule)
 
-    @property
-    def fused(self):
-        """Whether this epoch has no penalty."""
-        return self.amount == 0
-
     def begin_epoch(self, epoch):
-        self.amount = at_epoch(self.schedule, epoch, "l1")
+        run, self.amount = self.training, at_epoch(self.schedule, epoch, "l1")
+        run.problem = run.problem._replace(l1=self.amount)
 
     def after_step(self, batch):
         run = self.training

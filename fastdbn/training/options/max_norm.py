@@ -12,6 +12,8 @@ def check_max_norm(value):
 
 
 class MaxNorm(Option):
+    fused = True
+
     def __init__(self, bound):
         self.bound = bound
 
@@ -21,7 +23,9 @@ class MaxNorm(Option):
         return None if bound is None else cls(bound)
 
     def begin(self, state):
-        self.norms = self.training.backend.zeros(len(state.params.c))
+        run = self.training
+        self.norms = run.backend.zeros(len(state.params.c))
+        run.problem = run.problem._replace(max_norm=self.bound)
 
     def after_step(self, batch):
         self.training.backend.limit_columns(self.training.problem.params.W, self.bound, self.norms)

@@ -4,12 +4,17 @@ from fastdbn.training.options.option import Option
 
 
 class RowWeights(Option):
+    fused = True
+
     @classmethod
     def of(cls, rbm, visible, hidden):
         return cls()
 
     def applies(self, layer):
         return layer.weights is not None
+
+    def begin(self, state):
+        self.training.problem = self.training.problem._replace(weights=self.training.layer.weights)
 
     def positive(self, batch):
         weights = self.training.layer.weights[batch.order]

@@ -4,12 +4,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastdbn.backends import protocol
 from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
 from fastdbn.training.options.option import HIDDEN, Option
 
 
 class Sparsity(Option):
+    fused = True
     keeps: ClassVar = {"activity": (HIDDEN,)}
 
     def __init__(self, target, cost):
@@ -27,20 +29,23 @@ class Sparsity(Option):
         return cls(target, cost)
 
     def begin(self, state):
-        start = state.extras.get("activity", np.full(len(state.params.c), self.target))
-        self.arrays = (self.training.backend.array(start),)
+        run = self.training
+        activity = run.backend.array(state.extras.get("activity", np.full(len(state.params.c), self.target)))
+        self.arrays = (activity,)
+        run.problem = run.problem._replace(sparsity=protocol.Sparsity(activity, self.target, self.cost, self._share()))
 
-    def gradient(self, batch):
-        if batch.mean_weight > 0:
-            h, weight = batch.positive.h, batch.positive.weight
-            self.training.backend.sparsify(h, weight, *self.arrays, self.target, self.cost, *self._offsets())
-
-    def _offsets(self):
-        """Hidden offsets of a centred gradient, and the share of a change of the data's means to take from them.
+    def _share(self):
+        """What of a change of the data's means to take from the hidden offsets of a centred gradient.
 
         The next update moves offsets by those means. So they end where the plain means would have left them.
         """
         centering = self.training.problem.centering
-        if centering is None:
-            return ()
-        return centering.h, centering.slide * (1 - centering.model_share) / (1 - centering.slide)
+        return 0.0 if centering is None else centering.slide * (1 - centering.model_share) / (1 - centering.slide)
+
+    def gradient(self, batch):
+        if batch.mean_weight > 0:
+            centering, share = self.training.problem.centering, self.training.problem.sparsity.share
+            offsets = () if centering is None else (centering.h, share)
+            self.training.backend.sparsify(
+                batch.positive.h, batch.positive.weight, *self.arrays, self.target, self.cost, *offsets
+            )

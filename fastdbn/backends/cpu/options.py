@@ -1,0 +1,128 @@
+"""What training options do within a minibatch: sparsity, weights of rows, L1 and max-norm, for composed and whole minibatches."""
+
+import numpy as np
+from numba import carray
+from numba.extending import intrinsic
+
+from fastdbn.backends.cpu.jit import inlinable, kernel
+from fastdbn.backends.cpu.simd import WORD, stack_like
+
+SLOW = 20
+"""Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
+
+
+@intrinsic
+def _divide(typing, x, y):
+    """x / y, rounded: the compiler may otherwise multiply by the reciprocal of what divides several numbers."""
+    return x(x, x), lambda context, builder, signature, args: builder.fdiv(*args)
+
+
+@inlinable
+def sparsify(h, weight, total, activity, target, cost, offset, share):
+    """Change hidden means h (B, up to 64 columns) so that their gradient pulls `activity` to a target.
+
+    The rows' mean, by weights (B,), if there are any, whose sum is total, enters the running mean. Then cost (target - activity)
+    joins each row, and a share of it leaves offset (n,), if there is one. One loop for each operation, so that each is rounded.
+    """
+    n, slow = h.shape[1], h.dtype.type(SLOW)
+    pull, product = carray(stack_like(h, WORD), WORD)[:n], carray(stack_like(h, WORD), WORD)[:n]
+    for j in range(len(pull)):
+        pull[j] = 0
+    for r in range(h.shape[0]):
+        row = h[r]
+        if len(weight) == 0:
+            for j in range(len(pull)):
+                pull[j] += row[j]
+        else:
+            w = weight[r]
+            for j in range(len(product)):
+                product[j] = w * row[j]
+            for j in range(len(pull)):
+                pull[j] += product[j]
+    for j in range(len(pull)):
+        pull[j] = _divide(pull[j], total) - activity[j]
+    for j in range(len(pull)):
+        activity[j] += _divide(pull[j], slow)
+    for j in range(len(pull)):
+        pull[j] = cost * (target - activity[j])
+    for r in range(h.shape[0]):
+        row = h[r]
+        for j in range(len(row)):
+            row[j] += pull[j]
+    for j in range(len(offset)):
+        product[j] = share * pull[j]
+    for j in range(len(offset)):
+        offset[j] -= product[j]
+
+
+@inlinable
+def shrink_row(w, amount):
+    """Weights moved towards zero by an amount, and no further."""
+    zero = w.dtype.type(0)
+    for j in range(len(w)):
+        left = abs(w[j]) - amount
+        w[j] = zero if left < 0 else np.copysign(left, w[j])
+
+
+@inlinable
+def add_squares(w, squares):
+    for j in range(len(w)):
+        squares[j] += w[j] * w[j]
+
+
+@inlinable
+def set_factors(squares, longest):
+    """Sums of squares of columns become what brings their norms to `longest`, or 1; returns whether any is another number."""
+    one, found = squares.dtype.type(1), False
+    for j in range(len(squares)):
+        norm = np.sqrt(squares[j])
+        squares[j] = longest / norm if norm > longest else one
+        found |= norm > longest
+    return found
+
+
+@inlinable
+def constrain_row(w, l1, squares):
+    """L1's threshold, if there is one, and the squares that max-norm sums up, if there are any, of a part of a row of weights."""
+    if l1 != 0:
+        shrink_row(w, l1)
+    add_squares(w[: len(squares)], squares)
+
+
+@inlinable
+def constrain(W, j0, j1, l1, longest):
+    """L1 and max-norm on columns j0 to j1; 0 where there is none."""
+    squares = carray(stack_like(W, WORD), WORD)
+    for j in range(j0, j1, WORD):
+        end = min(j + WORD, j1)
+        sums = squares[: end - j if longest > 0 else 0]
+        for e in range(len(sums)):
+            sums[e] = 0
+        for i in range(W.shape[0]):
+            constrain_row(W[i, j:end], l1, sums)
+        limit(W, j, sums, longest)
+
+
+@inlinable
+def limit(W, j, squares, longest):
+    """Scale down those of the columns from j on whose norm is above `longest`; squares are their sums of squares."""
+    if set_factors(squares, longest):
+        for i in range(W.shape[0]):
+            w = W[i, j : j + len(squares)]
+            for e in range(len(w)):
+                w[e] *= squares[e]
+
+
+@kernel
+def shrink(first, last, W, amount):
+    """Rows of W moved towards zero by an amount, and no further."""
+    for i in range(first, last):
+        shrink_row(W[i], amount)
+
+
+@kernel
+def sparsify_columns(first, last, h, weight, total, activity, target, cost, offset, share):
+    """`sparsify` of words of columns."""
+    for q in range(first, last):
+        j0, j1 = q * WORD, min(q * WORD + WORD, h.shape[1])
+        sparsify(h[:, j0:j1], weight, total, activity[j0:j1], target, cost, offset[j0:j1], share)
