@@ -73,7 +73,7 @@ def test_chains_at_equilibrium_stay():
         assert (chi_square < freedom + 5 * np.sqrt(2 * freedom)) == stays
 
 
-def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
+def fitted_bytes(monkeypatch, X, fused, kind=None, weights=None, **options):
     """All that a fit leaves, as bytes, with whole minibatches in one call or with composed operations; kind is the data's."""
     calls, teams, one_call, team = [], [], CPU.cd_steps, pool.team
 
@@ -88,7 +88,7 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, **options):
     with monkeypatch.context() as patch:
         patch.setattr(CPU, "cd_steps", steps)
         patch.setattr(pool, "team", counted)
-        rbm = RBM(n_iter=2, random_state=1, **options).fit(X)
+        rbm = RBM(n_iter=2, random_state=1, **options).fit(X, sample_weight=weights)
     words = -(-options["n_components"] // 64)
     assert len(calls) == 2
     assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
@@ -180,6 +180,37 @@ def test_fused_equals_composed_where_centred(held, centering, monkeypatch, tmp_p
     few = few if sparse.issparse(few) else np.ascontiguousarray(few)  # a view with steps has a kernel of its own
     for hidden in (1, 63, 64):
         check_fused(monkeypatch, few, (1, 3), n_components=hidden, **options)
+
+
+WEIGHTS = np.r_[np.zeros(64), np.random.default_rng(9).random(86)]
+FAST = {"persistent": True, "n_chains": 13, "fast_learning_rate": 0.02}
+ADDED = {
+    "l1": {"l1": [0.01, 0.02]},
+    "max-norm": {"max_norm": 0.5},
+    "L1 and max-norm": {"l1": 0.01, "max_norm": 0.4},
+    "sparsity": {"sparsity_target": 0.1},
+    "weights": {"weights": WEIGHTS},
+    "weighted chains": {"weights": WEIGHTS, "persistent": True, "n_chains": 13},
+    "sparsity, weighted and centred": {"weights": WEIGHTS, "sparsity_target": 0.1, "centering": "enhanced", "l1": 0.001},
+    "fast weights": FAST,
+    "all": FAST | {"weights": WEIGHTS, "l1": 0.001, "max_norm": 0.4, "k": 2, "centering": "data", "sparsity_target": 0.1},
+}
+
+
+@pytest.mark.parametrize("added", ADDED)
+@pytest.mark.parametrize("held", ["float32", "dense ones", "real"])
+def test_fused_equals_composed_with_options(held, added, monkeypatch, tmp_path, split_everything):
+    """Options of the fused kernel, with statistics listed, multiplied and one of each; rows of no weight, layers of one unit."""
+    make, kind = HELD[held]
+    options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 1e-3}
+    for hidden in (530, 1):
+        check_fused(monkeypatch, make(tmp_path), (1, 3), kind=kind, n_components=hidden, **options, **ADDED[added])
+
+
+@pytest.mark.parametrize("added", ["L1 and max-norm", "sparsity, weighted and centred", "all"])
+def test_fused_equals_composed_with_options_in_float64(added, monkeypatch, split_everything):
+    options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "dtype": "float64", "n_components": 70}
+    check_fused(monkeypatch, zeros_and_ones(), (1, 3), **options, **ADDED[added])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (65, 63), (130, 10)], ids=str)

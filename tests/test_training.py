@@ -256,7 +256,7 @@ def test_options_are_made_for_one_run():
 
 def test_verbose_names_what_is_slow(capsys):
     """A fit says which options keep the fused kernel from training."""
-    RBM(NH, n_iter=0, max_norm=1.0, centering="data", l1=[0.0, 0.1], verbose=1).fit(X)
-    assert "; one operation at a time, because of L1, MaxNorm\n" in capsys.readouterr().err
-    RBM(NH, n_iter=0, centering="data", verbose=1).fit(X)
+    RBM(NH, n_iter=0, max_norm=1.0, persistent=True, temperatures=2, verbose=1).fit(X)
+    assert "; one operation at a time, because of Tempering\n" in capsys.readouterr().err
+    RBM(NH, n_iter=0, centering="data", max_norm=1.0, l1=[0.0, 0.1], verbose=1).fit(X)
     assert "one operation" not in capsys.readouterr().err

@@ -262,38 +262,9 @@ class CPU:
             *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
             *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
             (centering.v, centering.h) if centering else (self.zeros(0),) * 2,
-            *(problem.chain_rows, self._workspace[1], run, self._extras(problem, order, batch_size, hyper)),
+            *(problem.chain_rows, self._workspace[1], run, options.extras_of(problem, order, batch_size, hyper)),
         )
         return True
-
-    def _extras(self, problem, order, batch_size, hyper):
-        """What training options add to the minibatches of the rows in `order`: `steps.Extras`."""
-        sparsity, fast, none, given = problem.sparsity, problem.fast, self.zeros(0), problem.weights
-        rows = np.array([min(batch_size, len(order) - start) for start in range(0, len(order), batch_size)])
-        weights = none if given is None else self.array(given[order])
-        mean, total = np.ones(len(rows)), rows.astype(self.dtype)
-        if given is not None:
-            parts = [slice(start, start + batch_size) for start in range(0, len(order), batch_size)]
-            mean, total = (
-                np.array([given[order[part]].mean() for part in parts]),
-                np.array([weights[part].sum() for part in parts]),
-            )
-        data = 1.0 / rows
-        chain = mean / len(problem.chain_rows) if problem.persistent else data
-        slides = np.zeros((3, len(rows)))
-        if problem.centering is not None:
-            slide, share = problem.centering.slide, problem.centering.model_share
-            moved = np.where(mean > 0, slide, 0.0)
-            slides = np.array(
-                [moved, *(moved * part / np.where(mean > 0, mean, 1.0) for part in ((1 - share) * data, share * chain))]
-            )
-        rate, fast_rate, kept = hyper.learning_rate, *((fast.learning_rate, fast.kept) if fast else (0.0, 0.0))
-        rates = [rate * data, rate * chain, *slides, fast_rate * data, fast_rate * chain, total, mean]
-        return steps.Extras(
-            *(weights, np.array(rates).T.copy(), rate * problem.l1, float(problem.max_norm)),
-            *((sparsity.activity, sparsity.target, sparsity.cost, sparsity.share) if sparsity else (none, 0.0, 0.0, 0.0)),
-            *(fast is not None, kept, *((fast.params, fast.fast) if fast else (problem.params, problem.velocity))),
-        )
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
         visible, hidden, (W, _, c) = chains.machine.visible_unit, chains.machine.hidden_unit, chains.params

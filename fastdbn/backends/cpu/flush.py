@@ -10,10 +10,8 @@ import platform
 
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
+
+from fastdbn.backends.cpu.wide import WideLower, compiler
 
 _I32, _I64, _POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 _MXCSR = 1 << 15 | 1 << 6
@@ -50,7 +48,7 @@ BEGIN = {"x86_64": _begin_x86, "AMD64": _begin_x86, "aarch64": _begin_arm, "arm6
 """What sets the mode, by processor; on others subnormals stay what they are."""
 
 
-class _Lower(Lower):
+class _Lower(WideLower):
     def lower_function_body(self):
         begin = BEGIN.get(platform.machine())
         if begin is None:
@@ -64,21 +62,5 @@ class _Lower(Lower):
         return tail
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _Lowering(NativeLowering):
-    _name = "flushing_lowering"
-
-    @property
-    def lowering_class(self):
-        return _Lower
-
-
-class Compiler(CompilerBase):
-    """Numba's compiler, whose functions flush subnormals; for `pipeline_class` of functions that Python calls."""
-
-    def define_pipelines(self):
-        passes = PassManager("flushing")
-        for step, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
-            passes.add_pass(_Lowering if step is NativeLowering else step, text)
-        passes.finalize()
-        return [passes]
+Compiler = compiler("flushing", _Lower)
+"""Numba's compiler, whose functions flush subnormals; for `pipeline_class` of functions that Python calls."""

@@ -24,7 +24,7 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
-from fastdbn.backends.cpu import flush, noise
+from fastdbn.backends.cpu import flush, noise, wide
 from fastdbn.backends.cpu.cache import cache_folder, make, read, write
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
@@ -33,7 +33,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmat
 # error_model: Python's checks for a division by zero, which keeps loops from being vectorised. fastmath: fused multiply-add is
 # allowed, but no reordering of sums, and nothing is assumed of NaN and infinity, which show that a fit diverges.
 
-_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")}
+_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")} | {"pipeline_class": wide.Inner}
 _SCALAR = _INNER | {"forceinline": True}
 # A call keeps the loop around it from being vectorised, and LLVM would not inline Philox by itself, because it is long.
 

@@ -1,5 +1,7 @@
 """What training options do within a minibatch: sparsity, weights of rows, L1 and max-norm, for composed and whole minibatches."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import carray
 from numba.extending import intrinsic
@@ -9,6 +11,60 @@ from fastdbn.backends.cpu.simd import WORD, stack_like
 
 SLOW = 20
 """Minibatches over which the activity of hidden units is averaged (Hinton 2010, section 11)."""
+
+
+class Extras(NamedTuple):
+    """What training options add to the minibatches of a call.
+
+    weights (rows of the call,), or none; numbers (minibatches, 9) float64, at the places DATA to MEAN; l1, the threshold, and
+    max_norm, 0 for none; activity (nh,), or none, with the numbers of `protocol.Sparsity`; whether there are fast weights, what
+    they keep, the `Params` that the chains run at, and the fast weights.
+    """
+
+    weights: Any
+    numbers: Any
+    l1: float
+    max_norm: float
+    activity: Any
+    target: float
+    cost: float
+    share: float
+    has_fast: bool
+    kept: float
+    chain: Any
+    fast: Any
+
+
+DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
+"""Places of the numbers of a minibatch: the rates times the scales of both phases; three of `update.Slide`; those rates of fast
+weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
+
+
+def extras_of(problem, order, batch_size, hyper):
+    """The `Extras` of the minibatches of the rows in `order`, numbers as the composed operations get them."""
+    dtype, starts = problem.params.W.dtype, range(0, len(order), batch_size)
+    sparsity, fast, none = problem.sparsity, problem.fast, np.zeros(0, problem.params.W.dtype)
+    rows = np.minimum(batch_size, len(order) - np.arange(0, len(order), batch_size))
+    weights, total, mean = none, rows, np.ones(len(rows))
+    if problem.weights is not None:
+        given = problem.weights[order]
+        weights = given.astype(dtype)
+        total = np.array([weights[start : start + batch_size].sum() for start in starts])
+        mean = np.array([given[start : start + batch_size].mean() for start in starts])
+    data = 1.0 / rows
+    chains = mean / len(problem.chain_rows) if problem.persistent else data
+    slides = np.zeros((3, len(rows)))
+    if problem.centering is not None:
+        share, some = problem.centering.model_share, np.where(mean > 0, mean, 1.0)
+        moved = np.where(mean > 0, problem.centering.slide, 0.0)
+        slides = np.array([moved, moved * ((1 - share) * data) / some, moved * (share * chains) / some])
+    rate, fast_rate = hyper.learning_rate, 0.0 if fast is None else fast.learning_rate
+    numbers = np.array([rate * data, rate * chains, *slides, fast_rate * data, fast_rate * chains, total, mean])
+    return Extras(
+        *(weights, np.ascontiguousarray(numbers.T), float(rate * problem.l1), float(problem.max_norm)),
+        *((none, 0.0, 0.0, 0.0) if sparsity is None else sparsity),
+        *((False, 0.0, problem.params, problem.velocity) if fast is None else (True, fast.kept, fast.params, fast.fast)),
+    )
 
 
 @intrinsic

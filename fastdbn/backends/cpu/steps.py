@@ -17,6 +17,7 @@ from fastdbn.backends.cpu.gate import Team, share, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
+from fastdbn.backends.cpu.options import DATA, FAST, MEAN, SLIDE, TOTAL
 from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
@@ -46,33 +47,6 @@ class Run(NamedTuple):
     momentum: float
     decay: float
     centred: bool
-
-
-class Extras(NamedTuple):
-    """What training options add to the minibatches of a call.
-
-    weights (rows of the call,), or none; numbers (minibatches, 9) float64, at the places DATA to MEAN; l1, the threshold, and
-    max_norm, 0 for none; activity (nh,), or none, with the numbers of `protocol.Sparsity`; whether there are fast weights, what
-    they keep, the `Params` that the chains run at, and the fast weights.
-    """
-
-    weights: Any
-    numbers: Any
-    l1: float
-    max_norm: float
-    activity: Any
-    target: float
-    cost: float
-    share: float
-    has_fast: bool
-    kept: float
-    chain: Any
-    fast: Any
-
-
-DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
-"""Places of the numbers of a minibatch: the rates times the scales of both phases; three of `update.Slide`; those rates of fast
-weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
 
 
 class Given(NamedTuple):
