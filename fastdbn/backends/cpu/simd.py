@@ -241,26 +241,34 @@ def _add_rows(size):
 add_panel_rows, add_whole_rows = _add_rows(PANEL), _add_rows(ROW)
 
 
-@intrinsic
-def move_strip(typing, H, base, stride, index, first, last, d, at_d, W, at_w, kept, scale, decay):
-    """d = kept d + scale (sum of rows of H) - decay W, then W += d: a strip of a row of weights W and of their velocity d."""
+def _move_strip(size):
+    """An intrinsic: d = kept d + scale (sum of rows of H) - decay W, then W += d: `size` bytes of a row of weights W and of their
+    velocity d."""
 
-    def generate(context, builder, signature, args):
-        H_, base_, stride_, index_, first_, last_, d_, at_d_, W_, at_w_, *numbers = args
-        code = Vectors(context, builder, H.dtype)
-        kept_, scale_, decay_ = map(code.spread, numbers)
-        sums = _row_sums(code, (H, H_), (index, index_), first_, last_, base_, stride_, STRIP // LINE)
-        to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
-        for n, total in enumerate(sums):
-            w, old = code.load(to_w, n), code.load(to_d, n)
-            new = builder.fsub(builder.fmul(kept_, old), builder.fmul(decay_, w))
-            new = builder.fadd(new, builder.fmul(scale_, total))
-            code.store(new, to_d, n)
-            code.store(builder.fadd(w, new), to_w, n)
-        return context.get_dummy_value()
+    @intrinsic
+    def move(typing, H, base, stride, index, first, last, d, at_d, W, at_w, kept, scale, decay):
 
-    i, real = _INDEX, H.dtype
-    return types.void(H, i, i, index, i, i, d, i, W, i, real, real, real), generate
+        def generate(context, builder, signature, args):
+            H_, base_, stride_, index_, first_, last_, d_, at_d_, W_, at_w_, *numbers = args
+            code = Vectors(context, builder, H.dtype)
+            kept_, scale_, decay_ = map(code.spread, numbers)
+            sums = _row_sums(code, (H, H_), (index, index_), first_, last_, base_, stride_, size // LINE)
+            to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
+            for n, total in enumerate(sums):
+                w, old = code.load(to_w, n), code.load(to_d, n)
+                new = builder.fsub(builder.fmul(kept_, old), builder.fmul(decay_, w))
+                new = builder.fadd(new, builder.fmul(scale_, total))
+                code.store(new, to_d, n)
+                code.store(builder.fadd(w, new), to_w, n)
+            return context.get_dummy_value()
+
+        i, real = _INDEX, H.dtype
+        return types.void(H, i, i, index, i, i, d, i, W, i, real, real, real), generate
+
+    return move
+
+
+move_strip, move_line = _move_strip(STRIP), _move_strip(LINE)
 
 
 @intrinsic

@@ -23,7 +23,16 @@ from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.lists import Lists, list_units
-from fastdbn.backends.cpu.simd import STRIP, WORD, center_strip, move_strip, prefetch_strip, stack_like
+from fastdbn.backends.cpu.simd import (
+    LINE,
+    STRIP,
+    WORD,
+    center_strip,
+    move_line,
+    move_strip,
+    prefetch_strip,
+    stack_like,
+)
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
@@ -31,6 +40,8 @@ LISTED = 1 << 15
 """A phase with lists has fewer rows, so that the numbers of both phases' rows fit 16 bits."""
 SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
+NEAR = 1 << 19
+"""Bytes of a strip of the hidden means that the second-level cache holds; of more rows a strip is one line wide."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
@@ -129,6 +140,14 @@ def _move(w, d, decay):
 
 
 @inlinable
+def _move_strip(packed, width, index, first, last, d, w, at, kept, scale, decay):
+    if width * d.itemsize == STRIP:
+        move_strip(packed, 0, width, index, first, last, d, at, w, at, kept, scale, decay)
+    else:
+        move_line(packed, 0, width, index, first, last, d, at, w, at, kept, scale, decay)
+
+
+@inlinable
 def _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre):
     """The step of a strip of columns by the sums of the listed rows, and by what centring takes."""
     scale, decay, centred = step.positive, step.decay, step.slide.on
@@ -150,14 +169,14 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, step, cent
         if columns == width:
             prefetch_strip(params.W, at + AHEAD * stride)
             prefetch_strip(out.W, at + AHEAD * stride)
-            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            _move_strip(packed, width, lists.index, first, last, out.W, params.W, at, kept, scale, decay)
             if centred:
                 rows[i] = center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
         else:
             w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
             for e in range(len(w)):
                 old_w[e], old_d[e] = w[e], d[e]
-            move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
+            _move_strip(packed, width, lists.index, first, last, old_d, old_w, 0, kept, scale, decay)
             if centred:
                 rows[i] = center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
             for e in range(len(w)):
@@ -237,14 +256,16 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, j
     if positive.listed or negative.listed or step.slide.on:
         one = out.W.dtype.type(1)
         kept = step.momentum if positive.listed and negative.listed else one
+        n = len(positive.h) if positive.listed else 0
         factor = -one if step.positive == 0 else -(step.negative / step.positive)
-        width = STRIP // out.W.itemsize
+        rows = n + len(negative.h) if negative.listed else n
+        width = (STRIP if step.slide.on or rows * STRIP <= NEAR else LINE) // out.W.itemsize  # centring has one width
         for j in range(j0, end, width):
             columns = min(width, end - j)
             if positive.listed:
                 _pack_strip(positive.h, one, 0, j, columns, width, packed)
             if negative.listed:
-                _pack_strip(negative.h, factor, positive.h.shape[0] if positive.listed else 0, j, columns, width, packed)
+                _pack_strip(negative.h, factor, n, j, columns, width, packed)
             _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
     elif step.l1 > 0 or step.longest > 0:
         options.constrain(params.W[: len(lists.count)], j0, j1, step.l1, step.longest)
