@@ -13,13 +13,13 @@ from numba import njit
 
 from benchmarks.machine import describe, in_words
 from fastdbn.backends.cpu import binary, blas, update
-from fastdbn.backends.cpu.binary import BLAS, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
+from fastdbn.backends.cpu.binary import BLAS, CODES, DIRECT, GATHER, TABLES, TILES, make_states, pack_row, prepare, product
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Hyper, Params, Phase
 
 NV, NH, DENSITY, ROWS = 784, 500, 0.14, (20, 50, 100, 200, 400)
-TILES_ROWS = (16, 32, 64, 128)
-"""Rows for which tiles copy the weights once."""
+FEW_ROWS = (16, 32, 64, 128)
+"""Rows for which tiles copy the weights once, and tables in registers are made once."""
 
 
 @njit(nogil=True)
@@ -75,15 +75,18 @@ def main():
         multiply_, pack = line(BLAS, NV, NH, False)
         (add, copy), (add_row, _) = line(GATHER, NV, NH, False), line(DIRECT, NV, NH, False)
         look_up, make = line(TABLES, NH, NV, True)
+        find, spread = line(CODES, NH, NV, True, rows=FEW_ROWS)
         found = {
             "MULTIPLY": multiply_,
             "PACK": pack,
-            "PACK_TILES": statistics.mean(line(TILES, NV, NH, transpose, rows=TILES_ROWS)[1] for transpose in (False, True)),
+            "PACK_TILES": statistics.mean(line(TILES, NV, NH, transpose, rows=FEW_ROWS)[1] for transpose in (False, True)),
             "ADD": add / DENSITY,
             "COPY": copy,
             "ADD_ROW": add_row / DENSITY,
             "LOOK_UP": look_up,
             "MAKE": make,
+            "FIND": find,
+            "SPREAD": spread,
             "COLLECT": collect(),
         }
     print(in_words(describe(1)) + "\npicoseconds\n")

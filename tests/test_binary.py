@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fastdbn.backends.cpu import binary, blas, kernels
-from fastdbn.backends.cpu.binary import APART, BLAS, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu.binary import APART, BLAS, CODES, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
 from fastdbn.backends.cpu.jit import kernel
+from fastdbn.backends.cpu.lists import list_bits, scan_bits
+from fastdbn.backends.cpu.lookup import has_registers
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
 from fastdbn.backends.cpu.update import (
     Lists,
@@ -29,11 +31,19 @@ from fastdbn.units import get_unit
 both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 METHODS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
-METHODS |= {"tiles": TILES, "tiles'": TILES}
+METHODS |= {"tiles": TILES, "tiles'": TILES, "codes": CODES, "codes'": CODES}
 """The methods of a product; with ' that with the transpose of W."""
+
+
+def skip_without(name, dtype):
+    """Tables in registers need AVX-512 and float32."""
+    if name.startswith("codes") and not has_registers(np.dtype(dtype)):
+        pytest.skip("no registers for such tables")
+
+
 every_method = pytest.mark.parametrize("name", METHODS)
 SIZES = [(1, 1, 1), (2, 1, 70), (2, 31, 33), (3, 32, 31), (5, 33, 32), (2, 63, 64), (3, 64, 65), (4, 65, 63), (7, 500, 270)]
-SIZES += [(3, 512, 17), (3, 513, 129), (2, 1025, 300), (2, 1600, 530)]
+SIZES += [(3, 512, 17), (3, 513, 129), (2, 1025, 300), (2, 1600, 530), (141, 67, 21)]
 """Rows, inputs and outputs: around lines of the cache, words, panels, strips, segments and parts."""
 
 
@@ -68,6 +78,16 @@ def count_words_of(words):
 @kernel
 def make_lists(positive, n_positive, negative, n_negative, lists, q0, q1):
     list_units(positive, n_positive, negative, n_negative, lists, q0, q1)
+
+
+@kernel
+def list_word(word, index):
+    return list_bits(word, 500, index, 3)
+
+
+@kernel
+def scan_word(word, index):
+    return scan_bits(word, 500, index, 3)
 
 
 @kernel
@@ -162,6 +182,7 @@ def test_parts_are_whole_words_and_cover_every_column():
 @every_method
 def test_products(name, dtype):
     """x W or x W' to rounding by every method; nothing beyond the matrices is read, nothing beyond the result written."""
+    skip_without(name, dtype)
     for (rows, inputs, outputs), density in itertools.product(SIZES, (0.0, 0.1, 0.6, 1.0)):
         method, transpose = METHODS[name], name.endswith("'")
         W, route = weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
@@ -178,6 +199,7 @@ def test_products(name, dtype):
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method not in (BLAS, TILES)])
 def test_products_in_whole_words(name, dtype):
     """With weights of zeros up to the ends of words, products run to those ends, to the same bits, and to zeros there."""
+    skip_without(name, dtype)
     for size in ((1, 1, 1), (3, 65, 63), (7, 500, 270), (2, 1025, 130)):
         whole_words(*size, METHODS[name], name.endswith("'"), dtype)
 
@@ -202,6 +224,7 @@ def whole_words(rows, inputs, outputs, method, transpose, dtype):
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method != BLAS])
 def test_products_cut_anywhere_have_the_same_bits(name, dtype):
     """Rows and columns by themselves, from any word to any other, are those of the whole."""
+    skip_without(name, dtype)
     (rows, inputs, outputs), method, transpose = (9, 700, 530), METHODS[name], name.endswith("'")
     x, W, route = packed(states(rows, inputs, 0.3, dtype)), weights(inputs, outputs, dtype=dtype), blas.addresses(dtype)
     W = np.ascontiguousarray(W.T) if transpose else W
@@ -303,6 +326,33 @@ def test_choice_for_usual_layers():
     assert choose(100 * 784 * 0.5, 100, 784, 500, False) == TABLES
     assert choose(100 * 250, 100, 500, 784, True) == TABLES
     assert choose(12, 4, 6, 3, False) == choose(12, 4, 6, 3, True) == BLAS
+
+
+def test_choice_where_tables_fit_registers():
+    """Hidden states of minibatches, and dense visible ones, make codes; many rows still make tables."""
+    assert choose(100 * 250, 100, 500, 784, True, True) == choose(100 * 784 * 0.5, 100, 784, 500, False, True) == CODES
+    assert choose(100 * 784 * 0.14, 100, 784, 500, False, True) == GATHER
+    assert choose(1000 * 250, 1000, 500, 784, True, True) == TABLES
+    assert choose(-1, 100, 784, 500, False, True) == TILES
+
+
+def test_lists_of_bits():
+    """Both ways to list a word's bits, for processors that compress and others, fill the same places."""
+    draw = np.random.default_rng(0)
+    words = [
+        0,
+        1,
+        1 << 63,
+        2**64 - 1,
+        *(draw.integers(0, 2**64, 20, dtype=np.uint64) & draw.integers(0, 2**64, 20, dtype=np.uint64)),
+    ]
+    for word in map(np.uint64, words):
+        expected = 500 + np.flatnonzero(word >> np.arange(64, dtype=np.uint64) & np.uint64(1))
+        for listed in (list_word, scan_word):
+            index = np.full(3 + 64 + APART, 7, np.uint16)
+            assert listed(word, index) == 3 + len(expected)
+            assert np.array_equal(index[3 : 3 + len(expected)], expected)
+            assert (index[:3] == 7).all()
 
 
 # ---- statistics

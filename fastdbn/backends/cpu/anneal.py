@@ -63,7 +63,9 @@ def _field(team, turn, blas, given, layer, whole):
     not_inlined()
     x, out, n, inputs = given.states, layer.field, len(given.plain), layer.W.shape[0]
     outputs = out.shape[1]
-    method = binary.choose(binary.count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False)
+    method = binary.choose(
+        binary.count_packed(x.words) if given.plain.all() else -1, n, inputs, outputs, False, binary.in_registers(layer.W)
+    )
     if binary.reads_floats(method):
         first, last = share(team, count_blocks(n, outputs, whole))
         for t in range(first, last):

@@ -1,10 +1,11 @@
 """Products of states with weights; of zeros and ones faster than by multiplying.
 
-Binary states are packed, 64 to a word. `choose` takes the cheapest of five methods of a product, by what was measured:
+Binary states are packed, 64 to a word. `choose` takes the cheapest of six methods of a product, by what was measured:
 
     gather   add up the rows of W that the ones name, from panels of W, 32 columns wide, copied into the first-level cache
     direct   the same from W itself: where the ones are too few to pay for the copy
     tables   for each four inputs the 16 sums of their rows of W, then one table row for four inputs: at any density
+    codes    tables of five inputs in registers (lookup.py): the same for few rows, on AVX-512 in float32
     BLAS     multiply: for anything else than zeros and ones, and where the others do not pay
     tiles    multiply by our own product (product.py): the same, where rows are too few for BLAS to make good its packing
 
@@ -21,10 +22,11 @@ from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.lists import list_bits
+from fastdbn.backends.cpu.lookup import AT_ONCE, LANES, count_groups, in_registers, make_codes, multiply_codes, whole_vectors
 from fastdbn.backends.cpu.product import ROWS, WIDE, lanes_of, multiply, transpose_square
 from fastdbn.backends.cpu.simd import GROUPS, PANEL, ROW, SUMS, TABLE, WORD, stack_like
 
-BLAS, GATHER, DIRECT, TABLES, TILES = 0, 1, 2, 3, 4
+BLAS, GATHER, DIRECT, TABLES, TILES, CODES = 0, 1, 2, 3, 4, 5
 SEGMENT = 512
 """Inputs of a panel of W at a time: 64 KB, which the first-level cache holds in part and the second whole."""
 PART = 256
@@ -46,6 +48,8 @@ ADD, COPY, ADD_ROW, LIST = 30.0, 110.0, 42.0, 1000.0
 for a one that is listed."""
 LOOK_UP, MAKE = 8.4, 300.0
 """Tables: picoseconds for a pair of an input and an output, and for a weight put into tables."""
+FIND, SPREAD = 5.5, 230.0
+"""Codes: picoseconds for a pair, rows in whole vectors, and for a weight put into registers."""
 
 
 class States(NamedTuple):
@@ -53,7 +57,8 @@ class States(NamedTuple):
 
     floats (B, n), for real states and for BLAS; words (B, q) uint64, bit l of word w for unit 64 w + l; index (B, 64 q or
     more) uint16, the ones of each segment of units counted from its beginning; starts (B, segments + 1) int32, where in index a
-    segment's begin; offsets (B, 16 q or more) uint16, where the rows of the tables begin that four units name.
+    segment's begin; offsets (B, 16 q or more) uint16, where the rows of the tables begin that four units name; codes (groups,
+    B or more) int32, the numbers that five units make, of no rows where lookup.py has no tables.
     """
 
     floats: Any
@@ -61,6 +66,7 @@ class States(NamedTuple):
     index: Any
     starts: Any
     offsets: Any
+    codes: Any
 
 
 @inlinable
@@ -95,6 +101,7 @@ def make_states(floats, rows):
         np.empty((rows, n * WORD + APART), np.uint16),
         np.empty((rows, count_segments(floats.shape[1]) + 1), np.int32),
         np.empty((rows, n * GROUPS + APART), np.uint16),
+        np.empty((count_groups(n) if in_registers(floats) else 0, whole_vectors(rows) + LANES), np.int32),
     )
 
 
@@ -167,11 +174,12 @@ def reads_floats(method):
 
 
 @inlinable
-def choose(ones, rows, inputs, outputs, transpose):
+def choose(ones, rows, inputs, outputs, transpose, registers=False):
     """The cheapest method of the product of states with weights.
 
     ones : how many of the states are 1; negative where they are not zeros and ones
     transpose : whether W is stored with its outputs as rows
+    registers : whether tables fit registers
     """
     pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
     packs = rows > 1 and (pairs > SMALL or (transpose and rows * outputs > FEW))
@@ -185,6 +193,9 @@ def choose(ones, rows, inputs, outputs, transpose):
     tables = LOOK_UP * pairs + MAKE * weights
     if tables < cost:
         method, cost = TABLES, tables
+    codes = FIND * whole_vectors(rows) * weights + SPREAD * weights * ((rows + AT_ONCE - 1) // AT_ONCE)
+    if registers and rows <= 2 * AT_ONCE and codes < cost:
+        method, cost = CODES, codes
     if not transpose:
         gather, direct = ADD * added + COPY * weights + LIST * ones, ADD_ROW * added + LIST * ones
         if gather < cost:
@@ -200,6 +211,8 @@ def prepare(method, x, n, r0, r1):
     if reads_floats(method):
         for r in range(r0, r1):
             unpack_row(x.words[r], x.floats[r, :n])
+    elif method == CODES:
+        make_codes(x.words, x.codes, r0, r1)
     elif method == TABLES:
         columns = TABLE // x.floats.itemsize
         for r in range(r0, r1):
@@ -349,6 +362,8 @@ def product(method, blas, x, inputs, W, transpose, out, r0, r1, j0, j1):
         _direct(x, inputs, W, out, r0, r1, j0, j1)
     elif method == TABLES:
         _tables(x, inputs, W, transpose, out, r0, r1, j0, j1)
+    elif method == CODES:
+        multiply_codes(x.codes, inputs, W, transpose, out, r0, r1, j0, j1)
     else:
         one, zero, states = W.dtype.type(1), W.dtype.type(0), x.floats[r0:r1, :inputs]
         weights = W[j0:j1, :inputs] if transpose else W[:inputs, j0:j1]

@@ -49,7 +49,7 @@ def block(t, rows, n, whole):
 @inlinable
 def begin_field(x, n, transpose):
     """The method of a product of states with weights to n outputs, and the buffers that it needs."""
-    method = binary.choose(binary.count_ones(x), x.shape[0], x.shape[1], n, transpose)
+    method = binary.choose(binary.count_ones(x), x.shape[0], x.shape[1], n, transpose, binary.in_registers(x))
     return method, binary.make_states(x, 0 if binary.reads_floats(method) else min(x.shape[0], ROWS))
 
 
@@ -63,7 +63,7 @@ def step_of(method):
 def field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
     """A block of out = x W, or x W'; ready is the first row of those that were prepared last, and the new one is returned."""
     rows = r1 - r0
-    states = binary.States(x[r0:r1], buffer.words, buffer.index, buffer.starts, buffer.offsets)
+    states = binary.States(x[r0:r1], buffer.words, buffer.index, buffer.starts, buffer.offsets, buffer.codes)
     if not binary.reads_floats(method) and r0 != ready:
         for r in range(rows):
             binary.pack_row(x[r0 + r], buffer.words[r])

@@ -172,7 +172,7 @@ def _conditional(unit):
         x, inputs, count = given.states, given.n, len(rows)
         W, transpose, n = layer.W, layer.transpose, layer.n
         ones = binary.count_packed(x.words[:count]) if given.packed else binary.count_ones(x.floats[:count])
-        method = binary.choose(ones, count, inputs, n, transpose)
+        method = binary.choose(ones, count, inputs, n, transpose, binary.in_registers(W))
         r0, r1 = share(team, count)
         if ones >= 0 and not given.packed:
             for r in range(r0, r1):
@@ -188,7 +188,8 @@ def _conditional(unit):
                 activate(layer, mean, drawn, rows, key, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
             q0, q1 = share(team, binary.count_words(n))
-            binary.product(method, blas, x, binary.count_words(inputs) * WORD, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
+            wide = inputs if method == binary.CODES else binary.count_words(inputs) * WORD
+            binary.product(method, blas, x, wide, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
             if whole:
                 turn = wait(team.gate, team.size, turn)
                 activate(layer, mean, drawn, rows, key, r0, r1, 0, n)

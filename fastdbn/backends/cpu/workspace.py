@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends.cpu.binary import APART, States, count_segments, count_words
+from fastdbn.backends.cpu.lookup import LANES, count_groups, has_registers, whole_vectors
 from fastdbn.backends.cpu.simd import GROUPS, LINE, STRIP, WORD
 from fastdbn.backends.cpu.update import LISTED, Lists, make_centre
 from fastdbn.backends.protocol import Params
@@ -52,6 +53,7 @@ def _states(floats):
         aligned((rows, words * WORD + APART), np.uint16),
         np.zeros((rows, count_segments(n) + 1), np.int32),
         aligned((rows, words * GROUPS + APART), np.uint16),
+        aligned((count_groups(words) if has_registers(floats.dtype) else 0, whole_vectors(rows) + LANES), np.int32),
     )
 
 
