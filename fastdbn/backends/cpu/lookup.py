@@ -11,7 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import carray
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.product import not_inlined, transpose_square
@@ -31,11 +31,16 @@ def has_registers(dtype):
     return WIDE_REGISTERS and dtype == np.float32
 
 
-@intrinsic
-def in_registers(typing, x):
-    """Whether the processor has registers for tables of the type of x; a constant."""
-    fits = WIDE_REGISTERS and x.dtype == types.float32
-    return types.boolean(x), lambda context, builder, signature, args: ir.Constant(ir.IntType(1), int(fits))
+def in_registers(x):
+    """`has_registers` of an array's type; a constant in kernels."""
+    return has_registers(x.dtype)
+
+
+@overload(in_registers)
+def _in_registers(x):
+    if WIDE_REGISTERS and x.dtype == types.float32:
+        return lambda x: True
+    return lambda x: False
 
 
 def _table(code, pointer, along):

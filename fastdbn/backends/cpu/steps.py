@@ -204,22 +204,24 @@ def _conditional(unit):
 def _visible_sums(phase, lists, negative, first_row, weight, out, i0, i1):
     """out = how often each of the visible units i0 to i1 of a phase, 0 or 1, is 1, or the sums of its states; rows weighted, if
     there are weights. first_row is what lists call the phase's first row."""
-    sums = out[i0:i1]
+    sums, count = out[i0:i1], lists.count[i0:i1]
     if not phase.listed and len(weight) == 0:
         update.sum_visible(phase.v[:, i0:i1], None, sums)
     elif not phase.listed:
         update.sum_visible(phase.v[:, i0:i1], weight, sums)
+    elif len(weight) > 0:
+        for i in range(len(sums)):
+            first, last = (count[i, 1], count[i, 0]) if negative else (0, count[i, 1])
+            rows, total = lists.index[i0 + i, first:last], out.dtype.type(0)
+            for q in range(len(rows)):
+                total += weight[np.int64(rows[q]) - first_row]
+            sums[i] = total
+    elif negative:
+        for i in range(len(sums)):
+            sums[i] = count[i, 0] - count[i, 1]
     else:
-        for i in range(i0, i1):
-            last, data = lists.count[i, 0], lists.count[i, 1]
-            first, last = (data, last) if negative else (0, data)
-            if len(weight) == 0:
-                out[i] = last - first
-            else:
-                total = out.dtype.type(0)
-                for q in range(first, last):
-                    total += weight[np.int64(lists.index[i, q]) - first_row]
-                out[i] = total
+        for i in range(len(sums)):
+            sums[i] = count[i, 1]
 
 
 @inlinable

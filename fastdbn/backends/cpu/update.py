@@ -40,7 +40,7 @@ LISTED = 1 << 15
 """A phase with lists has fewer rows, so that the numbers of both phases' rows fit 16 bits."""
 SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
-NEAR = 1 << 19
+NEAR = 1 << 20
 """Bytes of a strip of the hidden means that the second-level cache holds; of more rows a strip is one line wide."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
@@ -140,22 +140,37 @@ def _move(w, d, decay):
 
 
 @inlinable
-def _move_strip(packed, width, index, first, last, d, w, at, kept, scale, decay):
-    if width * d.itemsize == STRIP:
-        move_strip(packed, 0, width, index, first, last, d, at, w, at, kept, scale, decay)
+def _move_plain(params, out, lists, packed, j, width, kept, step):
+    """The step of a whole strip of columns by the sums of the listed rows: no more than that, because it is most of the work."""
+    scale, decay = step.positive, step.decay
+    stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
+    if width * out.W.itemsize == STRIP:
+        for i in range(nv):
+            first, at = i * per_unit, i * stride + j
+            last = first + lists.count[i, 0]
+            prefetch_strip(params.W, at + AHEAD * stride)
+            prefetch_strip(out.W, at + AHEAD * stride)
+            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
     else:
-        move_line(packed, 0, width, index, first, last, d, at, w, at, kept, scale, decay)
+        for i in range(nv):
+            first, at = i * per_unit, i * stride + j
+            last = first + lists.count[i, 0]
+            move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
 
 
 @inlinable
 def _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre):
-    """The step of a strip of columns by the sums of the listed rows, and by what centring takes."""
-    scale, decay, centred = step.positive, step.decay, step.slide.on
+    """The step of a strip of columns by the sums of the listed rows, by what centring takes, and what L1 and max-norm make of
+    it."""
+    scale, decay, centred, constrained = step.positive, step.decay, step.slide.on, step.l1 > 0 or step.longest > 0
+    if columns == width and not centred and not constrained:
+        _move_plain(params, out, lists, packed, j, width, kept, step)
+        return
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     steps, offsets = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     taken, squares = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
-    constrained, squares = step.l1 > 0 or step.longest > 0, squares[: columns if step.longest > 0 else 0]
+    squares = squares[: columns if step.longest > 0 else 0]
     for x in (old_w, old_d, taken, squares):
         for e in range(len(x)):
             x[e] = 0
@@ -169,14 +184,14 @@ def _move_listed(params, out, lists, packed, j, columns, width, kept, step, cent
         if columns == width:
             prefetch_strip(params.W, at + AHEAD * stride)
             prefetch_strip(out.W, at + AHEAD * stride)
-            _move_strip(packed, width, lists.index, first, last, out.W, params.W, at, kept, scale, decay)
+            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
             if centred:
                 rows[i] = center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
         else:
             w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
             for e in range(len(w)):
                 old_w[e], old_d[e] = w[e], d[e]
-            _move_strip(packed, width, lists.index, first, last, old_d, old_w, 0, kept, scale, decay)
+            move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
             if centred:
                 rows[i] = center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
             for e in range(len(w)):
@@ -259,14 +274,18 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, j
         n = len(positive.h) if positive.listed else 0
         factor = -one if step.positive == 0 else -(step.negative / step.positive)
         rows = n + len(negative.h) if negative.listed else n
-        width = (STRIP if step.slide.on or rows * STRIP <= NEAR else LINE) // out.W.itemsize  # centring has one width
-        for j in range(j0, end, width):
+        wide, line = STRIP // out.W.itemsize, LINE // out.W.itemsize
+        narrow = rows * STRIP > NEAR and not (step.slide.on or step.l1 > 0 or step.longest > 0)
+        j = j0
+        while j < end:
+            width = line if narrow and end - j >= line else wide
             columns = min(width, end - j)
             if positive.listed:
                 _pack_strip(positive.h, one, 0, j, columns, width, packed)
             if negative.listed:
                 _pack_strip(negative.h, factor, n, j, columns, width, packed)
             _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
+            j += width
     elif step.l1 > 0 or step.longest > 0:
         options.constrain(params.W[: len(lists.count)], j0, j1, step.l1, step.longest)
 
