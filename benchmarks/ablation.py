@@ -22,6 +22,7 @@ METHODS = {
     "gather": {"ADD": float("inf")},
     "direct": {"ADD_ROW": float("inf")},
     "tables": {"LOOK_UP": float("inf")},
+    "codes": {"FIND": float("inf")},
     "tiles": {"PACK_TILES": float("inf")},
     "BLAS": {"PACK": float("inf"), "SMALL": -1.0},
 }

@@ -1,6 +1,10 @@
 """Products and statistics of zeros and ones: every method against NumPy at odd sizes, and which method is chosen."""
 
 import itertools
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -460,6 +464,43 @@ def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
             move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), *fixed, centre, j0, j1, j1)
         results.add(b"".join(x.tobytes() for x in (*params, *out)))
     assert len(results) == 1
+
+
+@both_types
+def test_step_by_thousands_of_rows(dtype):
+    """So many rows that strips are one line wide, and the last one is not whole."""
+    n, nv, nh = 2100, 5, 70
+    vp, vm, draw = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1), np.random.default_rng(3)
+    hp, hm = draw.random((n, nh)).astype(dtype), draw.random((n, nh)).astype(dtype)
+    lists = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32))
+    make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
+    W, d = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2)
+    params, out = (Params(x.copy(), np.zeros(nv, dtype), np.zeros(nh, dtype)) for x in (W, d))
+    fixed = np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 1 / n, 1 / n, 0.5, 1e-3), make_centre(nv, nh, np.dtype(dtype))
+    move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), lists, *fixed, 0, nh, nh)
+    expected = 0.5 * d - 1e-3 * W + (vp.astype(float).T @ hp - vm.astype(float).T @ hm) / n
+    assert close(out.W, expected, dtype)
+    assert close(params.W, W + expected, dtype)
+
+
+NARROW = """
+import numpy as np
+from fastdbn.backends.cpu import simd
+from fastdbn.backends.cpu.lists import list_bits, scan_bits
+assert not simd.WIDE_REGISTERS and list_bits is scan_bits
+import test_binary, test_rng
+for name in ("gather", "tables'"):
+    test_binary.test_products(name, "float32")
+test_binary.test_lists(90, (37, 50))
+test_rng.test_uniforms_follow_the_counter(131, 8)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names a processor of x86")
+def test_processors_without_wide_registers():
+    """The same results where kernels are compiled for a processor without AVX-512."""
+    narrow = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", NARROW], env=os.environ | narrow, check=True)
 
 
 @both_types

@@ -43,7 +43,7 @@ def test_published_vectors(counter, key, words):
     assert tuple(int(x) for x in compiled_philox(*arguments)) == words
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 17, 64])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 17, 64, 131])
 @pytest.mark.parametrize("first", [0, 8])
 def test_uniforms_follow_the_counter(length, first):
     """unit -> (counter unit // 4, word unit % 4), and float64 begins with the 24 bits of float32."""
