@@ -252,7 +252,7 @@ class CPU:
         run = steps.Run(
             *(order, batch_size, problem.k, problem.persistent, rng.key(problem.seed, 0, 0), step, epoch),
             *(data, hidden, visible, float(hyper.momentum), float(hyper.learning_rate * hyper.weight_decay)),
-            centering is not None,
+            *(centering is not None, options.numbers_of(problem, order, batch_size, hyper)),
         )
         if self._workspace is None or self._workspace[0] is not params.W:
             n_threads = min(self.n_threads, binary.count_words(nh))
@@ -262,7 +262,7 @@ class CPU:
             *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
             *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
             (centering.v, centering.h) if centering else (self.zeros(0),) * 2,
-            *(problem.chain_rows, self._workspace[1], run, options.extras_of(problem, order, batch_size, hyper)),
+            *(problem.chain_rows, self._workspace[1], run, options.extras_of(problem, order, hyper)),
         )
         return True
 

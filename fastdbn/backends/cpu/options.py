@@ -14,15 +14,14 @@ SLOW = 20
 
 
 class Extras(NamedTuple):
-    """What training options add to the minibatches of a call.
+    """What training options beside centring add to the minibatches of a call; None stands for no option.
 
-    weights (rows of the call,), or none; numbers (minibatches, 9) float64, at the places DATA to MEAN; l1, the threshold, and
-    max_norm, 0 for none; activity (nh,), or none, with the numbers of `protocol.Sparsity`; whether there are fast weights, what
-    they keep, the `Params` that the chains run at, and the fast weights.
+    weights (rows of the call,), or none; l1, the threshold, and max_norm, 0 for none; activity (nh,), or none, with the numbers
+    of `protocol.Sparsity`; whether there are fast weights, what they keep, the `Params` that the chains run at, and the fast
+    weights.
     """
 
     weights: Any
-    numbers: Any
     l1: float
     max_norm: float
     activity: Any
@@ -40,15 +39,28 @@ DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
 weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
 
 
-def extras_of(problem, order, batch_size, hyper):
-    """The `Extras` of the minibatches of the rows in `order`, numbers as the composed operations get them."""
-    dtype, starts = problem.params.W.dtype, range(0, len(order), batch_size)
-    sparsity, fast, none = problem.sparsity, problem.fast, np.zeros(0, problem.params.W.dtype)
+def extras_of(problem, order, hyper):
+    """The `Extras` of the minibatches of the rows in `order`."""
+    if problem._replace(centering=None).is_plain:
+        return None
+    dtype, sparsity, fast = problem.params.W.dtype, problem.sparsity, problem.fast
+    none = np.zeros(0, dtype)
+    return Extras(
+        none if problem.weights is None else problem.weights[order].astype(dtype),
+        *(float(hyper.learning_rate * problem.l1), float(problem.max_norm)),
+        *((none, 0.0, 0.0, 0.0) if sparsity is None else sparsity),
+        *((False, 0.0, problem.params, problem.velocity) if fast is None else (True, fast.kept, fast.params, fast.fast)),
+    )
+
+
+def numbers_of(problem, order, batch_size, hyper):
+    """(minibatches, 9) float64: the numbers of each, as the composed operations get them."""
+    starts = range(0, len(order), batch_size)
     rows = np.minimum(batch_size, len(order) - np.arange(0, len(order), batch_size))
-    weights, total, mean = none, rows, np.ones(len(rows))
+    total, mean = rows, np.ones(len(rows))
     if problem.weights is not None:
         given = problem.weights[order]
-        weights = given.astype(dtype)
+        weights = given.astype(problem.params.W.dtype)
         total = np.array([weights[start : start + batch_size].sum() for start in starts])
         mean = np.array([given[start : start + batch_size].mean() for start in starts])
     data = 1.0 / rows
@@ -58,13 +70,54 @@ def extras_of(problem, order, batch_size, hyper):
         share, some = problem.centering.model_share, np.where(mean > 0, mean, 1.0)
         moved = np.where(mean > 0, problem.centering.slide, 0.0)
         slides = np.array([moved, moved * ((1 - share) * data) / some, moved * (share * chains) / some])
-    rate, fast_rate = hyper.learning_rate, 0.0 if fast is None else fast.learning_rate
+    rate, fast_rate = hyper.learning_rate, 0.0 if problem.fast is None else problem.fast.learning_rate
     numbers = np.array([rate * data, rate * chains, *slides, fast_rate * data, fast_rate * chains, total, mean])
-    return Extras(
-        *(weights, np.ascontiguousarray(numbers.T), float(rate * problem.l1), float(problem.max_norm)),
-        *((none, 0.0, 0.0, 0.0) if sparsity is None else sparsity),
-        *((False, 0.0, problem.params, problem.velocity) if fast is None else (True, fast.kept, fast.params, fast.fast)),
-    )
+    return np.ascontiguousarray(numbers.T)
+
+
+@inlinable
+def has_fast(extras):
+    if extras is None:
+        return False
+    return extras.has_fast
+
+
+@inlinable
+def kept_of(extras):
+    if extras is None:
+        return 0.0
+    return extras.kept
+
+
+@inlinable
+def penalties(extras):
+    """L1's threshold and the bound of max-norm."""
+    if extras is None:
+        return 0.0, 0.0
+    return extras.l1, extras.max_norm
+
+
+@inlinable
+def weights_of(extras, start, rows):
+    if extras is None:
+        return None
+    return extras.weights[start : start + rows]
+
+
+@inlinable
+def chain_of(extras, workspace):
+    """The parameters that the chains run at, in the workspace."""
+    if extras is None:
+        return workspace.params
+    return workspace.chain
+
+
+@inlinable
+def fast_of(extras, params, velocity):
+    """Those parameters and the fast weights, outside of it."""
+    if extras is None:
+        return params, velocity
+    return extras.chain, extras.fast
 
 
 @intrinsic

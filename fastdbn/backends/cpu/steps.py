@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
     seed is a Key of which only the two halves count; data, hidden and visible are the layer's stream numbers at Gibbs step
     0, to which the step is added; step counts minibatches since the start of the fit. decay is the learning rate times the
-    weight decay.
+    weight decay; numbers (minibatches, 9) float64 are those of each minibatch, at the places DATA to MEAN (options.py).
     """
 
     order: Any
@@ -47,6 +47,7 @@ class Run(NamedTuple):
     momentum: float
     decay: float
     centred: bool
+    numbers: Any
 
 
 class Given(NamedTuple):
@@ -85,15 +86,20 @@ def _copy_params(team, source, target):
 
 
 @inlinable
+def _copy_both(team, outside, inside, back):
+    for number in range(2):
+        if back:
+            _copy_params(team, inside[number], outside[number])
+        else:
+            _copy_params(team, outside[number], inside[number])
+
+
+@inlinable
 def _exchange(team, params, velocity, offsets, workspace, extras, back):
     """Copy parameters, velocity, offsets (none where they are not used) and fast weights into the workspace, or back."""
-    for number in range(4 if extras.has_fast else 2):
-        outside = (params, velocity, extras.chain, extras.fast)[number]
-        inside = (workspace.params, workspace.velocity, workspace.chain, workspace.fast)[number]
-        if back:
-            _copy_params(team, inside, outside)
-        else:
-            _copy_params(team, outside, inside)
+    _copy_both(team, (params, velocity), (workspace.params, workspace.velocity), back)
+    if options.has_fast(extras):
+        _copy_both(team, options.fast_of(extras, params, velocity), (workspace.chain, workspace.fast), back)
     if team.thread == 0:
         for outside, inside in ((offsets[0], workspace.centre.v), (offsets[1], workspace.centre.h)):
             source, target = (inside, outside) if back else (outside, inside)
@@ -201,21 +207,29 @@ def _conditional(unit):
 
 
 @inlinable
+def _weighted_sums(phase, lists, negative, first_row, weight, out, i0, i1):
+    """`_visible_sums` where rows have weights."""
+    sums, count = out[i0:i1], lists.count[i0:i1]
+    if not phase.listed:
+        update.sum_visible(phase.v[:, i0:i1], weight, sums)
+        return
+    for i in range(len(sums)):
+        first, last = (count[i, 1], count[i, 0]) if negative else (0, count[i, 1])
+        rows, total = lists.index[i0 + i, first:last], out.dtype.type(0)
+        for q in range(len(rows)):
+            total += weight[np.int64(rows[q]) - first_row]
+        sums[i] = total
+
+
+@inlinable
 def _visible_sums(phase, lists, negative, first_row, weight, out, i0, i1):
     """out = how often each of the visible units i0 to i1 of a phase, 0 or 1, is 1, or the sums of its states; rows weighted, if
-    there are weights. first_row is what lists call the phase's first row."""
+    there are weights. Lists call the phase's first row first_row."""
     sums, count = out[i0:i1], lists.count[i0:i1]
-    if not phase.listed and len(weight) == 0:
-        update.sum_visible(phase.v[:, i0:i1], None, sums)
+    if weight is not None and len(weight) > 0:
+        _weighted_sums(phase, lists, negative, first_row, weight, out, i0, i1)
     elif not phase.listed:
-        update.sum_visible(phase.v[:, i0:i1], weight, sums)
-    elif len(weight) > 0:
-        for i in range(len(sums)):
-            first, last = (count[i, 1], count[i, 0]) if negative else (0, count[i, 1])
-            rows, total = lists.index[i0 + i, first:last], out.dtype.type(0)
-            for q in range(len(rows)):
-                total += weight[np.int64(rows[q]) - first_row]
-            sums[i] = total
+        update.sum_visible(phase.v[:, i0:i1], None, sums)
     elif negative:
         for i in range(len(sums)):
             sums[i] = count[i, 0] - count[i, 1]
@@ -227,6 +241,8 @@ def _visible_sums(phase, lists, negative, first_row, weight, out, i0, i1):
 @inlinable
 def _change_hidden(team, workspace, n, chains, extras, numbers, weight, both):
     """Sparsity, and the weights of rows, if there are any and with `both` of the chains too, in the hidden means."""
+    if extras is None:
+        return
     means, activity, real = workspace.means_h, extras.activity, workspace.means_h.dtype.type
     if len(activity) > 0 and numbers[MEAN] > 0:
         q0, q1 = share(team, binary.count_words(len(activity)))
@@ -244,6 +260,14 @@ def _change_hidden(team, workspace, n, chains, extras, numbers, weight, both):
 
 
 @inlinable
+def _part(weight, all_):
+    """All weights, or none of them."""
+    if weight is None:
+        return None
+    return weight[: len(weight) if all_ else 0]
+
+
+@inlinable
 def _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both):
     """Make of both phases' visible states what the step reads: floats or lists, and the sums."""
     n, chains, nv, lists = len(positive.v), len(negative.v), positive.v.shape[1], workspace.lists
@@ -257,7 +281,7 @@ def _gather_statistics(team, turn, workspace, positive, negative, packed, weight
     turn = wait(team.gate, team.size, turn)
     i0, i1 = q0 * WORD, min(q1 * WORD, nv)
     _visible_sums(positive, lists, False, 0, weight, workspace.sums[0], i0, i1)
-    _visible_sums(negative, lists, True, counts[0], weight if both else weight[:0], workspace.sums[1], i0, i1)
+    _visible_sums(negative, lists, True, counts[0], _part(weight, both), workspace.sums[1], i0, i1)
     return turn
 
 
@@ -299,15 +323,17 @@ def _update(team, turn, blas, workspace, n, chains, ones, packed, run, extras, n
     _change_hidden(team, workspace, n, chains, extras, numbers, weight, both)
     turn = _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both)
     slide = update.Slide(run.centred, real(numbers[SLIDE]), real(numbers[SLIDE + 1]), real(numbers[SLIDE + 2]))
-    for part in range(2 if extras.has_fast else 1):
-        params, velocity = (workspace.chain, workspace.fast) if part else (workspace.params, workspace.velocity)
-        rates, kept, decay = (FAST, extras.kept, 0.0) if part else (DATA, run.momentum, run.decay)
-        l1, longest = (0.0, 0.0) if part else (extras.l1, extras.max_norm)
-        slides = update.Slide(False, slide.rate, slide.positive, slide.negative) if part else slide
+    fast = options.has_fast(extras)
+    for part in range(2 if fast else 1):
+        second = fast and part == 1
+        params, velocity = (workspace.chain, workspace.fast) if second else (workspace.params, workspace.velocity)
+        rates, kept, decay = (FAST, options.kept_of(extras), 0.0) if second else (DATA, run.momentum, run.decay)
+        l1, longest = (0.0, 0.0) if second else options.penalties(extras)
+        slides = update.Slide(False, slide.rate, slide.positive, slide.negative) if second else slide
         step = update.Step(
             *(real(numbers[rates]), real(numbers[rates + 1]), real(kept), real(decay), slides, real(l1), real(longest)),
         )
-        if part:
+        if second:
             _copy_params(team, workspace.params, workspace.chain)
             turn = wait(team.gate, team.size, turn)
         turn = _move(team, turn, blas, workspace, params, velocity, positive, negative, step)
@@ -334,17 +360,18 @@ def cd_steps(visible, hidden):
 
     def steps(thread, size, gate, blas, groups, data, params, velocity, offsets, chain_rows, workspace, run, extras):
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
-        (nv, nh), plain, chain = params.W.shape, workspace.params, workspace.chain
+        (nv, nh), plain, chain = params.W.shape, workspace.params, options.chain_of(extras, workspace)
         up = Layer(groups[1], nh, plain.W, False, plain.c, workspace.h)
         up_chain = Layer(groups[1], nh, chain.W, False, chain.c, workspace.h)
         down = Layer(groups[0], nv, chain.W, True, chain.b, workspace.vk)
+        fast = options.has_fast(extras)
         _exchange(team, params, velocity, offsets, workspace, extras, False)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 binary.pack_row(workspace.h.floats[r], workspace.h.words[r])
-        for number in range(len(extras.numbers)):
+        for number in range(len(run.numbers)):
             start, now = number * run.batch_size, run.step + number
-            rows, weight = run.order[start : start + run.batch_size], extras.weights[start : start + run.batch_size]
+            rows, weight = run.order[start : start + run.batch_size], options.weights_of(extras, start, run.batch_size)
             n = len(rows)
             r0, r1 = share(team, n)
             _take(data, packed_data, rows, _key(run, run.epoch, run.data, 0), workspace.v0, r0, r1)
@@ -352,10 +379,10 @@ def cd_steps(visible, hidden):
             chains, who = (len(chain_rows), chain_rows) if run.persistent else (n, rows)
             h0, hk, mean = workspace.means_h[:n], workspace.means_h[n : n + chains], workspace.means_v[:chains]
             ones_0, ones_k = -1, -1
-            for t in range(run.k + 2 if extras.has_fast else run.k + 1):  # up from the data, then down and up again
+            for t in range(run.k + 2 if fast else run.k + 1):  # up from the data, then down and up again
                 v, h, whose, packed = (workspace.vk, hk, who, packed_v) if t else (workspace.v0, h0, rows, packed_data)
                 drawn, key = 0 < t <= run.k if run.persistent else t < run.k, _key(run, now, run.hidden, t)
-                layer = up_chain if 0 < t <= run.k else up  # after the chain of fast weights its means at the parameters
+                layer = up_chain if fast and 0 < t <= run.k else up  # after the chain of fast weights its means at the parameters
                 turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), layer, h, drawn, whose, key)
                 if t == 0:
                     ones_0 = ones_k
@@ -363,7 +390,7 @@ def cd_steps(visible, hidden):
                     key = _key(run, now, run.visible, t)
                     turn, _ = given_hidden(team, turn, blas, Given(workspace.h, nh, packed_h), down, mean, True, who, key)
             ones, words = (ones_0, ones_k), (packed_data, packed_v)
-            turn = _update(team, turn, blas, workspace, n, chains, ones, words, run, extras, extras.numbers[number], weight)
+            turn = _update(team, turn, blas, workspace, n, chains, ones, words, run, extras, run.numbers[number], weight)
         if run.persistent and packed_h and thread == 0:
             for r in range(len(chain_rows)):
                 binary.unpack_row(workspace.h.words[r], workspace.h.floats[r])
