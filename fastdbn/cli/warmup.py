@@ -164,7 +164,8 @@ def _use_rbm(dtype, visible, hidden, kinds):
     if not (UNITS[visible].keeps_total or UNITS[visible].parameters):
         for weighted in (False, True):
             fit(_data(visible, kind), weighted, centering="data")
-        fit(_data(visible, kind), persistent=True, temperatures=2, fast_learning_rate=0.01, l1=0.01, max_norm=1.0)
+            composed = {"temperatures": 2, "fast_learning_rate": 0.01, "l1": 0.01, "max_norm": 1.0}
+            fit(_data(visible, kind), weighted, persistent=True, **composed)
     for X in _forms(visible, kind):
         rbm = fit(X)
         for use in (rbm.transform, rbm.score_samples, rbm.reconstruct, rbm.gibbs):
