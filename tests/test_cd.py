@@ -186,14 +186,14 @@ WEIGHTS = np.r_[np.zeros(64), np.random.default_rng(9).random(86)]
 FAST = {"persistent": True, "n_chains": 13, "fast_learning_rate": 0.02}
 ADDED = {
     "l1": {"l1": [0.01, 0.02]},
-    "max-norm": {"max_norm": 0.5},
-    "L1 and max-norm": {"l1": 0.01, "max_norm": 0.4},
+    "max-norm": {"max_norm": 0.05},
+    "L1 and max-norm": {"l1": 0.01, "max_norm": 0.06},
     "sparsity": {"sparsity_target": 0.1},
     "weights": {"weights": WEIGHTS},
     "weighted chains": {"weights": WEIGHTS, "persistent": True, "n_chains": 13},
     "sparsity, weighted and centred": {"weights": WEIGHTS, "sparsity_target": 0.1, "centering": "enhanced", "l1": 0.001},
     "fast weights": FAST,
-    "all": FAST | {"weights": WEIGHTS, "l1": 0.001, "max_norm": 0.4, "k": 2, "centering": "data", "sparsity_target": 0.1},
+    "all": FAST | {"weights": WEIGHTS, "l1": 0.001, "max_norm": 0.06, "k": 2, "centering": "data", "sparsity_target": 0.1},
 }
 
 

@@ -13,6 +13,7 @@ from fastdbn.backends.cpu.binary import APART, count_ones, count_words, edge, pa
 from fastdbn.backends.cpu.jit import inlinable, inlined, kernel
 from fastdbn.backends.cpu.kernels import block, prepare_unit
 from fastdbn.backends.cpu.lists import Lists, list_units
+from fastdbn.backends.cpu.options import norm_factor
 from fastdbn.backends.cpu.product import multiply, multiply_and_fetch
 from fastdbn.backends.cpu.simd import ROW, add_whole_rows, stack_like
 from fastdbn.backends.cpu.update import worth_listing
@@ -248,8 +249,7 @@ def limit_columns(W, longest, squares):
         for j in range(W.shape[1]):
             squares[j] += W[i, j] * W[i, j]
     for j in range(W.shape[1]):
-        norm = np.sqrt(squares[j])
-        squares[j] = longest / norm if norm > longest else one
+        squares[j] = norm_factor(squares[j], longest, one)
     for i in range(W.shape[0]):
         for j in range(W.shape[1]):
             W[i, j] *= squares[j]

@@ -85,6 +85,14 @@ def inlined(function):
     return register_jitable(**_SCALAR)(function)
 
 
+def rounded(function):
+    """Make a scalar formula callable from kernels, each of its operations rounded as IEEE 754 says; returns it.
+
+    Elsewhere the compiler may multiply by an approximate reciprocal, and which one depends on the loop.
+    """
+    return register_jitable(**(_SCALAR | {"fastmath": False}))(function)
+
+
 for _function in (*scalar.SHARED, *rng.SHARED):
     inlined(_function)
 for _generic, _texts in scalar.PRECISIONS.items():

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray
-from numba.extending import intrinsic
 
-from fastdbn.backends.cpu.jit import inlinable, kernel
+from fastdbn.backends.cpu.jit import inlinable, kernel, rounded
 from fastdbn.backends.cpu.simd import WORD, stack_like
 
 SLOW = 20
@@ -120,10 +119,16 @@ def fast_of(extras, params, velocity):
     return extras.chain, extras.fast
 
 
-@intrinsic
-def _divide(typing, x, y):
-    """x / y, rounded: the compiler may otherwise multiply by the reciprocal of what divides several numbers."""
-    return x(x, x), lambda context, builder, signature, args: builder.fdiv(*args)
+@rounded
+def _divide(x, y):
+    return x / y
+
+
+@rounded
+def norm_factor(square, longest, one):
+    """What brings a column's norm, whose square is given, to `longest` if it is above it; else 1."""
+    norm = np.sqrt(square)
+    return longest / norm if norm > longest else one
 
 
 @inlinable
@@ -180,17 +185,6 @@ def add_squares(w, squares):
 
 
 @inlinable
-def set_factors(squares, longest):
-    """Sums of squares of columns become what brings their norms to `longest`, or 1; returns whether any is another number."""
-    one, found = squares.dtype.type(1), False
-    for j in range(len(squares)):
-        norm = np.sqrt(squares[j])
-        squares[j] = longest / norm if norm > longest else one
-        found |= norm > longest
-    return found
-
-
-@inlinable
 def constrain_row(w, l1, squares):
     """L1's threshold, if there is one, and the squares that max-norm sums up, if there are any, of a part of a row of weights."""
     if l1 != 0:
@@ -215,7 +209,11 @@ def constrain(W, j0, j1, l1, longest):
 @inlinable
 def limit(W, j, squares, longest):
     """Scale down those of the columns from j on whose norm is above `longest`; squares are their sums of squares."""
-    if set_factors(squares, longest):
+    one, found = W.dtype.type(1), False
+    for e in range(len(squares)):
+        squares[e] = norm_factor(squares[e], longest, one)
+        found |= squares[e] != one
+    if found:
         for i in range(W.shape[0]):
             w = W[i, j : j + len(squares)]
             for e in range(len(w)):
