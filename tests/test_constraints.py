@@ -34,6 +34,26 @@ def test_shrink(shape, dtype):
     assert (out == 0).sum() == (np.abs(W) <= 0.5).sum()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_divides_is_rounded(dtype):
+    """Max-norm and sparsity divide as NumPy does, so a column's bits do not depend on how many columns there are."""
+    draw, backend = np.random.default_rng(0), get_backend(1, dtype)
+    W, h = draw.normal(size=(300, 70)).astype(dtype), draw.random((20, 70)).astype(dtype)
+    whole, parts = W.copy(), [np.ascontiguousarray(W[:, j : j + 7]) for j in range(0, 70, 7)]
+    for x in (whole, *parts):
+        backend.limit_columns(x, 16.0, backend.zeros(x.shape[1]))
+    assert np.hstack(parts).tobytes() == whole.tobytes()
+    assert (whole != W).any(axis=0).sum() in range(1, 70)
+    for weight in (None, draw.random(20).astype(dtype)):
+        means, activity = h.copy(), np.full(70, 0.2, dtype)
+        backend.sparsify(means, weight, activity, 0.1, 0.3)
+        mean = h.mean(axis=0) if weight is None else np.average(h, axis=0, weights=weight)
+        expected = np.full(70, 0.2, dtype)
+        expected += (mean - expected) / 20
+        assert activity.tobytes() == expected.tobytes()
+        assert means.tobytes() == (h + 0.3 * (0.1 - expected)).tobytes()
+
+
 def test_l1_and_max_norm_follow_each_step():
     """A step is the plain one, then the soft threshold of rate times penalty, then the bound on columns."""
     W = one_step().components_.T
