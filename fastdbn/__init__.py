@@ -19,6 +19,7 @@ _HOMES = {
     "DivergenceError": "training.training",
     "Machine": "machine.machine",
     "DataWarning": "support.report",
+    "EstimateWarning": "support.report",
     "FitWarning": "support.report",
     "Unit": "units.unit",
     "load": "estimators.load",

@@ -349,7 +349,8 @@ def test_annealing_in_one_kernel(dtype, visible, reverse, monkeypatch):
     """The kernel of many steps of annealing gives what the operations and the CPU give, over several launches."""
     from fastdbn import RBM
     from fastdbn.backends.cuda import backend
-    from fastdbn.evaluate.ais import Chains, inverse_temperatures
+    from fastdbn.evaluate.ais import Chains
+    from fastdbn.evaluate.schedule import inverse_temperatures
 
     X = np.random.default_rng(0).integers(0, 2, (20, 7)).astype(dtype)
     model, results, fused = RBM(5, visible=visible, n_iter=2, dtype=dtype, random_state=0).fit(X), [], []

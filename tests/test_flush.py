@@ -14,7 +14,8 @@ from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
-from fastdbn.evaluate.ais import Chains, inverse_temperatures
+from fastdbn.evaluate.ais import Chains
+from fastdbn.evaluate.schedule import inverse_temperatures
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64", "aarch64", "arm64"), reason="the mode is set on x86 and ARM alone"

@@ -3,9 +3,11 @@
 docs/evaluation.md says what each number means, and which are bounds and in which direction.
 """
 
-from fastdbn.evaluate.ais import Estimate, ais, gap, inverse_temperatures, reverse_ais
+from fastdbn.evaluate.ais import ais, gap, reverse_ais
 from fastdbn.evaluate.bounds import Bound, dbn_bound, exact_samples, free_energy_gap, log_likelihood, log_z, pseudo_log_likelihood
+from fastdbn.evaluate.estimate import Estimate
 from fastdbn.evaluate.mixing import Mixing, autocorrelation, integrated_time, mixing
+from fastdbn.evaluate.schedule import inverse_temperatures
 
 __all__ = [
     "Bound",

@@ -14,23 +14,18 @@ itself estimate Z_0 / Z_1 without bias, by 1 / w, so log Z comes out too high. I
 bound.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
-from fastdbn.evaluate.exact import Enumeration, count_bits, machine_with_z, rbm_of
+from fastdbn.evaluate.estimate import estimate, exactly
+from fastdbn.evaluate.exact import BITS, Enumeration, count_bits, exact_log_z, machine_with_z, rbm_of
+from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.initial import smoothed_mean
 from fastdbn.maths import rng
-from fastdbn.maths.optim import is_number, is_sequence
 from fastdbn.support import checks
 
-PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
-"""Steps up to inverse temperatures, of Salakhutdinov and Murray 2008: 14,500 of them."""
-MOST_STEPS = 10_000_000
-"""The most inverse temperatures of a schedule by name: an array of 80 MB, and days of annealing."""
 EXACT_BITS = 20
 """Reverse chains start at exact draws up to 2^20 states of one side, which takes seconds."""
 SMOOTHING = 0.05
@@ -40,78 +35,13 @@ BURN_IN = 1000
 """Gibbs steps before reverse chains of other machines."""
 
 
-class Estimate(NamedTuple):
-    """An estimate of log Z.
-
-    Attributes
-    ----------
-    log_z : float
-    std_error : float
-        Standard error of log_z, by the delta method; NaN for a single chain. It does not include regions that all chains have
-        missed.
-    interval : (float, float)
-        log_z for the mean weight minus and plus three standard errors. The lower end can be minus infinity.
-    ess : float
-        Effective sample size, (sum w)^2 / sum w^2, from 1 to the number of chains.
-    log_weights : (n_chains,) float64 array
-        log w of each chain; forward, log_z = log Z_0 + log mean w, reverse, log_z = log Z_0 - log mean 1/w.
-    is_bound : bool
-        Whether log_z is a bound in expectation: a lower bound for forward chains, an upper bound for reverse chains.
-    burn_in : int
-        Gibbs steps before reverse chains begin; 0 for exact starts.
-    """
-
-    log_z: float
-    std_error: float
-    interval: tuple[float, float]
-    ess: float
-    log_weights: Any
-    is_bound: bool
-    burn_in: int
-
-
-def inverse_temperatures(schedule="sm2008", n_steps=None):
-    """The inverse temperatures of a schedule.
-
-    Parameters
-    ----------
-    schedule : "sm2008", "linear" or array
-        "sm2008": uniform in three pieces, 500 steps to 0.5, 4,000 to 0.9 and 10,000 to 1 (Salakhutdinov and Murray 2008), or for
-        another number of steps in that proportion. An array rises from 0 to 1.
-    n_steps : int or None
-        None is 14,500 for "sm2008" and 1,000 for "linear".
-
-    Returns
-    -------
-    (n_steps + 1,) float64 array
-
-    Raises
-    ------
-    ValueError
-        if the array does not rise from 0 to 1.
-    """
-    if isinstance(schedule, str):
-        checks.choice(schedule, "schedule", ("sm2008", "linear"))
-        if schedule == "linear":
-            return np.linspace(0, 1, checks.integer(1000 if n_steps is None else n_steps, "n_steps", most=MOST_STEPS) + 1)
-        total = sum(steps for _, steps in PUBLISHED)
-        n_steps = checks.integer(total if n_steps is None else n_steps, "n_steps", most=MOST_STEPS)
-        ends = np.array([0, *(end for end, _ in PUBLISHED)])
-        at = np.cumsum([0, *(steps for _, steps in PUBLISHED)]) * (n_steps / total)
-        return np.interp(np.arange(n_steps + 1), at, ends)
-    betas = np.asarray(schedule, np.float64) if is_sequence(schedule) and all(map(is_number, schedule)) else np.empty(0)
-    if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not (np.diff(betas) > 0).all():
-        raise ValueError(f"schedule={schedule!r}: give 'sm2008', 'linear', or an array that rises from 0 to 1")
-    return betas
-
-
 class Chains:
     """Gibbs chains of an RBM at inverse temperatures between a base and the model, and the buffers that they need."""
 
     def __init__(self, model, base, n_chains, seed):
         machine = machine_with_z(model)
         (nv, nh), self.backend, self.base, self.seed = machine.shape, machine.backend, base, seed
-        checks.room(n_chains * (nv + nh), "n_chains", n_chains)
+        check_room(model, n_chains)
         b = self.backend
         # weights in rows of their own order both ways, so that states may choose among them
         self.machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, machine.in_rows().params, machine.params.W)
@@ -252,24 +182,21 @@ def base_biases(model, X=None):
     return unit.link(mean)
 
 
-def _estimate(log_z_0, log_weights, sign, is_bound, burn_in):
-    """The `Estimate` of log weights; sign is 1 forward and -1 in reverse, where 1 / w is averaged."""
-    logs, n = sign * log_weights, len(log_weights)
-    w = np.exp(logs - logs.max())
-    error = float(w.std(ddof=1) / np.sqrt(n) / w.mean()) if n > 1 else np.nan
-    log_mean = float(np.log(w.mean()) + logs.max())
-    with np.errstate(divide="ignore"):
-        ends = np.log(np.maximum([1 - 3 * error, 1 + 3 * error], 0)) + log_mean
-    low, high = sorted(float(log_z_0 + sign * end) for end in ends)
-    return Estimate(
-        float(log_z_0 + sign * log_mean), error, (low, high), float(w.sum() ** 2 / (w * w).sum()), log_weights, is_bound, burn_in
-    )
+def ais(
+    model,
+    n_chains=100,
+    n_steps=None,
+    *,
+    X=None,
+    schedule="sm2008",
+    precision=None,
+    max_steps=1_000_000,
+    exact=True,
+    random_state=None,
+):
+    """log Z: exact for small machines, else by annealed importance sampling.
 
-
-def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_state=None):
-    """log Z by annealed importance sampling.
-
-    The expectation of the estimate is at most log Z. So log-likelihoods come out too high, more so with few steps and chains.
+    The expectation of an estimate is at most log Z. So log-likelihoods come out too high, more so with few steps and chains.
 
     Parameters
     ----------
@@ -278,11 +205,20 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
         in float64.
     n_chains : int, default 100
     n_steps : int or None, default None
-        Number of inverse temperatures. None is that of the schedule, 14,500 for "sm2008".
+        Number of inverse temperatures. None is that of the schedule, 14,500 for "sm2008". With a `precision` it is the first
+        number tried, and None is 1,000.
     X : (n, n_features) array, CSR matrix or None, default None
         Training rows. Their means define the base distribution. None takes the model's visible biases, which needs more steps.
     schedule : "sm2008", "linear" or array
         As for `inverse_temperatures`.
+    precision : float or None, default None
+        Half of the interval's width, in nats, that the result should have at most. The number of steps is raised until it has,
+        or until it is `max_steps`, which brings a warning.
+    max_steps : int, default 1,000,000
+        The most steps for a `precision`.
+    exact : bool, default True
+        Enumerate the states of machines with at most 2^25 on one side, as `log_z` does: 25 binary units. That takes up to a
+        minute or two. The result says so (`is_exact`). False anneals in any case.
     random_state : None, int, RandomState or Generator
         The same seed gives the same bits at any number of threads.
 
@@ -295,20 +231,35 @@ def ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", random_
     ValueError
         if an argument is out of range.
 
+    Warns
+    -----
+    EstimateWarning
+        if few chains count, or if the precision was not reached.
+
     References
     ----------
     Neal 2001, "Annealed importance sampling"; Salakhutdinov and Murray 2008, "On the quantitative analysis of deep belief
     networks".
     """
-    betas, (model, X) = inverse_temperatures(schedule, n_steps), checked_rbm(model, X)
-    chains = Chains(model, base_biases(model, X), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state))
-    with chains.backend.single_threaded():
-        chains.start_at_base()
-        return _estimate(chains.log_z_of_base(), chains.anneal(betas, reverse=False), 1, True, 0)
+    plan = Plan.of(n_chains, n_steps, schedule, precision, max_steps, random_state)
+    model, X = checked_rbm(model, X)
+    return _annealed(model, X, checks.flag(exact, "exact"), plan)
 
 
-def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008", burn_in=None, random_state=None):
-    """log Z by annealed importance sampling with chains that run from the model back to the base.
+def reverse_ais(
+    model,
+    n_chains=100,
+    n_steps=None,
+    *,
+    X=None,
+    schedule="sm2008",
+    burn_in=None,
+    precision=None,
+    max_steps=1_000_000,
+    exact=True,
+    random_state=None,
+):
+    """log Z: exact for small machines, else by annealed importance sampling with chains that run from the model back to the base.
 
     If the chains start at exact draws from the model, the result is an upper bound in expectation, and `is_bound` is True.
     Otherwise they start at training rows (or at draws from the base) and make some Gibbs steps first. Then the result is only
@@ -316,7 +267,7 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
 
     Parameters
     ----------
-    model, n_chains, n_steps, X, schedule, random_state
+    model, n_chains, n_steps, X, schedule, precision, max_steps, exact, random_state
         As for `ais`.
     burn_in : int or None, default None
         Gibbs steps before the chains run back. None takes exact draws for machines with at most 2^20 states on one side, and
@@ -331,20 +282,46 @@ def reverse_ais(model, n_chains=100, n_steps=None, *, X=None, schedule="sm2008",
     Burda, Grosse and Salakhutdinov 2015, "Accurate and conservative estimates of MRF log-likelihood using reverse annealing";
     Grosse, Ghahramani and Adams 2015, "Sandwiching the marginal likelihood using bidirectional Monte Carlo".
     """
-    betas, n, seed = inverse_temperatures(schedule, n_steps), checks.integer(n_chains, "n_chains"), rng.seed_of(random_state)
+    plan = Plan.of(n_chains, n_steps, schedule, precision, max_steps, random_state)
     model, X = checked_rbm(model, X)
+    at_draws = burn_in is None and _bits(model) <= EXACT_BITS
+    burn_in = 0 if at_draws else BURN_IN if burn_in is None else checks.integer(burn_in, "burn_in")
+    return _annealed(model, X, checks.flag(exact, "exact"), plan, reverse=True, at_draws=at_draws, burn_in=burn_in)
+
+
+def _annealed(model, X, exact, plan, reverse=False, at_draws=False, burn_in=0):
+    """The `Estimate` of a plan, or the exact log Z. Reverse chains start at exact draws, or at rows and make Gibbs steps."""
+    check_room(model, plan.n_chains)
+    if exact and _bits(model) <= BITS:
+        return exactly(exact_log_z(model))
+    base = base_biases(model, X)
+
+    def run(betas, seed):
+        chains = Chains(model, base, plan.n_chains, seed)
+        with chains.backend.single_threaded():
+            if not reverse:
+                chains.start_at_base()
+            elif at_draws:
+                chains.start_at(Enumeration(model.machine_, model.n_jobs).draw(plan.n_chains, seed))
+            else:
+                chains.start(model, X)
+            chains.gibbs(0, burn_in)
+            log_weights, sign = chains.anneal(betas, reverse), -1 if reverse else 1
+            return estimate(chains.log_z_of_base(), log_weights, sign, at_draws or not reverse, burn_in, len(betas) - 1)
+
+    return plan.carry_out(run)
+
+
+def _bits(model):
+    """log2 of the number of states of the side that has fewer."""
     machine = machine_with_z(model)
     sides = zip((machine.visible_unit, machine.hidden_unit), machine.shape, strict=True)
-    exact = burn_in is None and min(count_bits(*side) for side in sides) <= EXACT_BITS
-    steps = 0 if exact else BURN_IN if burn_in is None else checks.integer(burn_in, "burn_in")
-    chains = Chains(model, base_biases(model, X), n, seed)
-    with chains.backend.single_threaded():
-        if exact:
-            chains.start_at(Enumeration(machine, model.n_jobs).draw(n, seed))
-        else:
-            chains.start(model, X)
-        chains.gibbs(0, steps)
-        return _estimate(chains.log_z_of_base(), chains.anneal(betas, reverse=True), -1, exact, steps)
+    return min(count_bits(*side) for side in sides)
+
+
+def check_room(model, n_chains):
+    """Refuse chains whose states the memory does not hold."""
+    checks.room(n_chains * sum(machine_with_z(model).shape), "n_chains", n_chains)
 
 
 def _rows_of(model, X, n, seed):

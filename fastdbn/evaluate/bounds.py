@@ -9,7 +9,7 @@ from fastdbn.estimators.fitted_dbn import brackets
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, visible_blocks
 from fastdbn.estimators.rows import later_rows, threshold_of
-from fastdbn.evaluate.exact import Enumeration, machine_with_z, rbm_of
+from fastdbn.evaluate.exact import Enumeration, exact_log_z, machine_with_z, rbm_of
 from fastdbn.machine import pseudo
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -61,11 +61,6 @@ def _log_jacobian(model):
     return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
 
 
-def _exact(model):
-    rbm = rbm_of(model)
-    return float(np.logaddexp.reduce(Enumeration(machine_with_z(rbm), rbm.n_jobs).block_logs()))
-
-
 def log_z(model):
     """log Z of a small RBM, exactly. All states of one side are enumerated, and the other side is summed out.
 
@@ -86,7 +81,7 @@ def log_z(model):
     ValueError
         for larger machines. The message gives their sizes.
     """
-    return _exact(model)
+    return exact_log_z(model)
 
 
 def exact_samples(model, n_samples, random_state=None):
@@ -135,7 +130,7 @@ def log_likelihood(model, X, log_z=None):
     """
     rbm = rbm_of(model)
     X = _states(model, rbm, X)
-    z = _exact(rbm) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
+    z = exact_log_z(rbm) if log_z is None else checks.real(log_z, "log_z", -checks.FINITE, checks.FINITE)
     return _log_jacobian(rbm) - free_energies(rbm, X) - z
 
 
@@ -182,7 +177,7 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     check_is_fitted(dbn)
     first = dbn.layers_[0]
     X, n, seed = _states(dbn, first, X), checks.integer(n_samples, "n_samples"), rng.seed_of(random_state)
-    z = _exact(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
+    z = exact_log_z(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
     z -= _log_jacobian(first)
     mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
     for rows, bracket in brackets(dbn, X, n, seed):

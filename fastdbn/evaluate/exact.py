@@ -159,6 +159,12 @@ class Enumeration:
         return b.to_host(v)
 
 
+def exact_log_z(model):
+    """log Z of a model that `rbm_of` takes, by enumeration."""
+    rbm = rbm_of(model)
+    return float(np.logaddexp.reduce(Enumeration(machine_with_z(rbm), rbm.n_jobs).block_logs()))
+
+
 def _shares(logs):
     shares = np.exp(logs - logs.max())
     return shares / shares.sum()

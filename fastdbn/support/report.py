@@ -12,6 +12,10 @@ class FitWarning(UserWarning):
     """A fit ended badly. The message names layer, number and remedy."""
 
 
+class EstimateWarning(UserWarning):
+    """An estimate is less certain than was asked for, or than it looks. The message names the remedy."""
+
+
 def warn(message, category):
     """Warn at the line of the caller's code that called the library, directly or through scikit-learn."""
     frame, level = sys._getframe(1), 2
