@@ -8,7 +8,7 @@ Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Ev
 is given. A `Key` and the rows' numbers name the noise (maths/rng.py).
 """
 
-from contextlib import AbstractContextManager
+import contextlib
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -165,6 +165,8 @@ class Problem(NamedTuple):
 class Backend(Protocol):
     """What a backend must do; mypy compares every backend with it.
 
+    Operations with a text here are made of others. A backend that can do one in less work has its own.
+
     `cd_steps` and `anneal` are shortcuts: a backend that has none says so by False and None, and the algorithms then compose
     the other operations, with the same results.
     """
@@ -177,9 +179,11 @@ class Backend(Protocol):
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         """The number of threads that share CD-k minibatches of so many rows: only as many as make it faster."""
+        return 1
 
-    def single_threaded(self) -> AbstractContextManager:
+    def single_threaded(self) -> contextlib.AbstractContextManager:
         """Libraries that the backend calls stay on one thread inside this context; it may be nested."""
+        return contextlib.nullcontext()
 
     # ---- memory
 
@@ -197,6 +201,7 @@ class Backend(Protocol):
 
     def states(self, unit: Units, rows: int, units: int, values: np.ndarray | None = None) -> Buffer:
         """A buffer for states of a unit type, holding host values where they are given."""
+        return self.zeros(rows, units) if values is None else self.array(np.asarray(values, self.dtype))
 
     def to_host(self, x: Buffer) -> np.ndarray:
         """A host array of a buffer's values."""
@@ -206,9 +211,11 @@ class Backend(Protocol):
 
     def fetch(self, x: Buffer, out: np.ndarray) -> None:
         """Copy a buffer's values into a host array."""
+        out[...] = self.to_host(x)
 
     def part(self, x: Buffer, start: int, stop: int) -> Buffer:
         """Rows start to stop (or to the end) of a buffer, sharing its memory."""
+        return x[start:stop]
 
     def load_rows(self, data: Any, rows: Buffer, key: Key, out: Buffer) -> None:
         """out = the given rows of the data, prepared as the source says."""
@@ -268,6 +275,8 @@ class Backend(Protocol):
         beta: Buffer = None,
     ) -> None:
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
+        self.field(x, W, mean, transpose)
+        self.activate(unit, bias, mean, states, rows, key, beta)
 
     # ---- the step of contrastive divergence
 
@@ -300,6 +309,7 @@ class Backend(Protocol):
 
     def cd_steps(self, problem: Problem, order: Buffer, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
         """Train on whole minibatches, those of the rows in `order`, in one compiled call; False where that is not done."""
+        return False
 
     def sparsify(
         self, h: Buffer, weight: Buffer, activity: Buffer, target: float, cost: float, offset: Buffer = None, share: float = 0.0
@@ -343,6 +353,7 @@ class Backend(Protocol):
         self, chains: Any, number: np.ndarray, upper: np.ndarray, lower: np.ndarray, down: np.ndarray
     ) -> np.ndarray | None:
         """The log weights (B,) of the steps of `ais.Chains.anneal` in one compiled call; None where that is not done."""
+        return None
 
     # ---- back-propagation
 

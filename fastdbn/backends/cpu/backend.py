@@ -8,7 +8,7 @@ from fastdbn.backends.cpu import anneal, backprop, binary, blas, kernels, loadin
 from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
 from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
-from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
+from fastdbn.backends.protocol import Backend, Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
@@ -23,7 +23,7 @@ def _layout(W, transpose):
     return (W, transpose) if W.flags.c_contiguous else (W.T, not transpose)
 
 
-class CPU:
+class CPU(Backend):
     """Operations on NumPy arrays; see `fastdbn.backends.protocol.Backend` for what each does.
 
     Parameters
@@ -63,9 +63,6 @@ class CPU:
     def constant(self, values) -> np.ndarray:
         return np.asarray(values, self.dtype)
 
-    def states(self, unit: Units, rows: int, units: int, values=None) -> np.ndarray:
-        return np.zeros((rows, units), self.dtype) if values is None else self.array(values)
-
     def to_host(self, x) -> np.ndarray:
         return np.array(x)
 
@@ -75,9 +72,6 @@ class CPU:
     def fetch(self, x, out) -> None:
         if x is not out:
             out[...] = x
-
-    def part(self, x, start: int, stop: int):
-        return x[start:stop]
 
     def load_rows(self, data, rows, key: Key, out) -> None:
         self._run(loading.load_rows, -(-len(rows) // ROWS_TAKEN), PASS * out.size, data, rows, key, out)
@@ -112,8 +106,7 @@ class CPU:
         self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
     ) -> None:
         if not isinstance(unit, Unit):
-            self.field(x, W, mean, transpose)
-            self.activate(unit, bias, mean, states, rows, key, beta)
+            super().conditional(unit, x, W, bias, mean, states, rows, key, transpose, beta)
             return
         W, transpose = _layout(W, transpose)
         blocks = kernels.count_blocks(*mean.shape, unit.group != 1)

@@ -1,6 +1,5 @@
 """The CUDA backend: the protocol's operations on arrays of a GPU, by the kernels of this folder and by cuBLAS."""
 
-import contextlib
 import functools
 
 import numpy as np
@@ -12,7 +11,7 @@ from fastdbn.backends.cuda.device import Device, flat, matrix
 from fastdbn.backends.cuda.jit import SIMULATED, THREADS, blocks_for
 from fastdbn.backends.cuda.loading import Resident, Streamed
 from fastdbn.backends.cuda.losses import Loss
-from fastdbn.backends.protocol import Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
+from fastdbn.backends.protocol import Backend, Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
@@ -46,7 +45,7 @@ def _has_cublas():
     return not SIMULATED and blas.library() is not None
 
 
-class CUDA(Device):
+class CUDA(Device, Backend):
     """Operations on arrays of the current GPU; see `fastdbn.backends.protocol.Backend` for what each does.
 
     Parameters
@@ -68,14 +67,8 @@ class CUDA(Device):
         self._losses: tuple = None, losses.SLOTS
         self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
 
-    def single_threaded(self) -> contextlib.AbstractContextManager:
-        return contextlib.nullcontext()
-
     def load(self, source: Source, for_training: bool = False):
         return loading.load(self, source, for_training)
-
-    def states(self, unit: Units, rows: int, units: int, values=None):
-        return self.zeros(rows, units) if values is None else self.array(np.ascontiguousarray(values, self.dtype))
 
     # ---- layers
 
@@ -119,12 +112,6 @@ class CUDA(Device):
             width = kernels.QUAD if part.group == 1 else part.group_size(stop - start)
             given = bias, mean, mean if states is None else states, *noise, beta if tempered else bias
             self.each(formula, mean.shape[0] * -(-(stop - start) // width), width, start, stop, number, *given, draws=True)
-
-    def conditional(
-        self, unit: Units, x, W, bias, mean, states=None, rows=None, key: Key | None = None, transpose: bool = False, beta=None
-    ) -> None:
-        self.field(x, W, mean, transpose)
-        self.activate(unit, bias, mean, states, rows, key, beta)
 
     def join(self, out, *parts) -> None:
         start = 0
@@ -232,9 +219,6 @@ class CUDA(Device):
             steps = *(self.copied(x[some]) for x in (number.astype(np.uint32), upper, lower, down)), bias
             self.launch_all(kernel, blocks, chains.params, chains.toward, states, steps, seed)
         return self.to_host(parts).sum(axis=1)
-
-    def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
-        return 1
 
     # ---- numbers for the host
 

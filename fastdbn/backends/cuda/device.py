@@ -130,9 +130,6 @@ class Device:
     def onto(self, out) -> Any:
         return self.empty(*out.shape)
 
-    def fetch(self, x, out) -> None:
-        out[...] = self.to_host(x)
-
     def part(self, x, start: int, stop: int) -> Any:
         return x.part(start, stop) if isinstance(x, Rows) else x[start:stop]
 
