@@ -117,6 +117,7 @@ def _remove_unused(base, own):
 
 def write(name, content):
     """Write a file of the cache aside, then let it take its place, so that no other process sees half of it."""
+    make(cache_folder())  # again, where it was removed
     handle, aside = tempfile.mkstemp(dir=cache_folder())
     try:
         with os.fdopen(handle, "wb") as file:

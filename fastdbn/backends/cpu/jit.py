@@ -14,18 +14,20 @@ import functools
 import hashlib
 import os
 import pickle
+import sys
 import types
 
 import numpy as np
 from numba import njit
-from numba.core import caching
 from numba.core import types as nbt
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
 from fastdbn.backends.cpu import flush, noise, wide
-from fastdbn.backends.cpu.cache import cache_folder, make, read, write
+from fastdbn.backends.cpu.cache import cache_folder, read, write
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
 
@@ -122,98 +124,46 @@ def fingerprint(function, seen=None):
     return digest.digest()
 
 
-class _Locator(caching._CacheLocator):
-    """Tells Numba's cache to use `cache_folder`; the folder's name already holds the sources' stamp."""
-
-    def ensure_cache_path(self):
-        make(cache_folder())
-
-    def get_cache_path(self):
-        return cache_folder()
-
-    def get_source_stamp(self):
-        return "by folder"
-
-    def get_disambiguator(self):
-        return "k"
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        return cls() if cache_folder() else None
-
-
-class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = (_Locator,)  # type: ignore[assignment]
-
-
 _used: set[str] = set()
 
 
-class _Files:
-    """One file for each compiled signature, named by a hash of what it was compiled from and for, with a hash of its content.
+class _Cache(NullCache):
+    """The files of a kernel, one for each compiled signature; whatever is wrong with one means: compile.
 
-    Numba's own files number the signatures in an index, where two processes that compile at once may give one number to
-    both: a file would then hold the wrong code. And machine code from a damaged file must never be linked.
+    A file is named by a hash of what it was compiled from and for. Numba's own files number the signatures in an index, where two
+    processes that compile at once may give one number to both: a file would then hold the wrong code.
     """
 
-    def __init__(self, base):
-        self.base = base
-
-    def _name(self, key):
-        return f"{self.base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
-
-    def load(self, key):
-        try:
-            content = read(self._name(key))
-        except FileNotFoundError:
-            return None
-        data = pickle.loads(content)
-        _used.add(self._name(key))
-        return data
-
-    def save(self, key, data):
-        write(self._name(key), dumps(data))
-        _used.add(self._name(key))
-
-
-class _Cache(caching.FunctionCache):
-    """Numba's function cache, filed under our fingerprint; whatever is wrong with a file means: compile."""
-
-    _impl_class = _CacheImpl
-
-    def __init__(self, py_func):
-        super().__init__(py_func)
-        self._cache_file = _Files(self._impl.filename_base)
+    def __init__(self, function):
+        self._function = function
 
     @functools.cached_property
     def _fingerprint(self):
-        return fingerprint(self._py_func).hex()
+        return fingerprint(self._function).hex()
 
-    def _index_key(self, sig, codegen):
-        return (sig, codegen.magic_tuple(), self._fingerprint)
+    def _name(self, sig, codegen):
+        key = sig, codegen.magic_tuple(), sys.implementation.cache_tag, self._fingerprint
+        name = self._function.__qualname__.replace("<locals>.", "")
+        return f"{name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
 
     def load_overload(self, sig, target_context):
-        found = None
-        with contextlib.suppress(Exception):  # whatever a damaged file makes of unpickling and linking
-            found = super().load_overload(sig, target_context)
-        if found is None:
-            _announce(self._py_func, cache_folder())
-        return found
+        target_context.refresh()
+        with contextlib.suppress(Exception):  # no file, or whatever a damaged one makes of unpickling and linking
+            name = self._name(sig, target_context.codegen())
+            found = CompileResult._rebuild(target_context, *pickle.loads(read(name)))
+            _used.add(name)
+            return found
+        _announce(self._function, cache_folder())
+        return None
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig, cres):
+        if cache_folder() is None or cres.library.has_dynamic_globals:
+            return
         # a full or read-only disk is no reason to fail
         with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
-            super().save_overload(sig, data)
-
-
-class _NoCache(caching.NullCache):
-    """Takes the place of a cache where no folder can be used."""
-
-    def __init__(self, py_func):
-        self._py_func = py_func
-
-    def load_overload(self, sig, target_context):
-        _announce(self._py_func, None)
+            name = self._name(sig, cres.codegen)
+            write(name, dumps(cres._reduce()))
+            _used.add(name)
 
 
 _kernels: list = []
@@ -233,7 +183,7 @@ def machine():
 def kernel(function):
     """Compile a function lazily with the library's options, through the cache where there is one; it flushes subnormals."""
     dispatcher = njit(**OPTIONS, pipeline_class=flush.Compiler)(function)
-    dispatcher._cache = _Cache(function) if cache_folder() else _NoCache(function)
+    dispatcher._cache = _Cache(function)
     _kernels.append(dispatcher)
     return dispatcher
 
