@@ -22,7 +22,7 @@ import numpy as np
 import fastdbn
 
 COMPILED = "maths/*.py", "units/*.py", "backends/cpu/*.py"
-HOST = "backend.py", "cache.py", "pool.py"
+HOST = "backend.py", "cache.py", "pool.py", "shipped.py"
 """The sources that CPU kernels are compiled from, and files among them that hold none."""
 FILES = "*.nbc", "warm.*", "tmp*"
 """Names of the files in a folder: kernels, records of warmup, and what was being written."""
@@ -44,7 +44,7 @@ def _base():
     return os.path.join(home, ".cache", "fastdbn")
 
 
-def _version():
+def version():
     """The name of this version's folder: a hash of the sources and of what compiles them."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
     package = Path(fastdbn.__file__).parent
@@ -83,7 +83,7 @@ def cache_folder():
     base = _base()
     if base is None:
         return None
-    folder = os.path.join(base, _version())
+    folder = os.path.join(base, version())
     try:
         os.makedirs(base, mode=0o700, exist_ok=True)
         fault, new = _fault(base), False

@@ -11,7 +11,7 @@ import platform
 from llvmlite import ir
 from numba.core import cgutils
 
-from fastdbn.backends.cpu.wide import WideLower, compiler
+from fastdbn.backends.cpu.compiler import WideLower, compiler
 
 _I32, _I64, _POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 _MXCSR = 1 << 15 | 1 << 6
@@ -62,5 +62,5 @@ class _Lower(WideLower):
         return tail
 
 
-Compiler = compiler("flushing", _Lower)
+Compiler = compiler("flushing", _Lower, inner=False)
 """Numba's compiler, whose functions flush subnormals; for `pipeline_class` of functions that Python calls."""

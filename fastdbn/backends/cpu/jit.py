@@ -26,8 +26,9 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
-from fastdbn.backends.cpu import flush, noise, wide
+from fastdbn.backends.cpu import flush, noise, shipped
 from fastdbn.backends.cpu.cache import cache_folder, read, write
+from fastdbn.backends.cpu.compiler import Inner
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
 
@@ -35,7 +36,7 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmat
 # error_model: Python's checks for a division by zero, which keeps loops from being vectorised. fastmath: fused multiply-add is
 # allowed, but no reordering of sums, and nothing is assumed of NaN and infinity, which show that a fit diverges.
 
-_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")} | {"pipeline_class": wide.Inner}
+_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")} | {"pipeline_class": Inner}
 _SCALAR = _INNER | {"forceinline": True}
 # A call keeps the loop around it from being vectorised, and LLVM would not inline Philox by itself, because it is long.
 
@@ -141,18 +142,21 @@ class _Cache(NullCache):
     def _fingerprint(self):
         return fingerprint(self._function).hex()
 
-    def _name(self, sig, codegen):
-        key = sig, codegen.magic_tuple(), sys.implementation.cache_tag, self._fingerprint
+    def _name(self, sig, processor):
+        key = sig, processor, sys.implementation.cache_tag, self._fingerprint
         name = self._function.__qualname__.replace("<locals>.", "")
         return f"{name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
-        with contextlib.suppress(Exception):  # no file, or whatever a damaged one makes of unpickling and linking
-            name = self._name(sig, target_context.codegen())
-            found = CompileResult._rebuild(target_context, *pickle.loads(read(name)))
-            _used.add(name)
-            return found
+        processor = target_context.codegen().magic_tuple()
+        for folder, named in ((read, processor), (shipped.read, shipped.in_place_of(processor))):
+            with contextlib.suppress(Exception):  # no file, or whatever a damaged one makes of unpickling and linking
+                name = self._name(sig, named)
+                found = CompileResult._rebuild(target_context, *pickle.loads(folder(name)))
+                if folder is read:
+                    _used.add(name)
+                return found
         _announce(self._function, cache_folder())
         return None
 
@@ -161,7 +165,7 @@ class _Cache(NullCache):
             return
         # a full or read-only disk is no reason to fail
         with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
-            name = self._name(sig, cres.codegen)
+            name = self._name(sig, cres.codegen.magic_tuple())
             write(name, dumps(cres._reduce()))
             _used.add(name)
 

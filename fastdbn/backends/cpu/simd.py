@@ -5,9 +5,10 @@ count elements from an array's first. Nothing is checked here.
 """
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from fastdbn.backends.cpu.target import has
 
 LINE = 64
 """Bytes of a vector: a line of the cache."""
@@ -17,16 +18,7 @@ TABLE = LINE
 """Bytes of a row of a table."""
 GROUPS, SUMS = 16, 16
 """Groups of four inputs whose tables are kept at once, those of a word, and the sums of a group."""
-
-
-def _has(feature):
-    """Whether the processor that kernels are compiled for has a feature, by LLVM's name."""
-    if config.CPU_NAME is None:
-        return bool(get_host_cpu_features().get(feature))
-    return f"+{feature}" in (config.CPU_FEATURES or "").split(",")
-
-
-WIDE_REGISTERS, COMPRESSES = _has("avx512f"), _has("avx512vbmi2")
+WIDE_REGISTERS, COMPRESSES = has("avx512f"), has("avx512vbmi2")
 """Whether it has vectors of 64 bytes, and moves chosen 16-bit numbers of a vector to its beginning."""
 STRIP = 4 * LINE if WIDE_REGISTERS else 2 * LINE
 """Bytes of a row of hidden means that are added up in registers; twice, because two sums run side by side."""

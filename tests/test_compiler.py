@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fastdbn.backends.cpu.compiler import WIDEST
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.wide import WIDEST
 
 
 @inlinable
