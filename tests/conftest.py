@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("FASTDBN_QUIET", "1")  # tests of stderr hold whether or not kernels are in the cache
 
-from fastdbn.backends.cpu import blas, jit, pool
+from fastdbn.backends.cpu import backprop_steps, blas, jit, pool
 from fastdbn.cli import warmup
 
 
@@ -32,6 +32,7 @@ def product_route(request, monkeypatch):
 def split_everything(monkeypatch):
     """Let the pool share out even the smallest region."""
     monkeypatch.setattr(pool, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(backprop_steps, "FEWEST_ROWS", 1)
 
 
 def pytest_addoption(parser):

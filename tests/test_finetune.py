@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from small import binary
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor, DivergenceError, load
+from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Source
 from fastdbn.maths.optim import step_hyper
@@ -360,3 +361,15 @@ def test_changes_of_a_fitted_network():
     model.intercepts_ = [np.zeros_like(c) for c in model.intercepts_]
     assert np.allclose(model.predict_proba(X), 1 / 3)
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), model.predict_proba(X))
+
+
+def test_blas_is_limited_where_it_would_take_threads(monkeypatch, digits):
+    """The limit takes longer than a small network, whose products BLAS does on one thread by itself."""
+    X, y = digits[0][:400], digits[1][:400]
+    limited, limit = [], CPU.single_threaded
+    model = DBNClassifier((64,), pretrain=False, max_iter=1, random_state=0).fit(X, y)
+    monkeypatch.setattr(CPU, "single_threaded", lambda backend: limited.append(True) or limit(backend))
+    one_by_one = np.vstack([model.predict_proba(X[i : i + 1]) for i in range(5)])
+    assert not limited
+    assert np.allclose(model.predict_proba(X)[:5], one_by_one, atol=1e-6)
+    assert limited

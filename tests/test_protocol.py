@@ -33,7 +33,7 @@ def unseal(x):
 
 
 class SealedCPU:
-    """The CPU backend with every buffer sealed, which has no `cd_steps` and no `anneal`."""
+    """The CPU backend with every buffer sealed, which has no `cd_steps`, no `backprop_steps` and no `anneal`."""
 
     name = "sealed"
 
@@ -43,6 +43,9 @@ class SealedCPU:
 
     def cd_steps(self, *arguments):
         return False
+
+    def backprop_steps(self, *arguments):
+        return None
 
     def anneal(self, *arguments):
         return None

@@ -91,6 +91,23 @@ class Below(NamedTuple):
     key: Any = None
 
 
+class Network(NamedTuple):
+    """A network under back-propagation: what backprop.py and a backend's `backprop_steps` work on.
+
+    units are those of the layers' outputs, dropout has the rates of their inputs, loss is a kind that `loss` knows, rule one of
+    optim.py. max_norm bounds the norms of incoming weights, unless it is None. seed makes the keys of noise.
+    """
+
+    units: list[Unit]
+    weights: list[Weights]
+    dropout: tuple
+    loss: Any
+    rule: str
+    max_norm: float | None
+    batch_size: int
+    seed: int
+
+
 class Source(NamedTuple):
     """How rows of host data become visible states: x -> clip((x - shift) scale), or zeros and ones.
 
@@ -374,3 +391,10 @@ class Backend(Protocol):
         With a layer below: its deltas = (delta W'), W as it was before the step, masked, times the unit's slope at its means.
         The step follows the gradients W: x' delta, bias: column sums of delta.
         """
+
+    def backprop_steps(self, network: Network, data: Any, rows, target, weight, hypers, epoch: int, step: int) -> Any:
+        """The losses (rows,) of rows, whose minibatches are trained on in one compiled call; None if this is not done.
+
+        A target of None are the inputs. hypers (minibatches, 8) has a `StepHyper` for each; step is the number of the first.
+        """
+        return None

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 from sklearn.base import RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
@@ -191,13 +190,20 @@ class DBNClassifier(Classifier, Supervised):
         numbers = means(self, later_rows(self, X)).argmax(axis=1)
         return self.classes_[numbers]
 
+    def _outputs(self, X):
+        """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
+        z = means(self, later_rows(self, X)).astype(np.float64)
+        return z - z.max(axis=1, keepdims=True)
+
     def predict_log_proba(self, X):
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        return log_softmax(means(self, later_rows(self, X)).astype(np.float64), axis=1)
+        z = self._outputs(X)
+        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
     def predict_proba(self, X):
         """Probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        return softmax(means(self, later_rows(self, X)).astype(np.float64), axis=1)
+        p = np.exp(self._outputs(X))
+        return p / p.sum(axis=1, keepdims=True)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

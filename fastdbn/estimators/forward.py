@@ -3,6 +3,7 @@
 Functions take a supervised network or an autoencoder.
 """
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from fastdbn.inputs.data import Scaling
 from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.units import get_unit
+
+ALONE = 1e5
+"""Multiplications of a product that BLAS does on one thread, unasked: to ask takes longer than a small network."""
 
 
 class Forward(NamedTuple):
@@ -60,9 +64,10 @@ def means(network, X, n_layers=None, first=0):
     source = backend.load(data.source(X, *((Scaling(), None) if first else (network.scaling_, threshold))))
     layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
     rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
-    inputs = backend.states(units[first], min(BLOCK, n), X.shape[1])
+    inputs = None if backend.is_view(source) else backend.states(units[first], min(BLOCK, n), X.shape[1])
     key, out = rng.key(network.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(network.intercepts_[depth - 1])), network.dtype)
-    with backend.single_threaded():
+    products = n * max(x.size for x in network.coefs_[first:depth])
+    with backend.single_threaded() if products > ALONE else contextlib.nullcontext():
         for start in range(0, n, BLOCK):
             stop = min(start + BLOCK, n)
             a, to = backend.view_rows(source, start, stop, key, inputs), out[start:stop]

@@ -105,6 +105,8 @@ class Interruptible:
 
 def check_is_fitted(estimator):
     """Refuse an estimator that cannot be used yet, by scikit-learn's NotFittedError."""
+    if hasattr(estimator, "__sklearn_is_fitted__") and estimator.__sklearn_is_fitted__():
+        return  # scikit-learn would ask for the tags of all classes first, which takes as long as a small network
     try:
         validation.check_is_fitted(estimator)
     except NotFittedError:

@@ -76,6 +76,14 @@ def step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum=0.9, bet
     return StepHyper(*(np.dtype(dtype).type(x) for x in numbers_))
 
 
+def step_hypers(dtype, rule, learning_rate, weight_decay, step, n, momentum=0.9, beta_1=0.9, beta_2=0.999):
+    """The `step_hyper` of n steps from number `step` on, (n, 8): only Adam's corrections change."""
+    hypers = np.tile(step_hyper(dtype, rule, learning_rate, weight_decay, step, momentum, beta_1, beta_2), (n, 1))
+    for i in range(n):
+        hypers[i, 4], hypers[i, 5] = 1 / (1 - beta_1 ** (step + i)), 1 / (1 - beta_2 ** (step + i))
+    return hypers
+
+
 MOST_STEPS = 2**18 - 1
 """The most Gibbs steps of a minibatch: `rng.stream` has noise for so many."""
 RATIO = 1e-3

@@ -7,14 +7,17 @@
 bounds the incoming weights of every unit after each step.
 """
 
+import functools
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.protocol import Below, Key, Weights
+from fastdbn.backends.protocol import Below, Key, Network, Weights
 from fastdbn.maths import rng
-from fastdbn.maths.optim import STATES, Optimizer, at_epoch, step_hyper
-from fastdbn.training.training import DivergenceError, Training, order_of_epoch
+from fastdbn.maths.optim import STATES, Optimizer, StepHyper, at_epoch, step_hypers
+from fastdbn.training.training import DivergenceError, Training, minibatches_per_call, order_of_epoch
 from fastdbn.units import get_unit
 
 OUTPUT = "gaussian"
@@ -55,6 +58,16 @@ class NetworkState(NamedTuple):
         return self._replace(coefs=best.coefs, intercepts=best.intercepts, optimizer=best.optimizer)
 
 
+class Buffers(NamedTuple):
+    """What single operations work in: inputs, and for each layer means, masked inputs, deltas and norms, or None where unused."""
+
+    inputs: Any
+    means: list
+    masked: list
+    deltas: list
+    norms: list
+
+
 def layer_weights(backend, solver, W, bias, states=(None, None)):
     """A layer's buffers from host arrays; states of the rule that are None begin at zero."""
     shapes = (W.shape, bias.shape) * STATES[solver]
@@ -92,19 +105,27 @@ class BackPropagation(Training):
         super().__init__(backend, state.epoch)
         self.data, self.rows, self.target, self.row_weights = data, rows, target, weights
         self.plan, self.seed, self.step, self.score = plan, seed, state.step, score
-        self.units, optimizer = [*units[1:], get_unit(OUTPUT)], state.optimizer
+        self.visible, self.units, optimizer = units[0], [*units[1:], get_unit(OUTPUT)], state.optimizer
         if optimizer is None or optimizer.solver != plan.solver:
             optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(state.coefs))
         self.updates = optimizer.steps
         layers = zip(state.coefs, state.intercepts, optimizer.states, strict=True)
         self.weights = [layer_weights(backend, plan.solver, *layer) for layer in layers]
-        sizes = [len(state.coefs[0]), *map(len, state.intercepts)]
-        n = plan.batch_size
-        self.inputs = backend.states(units[0], n, sizes[0])
-        self.means = [backend.zeros(n, size) for size in sizes[1:]]
-        self.masked = [backend.zeros(n, size) if p else None for size, p in zip(sizes, plan.dropout, strict=False)]
-        self.deltas = [backend.zeros(n, size) for size in sizes[1:]]
-        self.norms = [None if plan.max_norm is None else backend.zeros(size) for size in sizes[1:]]
+        self.sizes = [len(state.coefs[0]), *map(len, state.intercepts)]
+        numbers = plan.dropout, plan.loss, plan.solver, plan.max_norm, plan.batch_size
+        self.network = Network(self.units, self.weights, *numbers, seed)
+
+    @functools.cached_property
+    def buffers(self):
+        """The `Buffers` of single operations."""
+        backend, plan, n = self.backend, self.plan, self.plan.batch_size
+        return Buffers(
+            backend.states(self.visible, n, self.sizes[0]),
+            [backend.zeros(n, size) for size in self.sizes[1:]],
+            [backend.zeros(n, size) if p else None for size, p in zip(self.sizes, plan.dropout, strict=False)],
+            [backend.zeros(n, size) for size in self.sizes[1:]],
+            [None if plan.max_norm is None else backend.zeros(size) for size in self.sizes[1:]],
+        )
 
     # ---- epochs
 
@@ -113,11 +134,30 @@ class BackPropagation(Training):
         order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows))]
         self.rate = at_epoch(plan.learning_rate, self.epochs, "learning_rate_init")
         momentum = at_epoch(plan.momentum, self.epochs, "momentum")
-        for minibatch in self.minibatches(order, plan.batch_size, self.target, self.row_weights):
-            hyper = step_hyper(self.backend.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, momentum)
-            total += self.minibatch(*minibatch, hyper)
+        work = 6.0 * sum(map(math.prod, itertools.pairwise(self.sizes)))
+        per_call = plan.batch_size * minibatches_per_call(plan.batch_size, work)
+        for rows, target, weight in self.minibatches(order, per_call, self.target, self.row_weights):
+            total = self.steps(rows, target, weight, momentum, total)
         self.loss = total / len(order)
         self.epochs += 1
+
+    def steps(self, rows, target, weight, momentum, total):
+        """Train on minibatches of some rows, one after another; the last may be short. Returns the total with their losses."""
+        b, plan, size, n = self.backend, self.plan, self.plan.batch_size, len(rows)
+        hypers = step_hypers(b.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, -(-n // size), momentum)
+        losses = b.backprop_steps(self.network, self.data, rows, target, weight, hypers, self.epochs, self.step)
+        if losses is not None:
+            self.step += len(hypers)
+            self.updates += len(hypers)
+            for start in range(0, n, size):  # each sum in the order in which `loss` takes it
+                part = losses[start : start + size]
+                total += float(part.cumsum()[-1] if isinstance(plan.loss, str) else part.sum())
+            return total
+        for start, hyper in zip(range(0, n, size), hypers, strict=True):
+            edges = start, start + size
+            y = None if target is None else b.part(target, *edges)
+            total += self.minibatch(b.part(rows, *edges), y, b.part(weight, *edges), StepHyper(*hyper))
+        return total
 
     def check(self):
         norms = sum(self.backend.norm(x) for w in self.weights for x in w if x is not None)
@@ -152,30 +192,30 @@ class BackPropagation(Training):
 
     def minibatch(self, rows, target, weight, hyper):
         """A step on the weighted mean of losses of some rows; returns their weighted sum before it."""
-        b, n, p = self.backend, len(rows), self.plan.dropout
-        a = b.part(self.inputs, 0, n)
+        b, n, p, buffers = self.backend, len(rows), self.plan.dropout, self.buffers
+        a = b.part(buffers.inputs, 0, n)
         b.load_rows(self.data, rows, rng.key(self.seed, self.epochs, rng.stream(rng.DATA)), a)
         target = a if target is None else target
         means, inputs = [], []
         for layer, weights in enumerate(self.weights):
             if p[layer]:
-                kept = b.part(self.masked[layer], 0, n)
+                kept = b.part(buffers.masked[layer], 0, n)
                 b.mask(a, p[layer], rows, self._key(layer), kept)
                 a = kept
             inputs.append(a)
-            a = b.part(self.means[layer], 0, n)
+            a = b.part(buffers.means[layer], 0, n)
             b.conditional(self.units[layer], inputs[-1], weights.W, weights.bias, a)
             means.append(a)
-        delta = b.part(self.deltas[-1], 0, n)
+        delta = b.part(buffers.deltas[-1], 0, n)
         loss = b.loss(self.plan.loss, means[-1], target, weight, 1.0 / n, delta)
         for layer in range(len(self.weights) - 1, 0, -1):
             dropout = (p[layer], rows, self._key(layer)) if p[layer] else ()
-            below = Below(self.units[layer - 1], means[layer - 1], b.part(self.deltas[layer - 1], 0, n), *dropout)
+            below = Below(self.units[layer - 1], means[layer - 1], b.part(buffers.deltas[layer - 1], 0, n), *dropout)
             b.backward_and_step(self.plan.solver, hyper, inputs[layer], delta, self.weights[layer], below)
             delta = below.delta
         b.backward_and_step(self.plan.solver, hyper, inputs[0], delta, self.weights[0])
         if self.plan.max_norm is not None:
-            for weights, norms in zip(self.weights, self.norms, strict=True):
+            for weights, norms in zip(self.weights, buffers.norms, strict=True):
                 b.limit_columns(weights.W, self.plan.max_norm, norms)
         self.step += 1
         self.updates += 1

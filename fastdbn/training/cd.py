@@ -22,13 +22,7 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, steps_at_epoch
 from fastdbn.training.layer import State
 from fastdbn.training.monitors import Watch
-from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
-
-CALL_WORK = 2e10
-"""Floating-point operations of the minibatches in one compiled call: about a tenth of a second, after which Ctrl-C takes
-effect."""
-ROWS_PER_CALL = 3200
-"""The fewest rows of the minibatches in one compiled call: a call itself costs as much as a hundred rows."""
+from fastdbn.training.training import DivergenceError, Training, host, minibatches_per_call, order_of_epoch
 
 
 @dataclass(slots=True)
@@ -127,7 +121,7 @@ class ContrastiveDivergence(Training):
         layer, size, (nv, nh) = self.layer, self.settings.batch_size, (len(x) for x in self.problem.params[1:])
         order = order_of_epoch(layer.seed, layer.number, self.epochs, layer.n_rows)
         order = order if layer.rows is None else layer.rows[order]
-        per_call = max(1, ROWS_PER_CALL // size, int(CALL_WORK / (2.0 * size * nv * nh * (3 + 2 * self.problem.k))))
+        per_call = minibatches_per_call(size, 2.0 * nv * nh * (3 + 2 * self.problem.k))
         per_call = size * min([per_call, *(option.minibatches for option in self.options if option.minibatches)])
         for start in range(0, len(order), per_call):
             self.steps(order[start : start + per_call])

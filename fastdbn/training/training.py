@@ -13,6 +13,17 @@ from fastdbn.backends.protocol import Params
 from fastdbn.maths import rng
 from fastdbn.support.report import progress
 
+CALL_WORK = 2e10
+"""Floating-point operations of the minibatches in one compiled call: about a tenth of a second, after which Ctrl-C takes
+effect."""
+ROWS_PER_CALL = 3200
+"""The fewest rows of the minibatches in one compiled call: a call itself costs as much as a hundred rows."""
+
+
+def minibatches_per_call(size, work):
+    """How many minibatches of so many rows one compiled call trains on; work is the floating-point operations for a row."""
+    return max(1, ROWS_PER_CALL // size, int(CALL_WORK / (size * work)))
+
 
 class DivergenceError(ArithmeticError):
     """Parameters became infinite or NaN, or left the range in which the model has a distribution. The estimator keeps the

@@ -4,11 +4,25 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from fastdbn.backends.cpu import anneal, backprop, binary, blas, kernels, loading, options, pool, steps, update, workspace
+from fastdbn.backends.cpu import (
+    anneal,
+    backprop,
+    backprop_buffers,
+    backprop_steps,
+    binary,
+    blas,
+    kernels,
+    loading,
+    options,
+    pool,
+    steps,
+    update,
+    workspace,
+)
 from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
 from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
-from fastdbn.backends.protocol import Backend, Below, Hyper, Params, Phase, Problem, Scales, Source, Units, Weights
+from fastdbn.backends.protocol import Backend, Below, Hyper, Network, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.units.unit import Unit
@@ -43,6 +57,7 @@ class CPU(Backend):
         self.dtype = np.dtype(str(dtype))
         self._blas = blas.addresses(self.dtype)
         self._workspace: tuple | None = None
+        self._network: tuple | None = None
 
     def single_threaded(self) -> AbstractContextManager:
         return blas.single_threaded()
@@ -55,10 +70,12 @@ class CPU(Backend):
 
     def array(self, values) -> np.ndarray:
         values = np.asarray(values)
-        return np.array(values, self.dtype if values.dtype.kind == "f" else values.dtype, order="C")
+        out = workspace.aligned(values.shape, self.dtype if values.dtype.kind == "f" else values.dtype)
+        out[...] = values
+        return out
 
     def zeros(self, *shape: int) -> np.ndarray:
-        return np.zeros(shape, self.dtype)
+        return workspace.aligned(shape, self.dtype)
 
     def constant(self, values) -> np.ndarray:
         return np.asarray(values, self.dtype)
@@ -233,6 +250,24 @@ class CPU(Backend):
         hypers = hyper, hyper._replace(weight_decay=real(0))
         kernel = backprop.backward_and_step(rule, unit)
         self._run(kernel, blocks, work, group, x, delta, weights, *hypers, mean, deltas, real(rate), rows, key)
+
+    def backprop_steps(self, network: Network, data, rows, target, weight, hypers, epoch: int, step: int) -> np.ndarray | None:
+        loss = network.loss if isinstance(network.loss, str) else tuple(part.unit for part in network.loss.parts(0))
+        kinds = tuple(dict.fromkeys(network.units))
+        if self._network is None or self._network[0] is not network:
+            self._network = network, backprop_buffers.make_buffers(network, kinds, self.n_threads)
+        target = np.empty((0, 0), self.dtype) if target is None else target
+        losses, seed, stream = np.zeros(len(rows)), rng.key(network.seed, 0, 0), rng.stream(rng.DATA)
+        run = backprop_steps.Run(rows, network.batch_size, seed, stream, epoch, step, hypers, target, weight, losses)
+        kernel = backprop_steps.backprop_steps(network.rule, kinds, loss)
+        pool.team(self._network_threads(network), kernel, self._blas, data, self._network[1], run)
+        return losses
+
+    def _network_threads(self, network: Network) -> int:
+        if network.batch_size < backprop_steps.FEWEST_ROWS:
+            return 1
+        work = sum(6.0 * w.W.size * network.batch_size for w in network.weights)
+        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD)))
 
     def limit_columns(self, W, longest: float, buffer) -> None:
         backprop.limit_columns(W, self.dtype.type(longest), buffer)

@@ -45,24 +45,20 @@ def mask(first, last, x, rate, rows, key, out):
 
 
 @functools.cache
-def _through(unit):
-    """Plain function: out[:, i0:i1], deltas by weights, is masked where rate is not 0 and multiplied by the slope at means."""
+def through_slope(unit):
+    """Plain function (group, mean, out, r0, r1, i0, i1): deltas by weights become those of inputs of units, given means."""
     if unit is not None:
         prepare_unit(unit)
     slope = unit and unit.slope
 
-    def units(group, mean, rate, rows, key, out, i0, i1):
-        if rate > 0:
-            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
-        for r in range(out.shape[0]):
+    def units(group, mean, out, r0, r1, i0, i1):
+        for r in range(r0, r1):
             o, m = out[r, i0:i1], mean[r, i0:i1]
             for j in range(len(o)):
                 o[j] *= slope(m[j])
 
-    def groups(group, mean, rate, rows, key, out, i0, i1):
-        if rate > 0:
-            mask_block(out, rate, rows, key, out, 0, out.shape[0], i0, i1)
-        for r in range(out.shape[0]):
+    def groups(group, mean, out, r0, r1, i0, i1):
+        for r in range(r0, r1):
             for g in range(i0, i1, group):
                 slope(mean[r, g : g + group], out[r, g : g + group], out[r, g : g + group])
 
@@ -70,7 +66,7 @@ def _through(unit):
 
 
 @functools.cache
-def _move(rule):
+def move_by(rule):
     """Plain function (p, g, first, second, hyper): the step of some parameters by their gradient; second is None where unused."""
     formula = inlined(optim.RULES[rule])
 
@@ -110,7 +106,7 @@ def _list_inputs(x, n_out, wanted):
 @functools.cache
 def backward_and_step(rule, unit):
     """The way back through the weights (rows: inputs, columns: outputs) above a layer of `unit`, or above the data if None."""
-    move, through = _move(rule), _through(unit)
+    move, through = move_by(rule), through_slope(unit)
     whole = unit is not None and unit.group != 1
 
     def run(first, last, group, x, delta, weights, hyper, bias_hyper, mean, below, rate, rows, key):
@@ -145,7 +141,9 @@ def backward_and_step(rule, unit):
                             second = _row(weights.second_W, i, j0, j1)
                             move(W[i, j0:j1], buffer[i - i0], weights.first_W[i, j0:j1], second, hyper)
                 if below is not None:
-                    through(group, mean, rate, rows, key, below, t0, t1)
+                    if rate > 0:
+                        mask_block(below, rate, rows, key, below, 0, len(below), t0, t1)
+                    through(group, mean, below, 0, len(below), t0, t1)
             if t1 == n_in:
                 total = np.zeros(n_out, W.dtype)
                 for r in range(len(delta)):
@@ -239,17 +237,25 @@ def unit_loss(unit):
     return kernel(run)
 
 
+@inlinable
+def limit_block(W, longest, squares, j0, j1):
+    """`limit_columns` of columns j0 to j1; squares (j1 - j0,) is a buffer."""
+    one = W.dtype.type(1)
+    for j in range(len(squares)):
+        squares[j] = 0
+    for i in range(W.shape[0]):
+        w = W[i, j0:j1]
+        for j in range(len(w)):
+            squares[j] += w[j] * w[j]
+    for j in range(len(squares)):
+        squares[j] = norm_factor(squares[j], longest, one)
+    for i in range(W.shape[0]):
+        w = W[i, j0:j1]
+        for j in range(len(w)):
+            w[j] *= squares[j]
+
+
 @kernel
 def limit_columns(W, longest, squares):
     """Scale down the columns of W whose norm is above longest; squares (n,) is a buffer for the sums."""
-    one = W.dtype.type(1)
-    for j in range(W.shape[1]):
-        squares[j] = 0
-    for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
-            squares[j] += W[i, j] * W[i, j]
-    for j in range(W.shape[1]):
-        squares[j] = norm_factor(squares[j], longest, one)
-    for i in range(W.shape[0]):
-        for j in range(W.shape[1]):
-            W[i, j] *= squares[j]
+    limit_block(W, longest, squares, 0, W.shape[1])

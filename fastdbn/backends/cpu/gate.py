@@ -80,6 +80,28 @@ def _offer_processor(typing):
     return types.void(), generate
 
 
+def _without_owner(context, builder, kind, value):
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo, array.parent = (cgutils.get_null_value(part.type) for part in (array.meminfo, array.parent))
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        for i, part in enumerate(kind):
+            inside = _without_owner(context, builder, part, builder.extract_value(value, i))
+            value = builder.insert_value(value, inside, i)
+    return value
+
+
+@intrinsic
+def uncounted(typing, x):
+    """An array, or a tuple of arrays, whose references nobody counts; the caller of the kernel holds them.
+
+    Each view of an array counts one up and down. Threads that share the array wait for each other's counts: a view for each row
+    of weights made two threads slower than one.
+    """
+    return x(x), lambda context, builder, signature, args: _without_owner(context, builder, x, args[0])
+
+
 @inlinable
 def wait(gate, n_threads, turn):
     """Wait until all threads have come here for the turn-th time, counted from 0; returns the next turn.

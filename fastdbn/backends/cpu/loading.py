@@ -32,6 +32,8 @@ AT_ONCE = 1 << 24
 _NOISE = 256
 """Uniforms that are drawn at a time."""
 _NO_KEY = rng.key(0, 0, 0)
+_NO_VALUES, _NO_NUMBERS = tuple(np.empty((0, 0), t) for t in TYPES), np.empty(0)
+_NO_COLUMNS, _NO_STARTS, _NO_WORDS = np.empty(0, np.int32), np.empty(0, np.int64), np.empty((0, 0), np.uint64)
 
 
 @inlinable
@@ -101,14 +103,14 @@ def _writable(array):
 
 def make_data(kind, preparation, values=None, columns=None, starts=None, words=None):
     """A `Data`; values are of one of the TYPES."""
-    of_type = [np.empty((0, 0), t) for t in TYPES]
+    of_type = [*_NO_VALUES]
     if values is not None:
         of_type[TYPES.index(values.dtype)] = _writable(values)
     return Data(
         *(kind, tuple(of_type)),
-        np.empty(0, np.int32) if columns is None else _writable(columns.astype(np.int32, copy=False)),
-        np.empty(0, np.int64) if starts is None else _writable(starts.astype(np.int64, copy=False)),
-        np.empty((0, 0), np.uint64) if words is None else words,
+        _NO_COLUMNS if columns is None else _writable(columns.astype(np.int32, copy=False)),
+        _NO_STARTS if starts is None else _writable(starts.astype(np.int64, copy=False)),
+        _NO_WORDS if words is None else words,
         preparation,
     )
 
@@ -131,7 +133,7 @@ def load(source, dtype, for_training, run):
     threshold = float(source.threshold if mode == 1 else 0)
     if values.dtype == np.float32:
         threshold = float(np.float32(threshold))  # as NumPy compares
-    shift, scale = (np.asarray(x if scaled else (), np.float64) for x in (source.shift, source.scale))
+    shift, scale = (np.asarray(x, np.float64) if scaled else _NO_NUMBERS for x in (source.shift, source.scale))
     if values.dtype == np.float32 and scale.max(initial=0) > FINEST:
         values = values.astype(np.float64)
     preparation = Preparation(shift, scale, bool(source.clip), mode, threshold)

@@ -39,7 +39,7 @@ def aligned(shape, dtype):
     """An array of zeros that begins at a line of the cache."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + LINE, np.uint8)
-    start = -buffer.ctypes.data % LINE
+    start = -buffer.__array_interface__["data"][0] % LINE
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
