@@ -62,7 +62,7 @@ TAKEN = {
     "": "batch_size contamination device dtype hidden hidden_layer_sizes k missing_steps monitor_interval n_components "
     "n_iter_no_change precision propagate scale solver visible rbm__warm_start "
     "RBM.early_stopping rbm__early_stopping LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
-    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures monitor "
+    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures monitor noise "
     "rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
     "true": "early_stopping persistent pretrain warm_start",
     "zero": "n_iter max_iter up_down_iter dropout validation_fraction rbm__verbose LABELS.l1",
@@ -73,7 +73,7 @@ TAKEN = {
     "none empty-dict": "class_weight",
     "text none negative huge astronomic real nan infinite numpy empty-text": "unlabelled",
     "none empty-tuple empty-list": "callbacks",
-    "zero huge": "alpha clip_norm l1 sparsity_cost variance_rate weight_decay",
+    "zero huge": "alpha clip_norm l1 noise_level sparsity_cost variance_rate weight_decay",
     "none zero huge": "learning_rate learning_rate_init up_down_learning_rate up_down_top_learning_rate tol",
     "none negative zero huge astronomic": "random_state",
 }

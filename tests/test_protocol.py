@@ -109,6 +109,7 @@ MODELS = {
     "labels": GenerativeDBNClassifier((6,), rbm=RBM(n_iter=2), up_down_iter=0, random_state=0),
     "up-down": GenerativeDBNClassifier((6, 5, 4), rbm=RBM(n_iter=2), up_down_iter=2, random_state=0),
     "few labels": GenerativeDBNClassifier((6, 5), rbm=RBM(n_iter=2), up_down_iter=2, unlabelled=-1, random_state=0),
+    "denoiser": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), noise="gaussian", max_iter=3, early_stopping=True, random_state=0),
     "autoencoder": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), max_iter=3, early_stopping=True, random_state=0),
     "classifier": DBNClassifier((6, 5), rbm=RBM(n_iter=2), max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
     "regressor": DBNRegressor((6,), rbm=RBM(n_iter=2), max_iter=3, solver="sgd", random_state=0),

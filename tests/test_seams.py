@@ -45,6 +45,11 @@ def signs(model):
     return (np.where(np.arange(len(X)) < 5, -1, 1),) if isinstance(model, DBNOutlierDetector) else ()
 
 
+def sampling(model):
+    """Further arguments of `denoise`: an autoencoder draws nothing."""
+    return () if hasattr(model, "coefs_") else (2, "sample", 0)
+
+
 def rows(model):
     """Rows for a model: a frame where it was fitted to one."""
     return X if hasattr(model, "feature_names_in_") else X.to_numpy()
@@ -53,7 +58,7 @@ def rows(model):
 USES = {
     "as_rbm": lambda model, folder: model.as_rbm(),
     "decision_function": lambda model, folder: model.decision_function(X),
-    "denoise": lambda model, folder: model.denoise(X, 2, "sample"),
+    "denoise": lambda model, folder: model.denoise(X, *sampling(model)),
     "energy": lambda model, folder: first(model).energy(rows(first(model)), first(model).sample_hidden(rows(first(model)))),
     "free_energy": lambda model, folder: first(model).free_energy(rows(first(model))),
     "get_feature_names_out": lambda model, folder: model.get_feature_names_out(),
@@ -101,7 +106,7 @@ def results(model):
     draws = {
         "sample": lambda: model.sample(3, n_steps=2, random_state=0),
         "impute": lambda: model.impute(gaps, n_steps=4, random_state=0),
-        "denoise": lambda: model.denoise(rows, 2, "sample", random_state=0),
+        "denoise": lambda: model.denoise(rows, *sampling(model)),
     }
     names = "transform", "predict", "predict_proba", "decision_function", "score_samples", "reconstruct"
     calls = {name: lambda name=name: getattr(model, name)(rows) for name in names} | draws

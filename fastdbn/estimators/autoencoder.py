@@ -3,11 +3,12 @@
     code = encoder(x) by W1, ..., WL;   x' = decoder(code) by G_L, ..., G1,   at first G_l = W_l'
 
 Both halves then train apart, on -log p(x | x') of the visible units: cross-entropy for Bernoulli ones, half the squared error for
-Gaussian ones. With dropout of the visible units it is a denoising autoencoder: the loss is that of the whole input.
+Gaussian ones. A denoising autoencoder sees noisy inputs, and its loss is that of the clean ones (Vincent et al. 2008).
 """
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
@@ -15,10 +16,15 @@ from sklearn.utils import check_array
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
-from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.rows import READ, checked, later_rows, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
+from fastdbn.inputs import data, ranges
+from fastdbn.inputs.data import Scaling
+from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
+from fastdbn.support.checks import shown
+from fastdbn.training.noise import KINDS, ByFunction, ByName, Drawn, Given
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -55,6 +61,14 @@ class DBNAutoencoder(Supervised):
     learning_rate_init : float, callable of the epoch, list or None, default None
         Learning rate of fine-tuning. A callable or a list is a schedule. None falls linearly to 0 over `max_iter` epochs, from
         0.005 for "adam" or 0.2 for "sgd"; `partial_fit` stays at the first value.
+    noise : {"masking", "salt-and-pepper", "gaussian"}, callable or None, default None
+        Noise that is drawn anew for the inputs of each minibatch of fine-tuning. The loss is that of the clean rows, so `denoise`
+        learns to remove it. "masking" sets values to 0. "salt-and-pepper" sets them to the lowest or the highest value of the
+        units, or of the column where units have no such. "gaussian" adds normal noise. They act on scaled data. A callable of
+        (rows on the scale of X, NumPy generator) returns noisy rows. Values that leave the range of the units are clipped.
+    noise_level : float, default 0.25
+        Fraction of the values that "masking" and "salt-and-pepper" change; standard deviation of "gaussian", on the scale of the
+        scaled data. Callables do not use it.
     alpha : float, default 0.0
         L2 penalty on the weights in fine-tuning. As in scikit-learn it is divided by the rows of a minibatch.
     dropout : float or sequence of float, default 0.0
@@ -118,6 +132,8 @@ class DBNAutoencoder(Supervised):
 
     hidden_layer_sizes: int | Sequence[int] = (256, 32)
     _: KW_ONLY
+    noise: Any = None
+    noise_level: float = 0.25
     alpha: float = 0.0
 
     _loss = "unit"
@@ -129,12 +145,15 @@ class DBNAutoencoder(Supervised):
     # ---- training
 
     def fit(self, X, y=None, sample_weight=None):
-        """Pretrain on X, then train encoder and decoder on X.
+        """Pretrain on X, then train encoder and decoder on X; or learn to make clean rows of noisy ones.
 
         Parameters
         ----------
         X : (n, n_features) array, memory map or CSR matrix
-        y : ignored
+            Clean rows; with y the noisy ones, as `denoise` will get them.
+        y : (n, n_features) array or CSR matrix of clean rows, or None, default None
+            A row for each of X. Units and scaling are chosen by them, pretraining learns from them, and the loss is theirs.
+            Labels, which have one dimension, are ignored.
         sample_weight : (n,) array or None
 
         Returns
@@ -148,15 +167,55 @@ class DBNAutoencoder(Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, None, sample_weight, self._continues(), None)
+        return self._fit(X, y, sample_weight, self._continues(), None)
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass of back-propagation over X. It never pretrains.
 
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
         weights, and warns.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as for `fit`
         """
-        return self._fit(X, None, sample_weight, hasattr(self, "coefs_"), 1)
+        return self._fit(X, y, sample_weight, hasattr(self, "coefs_"), 1)
+
+    def _check_own(self):
+        known = callable(self.noise) or (isinstance(self.noise, str) and self.noise in KINDS)
+        if not (self.noise is None or known):
+            raise ValueError(f"noise={shown(self.noise)}: give one of {', '.join(map(repr, KINDS))}, a callable, or None")
+        is_share = self.noise in ("masking", "salt-and-pepper")
+        checks.real(self.noise_level, "noise_level", most=1.0 if is_share else LARGEST)
+
+    def _pair(self, X, y):
+        clean = _clean_rows(X, y)
+        if clean is None:
+            return X, None
+        if self.noise is not None:
+            raise ValueError(f"noise={shown(self.noise)} beside clean rows as y: give noisy and clean rows, or noise")
+        return clean, X
+
+    def _noise(self, backend, unit, X, noisy):
+        common = backend, unit, X.shape[1], self.seed_
+        if noisy is not None:
+            return Given(
+                *common, backend.load(data.source(self._brought_inside(noisy), self.scaling_, self._layers()[0].binarize))
+            )
+        if self.noise is None:
+            return None
+        low, high = (np.broadcast_to(end, X.shape[1]) for end in ranges.bounds(unit, Scaling(), X.shape[1]))
+        corrupt = ByFunction(self.noise, self.scaling_)
+        if not callable(self.noise):
+            of_columns, shift, scale = data.column_range(X), self.scaling_.shift, self.scaling_.scale
+            of_columns = of_columns if scale is None else [(end - shift) * scale for end in of_columns]
+            ends = (np.where(np.isfinite(end), end, own) for end, own in zip((low, high), of_columns, strict=True))
+            corrupt = ByName(self.noise, self.noise_level, *(end.astype(self.dtype) for end in ends))
+        return Drawn(*common, corrupt, (low, high))
+
+    def _brought_inside(self, X):
+        """Checked noisy rows in the range of the visible units; a threshold takes any number."""
+        return X if threshold_of(self) is not None else ranges.brought_inside(get_unit(self.visible_), self.scaling_, X)
 
     def _n_encoding(self):
         return len(checks.layer_sizes(self.hidden_layer_sizes))
@@ -188,9 +247,10 @@ class DBNAutoencoder(Supervised):
                 raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
         return None, self.n_features_in_
 
-    def _score(self, X, target):
+    def _score(self, X, target, seen=None):
+        outputs = means(self, X) if seen is None else means(self, seen, scaled=True)
         X = X.toarray() if hasattr(X, "toarray") else X
-        return -float(np.mean(np.sum(np.square(self.scaling_.invert(means(self, X)) - X, dtype=np.float64), axis=1)))
+        return -float(np.mean(np.sum(np.square(self.scaling_.invert(outputs) - X, dtype=np.float64), axis=1)))
 
     # ---- use
 
@@ -230,6 +290,24 @@ class DBNAutoencoder(Supervised):
         outputs = means(self, later_rows(self, X))
         return self.scaling_.invert(outputs)
 
+    def denoise(self, X):
+        """Clean rows for noisy ones: their reconstructions by a network that has learned to remove noise.
+
+        Fit with `noise`, or on pairs of noisy and clean rows. Unlike `reconstruct` it clips values outside the range of the
+        visible units without a warning, and takes groups of units that noise has broken.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of the clean data.
+        """
+        check_is_fitted(self)
+        return self.scaling_.invert(means(self, self._brought_inside(checked(self, X, reset=False))))
+
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
 
@@ -239,12 +317,27 @@ class DBNAutoencoder(Supervised):
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
-        y : ignored
+        y : (n, n_features) array or CSR matrix of clean rows, or None, default None
+            What `denoise` of X is compared with. None, or labels: `reconstruct` of X is compared with X.
         sample_weight : (n,) array or None, default None
 
         Returns
         -------
         float
         """
-        X = later_rows(self, X)
-        return score_reconstruction(self, X, self.scaling_.invert(means(self, X)), sample_weight)
+        check_is_fitted(self)
+        clean = None if y is None else _clean_rows(X := checked(self, X, reset=False), y)
+        if clean is None:
+            return score_reconstruction(self, X := later_rows(self, X), self.scaling_.invert(means(self, X)), sample_weight)
+        return score_reconstruction(self, clean, self.denoise(X), sample_weight)
+
+
+def _clean_rows(X, y):
+    """y as checked clean rows for the noisy ones X, which are checked; None for labels, and where there is no y."""
+    if y is None or (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) < 2:
+        return None
+    checks.matrix(y)
+    y = check_array(checks.unmasked(y, "y"), accept_sparse="csr", dtype=list(READ), input_name="y")
+    if y.shape != X.shape:
+        raise ValueError(f"y has shape {y.shape} for X of shape {X.shape}: give a clean row for each of X, or no y")
+    return y

@@ -54,14 +54,15 @@ def _descriptions(network):
         yield from (rbm, getattr(rbm, "hidden", None), getattr(rbm, "binarize", None), getattr(rbm, "precision", None))
 
 
-def means(network, X, n_layers=None, first=0):
+def means(network, X, n_layers=None, first=0, scaled=False):
     """Means of hidden layer number n_layers (from 1), or of the outputs, (n, units), in blocks of rows.
 
-    X are checked data, or means of hidden layer number `first`; then only the rest of the network is computed.
+    X are checked data, or with `scaled` visible states, or means of hidden layer number `first`; then only the rest of the
+    network is computed.
     """
     backend, units, weights, biases, threshold = forward_of(network)
     depth, n = len(weights) if n_layers is None else n_layers, X.shape[0]
-    source = backend.load(data.source(X, *((Scaling(), None) if first else (network.scaling_, threshold))))
+    source = backend.load(data.source(X, *((Scaling(), None) if first or scaled else (network.scaling_, threshold))))
     layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
     rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
     inputs = None if backend.is_view(source) else backend.states(units[first], min(BLOCK, n), X.shape[1])

@@ -156,6 +156,13 @@ class Supervised(Pretrained):
             )
         return of_rows / of_rows[rows].mean()
 
+    def _pair(self, X, y):
+        """(rows that the network is about, noisy ones that it sees in their place or None) of checked X and of y."""
+        return X, None
+
+    def _noise(self, backend, unit, X, noisy):
+        """What makes noisy inputs (training/noise.py), or None."""
+
     def _class_factors(self, target):
         """Factors of the rows' weights by class; target are the numbers of the classes."""
         return 1.0
@@ -181,7 +188,7 @@ class Supervised(Pretrained):
         dbn._new_layers()
         pretrained = epochs is None and self._interrupted()
         self._begin_run(resume or pretrained, epochs)
-        X = checked(self, X, reset=not (resume or pretrained))
+        X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained)), y)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
@@ -192,7 +199,7 @@ class Supervised(Pretrained):
             self._check_same(sizes, n_outputs, X)
         else:
             self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
-        self._back_propagate(X, target, rows, of_rows, plan, epochs)
+        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs)
         if epochs is not None:
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
@@ -271,29 +278,30 @@ class Supervised(Pretrained):
         """Unit types of the first hidden layers."""
         return [get_unit(rbm.hidden, "hidden") for rbm in self._layers()[:n_layers]]
 
-    def _back_propagate(self, X, target, rows, weights, plan, epochs):
+    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs):
         """Fine-tune by some rows of X with the weights of all."""
-        score, stopping, history = None, None, self.history_
+        score, stopping, history, backend = None, None, self.history_, backend_for(self)
+        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
+        source = backend.load(data.source(X, self.scaling_, self._layers()[0].binarize))
+        noise = self._noise(backend, units[0], X, noisy)
         if self.early_stopping and epochs is None:
             rows, held_out = self._split(rows, target, self.seed_)
-            score = self._scorer(X[held_out], None if target is None else target[held_out])
+            seen = None if noise is None else noise.held_out(source, held_out)
+            score = self._scorer(X[held_out], None if target is None else target[held_out], seen)
             stopping = Stopping("validation_score", self.n_iter_no_change, TOL if self.tol is None else self.tol, "rises")
             history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
         elif self.tol is not None and epochs is None:
             stopping = Stopping("loss", self.n_iter_no_change, self.tol, "falls", keeps_best=False)
-        backend = backend_for(self)
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
-        source = backend.load(data.source(X, self.scaling_, self._layers()[0].binarize))
         first = self.n_iter_
         start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
         size = min(plan.batch_size, len(rows))
         plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
-        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
-        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score)
+        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score, noise)
         more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
         run.run(lacking, self._keep, history, **more)
         if epochs is None:
@@ -305,13 +313,13 @@ class Supervised(Pretrained):
         names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
         all_at_once((self, dict(zip(names, values, strict=True))))
 
-    def _scorer(self, X, target):
-        """The score of rows held out, as a function of weights and biases."""
+    def _scorer(self, X, target, seen):
+        """The score of rows held out, as a function of weights and biases; seen are the noisy states that it sees, or None."""
 
         def score(coefs, intercepts):
             network = copy.copy(self)
             network.coefs_, network.intercepts_ = coefs, intercepts
-            return network._score(X, target)
+            return network._score(X, target) if seen is None else network._score(X, target, seen)
 
         return score
 

@@ -85,6 +85,11 @@ def encode(value, name, epochs=0):
         return {"dict": [[encode(k, name), encode(x, str(k), epochs)] for k, x in value.items()]}
     if name == "rbm" and value is not None:
         return {"estimator": encode_estimator(value, epochs)}
+    refuse(
+        name == "noise" and callable(value),
+        f"noise={reprlib.repr(value)} is a function, which a model file cannot hold: call set_params(noise=None), because "
+        "denoising does not need it, or pickle the model",
+    )
     if callable(value):
         return _taken(value, name, epochs)
     if name == "random_state" and abs(value) >= 2**63:

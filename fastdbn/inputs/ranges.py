@@ -112,6 +112,12 @@ def clipped(unit, scaling, X):
     return clip_columns(X, low, high)
 
 
+def brought_inside(unit, scaling, X):
+    """Noisy rows, clipped to the range of the visible units without a warning. X itself if that changes nothing."""
+    low, high = (np.broadcast_to(end, X.shape[1]) for end in bounds(unit, scaling, X.shape[1]))
+    return clip_columns(X, low, high) if np.any(np.isfinite(low) | np.isfinite(high)) else X
+
+
 def all_inside(X, low, high):
     """Whether all values of X are between two numbers. False for NaN, and for a CSR matrix that may have duplicate entries."""
     if sparse.issparse(X) and not (X.has_canonical_format and low <= 0 <= high):

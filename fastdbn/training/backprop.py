@@ -97,14 +97,16 @@ class BackPropagation(Training):
         An optimizer of another rule than the plan's begins anew.
     score : callable of (coefs, intercepts) or None
         It gives the measure ``validation_score``.
+    noise : Inputs or None
+        It makes the inputs that the network sees (noise.py). A target of None is the clean ones.
     """
 
     title = "fine-tuning"
 
-    def __init__(self, backend, units, data, rows, target, weights, plan, seed, state, score=None):
+    def __init__(self, backend, units, data, rows, target, weights, plan, seed, state, score=None, noise=None):
         super().__init__(backend, state.epoch)
         self.data, self.rows, self.target, self.row_weights = data, rows, target, weights
-        self.plan, self.seed, self.step, self.score = plan, seed, state.step, score
+        self.plan, self.seed, self.step, self.score, self.noise = plan, seed, state.step, score, noise
         self.visible, self.units, optimizer = units[0], [*units[1:], get_unit(OUTPUT)], state.optimizer
         if optimizer is None or optimizer.solver != plan.solver:
             optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(state.coefs))
@@ -145,7 +147,8 @@ class BackPropagation(Training):
         """Train on minibatches of some rows, one after another; the last may be short. Returns the total with their losses."""
         b, plan, size, n = self.backend, self.plan, self.plan.batch_size, len(rows)
         hypers = step_hypers(b.dtype, plan.solver, self.rate, plan.alpha, self.updates + 1, -(-n // size), momentum)
-        losses = b.backprop_steps(self.network, self.data, rows, target, weight, hypers, self.epochs, self.step)
+        whole = self.network, self.data, rows, target, weight, hypers, self.epochs, self.step
+        losses = b.backprop_steps(*whole) if self.noise is None else None
         if losses is not None:
             self.step += len(hypers)
             self.updates += len(hypers)
@@ -196,6 +199,8 @@ class BackPropagation(Training):
         a = b.part(buffers.inputs, 0, n)
         b.load_rows(self.data, rows, rng.key(self.seed, self.epochs, rng.stream(rng.DATA)), a)
         target = a if target is None else target
+        if self.noise is not None:
+            a = self.noise(a, rows, self.epochs, self.step)
         means, inputs = [], []
         for layer, weights in enumerate(self.weights):
             if p[layer]:
