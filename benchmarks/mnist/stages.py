@@ -48,7 +48,7 @@ class Stages:
         """Seconds of training of a stage, evaluations left out."""
         return sum(entry["seconds"] for entry in self.curve(name))
 
-    def train(self, name, model, n_iter, X, y=None, watch=None, parameter="n_iter"):
+    def train(self, name, model, n_iter, X, y=None, watch=None, parameter="n_iter", **of_rows):
         """The fitted model of a stage, trained for what is left of its epochs.
 
         Parameters
@@ -62,6 +62,8 @@ class Stages:
             of the estimator, that says how many epochs a call of `fit` runs.
         watch : callable or None
             (model, epoch) -> dict of figures for the curve; its time is not counted.
+        **of_rows
+            Further arguments of `fit`.
         """
         path, rows = self.folder / f"{name}.safetensors", self.folder / f"{name}.jsonl"
         fitted = load(path) if path.exists() else None
@@ -87,7 +89,7 @@ class Stages:
 
         fitted = model if fitted is None else fitted
         fitted.set_params(warm_start=True, callbacks=[keep], **{parameter: n_iter - done})
-        fitted.fit(X) if y is None else fitted.fit(X, y)
+        fitted.fit(X, **of_rows) if y is None else fitted.fit(X, y, **of_rows)
         return fitted.set_params(callbacks=None)
 
     def _drop_after(self, rows, done):

@@ -13,6 +13,8 @@ REACH = {
     ("lowlabel", "100 labels, pretrained, accuracy %"): (">=", 82.0),
     ("lowlabel", "1000 labels, gain"): (">=", 3.5),
     ("lowlabel", "100 labels, gain"): (">=", 3.5),
+    ("lowlabel", "1000 labels, pseudo-labels, accuracy %"): (">=", 96.0),
+    ("lowlabel", "100 labels, pseudo-labels, accuracy %"): (">=", 88.0),
     ("speed", "-100 nats, times sooner than PyTorch"): (">=", 2.0),
     ("speed", "-90 nats, times sooner than PyTorch"): (">=", 2.0),
     ("rbm500-stochastic", "test nats"): (">=", -87.0),
@@ -20,7 +22,7 @@ REACH = {
     ("updown", "test error, %"): ("<=", 1.45),
     ("dropout", "test error, %"): ("<=", 1.05),
 }
-"""The targets of issue 4."""
+"""What to reach."""
 _HOLDS = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "<": lambda a, b: a < b}
 
 
