@@ -204,14 +204,13 @@ class DBNAutoencoder(Supervised):
             )
         if self.noise is None:
             return None
-        low, high = (np.broadcast_to(end, X.shape[1]) for end in ranges.bounds(unit, Scaling(), X.shape[1]))
-        corrupt = ByFunction(self.noise, self.scaling_)
-        if not callable(self.noise):
-            of_columns, shift, scale = data.column_range(X), self.scaling_.shift, self.scaling_.scale
-            of_columns = of_columns if scale is None else [(end - shift) * scale for end in of_columns]
-            ends = (np.where(np.isfinite(end), end, own) for end, own in zip((low, high), of_columns, strict=True))
-            corrupt = ByName(self.noise, self.noise_level, *(end.astype(self.dtype) for end in ends))
-        return Drawn(*common, corrupt, (low, high))
+        bounds = ends = np.array([np.broadcast_to(end, X.shape[1]) for end in ranges.bounds(unit, Scaling(), X.shape[1])])
+        if callable(self.noise):
+            return Drawn(*common, ByFunction(self.noise, self.scaling_), bounds)
+        if self.noise == "salt-and-pepper" and not np.isfinite(bounds).all():
+            of_columns, (shift, scale, _) = np.array(data.column_range(X)), self.scaling_
+            ends = np.where(np.isfinite(bounds), bounds, of_columns if scale is None else (of_columns - shift) * scale)
+        return Drawn(*common, ByName(self.noise, self.noise_level, *ends.astype(self.dtype)), bounds)
 
     def _brought_inside(self, X):
         """Checked noisy rows in the range of the visible units; a threshold takes any number."""
