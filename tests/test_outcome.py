@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from fastdbn import DBN, RBM, BernoulliRBM, DataWarning, DBNClassifier, DBNOutlierDetector, DBNRegressor, FitWarning
 
@@ -56,6 +56,16 @@ N = (np.random.default_rng(0).random((80, 30)) < 0.5).astype(np.float32)
 LEARN = {"validation_fraction": 0.5, "batch_size": 10, "weight_decay": 0.0, "learning_rate": 0.3}
 SPOILED = {
     "rate x 100": (RBM(24, learning_rate=5.0), M, "worse than the column means .*learning_rate is too high .5 at.*rate=0.5"),
+    "rate of tables": (
+        RBM(4, learning_rate=10.0, centering="data"),
+        np.random.default_rng(0).normal(size=(50, 2)) @ np.random.default_rng(1).normal(size=(2, 8)),
+        "worse than the column means do .error .*e.*learning_rate=1$",
+    ),
+    "leaps": (
+        RBM(8, learning_rate=1.0, centering="data"),
+        load_iris().data[::3],
+        "changes its weights by ..% in a single step: learning_rate is too high .1 at.*learning_rate=0.1$",
+    ),
     "rate / 1000": (RBM(24, learning_rate=5e-5), M, "learned next to nothing .epochs: 20.*a larger learning_rate"),
     "unscaled": (RBM(8, visible="gaussian", scale="none"), Z * 100, "deviation is 1.7e.02: scale='none'.*scale='standard'"),
     "too narrow": (RBM(8, visible="gaussian", scale="none"), Z / 100, "deviation is 0.017: scale='none'.*scale='standard'"),

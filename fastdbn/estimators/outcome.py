@@ -18,6 +18,8 @@ WIDE, NARROW = 10.0, 0.1
 BARELY, WORSE = 0.9, 1.1
 """Healthy layers have 0.01 to 0.9 of the error of the column means. Layers that learned nothing have 0.95 or more, and layers
 whose weights were thrown about have 1.1 to 1e10."""
+LEAP = 0.3
+"""A larger `update_ratio` at the end is no learning: healthy ones are 0.001 to 0.1."""
 IDLE = 0.2
 """A larger fraction of dead or saturated units is wasted; healthy layers have 0 to 0.1."""
 SHARE = 0.25
@@ -101,17 +103,17 @@ def _scale(rbm, last):
 
 
 def _rate(rbm, last):
-    idle = np.nansum((last["dead_units"], last["saturated_units"]))
-    if not (last["relative_error"] > WORSE and (idle > IDLE or last["hidden_spread"] >= FLAT)):
+    idle, rate = np.nansum((last["dead_units"], last["saturated_units"])), last["learning_rate"]
+    worse = last["relative_error"] > WORSE
+    if not ((worse and idle > IDLE) or (last["hidden_spread"] >= FLAT and (worse or last["update_ratio"] > LEAP))):
         return None
-    tries = [f"learning_rate={last['learning_rate'] / 10:.2g}", *_centering(rbm)]
+    tries = [f"learning_rate={rate / 10:.2g}", *_centering(rbm)]
     if rbm.learning_rate is None:
         tries.reverse()  # the customary rate suits most data with a centred gradient
-    also = f", and {idle:.0%} of its hidden units are dead or saturated" if idle > IDLE else ""
-    return (
-        f"reconstructs rows worse than the column means do (error {last['relative_error']:.3g} of theirs){also}: "
-        f"learning_rate is too high ({last['learning_rate']:.2g} at the end). Try {', or '.join(tries)}"
-    )
+    error = f"reconstructs rows worse than the column means do (error {last['relative_error']:.3g} times theirs)"
+    facts = [error] if worse else [f"changes its weights by {last['update_ratio']:.0%} in a single step"]
+    facts += [f"{idle:.0%} of its hidden units are dead or saturated"] if idle > IDLE else []
+    return f"{', and '.join(facts)}: learning_rate is too high ({rate:.2g} at the end). Try {', or '.join(tries)}"
 
 
 def _idle(rbm, last):
