@@ -97,7 +97,7 @@ FACTORS = DRAW.normal(size=(400, 2)) @ DRAW.normal(size=(2, 12))
 ONE_HOT = np.eye(3)[np.digitize(FACTORS[:, :4], (-0.7, 0.7))].reshape(400, 12)
 KINDS_OF_DATA = {
     "zeros and ones": ((FACTORS > 0).astype(np.float32), {}),
-    "grey": (1 / (1 + np.exp(-FACTORS)), {}),
+    "grey": (1 / (1 + np.exp(-FACTORS)), {"visible": "bernoulli"}),
     "pixels": (np.round(255 / (1 + np.exp(-FACTORS))).astype(np.uint8), {}),
     "numbers": (40 + 10 * FACTORS, {}),
     "numbers as given": (FACTORS, {"visible": "gaussian", "scale": "none"}),
