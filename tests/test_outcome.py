@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from fastdbn import DBN, RBM, BernoulliRBM, DataWarning, DBNClassifier, DBNOutlierDetector, DBNRegressor, FitWarning
+from fastdbn.estimators.outcome import of_outputs
 
 X = np.random.default_rng(0).integers(0, 2, (40, 6)).astype(np.float32)
 Z = np.random.default_rng(1).normal(3.0, 2.0, (40, 3))
@@ -150,11 +151,21 @@ def test_constant_outputs():
     assert len(found) == 1
     with pytest.warns(FitWarning, match="output 0 of 2 is the same"):
         DBNRegressor((4,), rbm=RBM(visible="bernoulli"), max_iter=3, **common).fit(X * 0, Z[:, :2])
+    with pytest.warns(FitWarning, match="fits its own rows worse than a constant does .squared error .*, not 1"):
+        DBNRegressor((8,), max_iter=3, learning_rate_init=3.0, **common).fit(Z, Z[:, 0])
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
         DBNClassifier((8,), max_iter=30, **common).fit(X, X[:, 0])
-        DBNRegressor((8,), max_iter=3, **common).fit(Z, Z[:, 0])
+        DBNRegressor((8,), max_iter=300, **common).fit(Z, Z[:, 0])
         DBNRegressor((4,), max_iter=3, **common).fit(X * 0, np.zeros(40))
+
+
+def test_outputs_that_are_worse_than_a_constant():
+    """By the weights of the classes: half of the answers are right, and more where the rare class weighs as much."""
+    target, outputs = np.arange(40) % 4 // 3, np.eye(2)[np.minimum(np.arange(40) % 4, 1)]
+    (line,) = of_outputs(outputs, target, np.ones(40))
+    assert "worse than a constant does (accuracy 0.5, not 0.75)" in line and "a smaller learning_rate_init" in line
+    assert not of_outputs(outputs, target, np.where(target, 3.0, 1.0))
 
 
 FIRST = [

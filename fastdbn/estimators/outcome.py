@@ -193,26 +193,34 @@ def _centering(rbm):
 # ---- outputs
 
 
-def of_outputs(outputs, target):
-    """A line if a network gives all of some rows the same class, or number, though their targets differ.
+def of_outputs(outputs, target, weights):
+    """A line if a network gives all of some rows the same class, or number, or fits them worse than that would.
 
     Parameters
     ----------
     outputs : (n, n_outputs) array
     target : (n,) class numbers, or (n, n_outputs) standardised numbers
+    weights : (n,) of the rows, their classes included
     """
-    remedies = ["a larger learning_rate_init", "more epochs (max_iter)", "scale='standard'"]
+    remedies = ["more epochs (max_iter)", "scale='standard'"]
     if target.ndim == 1:
         outputs, target = outputs.argmax(axis=1)[:, None], target[:, None]
         remedies.append("class_weight='balanced'")
+        found, constant = weights @ (outputs == target)[:, 0], np.bincount(target[:, 0], weights).max()
+        worse, measure, found, constant = found < constant, "accuracy", found / weights.sum(), constant / weights.sum()
+    else:
+        found, constant = (float(weights @ (x**2).mean(axis=1) / weights.sum()) for x in (outputs - target, target))
+        worse, measure = found > constant > SAME**2, "squared error"
     same = (outputs.std(axis=0) < SAME) & (target.std(axis=0) >= SAME)
-    if not same.any():
+    if same.any():
+        which = f"output {np.argmax(same)} of {len(same)} is" if len(same) > 1 else "the output is"
+        fault, first = f"{which} the same for all of {len(outputs)} rows of the fit", "another learning_rate_init"
+    elif worse:
+        fault = f"the network fits its own rows worse than a constant does ({measure} {found:.3g}, not {constant:.3g})"
+        first = "a smaller learning_rate_init"
+    else:
         return []
-    which = f"output {np.argmax(same)} of {len(same)} is" if len(same) > 1 else "the output is"
-    return [
-        f"{which} the same for all of {len(outputs)} rows of the fit: the network has learned nothing from X. "
-        f"Try {', or '.join(remedies)}"
-    ]
+    return [f"{fault}: it has learned nothing from X. Try {', or '.join([first, *remedies])}"]
 
 
 def some_rows(n):

@@ -207,7 +207,7 @@ class Supervised(Pretrained):
         lines = of_layers(self.dbn_.layers_) if begins and own else []
         if self.max_iter and target is not None:
             rows = rows[some_rows(len(rows))]
-            lines += of_outputs(means(self, X[rows]), target[rows])
+            lines += of_outputs(means(self, X[rows]), target[rows], of_rows[rows])
         self._end_run()
         tell(lines)
         return self
