@@ -95,8 +95,8 @@ def backprop(run):
 
 LOW_LABEL = {"pretrained": (0.3, 0.6, 0.6, 0.6), "random": (0.2, 0.5, 0.5, 0.5)}
 """Dropout of inputs and hidden units, the best of those tried for each kind of start."""
-PSEUDO = {100: (8, 10_000), 1000: (4, 20_000)}
-"""By number of labels: rounds of pseudo-labels, and rows without a label in each."""
+PSEUDO = {100: (3, 10_000), 1000: (2, 20_000)}
+"""By number of labels: rounds of pseudo-labels, and rows without a label in each. On validation rows every round gained."""
 PSEUDO_EPOCHS, PSEUDO_DROPOUT = 5, (0.2, 0.5, 0.5, 0.5)
 GENERATIVE = {"top": 500, "rows": 20_000, "epochs": 20, "rate": 0.3}
 """The top RBM with labels: its units, rows without a label, and epochs. Labelled rows are repeated until they are a third."""
