@@ -65,6 +65,7 @@ def train(path, hidden, batch, threads):
         visible="bernoulli",
         scale="none",
         binarize=0.5,
+        centering=None,
         momentum=MOMENTUM,
         weight_decay=DECAY,
         batch_size=batch,

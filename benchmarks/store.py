@@ -17,8 +17,12 @@ def write(path, machine, **parts):
     Path(path).write_text(json.dumps({"machine": machine, **parts}, indent=1, ensure_ascii=False) + "\n")
 
 
+def kept(path, machine, part):
+    """The entries of a part, if they are from the same machine, versions and sources; else none."""
+    before = read(path)
+    return before.get(part, {}) if before and before["machine"] == machine else {}
+
+
 def add(path, machine, part, name, value):
     """Set one entry of a part. The file keeps what is from the same machine, versions and sources, and drops all else."""
-    before = read(path)
-    kept = before[part] if before and before["machine"] == machine else {}
-    write(path, machine, **{part: kept | {name: value}})
+    write(path, machine, **{part: kept(path, machine, part) | {name: value}})

@@ -135,7 +135,8 @@ OPTIONS = {
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
 def test_going_on(name, visible, tmp_path):
     """Two epochs and two more are four, also after a file; the history has a swap rate where there are temperatures."""
-    X, options = binary(), OPTIONS[name] | {"persistent": True, "n_chains": 11, "random_state": 0, "visible": visible}
+    options = OPTIONS[name] | {"persistent": True, "n_chains": 11, "learning_rate": 0.005, "random_state": 0, "visible": visible}
+    X = binary()
     whole = RBM(5, n_iter=4, **options).fit(X)
     half = RBM(5, n_iter=2, warm_start=True, **options).fit(X)
     half.save(tmp_path / "half")

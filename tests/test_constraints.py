@@ -167,7 +167,7 @@ OPTIONS = {"sparse": {"sparsity_target": 0.1}, "auto": {"learning_rate": "auto"}
 @pytest.mark.parametrize("name", OPTIONS)
 def test_going_on(name, tmp_path):
     """Two epochs and two more are four, also after a file."""
-    X, options = binary(), OPTIONS[name] | {"random_state": 0, "momentum": 0.5}
+    X, options = binary(), OPTIONS[name] | {"random_state": 0, "learning_rate": 0.05, "momentum": 0.5}
     results = []
     whole = RBM(5, n_iter=4, **options).fit(X)
     half = RBM(5, n_iter=2, warm_start=True, **options).fit(X)

@@ -82,7 +82,7 @@ def test_learns_digits_by_up_down(digits, tmp_path):
     """Greedy training classifies, up-down does better, and what it draws of a class is told to be of that class."""
     X, y = digits
     X, X_test, y, y_test = train_test_split(X, y.astype(str), test_size=500, stratify=y, random_state=0)
-    rbms = [RBM(n_iter=n, learning_rate=0.1, batch_size=20) for n in (30, 120)]
+    rbms = [RBM(n_iter=n, learning_rate=0.1, batch_size=20, binarize=how) for n, how in ((30, "mean"), (120, None))]
     options = {"rbm": rbms, "propagate": "sample", "random_state": 0}
     greedy = GenerativeDBNClassifier((96, 192), up_down_iter=0, **options).fit(X, y)
     model = GenerativeDBNClassifier((96, 192), up_down_iter=30, up_down_learning_rate=0.01, n_gibbs=3, **options).fit(X, y)

@@ -168,7 +168,7 @@ def test_held_out_rows_are_not_learned_from(more):
     assert len(held) == 27
     other = X.copy()
     other[held] = 1 - other[held]
-    options = {"n_iter": 3, "validation_fraction": 0.3, "random_state": 0, **more}
+    options = {"n_iter": 3, "learning_rate": 0.005, "validation_fraction": 0.3, "random_state": 0, **more}
     a, b = (RBM(5, **options).fit(x) for x in (X, other))
     assert bits(a) == bits(b)
     assert a.history_["validation_reconstruction_error"][-1] != b.history_["validation_reconstruction_error"][-1]
@@ -302,8 +302,9 @@ def test_early_stopping_chooses_its_monitor(scale, name):
 
 @pytest.mark.parametrize("name", ["pseudo_likelihood", "validation_pseudo_likelihood"])
 def test_early_stopping_by_the_pseudo_likelihood_can_stop(name):
-    """With the default interval, patience and number of epochs it was measured four times, and waited for ten."""
-    model = RBM(5, early_stopping=True, monitor=name, learning_rate=0.0, validation_fraction=0.2, random_state=0).fit(data())
+    """With the default interval, patience and least number of epochs it was measured four times, and waited for ten."""
+    options = {"n_iter": 20, "learning_rate": 0.0, "validation_fraction": 0.2, "random_state": 0}
+    model = RBM(5, early_stopping=True, monitor=name, **options).fit(data())
     assert model.n_iter_ == 1 + model.n_iter_no_change < model.n_iter
     assert np.isfinite(model.history_[name]).all()
     plain = RBM(5, n_iter=6, random_state=0).fit(data())

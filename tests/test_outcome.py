@@ -34,13 +34,15 @@ def lines(fit, *given):
 
 
 M = modes()
+PLAIN = {"n_iter": 20, "centering": None}
+"""What is easier to spoil than the defaults."""
 
 
 @pytest.mark.parametrize(("bias", "words"), [(-50, "3 dead"), (50, "3 saturated")])
 def test_idle_units(bias, words):
     """A fifth of the units of a layer off, or on, for all rows: one warning names the layer and how many."""
-    rbm = RBM(10, n_iter=20, random_state=0, warm_start=True).fit(M)
-    network = DBN((10, 10), rbm=RBM(n_iter=20), random_state=0, warm_start=True).fit(M)
+    rbm = RBM(10, **PLAIN, random_state=0, warm_start=True).fit(M)
+    network = DBN((10, 10), rbm=RBM(**PLAIN), random_state=0, warm_start=True).fit(M)
     for model, layer, name in ((rbm, rbm, "layer 1"), (network, network.layers_[1], "layer 2")):
         kept = layer.intercept_hidden_
         for idle, told in ((2, False), (3, True)):
@@ -54,30 +56,42 @@ def test_idle_units(bias, words):
 
 
 N = (np.random.default_rng(0).random((80, 30)) < 0.5).astype(np.float32)
-LEARN = {"validation_fraction": 0.5, "batch_size": 10, "weight_decay": 0.0, "learning_rate": 0.3}
+LEARN = {"validation_fraction": 0.5, "batch_size": 10, "weight_decay": 0.0, "learning_rate": 0.3, "centering": None}
 SPOILED = {
-    "rate x 100": (RBM(24, learning_rate=5.0), M, "worse than the column means .*learning_rate is too high .5 at.*rate=0.5"),
+    "rate x 100": (
+        RBM(24, **PLAIN, learning_rate=5.0),
+        M,
+        "worse than the column means .*rate is too high .5 at.*rate=0.5",
+    ),
     "rate of tables": (
-        RBM(4, learning_rate=10.0, centering="data"),
+        RBM(4, learning_rate=10.0, n_iter=20),
         np.random.default_rng(0).normal(size=(50, 2)) @ np.random.default_rng(1).normal(size=(2, 8)),
         "worse than the column means do .error .*e.*learning_rate=1$",
     ),
     "leaps": (
-        RBM(8, learning_rate=1.0, centering="data"),
+        RBM(8, learning_rate=1.0, n_iter=20),
         load_iris().data[::3],
         "changes its weights by ..% in a single step: learning_rate is too high .1 at.*learning_rate=0.1$",
     ),
-    "rate / 1000": (RBM(24, learning_rate=5e-5), M, "learned next to nothing .epochs: 20.*a larger learning_rate"),
+    "rate / 1000": (RBM(24, **PLAIN, learning_rate=5e-5), M, "learned next to nothing .epochs: 20.*a larger learning_rate"),
     "unscaled": (RBM(8, visible="gaussian", scale="none"), Z * 100, "deviation is 1.7e.02: scale='none'.*scale='standard'"),
     "too narrow": (RBM(8, visible="gaussian", scale="none"), Z / 100, "deviation is 0.017: scale='none'.*scale='standard'"),
-    "saturated": (RBM(8, sparsity_target=0.995, sparsity_cost=5.0), M, "has 8 saturated hidden units of 8"),
+    "saturated": (
+        RBM(8, **PLAIN, learning_rate=0.05, sparsity_target=0.995, sparsity_cost=5.0),
+        M,
+        "has 8 saturated hidden units of 8",
+    ),
     "overfitted": (RBM(60, n_iter=150, **LEARN), N, "overfits: .* nats above.*a pseudo-likelihood of .*early_stopping"),
     "overfitted reals": (
         RBM(60, n_iter=300, **LEARN | {"learning_rate": 0.05}),
         np.random.default_rng(1).normal(size=(80, 20)),
         "overfits: .*an error of .*, which was .* in epoch .* of 300",
     ),
-    "one mode": (RBM(24, persistent=True, centering="data", n_iter=100), M, "32 persistent chains.* do not mix.*temperatures"),
+    "one mode": (
+        RBM(24, persistent=True, learning_rate=0.05, momentum=[0.5] * 5 + [0.9], n_iter=100),
+        M,
+        "32 persistent chains.* do not mix.*temperatures",
+    ),
     "too few temperatures": (RBM(24, persistent=True, temperatures=2), M, "exchange too rarely .*Give more temperatures"),
     "nothing there": (RBM(4), M * 0, "sees the same values in all rows"),
 }
@@ -95,8 +109,8 @@ def test_spoiled_fits(name):
 
 def test_one_warning_for_all_layers():
     """Of a network, also one that is fine-tuned then, and only for the fit that pretrained."""
-    bad = RBM(learning_rate=5e-5)
-    for network in (DBN((12, 8), rbm=bad), DBNClassifier((12, 8), rbm=bad, max_iter=3, warm_start=True)):
+    bad = {"rbm": RBM(**PLAIN, learning_rate=5e-5), "propagate": "mean"}
+    for network in (DBN((12, 8), **bad), DBNClassifier((12, 8), **bad, max_iter=3, warm_start=True)):
         found = lines(network.set_params(random_state=0).fit, M, M[:, 0])
         assert found[0].startswith("layer 1 has learned next to nothing") and found[1].startswith("layer 2 sees nearly the same")
     assert not any("layer" in line for line in lines(network.fit, M, M[:, 0]))
@@ -121,12 +135,11 @@ def words(n=400, width=200):
     return sparse.csr_matrix(np.repeat(counts(n), width // 40, axis=1) * (np.random.default_rng(1).random((n, width)) < 0.2) > 0)
 
 
-ON_TABLES = RBM(centering="data", n_iter=100)
 HEALTHY = {
     "digits": (None, lambda: load_digits().data[:400]),
-    "breast cancer": (ON_TABLES, lambda: load_breast_cancer().data),
-    "wine": (ON_TABLES, lambda: load_wine().data),
-    "diabetes": (ON_TABLES, lambda: load_diabetes().data),
+    "breast cancer": (None, lambda: load_breast_cancer().data),
+    "wine": (None, lambda: load_wine().data),
+    "diabetes": (None, lambda: load_diabetes().data),
     "binary data": (None, lambda: M),
     "counts": ([RBM(visible="replicated-softmax"), RBM()], counts),
     "text": (None, words),

@@ -20,7 +20,13 @@ HALVES = {  # a model, and which parameter has which value for the whole, for th
     "rbm": (RBM(5, monitor_interval=1, learning_rate=falling, **LAYERS), "n_iter", 4, 1, 3),
     "chains": (RBM(5, monitor_interval=1, persistent=True, learning_rate=falling, **LAYERS), "n_iter", 4, 1, 3),
     "dbn": (DBN((5, 4), random_state=0), "rbm", two(2, 3), two(2, 1), two(0, 2)),
-    "outliers": (DBNOutlierDetector((5,), rbm=layer(3, monitor_interval=1), random_state=0), "rbm__n_iter", 3, 2, 1),
+    "outliers": (
+        DBNOutlierDetector((5,), rbm=layer(3, monitor_interval=1, learning_rate=falling), random_state=0),
+        "rbm__n_iter",
+        3,
+        2,
+        1,
+    ),
     "generative": (GenerativeDBNClassifier((5, 4), rbm=layer(1), **STEPS, random_state=0), "up_down_iter", 4, 1, 3),
     "adam": (DBNClassifier((5, 4), dropout=0.3, **NETWORK), "max_iter", 4, 1, 3),
     "sgd": (

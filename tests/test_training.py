@@ -98,7 +98,7 @@ def dropped_inputs(monkeypatch):
 
 def dropping_run(rate, state=None):
     """A run with dropped inputs; the parameter is an attribute alone."""
-    rbm, backend = RBM(NH, batch_size=8), get_backend(1)
+    rbm, backend = RBM(NH, centering=None, batch_size=8), get_backend(1)
     rbm.drop_rate = rate
     if state is None:
         params = initial.init_params(np.float32, BERNOULLI, NV, NH, 3, 0, np.full(NV, 0.5))
@@ -123,10 +123,11 @@ def test_an_option_is_one_file(dropped_inputs):
 
 def test_a_fit_has_the_option(dropped_inputs):
     """An estimator passes its parameter on, and keeps the state for the next fit."""
-    whole, parts = (RBM(NH, n_iter=n, batch_size=8, random_state=0, warm_start=True) for n in (4, 2))
+    options = {"learning_rate": 0.05, "batch_size": 8, "random_state": 0}
+    whole, parts = (RBM(NH, n_iter=n, warm_start=True, **options) for n in (4, 2))
     whole.drop_rate = parts.drop_rate = 0.4
     assert np.array_equal(whole.fit(X).components_, parts.fit(X).fit(X).components_)
-    assert not np.array_equal(whole.components_, RBM(NH, n_iter=4, batch_size=8, random_state=0).fit(X).components_)
+    assert not np.array_equal(whole.components_, RBM(NH, n_iter=4, **options).fit(X).components_)
 
 
 RUNS = {f"options: {name}": (option_run, name) for name in OPTION_CASES}

@@ -154,7 +154,7 @@ def test_rows_without_labels_help():
     some = np.r_[np.flatnonzero(true == 0)[:1], np.flatnonzero(true == 1)[:1]]
     y = np.full(n, -1)
     y[some] = true[some]
-    rbm = RBM(visible="bernoulli", n_iter=30, batch_size=20)
+    rbm = RBM(visible="bernoulli", n_iter=30, learning_rate=0.05, batch_size=20)
     model = GenerativeDBNClassifier(8, rbm=rbm, up_down_iter=0, unlabelled=-1, random_state=0).fit(rows, y)
     few = clone(model).fit(rows[some], true[some])
     assert model.score(rows, true) > few.score(rows, true) + 0.02

@@ -14,9 +14,10 @@ EPOCHS = {"cd": 3}
 
 
 def units(work):
-    """How the estimators are told what the data are."""
+    """How the estimators are told what the data are, and that they train as the peers do."""
     visible = "gaussian" if work.values == "normal" else "bernoulli"
-    return {"visible": visible, "scale": "none", "binarize": 0.5 if work.values in ("binary", "csr") else None}
+    binarize = 0.5 if work.values in ("binary", "csr") else "mean"
+    return {"visible": visible, "scale": "none", "binarize": binarize, "centering": None}
 
 
 def rbm(work, threads):

@@ -24,7 +24,8 @@ WARM_UP = [0.1] * 3
 def pretrain(run, X, seed, sizes=SIZES, epochs=PRETRAIN, **options):
     """A DBN trained layer by layer on grey images, each layer a stage that all experiments share."""
     layers, below, stages = [], X, run.stages.beside("pretraining")
-    common = {"visible": "bernoulli", "scale": "none", "binarize": "sample", "learning_rate": 0.1, "batch_size": BATCH}
+    common = {"visible": "bernoulli", "scale": "none", "binarize": "sample", "centering": None}
+    common |= {"learning_rate": 0.1, "batch_size": BATCH}
     for i, size in enumerate(sizes):
         rbm = RBM(size, **(common | options), random_state=seed + 1000 * i, n_jobs=run.threads)
         layers.append(stages.train(f"layer{i + 1}-{size}-seed{seed}", rbm, epochs, below))

@@ -163,7 +163,7 @@ def _use_rbm(dtype, visible, hidden, kinds):
         fit(X, weighted, width, persistent=persistent, n_jobs=n_jobs, batch_size=rows)
     if not (UNITS[visible].keeps_total or UNITS[visible].parameters):
         for weighted in (False, True):
-            fit(_data(visible, kind), weighted, centering="data")
+            fit(_data(visible, kind), weighted, centering=None)
             composed = {"temperatures": 2, "fast_learning_rate": 0.01, "l1": 0.01, "max_norm": 1.0}
             fit(_data(visible, kind), weighted, persistent=True, **composed)
     for X in _forms(visible, kind):

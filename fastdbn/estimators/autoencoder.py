@@ -16,7 +16,7 @@ from sklearn.utils import check_array
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
-from fastdbn.estimators.rows import READ, checked, later_rows, threshold_of
+from fastdbn.estimators.rows import READ, binarize_of, checked, later_rows, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.inputs import data, ranges
@@ -44,8 +44,8 @@ class DBNAutoencoder(Supervised):
         the first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``,
         ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``; an RBM that sets one of these
         is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from in pretraining: hidden means, taken as probabilities, or hidden states drawn from them.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from in pretraining: hidden states drawn from the hidden means, or these as probabilities.
     pretrain : bool or DBN, default True
         True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
         copied. Use one to pretrain on rows without labels, or once for several networks. Wrap it in scikit-learn's
@@ -200,7 +200,7 @@ class DBNAutoencoder(Supervised):
         common = backend, unit, X.shape[1], self.seed_
         if noisy is not None:
             return Given(
-                *common, backend.load(data.source(self._brought_inside(noisy), self.scaling_, self._layers()[0].binarize))
+                *common, backend.load(data.source(self._brought_inside(noisy), self.scaling_, binarize_of(self._layers()[0])))
             )
         if self.noise is None:
             return None

@@ -120,8 +120,8 @@ class BernoulliRBM(Estimator):
 
     def _engine(self, dtype):
         """The `RBM` that does the work, unfitted."""
-        fixed = {"visible": "bernoulli", "scale": "none", "persistent": True, "momentum": 0.0, "weight_decay": 0.0}
-        return RBM(**fixed, **self.get_params(), dtype=str(dtype))
+        fixed = {"visible": "bernoulli", "scale": "none", "binarize": "mean", "centering": None, "persistent": True}
+        return RBM(**fixed, momentum=0.0, weight_decay=0.0, **self.get_params(), dtype=str(dtype))
 
     def as_rbm(self):
         """The fitted `RBM` that does the work, with this estimator's present parameters."""

@@ -43,10 +43,10 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
         ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
         name is ``rbm__0__k``.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
-        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
-        and hidden unit, or 8 in float64.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
+        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
+        for each row and hidden unit, or 8 in float64.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -187,7 +187,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
             parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
             if epochs is None:
                 for i, rbm in enumerate(layers):
-                    self._enter(i, 0, rbm.n_iter)
+                    self._enter(i, 0, parameters.epochs(rbm, X.shape[0]))
             layers[0]._begin(X, weights, epochs is not None)
             self.layers_, self._draws = [layers[0]], 0
         for rbm in layers:  # before any is trained
@@ -200,7 +200,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
                 self.layers_.append(new)
             rbm = self.layers_[i]
-            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, rbm.n_iter)
+            planned = parameters.epochs(rbm, X.shape[0])
+            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, planned)
             self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn)
             if epochs is None:
                 self._leave(i)
@@ -236,4 +237,4 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         if self.propagate == "sample" and not binary:
             key = rng.key(rbm.seed_, 0, rng.stream(rng.DATA, rbm.layer_, 1))
             return hidden_given_rows(rbm, lower_states, key=key), None
-        return hidden_given_rows(rbm, lower_states), "sample" if self.propagate == "sample" else None
+        return hidden_given_rows(rbm, lower_states), self.propagate if binary else None

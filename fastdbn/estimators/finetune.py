@@ -35,8 +35,8 @@ class DBNClassifier(Classifier, Supervised):
         the first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``,
         ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``; an RBM that sets one of these
         is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from in pretraining: hidden means, taken as probabilities, or hidden states drawn from them.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from in pretraining: hidden states drawn from the hidden means, or these as probabilities.
     pretrain : bool or DBN, default True
         True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
         copied. Use one to pretrain on rows without labels, or once for several networks. Wrap it in scikit-learn's
@@ -222,8 +222,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         the first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``,
         ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``; an RBM that sets one of these
         is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from in pretraining: hidden means, taken as probabilities, or hidden states drawn from them.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from in pretraining: hidden states drawn from the hidden means, or these as probabilities.
     pretrain : bool or DBN, default True
         True pretrains the layers as `rbm` says. False begins with random weights. A fitted `DBN` with these hidden layers is
         copied. Use one to pretrain on rows without labels, or once for several networks. Wrap it in scikit-learn's

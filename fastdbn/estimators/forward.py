@@ -42,7 +42,7 @@ def forward_of(network):
         backend, threshold = backend_for(network), network._layers()[0].binarize
         weights, biases = ([backend.constant(x) for x in xs] for xs in (network.coefs_, network.intercepts_))
         units = [get_unit(network.visible_), *network._units(len(weights) - 1), network._output_unit()]
-        return Forward(backend, units, weights, biases, None if threshold == "sample" else threshold)
+        return Forward(backend, units, weights, biases, None if threshold in ("sample", "mean") else threshold)
 
     return prepared(network, (*network.coefs_, *network.intercepts_, *computes, *_descriptions(network)), build)
 

@@ -20,7 +20,7 @@ from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
-from fastdbn.estimators.rows import check_values, checked
+from fastdbn.estimators.rows import check_values, checked, in_training
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
@@ -51,10 +51,10 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
         name is ``rbm__0__k``. The top RBM learns with the labels, by CD only; give persistent chains and most other options to
         the layers below it, by a list.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
-        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
-        and hidden unit, or 8 in float64.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
+        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
+        for each row and hidden unit, or 8 in float64.
     up_down_iter : int, default 60
         Epochs of up-down after pretraining.
     up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
@@ -274,6 +274,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         self._check_labels()
         layers = super()._new_layers()
         parameters.check_labelled(layers[-1], DEFAULT)
+        for rbm in layers:  # the top and up-down are not centred, and do worse on layers that are
+            rbm.set_params(centering=None if rbm.centering == "auto" else rbm.centering)
         return layers
 
     def _pretrain(self, X, labels, weights, resume, epochs):
@@ -287,9 +289,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
             super()._train_layer(rbm, lower_states, weights, epochs, start, binarize)
         else:
-            self._train_top(rbm, lower_states, weights, epochs, binarize)
+            self._train_top(rbm, lower_states, weights, epochs, start, binarize)
 
-    def _train_top(self, rbm, lower_states, weights, epochs, binarize):
+    def _train_top(self, rbm, lower_states, weights, epochs, start, binarize):
         """CD-k with labels: up-down with nothing under the top."""
         unit, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
         settings, count = parameters.settings(rbm, unit), len(self.classes_)
@@ -302,10 +304,12 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             self.label_intercept_ = np.log(share / share.sum()).astype(self.dtype)
             self.label_components_ = (draw.standard_normal((len(rbm.components_), count)) * initial.INIT_SCALE).astype(self.dtype)
         rate, backend = settings.learning_rate, backend_for(rbm)
+        if rbm.learning_rate is None and start is not None:
+            rate = parameters.falling(rate, start, rbm.n_iter_ + epochs - start)
         schedule = Schedule(rate, rate, settings.momentum, settings.weight_decay, settings.k, settings.batch_size, epochs)
         warn_of_precision(rbm, backend)
         state = Untied([], [], self._top(), joined(rbm._velocity, *self._label_velocity), rbm.n_iter_, rbm._step)
-        source = backend.load(data.source(lower_states, rbm.scaling_, binarize), for_training=True)
+        source = backend.load(data.training_source(lower_states, rbm.scaling_, in_training(binarize, unit)), for_training=True)
 
         def keep(state, history):
             velocity, *of_labels = apart(state.velocity, count)

@@ -123,6 +123,6 @@ def data_layer(rbm, backend, X, weights, threshold):
     if rbm.missing is not None:
         X, mask = missing_values.split(X)
         mask = None if mask is None else backend.load(Source(mask), for_training=True)
-    source = backend.load(data.source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
+    source = backend.load(data.training_source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
     units, n_rows = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), n if rows is None else len(rows)
     return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask)

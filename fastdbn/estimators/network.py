@@ -36,7 +36,7 @@ class DeepNetwork(Estimator):
     hidden_layer_sizes: int | Sequence[int] = (256, 256)
     _: KW_ONLY
     rbm: RBM | Sequence[RBM] | None = None
-    propagate: str = "mean"
+    propagate: str = "sample"
     n_jobs: int | None = None
     device: str = "cpu"
     dtype: str = "float32"

@@ -74,11 +74,14 @@ def _epochs_left(rbm):
 
 
 def _measures(rbm, epochs):
-    """The last value of each entry of the history in some first epochs, and the error relative to that of column means."""
+    """The last value of each entry of the history in some first epochs, but the highest learning rate, and the error relative to
+    that of column means."""
     found = {}
     for name, values in rbm.history_.items():
         known = values[:epochs][np.isfinite(values[:epochs])]
         found[name] = known[-1] if len(known) else np.nan
+    rates = rbm.history_["learning_rate"][:epochs]
+    found["learning_rate"] = np.nanmax(rates) if np.isfinite(rates).any() else np.nan  # the default one falls to 0
     found["relative_error"] = found["reconstruction_error"] / found["baseline_error"] if found["baseline_error"] else np.nan
     return found
 
@@ -113,7 +116,7 @@ def _rate(rbm, last):
     error = f"reconstructs rows worse than the column means do (error {last['relative_error']:.3g} times theirs)"
     facts = [error] if worse else [f"changes its weights by {last['update_ratio']:.0%} in a single step"]
     facts += [f"{idle:.0%} of its hidden units are dead or saturated"] if idle > IDLE else []
-    return f"{', and '.join(facts)}: learning_rate is too high ({rate:.2g} at the end). Try {', or '.join(tries)}"
+    return f"{', and '.join(facts)}: learning_rate is too high ({rate:.2g} at most). Try {', or '.join(tries)}"
 
 
 def _idle(rbm, last):
@@ -123,7 +126,7 @@ def _idle(rbm, last):
     if not np.nansum([*shares.values()]) > IDLE:
         return None
     counts = " and ".join(f"{round(share * n)} {word}" for word, share in shares.items() if share > 0)
-    tries = [*_centering(rbm), f"a smaller learning_rate ({last['learning_rate']:.2g} at the end)", "fewer hidden units"]
+    tries = [*_centering(rbm), f"a smaller learning_rate ({last['learning_rate']:.2g} at most)", "fewer hidden units"]
     return (
         f"has {counts} hidden units of {n}: they are off (dead) or on (saturated) for nearly all rows, and tell none apart. "
         f"Try {', or '.join(tries)}"
@@ -134,7 +137,7 @@ def _barely(rbm, last):
     if not (last["hidden_spread"] < FLAT and last["relative_error"] > BARELY):
         return None
     other = "smaller" if last["relative_error"] > WORSE else "larger"
-    tries = ["more epochs (n_iter)", *_centering(rbm), f"a {other} learning_rate ({last['learning_rate']:.2g} at the end)"]
+    tries = ["more epochs (n_iter)", *_centering(rbm), f"a {other} learning_rate ({last['learning_rate']:.2g} at most)"]
     return (
         f"has learned next to nothing (epochs: {rbm.n_iter_}): its hidden units are nearly the same for all rows (a deviation of "
         f"{last['hidden_spread']:.1g}), and its error is {last['relative_error']:.2f} of that of the column means. "
@@ -171,7 +174,7 @@ def _chains(rbm, last):
     return (
         f"has {n} persistent chains whose mean is as far from that of the data as that of {last['effective_chains']:.2g} "
         "independent draws: they sit in one mode and do not mix. Try a smaller or falling learning_rate "
-        f"({last['learning_rate']:.2g} at the end), or more Gibbs steps (k), or temperatures=10"
+        f"({last['learning_rate']:.2g} at most), or more Gibbs steps (k), or temperatures=10"
     )
 
 

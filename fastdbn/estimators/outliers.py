@@ -43,10 +43,10 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
         ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
         name is ``rbm__0__k``.
-    propagate : {"mean", "sample"}, default "mean"
-        What the next layer learns from: hidden means, taken as probabilities, or hidden states drawn from them (drawn anew in
-        each epoch for Bernoulli units). The means of all rows stay in memory while the next layer trains: 4 bytes for each row
-        and hidden unit, or 8 in float64.
+    propagate : {"sample", "mean"}, default "sample"
+        What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
+        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
+        for each row and hidden unit, or 8 in float64.
     contamination : "auto" or float in (0, 0.5], default "auto"
         Fraction of the fit rows, by their weights, that are outliers. "auto" puts the threshold at Tukey's lower fence of their
         scores: the first quartile less 1.5 times the distance between the first and the third.

@@ -1,6 +1,7 @@
 """The parameters of an RBM, checked before anything is computed, and which of them do not go together."""
 
 import itertools
+import math
 import numbers
 
 import numpy as np
@@ -46,25 +47,28 @@ def settings(rbm, visible=None):
     learning_rate = rbm.learning_rate
     if not (learning_rate is None or _is_auto(learning_rate)):
         checks.schedule(learning_rate, "learning_rate")
-    momentum = momentum_ramp if rbm.momentum is None else checks.schedule(rbm.momentum, "momentum", 1.0)
+    persistent = checks.flag(rbm.persistent, "persistent")
+    momentum = 0.0 if persistent else momentum_ramp
+    momentum = momentum if rbm.momentum is None else checks.schedule(rbm.momentum, "momentum", 1.0)
     batch_size = checks.integer(rbm.batch_size, "batch_size")
     check_binarize(rbm.binarize)
     checks.choice(rbm.scale, "scale", SCALES)
-    checks.integer(rbm.n_iter, "n_iter", 0)
+    if rbm.n_iter is not None:
+        checks.integer(rbm.n_iter, "n_iter", 0)
     n_components, hidden = checks.integer(rbm.n_components, "n_components"), get_unit(rbm.hidden, "hidden")
     check_groups(hidden, n_components, "hidden")
     if visible is None and not (isinstance(rbm.visible, list) or _is_auto(rbm.visible)):
         visible = get_unit(rbm.visible)
     monitors.check(rbm, visible)
     n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
-    if checks.flag(rbm.persistent, "persistent"):
+    if persistent:
         of = "batch_size" if rbm.n_chains is None else "n_chains"
         checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
     if visible is not None and (learning_rate is None or _is_auto(learning_rate)):
         learning_rate = min(visible.learning_rate, hidden.learning_rate)  # the customary one
     return Settings(
         checks.steps(rbm.k, "k"),
-        checks.flag(rbm.persistent, "persistent"),
+        persistent,
         n_chains,
         learning_rate,
         momentum,
@@ -73,6 +77,22 @@ def settings(rbm, visible=None):
         _monitor_interval(rbm),
         options_of(rbm, visible, hidden),
     )
+
+
+EPOCHS, MINIBATCHES, MOST_EPOCHS = 20, 2000, 400
+"""By default a fit has so many epochs, or on few rows as many as make so many minibatches, but no more than `MOST_EPOCHS`."""
+
+
+def epochs(rbm, n_rows):
+    """Epochs of a fit to some rows."""
+    if rbm.n_iter is not None:
+        return rbm.n_iter
+    return max(EPOCHS, min(MOST_EPOCHS, math.ceil(MINIBATCHES / math.ceil(n_rows / rbm.batch_size))))
+
+
+def falling(rate, start, n_epochs):
+    """The default schedule of a learning rate: a line from `rate` at epoch `start` down to 0 over the epochs of a fit."""
+    return lambda epoch: rate * max(0.0, 1.0 - (epoch - start) / max(n_epochs, 1))
 
 
 COPIES = 4
@@ -85,9 +105,9 @@ def check_room(sizes, name, value):
 
 
 def check_binarize(value):
-    """None, "sample" or a threshold."""
-    if value is not None and not (isinstance(value, str) and value == "sample") and not is_number(value):
-        raise ValueError(f'binarize={value!r}: give a number, "sample" or None')
+    """None, "sample", "mean" or a threshold."""
+    if value is not None and not (isinstance(value, str) and value in ("sample", "mean")) and not is_number(value):
+        raise ValueError(f'binarize={value!r}: give a number, "sample", "mean" or None')
     if is_number(value):
         checks.real(value, "binarize", -LARGEST)
 
@@ -155,6 +175,7 @@ def check_labelled(top, plain):
     owned = "n_jobs", "device", "dtype", "random_state", "verbose", "callbacks", "warm_start", "precision", "binarize"
     for name, default in plain.get_params().items():
         value = getattr(top, name)
+        value = default if name == "centering" and value is None else value
         if name not in (*OF_TOP, *owned) and value != default:
             raise ValueError(
                 f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a list of RBMs, the last with "

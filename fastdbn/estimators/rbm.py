@@ -15,7 +15,7 @@ from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import data_layer
 from fastdbn.estimators.machines import host_params
 from fastdbn.estimators.outcome import of_layers, tell
-from fastdbn.estimators.rows import check_values, checked, threshold_of
+from fastdbn.estimators.rows import binarize_of, check_values, checked, in_training, threshold_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Record, Tensor, fields
 from fastdbn.inputs import data, ranges
@@ -57,17 +57,17 @@ class RBM(Imputation, FittedRBM):
         Gibbs steps in each minibatch (CD-k, PCD-k). A list or a callable of the epoch (from 0) is a schedule, whose values are
         rounded. So k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
     persistent : bool, default False
-        Chains go on from minibatch to minibatch (PCD, Tieleman 2008). Otherwise they begin at the data.
+        Chains go on from minibatch to minibatch (PCD, Tieleman 2008), for a density. Else they begin at the data, for features.
     n_chains : int or None, default None
         Number of persistent chains. None is the batch size.
     learning_rate : float, callable, list, "auto" or None, default None
-        Step size for the mean gradient of a minibatch. A list or a callable of the epoch (from 0) is a schedule. None is the
-        customary rate of the units, the smaller rate of the two sides: 0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N
-        for binomial, 0.005 for unbounded units, 0.001 for word counts. "auto" begins there and is steered every few thousand
-        rows, so that |dW| / |W| approaches 1e-3 (Hinton 2010, section 7). ``history_["learning_rate"]`` has the rate of each
-        epoch.
+        Step size for the mean gradient of a minibatch. A list or a callable of the epoch (from 0) is a schedule. None falls
+        linearly to 0 over the epochs of a fit, from the customary rate of the units, which is the smaller rate of the two sides:
+        0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for binomial, 0.005 for unbounded units, 0.001 for word counts.
+        `partial_fit` stays at the first value. "auto" begins at the customary rate and is steered every few thousand rows, so
+        that |dW| / |W| approaches 1e-3 (Hinton 2010, section 7). ``history_["learning_rate"]`` has the rate of each epoch.
     momentum : float, callable, list or None, default None
-        A list or a callable of the epoch is a schedule. None is 0.5 for five epochs, then 0.9 (Hinton 2010).
+        A list or a callable of the epoch is a schedule. None is 0.5 for five epochs, then 0.9 (Hinton 2010); 0 if `persistent`.
     weight_decay : float, callable or list, default 2e-4
         L2 penalty on the weights, not on the biases.
     clip_norm : float, default 10.0
@@ -77,18 +77,19 @@ class RBM(Imputation, FittedRBM):
         For "gaussian-variance" units: learning rate of the log variances, as a fraction of `learning_rate`.
     batch_size : int, default 32
         Rows of a minibatch.
-    n_iter : int, default 20
-        Epochs.
-    binarize : None, float or "sample", default None
-        None takes values in [0, 1] as probabilities. A number is a threshold on the scale of X: values above it become 1, the
-        others 0. "sample" draws 0 or 1 with the (scaled) value as the probability, anew in each epoch. With a threshold or
-        "sample", ``visible="auto"`` takes Bernoulli units.
-    centering : {"data", "enhanced"} or None, default None
+    n_iter : int or None, default None
+        Epochs. None is 20, or more on few rows: as many as make 2,000 minibatches, but at most 400.
+    binarize : None, float, "sample" or "mean", default None
+        None lets Bernoulli units learn from zeros and ones, drawn anew in each epoch with the values in [0, 1] as probabilities;
+        all else takes the values as they are. "mean" learns from the values themselves. A number is a threshold on the scale of
+        X: values above it become 1, the others 0. "sample" draws in fine-tuning too. With a threshold or "sample",
+        ``visible="auto"`` takes Bernoulli units.
+    centering : {"auto", "data", "enhanced"} or None, default "auto"
         Subtract offsets from the states before the gradient. Learning then no longer depends on which of its values a unit
         calls 1, and is better where units are mostly on. The offsets of "data" follow the means of the minibatches (Melchior,
         Fischer, Wiskott 2016). Those of "enhanced" follow the middle between the means of data and of chains, which gives the
         enhanced gradient (Cho, Raiko, Ilin 2011). The initial biases are those of a centred machine. The fitted biases are
-        those of the plain machine.
+        those of the plain machine. "auto" is "data", but None for word counts, learned variances, ``missing="drop"`` and labels.
     l1 : float, callable or list, default 0.0
         L1 penalty on the weights, not on the biases. It is a soft threshold after each step, so weights of little use become
         exactly zero.
@@ -229,9 +230,9 @@ class RBM(Imputation, FittedRBM):
     clip_norm: float = 10.0
     variance_rate: float = 0.1
     batch_size: int = 32
-    n_iter: int = 20
+    n_iter: int | None = None
     binarize: Any = None
-    centering: str | None = None
+    centering: str | None = "auto"
     l1: Any = 0.0
     max_norm: float | None = None
     sparsity_target: float | None = None
@@ -312,7 +313,7 @@ class RBM(Imputation, FittedRBM):
             self._begin(X, weights, epochs is not None)
         if epochs is not None:
             return self._train(X, weights, epochs)
-        start, lacking = self._enter(0, self.n_iter_, self.n_iter)
+        start, lacking = self._enter(0, self.n_iter_, parameters.epochs(self, X.shape[0]))
         self._train(X, weights, lacking, start)
         self._end_run()
         return self
@@ -327,9 +328,9 @@ class RBM(Imputation, FittedRBM):
             raise ValueError(f"column {np.argmin(columns.observed)} of X has no value that was observed: leave it out")
         if not np.isfinite(columns.low + columns.high).all():
             checks.finite(X, self, self.missing is not None)
-        unit, scaling = choose(X, self.visible, self.scale, self.binarize, weights, columns, first_batch)
+        unit, scaling = choose(X, self.visible, self.scale, binarize_of(self), weights, columns, first_batch)
         ranges.check_groups(unit, X)
-        if self.binarize is not None and unit.support in ("mixed", "counts"):
+        if binarize_of(self) is not None and unit.support in ("mixed", "counts"):
             raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
         if unit.keeps_total:
             self.totals_ = data.totals(unit, X)
@@ -376,18 +377,20 @@ class RBM(Imputation, FittedRBM):
 
         `estimator` is the one that callbacks see, a DBN for its layers.
         """
-        backend, settings = backend_for(self), parameters.settings(self, get_unit(self.visible_))
+        backend, unit = backend_for(self), get_unit(self.visible_)
+        settings, last = parameters.settings(self, unit), None if start is None else self.n_iter_ + epochs
+        if self.learning_rate is None and start is not None:
+            settings = settings._replace(learning_rate=parameters.falling(settings.learning_rate, start, last - start))
         state = State(host_params(self), self._velocity, self._chains, self.n_iter_, self._step, self._extras)
         if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
-        layer = data_layer(self, backend, X, weights, self.binarize if binarize == "own" else binarize)
+        layer = data_layer(self, backend, X, weights, in_training(self.binarize if binarize == "own" else binarize, unit))
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
         stopping = None
         if self.early_stopping and start is not None:
-            stopping = Stopping(monitor_of(self, get_unit(self.visible_)), self.n_iter_no_change, self.tol)
-        last = None if start is None else self.n_iter_ + epochs
+            stopping = Stopping(monitor_of(self, unit), self.n_iter_no_change, self.tol)
         training = ContrastiveDivergence(backend, layer, settings, state, last)
         if self.verbose:
             say_threads(self, training, X.shape[0])

@@ -107,11 +107,27 @@ def _first_of(estimator):
     return first if hasattr(first, "scaling_") else None
 
 
+def binarize_of(rbm):
+    """How an RBM's data are binarised where they are not the data of contrastive divergence."""
+    return None if rbm.binarize == "mean" else rbm.binarize
+
+
+def in_training(binarize, unit):
+    """How the data of contrastive divergence are binarised for visible units.
+
+    The chains' states of Bernoulli units are zeros and ones. Data between have less variance, and the weights of a layer that
+    barely tells rows apart would shrink to zero. So they are drawn too.
+    """
+    if binarize is None and unit.name == "bernoulli":
+        return "sample"
+    return None if binarize == "mean" else binarize
+
+
 def threshold_of(estimator):
-    """How data are binarised outside of training: as in training, but "sample" keeps the probabilities."""
+    """How data are binarised outside of training: as in training, but draws are left out, which keeps the probabilities."""
     if hasattr(estimator, "coefs_"):
         return forward_of(estimator).threshold
-    return None if estimator.binarize == "sample" else estimator.binarize
+    return None if estimator.binarize in ("sample", "mean") else estimator.binarize
 
 
 def check_values(rbm, X):

@@ -19,7 +19,7 @@ from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
 from fastdbn.estimators.pretrained import Pretrained
-from fastdbn.estimators.rows import checked, later_rows, threshold_of
+from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.files import entries
 from fastdbn.files.state import FINITE, NOT_NEGATIVE, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data, ranges
@@ -94,9 +94,7 @@ class Supervised(Pretrained):
         if self.learning_rate_init is not None:
             return checks.schedule(self.learning_rate_init, "learning_rate_init")
         top = {"adam": 0.005, "sgd": 0.2}[self.solver]
-        if epochs is not None:
-            return top
-        return lambda epoch: top * max(0.0, 1.0 - (epoch - start) / max(self.max_iter, 1))
+        return top if epochs is not None else parameters.falling(top, start, self.max_iter)
 
     def _continues(self):
         """Whether a fit goes on from an earlier one."""
@@ -249,7 +247,7 @@ class Supervised(Pretrained):
                     UserWarning,
                 )
             data_rbm = self._first()
-            unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, data_rbm.binarize, weights, None, epochs is not None)
+            unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, binarize_of(data_rbm), weights, None, epochs is not None)
             ranges.check_groups(unit, X)
             if self.verbose:
                 progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
@@ -282,7 +280,7 @@ class Supervised(Pretrained):
         """Fine-tune by some rows of X with the weights of all."""
         score, stopping, history, backend = None, None, self.history_, backend_for(self)
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
-        source = backend.load(data.source(X, self.scaling_, self._layers()[0].binarize))
+        source = backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
         noise = self._noise(backend, units[0], X, noisy)
         if self.early_stopping and epochs is None:
             rows, held_out = self._split(rows, target, self.seed_)

@@ -6,7 +6,7 @@ from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.machines import downward, host_params
-from fastdbn.estimators.rows import check_values, checked
+from fastdbn.estimators.rows import binarize_of, check_values, checked
 from fastdbn.files.entries import count, history
 from fastdbn.files.state import Maybe, fields
 from fastdbn.inputs import data
@@ -153,7 +153,7 @@ class WakeSleep:
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
         start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter)
         schedule, backend = with_defaults(schedule, units, start), backend_for(self)
-        source = backend.load(data.source(X, first.scaling_, first.binarize), for_training=True)
+        source = backend.load(data.source(X, first.scaling_, binarize_of(first)), for_training=True)
 
         def keep(state, history):
             names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"

@@ -189,3 +189,23 @@ def totals(unit, X, most=256):
 def source(X, scaling, threshold=None):
     """The backend's `Source` of user data."""
     return Source(X, scaling.shift, scaling.scale, scaling.clip, threshold)
+
+
+def training_source(X, scaling, threshold=None):
+    """The `Source` of data to train on. Draws from zeros and ones are these, so none are made, and backends may pack the data."""
+    return source(X, scaling, None if threshold == "sample" and _is_binary(X, scaling) else threshold)
+
+
+def _is_binary(X, scaling):
+    """Whether all scaled values are zeros and ones; the first block with another ends the search."""
+    shift, scale = scaling.shift, scaling.scale
+    if sparse.issparse(X) and scale is not None and shift.any():
+        return False
+    for _, part, _ in row_blocks(X):
+        if sparse.issparse(part):
+            inside = part.data if scale is None else part.data * scale[part.indices]
+        else:
+            inside = part if scale is None else (part - shift) * scale
+        if not ((inside == 0) | (inside == 1)).all():
+            return False
+    return True

@@ -11,7 +11,7 @@ from typing import ClassVar
 from fastdbn.backends import protocol
 from fastdbn.machine import initial
 from fastdbn.support import checks
-from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, refuse_with
+from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, owns_gradient, refuse_with
 
 SLIDE = 0.01
 """Rate at which offsets follow the means of minibatches (Melchior, Fischer, Wiskott 2016, section 4)."""
@@ -30,7 +30,10 @@ class Centering(Option):
     def of(cls, rbm, visible, hidden):
         if rbm.centering is None:
             return None
-        checks.choice(rbm.centering, "centering", (*MODEL_SHARE, None))
+        checks.choice(rbm.centering, "centering", ("auto", *MODEL_SHARE, None))
+        if rbm.centering == "auto":
+            dropped = isinstance(rbm.missing, str) and rbm.missing == "drop"
+            return None if dropped or (visible is not None and owns_gradient(visible)) else cls("data")
         if rbm.missing == "drop":
             raise ValueError(
                 f"centering={rbm.centering!r} does not go with missing='drop', where each row has units of its own and no "

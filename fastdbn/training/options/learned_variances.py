@@ -46,7 +46,7 @@ class LearnedVariances(Option):
             raise ValueError(f"hidden={hidden.name!r}: variances are learned of visible units; give hidden='gaussian'")
         if visible is None or not learns_variance(visible):
             return None
-        if rbm.binarize is not None:
+        if rbm.binarize not in (None, "mean"):
             raise ValueError(
                 f"visible={visible.name!r} learns the scale of reals, and binarize={rbm.binarize!r} leaves none: give None"
             )

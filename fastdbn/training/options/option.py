@@ -96,9 +96,14 @@ class Option:
         return {}
 
 
+def owns_gradient(visible):
+    """Whether variances or totals of visible units belong to the gradient."""
+    return "log_variance" in visible.parameters or visible.keeps_total
+
+
 def refuse_with(visible, name, value):
     """Refuse a parameter that does not go with visible units whose variances or totals belong to the gradient."""
-    if visible is not None and ("log_variance" in visible.parameters or visible.keeps_total):
+    if visible is not None and owns_gradient(visible):
         raise ValueError(
             f"{name}={value!r} does not go with {visible.name} visible units, whose variances or totals belong to the gradient: "
             f"use {name}=None"
