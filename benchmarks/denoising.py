@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--folder", default="denoising-runs", help="where models are kept [denoising-runs]")
     parser.add_argument("--units", type=int, default=512)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--validate", action="store_true", help="the end of the training rows is the test set")
     parser.add_argument("--out", default=store.FOLDER / "denoising.json")
