@@ -15,6 +15,7 @@ from fastdbn.backends.cpu.jit import kernel
 from fastdbn.backends.cpu.lists import list_bits, scan_bits
 from fastdbn.backends.cpu.lookup import has_registers
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
+from fastdbn.backends.cpu.target import level as own_level
 from fastdbn.backends.cpu.update import (
     Lists,
     Slide,
@@ -483,11 +484,10 @@ def test_step_by_thousands_of_rows(dtype):
     assert close(params.W, W + expected, dtype)
 
 
-NARROW = """
-import numpy as np
+OTHER = """
 from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.lists import list_bits, scan_bits
-assert not simd.WIDE_REGISTERS and list_bits is scan_bits
+assert simd.WIDE_REGISTERS == {wide} and (list_bits is scan_bits) == (not {wide})
 import test_binary, test_rng
 for name in ("gather", "tables'"):
     test_binary.test_products(name, "float32")
@@ -496,11 +496,13 @@ test_rng.test_uniforms_follow_the_counter(131, 8)
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names a processor of x86")
-def test_processors_without_wide_registers():
-    """The same results where kernels are compiled for a processor without AVX-512."""
-    narrow = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", NARROW], env=os.environ | narrow, check=True)
+@pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v4"])
+def test_other_processors(level):
+    """The same results where kernels are compiled without AVX-512, or for one that compresses long numbers alone."""
+    if platform.machine() not in ("x86_64", "AMD64") or (level == "x86-64-v4" and own_level() != level):
+        pytest.skip(f"this processor does not run {level}")
+    other = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", OTHER.format(wide=level == "x86-64-v4")], env=os.environ | other, check=True)
 
 
 @both_types

@@ -34,7 +34,7 @@ def scan_bits(word, first, index, at):
     return at
 
 
-list_bits = simd.compress_bits if simd.COMPRESSES else scan_bits
+list_bits = simd.compress_bits if simd.WIDE_REGISTERS else scan_bits
 """(word, first, index, at): index[at], index[at + 1], ... = first + the numbers of a word's bits that are set; returns the place
 after the last. APART places from there on may be written over."""
 

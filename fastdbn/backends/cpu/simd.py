@@ -18,8 +18,8 @@ TABLE = LINE
 """Bytes of a row of a table."""
 GROUPS, SUMS = 16, 16
 """Groups of four inputs whose tables are kept at once, those of a word, and the sums of a group."""
-WIDE_REGISTERS, COMPRESSES = has("avx512f"), has("avx512vbmi2")
-"""Whether it has vectors of 64 bytes, and moves chosen 16-bit numbers of a vector to its beginning."""
+WIDE_REGISTERS = has("avx512f")
+"""Whether the processor has vectors of 64 bytes."""
 STRIP = 4 * LINE if WIDE_REGISTERS else 2 * LINE
 """Bytes of a row of hidden means that are added up in registers; twice, because two sums run side by side."""
 ROW = 8 * LINE if WIDE_REGISTERS else 4 * LINE
@@ -132,23 +132,27 @@ def lowest_bit(typing, word):
 def compress_bits(typing, word, first, index, at):
     """index[at], index[at + 1], ... = first + the numbers of the bits of a uint64 that are set, and 32 places are written over.
 
-    Returns the place after the last. For processors that compress.
+    Returns the place after the last. For processors with wide registers; some of them compress numbers of 16 bits, others only
+    numbers of 32.
     """
 
     def generate(context, builder, signature, args):
         word_, first_, index_, at_ = args
-        i32, half = ir.IntType(32), ir.VectorType(ir.IntType(16), WORD // 2)
-        flags = ir.VectorType(ir.IntType(1), WORD // 2)
-        kind = ir.FunctionType(half, [half, half, flags])
-        compress = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.compress.v32i16")
-        begin = builder.insert_element(ir.Constant(half, ir.Undefined), builder.trunc(first_, half.element), ir.Constant(_I32, 0))
-        begin = builder.shuffle_vector(begin, begin, ir.Constant(ir.VectorType(_I32, WORD // 2), [0] * (WORD // 2)))
-        for h in range(2):
-            bits = builder.trunc(builder.lshr(word_, ir.Constant(_I64, WORD // 2 * h)), i32)
-            numbers = builder.add(begin, ir.Constant(half, list(range(WORD // 2 * h, WORD // 2 * (h + 1)))))
-            chosen = builder.call(compress, [numbers, ir.Constant(half, None), builder.bitcast(bits, flags)])
+        short = ir.IntType(16)
+        number, lanes = (short, 32) if has("avx512vbmi2") else (_I32, 16)
+        vector, flags, out = (ir.VectorType(kind, lanes) for kind in (number, ir.IntType(1), short))
+        kind = ir.FunctionType(vector, [vector, vector, flags])
+        name = f"llvm.x86.avx512.mask.compress.v{lanes}i{number.width}"
+        compress = cgutils.get_or_insert_function(builder.module, kind, name)
+        begin = builder.insert_element(ir.Constant(vector, ir.Undefined), builder.trunc(first_, number), ir.Constant(_I32, 0))
+        begin = builder.shuffle_vector(begin, begin, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+        for at in range(0, WORD, lanes):
+            bits = builder.trunc(builder.lshr(word_, ir.Constant(_I64, at)), ir.IntType(lanes))
+            numbers = builder.add(begin, ir.Constant(vector, list(range(at, at + lanes))))
+            chosen = builder.call(compress, [numbers, ir.Constant(vector, None), builder.bitcast(bits, flags)])
+            chosen = chosen if number == short else builder.trunc(chosen, out)
             place = context.make_array(index)(context, builder, index_).data
-            place = builder.bitcast(builder.gep(place, [at_]), half.as_pointer())
+            place = builder.bitcast(builder.gep(place, [at_]), out.as_pointer())
             builder.store(chosen, place, align=2)
             at_ = builder.add(at_, builder.zext(builder.ctpop(bits), _I64))
         return at_
