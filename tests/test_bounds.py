@@ -20,7 +20,8 @@ NETWORKS = [DBN, DBNOutlierDetector, GenerativeDBNClassifier]
 def network(kind, sizes, up_down):
     """A network that has learned enough for its labels, where it has them, to matter."""
     more = {"up_down_iter": 0} if kind is GenerativeDBNClassifier else {}
-    model = kind(sizes, rbm=RBM(n_iter=20, learning_rate=0.3), random_state=0, **more).fit(X, Y)
+    rbm = RBM(n_iter=20, learning_rate=0.3, centering=None)
+    model = kind(sizes, rbm=rbm, propagate="mean", random_state=0, **more).fit(X, Y)
     if up_down:
         model.up_down(X, **({"y": Y} if more else {}), n_iter=3, learning_rate=0.1)
     return model

@@ -16,7 +16,15 @@ def binary(n=60, width=9, seed=0):
 
 def one_step(**options):
     """A machine after a single minibatch, at a rate of 1."""
-    more = {"n_iter": 1, "batch_size": 60, "learning_rate": 1.0, "momentum": 0.0, "weight_decay": 0.0, "dtype": "float64"}
+    more = {
+        "n_iter": 1,
+        "batch_size": 60,
+        "learning_rate": 1.0,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "dtype": "float64",
+        "centering": None,
+    }
     return RBM(6, random_state=0, **(more | options)).fit(binary())
 
 
@@ -128,7 +136,8 @@ def test_sparsity_does_not_move_offsets(centering):
 )
 def test_sparsity_reaches_its_target(more, digits):
     """Mean activity comes near whatever is asked for, in every kind of minibatch."""
-    X, options = digits[0][:500].copy(), {"n_iter": 20, "random_state": 0, "learning_rate": 0.1, "sparsity_cost": 0.3} | more
+    X, options = digits[0][:500].copy(), {"n_iter": 20, "random_state": 0, "learning_rate": 0.1, "sparsity_cost": 0.3}
+    options |= {"centering": None, "binarize": "mean"} | more
     if "missing" in more:
         X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
     low, high = (RBM(30, **options, sparsity_target=t).fit(X).transform(X).mean() for t in (0.05, 0.3))

@@ -135,7 +135,9 @@ def test_fused_equals_composed(options, dtype, monkeypatch, split_everything):
     """What begins as a subnormal ends as zero, and all else with the same bits: fused on any number of threads, and composed."""
     found, fused, X = [], CPU.cd_steps, never_on()
     for n_jobs in (0, 1, 3):
-        rbm = small(dtype=dtype, n_components=70, n_jobs=n_jobs or 1, weight_decay=0.0, visible="bernoulli", **options)
+        rbm = small(
+            dtype=dtype, n_components=70, n_jobs=n_jobs or 1, weight_decay=0.0, visible="bernoulli", centering=None, **options
+        )
         rbm = seeded(rbm.set_params(n_iter=1).fit(X))
         monkeypatch.setattr(CPU, "cd_steps", fused if n_jobs else lambda *_: False)
         found.append(bits(rbm.fit(X)) + b"".join(x.tobytes() for x in rbm._velocity))

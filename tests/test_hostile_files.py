@@ -232,7 +232,7 @@ WRONG = [
     ("rbm", "precision that was not fitted", of_params("dtype", "float64")),
     ("rbm", "feature names that are none", state("feature_names_in", [1, 2, 3, 4, 5, 6])),
     ("rbm", "classes", classes("<i8", [0, 1])),
-    ("rbm", "half the offsets", [state("extras", "offset_v", None), put("extras.offset_v", np.zeros(6, np.float32))]),
+    ("rbm", "half the offsets", lack("extras", "offset_v")),
     ("rbm", "weights that overflow", tensor("components", lambda x: x + np.float32(1e20))),
     ("rbm", "scaling by almost nothing", scaling({"clip": False}, 1e-320)),
     ("rbm", "flag that is none", scaling({"clip": 1}, 1.0)),
