@@ -96,8 +96,7 @@ def _without_owner(context, builder, kind, value):
 def uncounted(typing, x):
     """An array, or a tuple of arrays, whose references nobody counts; the caller of the kernel holds them.
 
-    Each view of an array counts one up and down. Threads that share the array wait for each other's counts: a view for each row
-    of weights made two threads slower than one.
+    Else each view of an array counts one up and down, in memory that threads share.
     """
     return x(x), lambda context, builder, signature, args: _without_owner(context, builder, x, args[0])
 
