@@ -82,7 +82,7 @@ def move_by(rule):
 
 
 @inlinable
-def _row(x, i, j0, j1):
+def piece(x, i, j0, j1):
     """A piece of a row; None of None."""
     if x is None:
         return None
@@ -124,7 +124,7 @@ def backward_and_step(rule, unit):
                     for j0 in range(0, n_out, wide):
                         from_, j1 = min(j0, n_out - wide), min(j0 + wide, n_out)  # the last strip begins in the one before it
                         add_whole_rows(delta, from_, stride, lists.index, at, at + lists.count[i, 0], sums, 0, True)
-                        second = _row(weights.second_W, i, j0, j1)
+                        second = piece(weights.second_W, i, j0, j1)
                         move(W[i, j0:j1], sums[j0 - from_ :], weights.first_W[i, j0:j1], second, hyper)
             else:
                 for i0 in range(t0, t1, TALLEST):
@@ -138,7 +138,7 @@ def backward_and_step(rule, unit):
                         multiply_and_fetch(True, False, x[:, i0:i1], delta[:, j0:j1], False, gradient, w, v)
                         for i in range(i0, i1):
                             # slices of rows of whole matrices: the compiler knows that they are contiguous
-                            second = _row(weights.second_W, i, j0, j1)
+                            second = piece(weights.second_W, i, j0, j1)
                             move(W[i, j0:j1], buffer[i - i0], weights.first_W[i, j0:j1], second, hyper)
                 if below is not None:
                     if rate > 0:

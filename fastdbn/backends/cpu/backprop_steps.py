@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.cpu import binary, tiles
-from fastdbn.backends.cpu.backprop import CHUNK, limit_block, move_by, through_slope
+from fastdbn.backends.cpu.backprop import CHUNK, limit_block, move_by, piece, through_slope
 from fastdbn.backends.cpu.backprop_buffers import inputs_of, level_of, matrix, states_of, turned_of, weights_of_rule
 from fastdbn.backends.cpu.backprop_losses import softmax_loss, squared_loss, unit_loss
 from fastdbn.backends.cpu.binary import BLAS, MULTIPLY, TILES, count_words
@@ -257,14 +257,14 @@ def _backward(rule, units):
                     for j0 in range(c0, c1, wide):
                         from_, j1 = min(j0, outputs - wide), min(j0 + wide, c1)  # the last strip begins in the one before it
                         add_whole_rows(delta, from_, stride, index, first, last, sums, 0, True)
-                        move(W[i, j0:j1], sums[j0 - from_ :], first_W[i, j0:j1], _row(second_W, i, j0, j1), hyper)
+                        move(W[i, j0:j1], sums[j0 - from_ :], first_W[i, j0:j1], piece(second_W, i, j0, j1), hyper)
                 else:
                     for j in range(c0, c1, strip):
                         at = min(j, outputs - strip)
                         tiles.add_factored(factors, i, step, deltas, at, stride, entries, first, last, sums, at, True, strip)
                     for j0 in range(c0, c1, CHUNK):
                         j1 = min(j0 + CHUNK, c1)
-                        move(W[i, j0:j1], sums[j0:j1], first_W[i, j0:j1], _row(second_W, i, j0, j1), hyper)
+                        move(W[i, j0:j1], sums[j0:j1], first_W[i, j0:j1], piece(second_W, i, j0, j1), hyper)
         else:
             turned, above = (
                 turned_of(net, layer + 1),
@@ -278,7 +278,7 @@ def _backward(rule, units):
                         tiles.back(W, turned, n, above, i0, i1, j0, j1)
                     tiles.gradient(x, delta, n, buffer, i0, i1, j0, j1, W, first_W, second_W)
                     for i in range(i0, i1):
-                        move(W[i, j0:j1], buffer[i - i0], first_W[i, j0:j1], _row(second_W, i, j0, j1), hyper)
+                        move(W[i, j0:j1], buffer[i - i0], first_W[i, j0:j1], piece(second_W, i, j0, j1), hyper)
                 if layer > 0:
                     tiles.turn(above, 0, i1 - i0, 0, n, level_of(net.deltas, net, layer, n), i0)
         j0, j1 = _share_words(team, outputs)
@@ -307,15 +307,6 @@ def _backward(rule, units):
         return wait(team.gate, team.size, turn)
 
     return inlinable(run)
-
-
-@inlinable
-def _row(x, i, j0, j1):
-    """A piece of a row; None of None."""
-    if x is None:
-        return None
-    else:
-        return x[i, j0:j1]
 
 
 @inlinable

@@ -57,6 +57,36 @@ def _begin(typing, x):
     return types.CPointer(x.dtype)(x), generate
 
 
+class Tile:
+    """The sums of a tile of rows, in registers."""
+
+    def __init__(self, code, rows, vectors):
+        self.code, self.builder, self.vectors = code, code.builder, vectors
+        self.places = [(r, v) for r in range(rows) for v in range(vectors)]
+        self.totals = {place: cgutils.alloca_once(self.builder, code.vector) for place in self.places}
+        for total in self.totals.values():
+            self.builder.store(code.zero, total)
+
+    def add(self, r, factor, row):
+        """Add a factor, a number, times the vectors of a row of the panel to the sums of row r."""
+        factor = self.code.spread(factor)
+        for v in range(self.vectors):
+            total, product = self.totals[r, v], self.builder.fmul(factor, row[v], flags=_FUSE)
+            self.builder.store(self.builder.fadd(self.builder.load(total), product, flags=_FUSE), total)
+
+    def put(self, out, across, add):
+        """Store the sums in rows that are `across` apart, or add them to what is there."""
+        starts = [self.code.step(out, ir.Constant(_I64, r), across) for r in range(len(self.places) // self.vectors)]
+        with self.builder.if_else(add) as (more, new):
+            with more:
+                for r, v in self.places:
+                    total = self.builder.load(self.totals[r, v])
+                    self.code.store(self.builder.fadd(self.code.load(starts[r], v), total), starts[r], v)
+            with new:
+                for r, v in self.places:
+                    self.code.store(self.builder.load(self.totals[r, v]), starts[r], v)
+
+
 def _tile(rows, vectors):
     """An intrinsic: c[r, :], or what is added to it, = the sum over k < depth of a[i + k lanes + r] b[j + k stride ...].
 
@@ -69,26 +99,13 @@ def _tile(rows, vectors):
             a_, i_, b_, j_, stride_, depth_, add_, c_, at_, across_ = args
             code = Vectors(context, builder, a.dtype, BYTES)
             left, right, out = code.place(a, a_, i_), code.place(b, b_, j_), code.place(c, c_, at_)
-            places = [(r, v) for r in range(rows) for v in range(vectors)]
-            totals = {place: cgutils.alloca_once(builder, code.vector) for place in places}
-            for total in totals.values():
-                builder.store(code.zero, total)
+            sums = Tile(code, rows, vectors)
             with cgutils.for_range(builder, depth_, intp=_I64) as loop:
                 panel, factors = code.step(right, loop.index, stride_), code.step(left, loop.index, code.lanes)
                 row = [code.load(panel, v) for v in range(vectors)]
                 for r in range(rows):
-                    factor = code.spread(builder.load(builder.gep(factors, [ir.Constant(_I64, r)])))
-                    for v in range(vectors):
-                        product = builder.fmul(factor, row[v], flags=_FUSE)
-                        builder.store(builder.fadd(builder.load(totals[r, v]), product, flags=_FUSE), totals[r, v])
-            starts = [code.step(out, ir.Constant(_I64, r), across_) for r in range(rows)]
-            with builder.if_else(add_) as (more, new):
-                with more:
-                    for r, v in places:
-                        code.store(builder.fadd(code.load(starts[r], v), builder.load(totals[r, v])), starts[r], v)
-                with new:
-                    for r, v in places:
-                        code.store(builder.load(totals[r, v]), starts[r], v)
+                    sums.add(r, builder.load(builder.gep(factors, [ir.Constant(_I64, r)])), row)
+            sums.put(out, across_, add_)
             return context.get_dummy_value()
 
         n = types.intp

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.lists import list_bits
-from fastdbn.backends.cpu.product import BYTES, DEPTH, TALL, VECTORS, WIDE, lanes_of, not_inlined, transpose_square
+from fastdbn.backends.cpu.product import BYTES, DEPTH, TALL, VECTORS, WIDE, Tile, lanes_of, not_inlined, transpose_square
 from fastdbn.backends.cpu.simd import LINE, PANEL, ROW, WORD, Vectors, prefetch, stack_like
 
 FAR = 1 << 18
@@ -26,7 +26,6 @@ FAR = 1 << 18
 LOW = TALL // 2
 """Rows of a low tile."""
 _I64, _INDEX = ir.IntType(64), types.intp
-_FUSE = ("contract",)
 _PANEL_SIZE, _ROWS_SIZE, _SUMS_SIZE = DEPTH * WIDE, DEPTH * LOW, TALL * WIDE
 
 
@@ -43,10 +42,7 @@ def _tile(rows, vectors, along):
             a_, i_, step_, b_, j_, stride_, depth_, add_, c_, at_, across_ = args
             code = Vectors(context, builder, a.dtype, BYTES)
             left, right, out = code.place(a, a_, i_), code.place(b, b_, j_), code.place(c, c_, at_)
-            places = [(r, v) for r in range(rows) for v in range(vectors)]
-            totals = {place: cgutils.alloca_once(builder, code.vector) for place in places}
-            for total in totals.values():
-                builder.store(code.zero, total)
+            sums = Tile(code, rows, vectors)
             starts = [code.step(left, ir.Constant(_I64, r), step_) for r in range(rows)] if along else []
             with cgutils.for_range(builder, depth_, intp=_I64) as loop:
                 panel = code.step(right, loop.index, stride_)
@@ -55,18 +51,8 @@ def _tile(rows, vectors, along):
                 prefetch(builder, code.step(panel, ir.Constant(_I64, vectors), code.lanes), vectors * BYTES, write=False)
                 for r in range(rows):
                     place = builder.gep(starts[r], [loop.index]) if along else builder.gep(factors, [ir.Constant(_I64, r)])
-                    factor = code.spread(builder.load(place))
-                    for v in range(vectors):
-                        product = builder.fmul(factor, row[v], flags=_FUSE)
-                        builder.store(builder.fadd(builder.load(totals[r, v]), product, flags=_FUSE), totals[r, v])
-            outs = [code.step(out, ir.Constant(_I64, r), across_) for r in range(rows)]
-            with builder.if_else(add_) as (more, new):
-                with more:
-                    for r, v in places:
-                        code.store(builder.fadd(code.load(outs[r], v), builder.load(totals[r, v])), outs[r], v)
-                with new:
-                    for r, v in places:
-                        code.store(builder.load(totals[r, v]), outs[r], v)
+                    sums.add(r, builder.load(place), row)
+            sums.put(out, across_, add_)
             return context.get_dummy_value()
 
         n = _INDEX
@@ -75,38 +61,27 @@ def _tile(rows, vectors, along):
     return tile
 
 
-_along, _along_one, _low_along, _low_along_one = (_tile(h, v, True) for h in (TALL, LOW) for v in (VECTORS, 1))
-_across, _across_one, _low_across, _low_across_one = (_tile(h, v, False) for h in (TALL, LOW) for v in (VECTORS, 1))
+def _smallest(along):
+    """(rows, wide, ...): the smallest tile that covers so many rows of the result; wide: of all vectors."""
+    tall, tall_one, low, low_one = (_tile(height, vectors, along) for height in (TALL, LOW) for vectors in (VECTORS, 1))
 
-
-@inlinable
-def tile_along(rows, wide, a, i, step, b, j, stride, depth, add, c, at, across):
-    """The smallest tile of rows summed along that covers so many; wide: of all vectors."""
-    not_inlined()
-    if rows > LOW:
-        if wide:
-            _along(a, i, step, b, j, stride, depth, add, c, at, across)
+    @inlinable
+    def tile(rows, wide, a, i, step, b, j, stride, depth, add, c, at, across):
+        not_inlined()
+        if rows > LOW:
+            if wide:
+                tall(a, i, step, b, j, stride, depth, add, c, at, across)
+            else:
+                tall_one(a, i, step, b, j, stride, depth, add, c, at, across)
+        elif wide:
+            low(a, i, step, b, j, stride, depth, add, c, at, across)
         else:
-            _along_one(a, i, step, b, j, stride, depth, add, c, at, across)
-    elif wide:
-        _low_along(a, i, step, b, j, stride, depth, add, c, at, across)
-    else:
-        _low_along_one(a, i, step, b, j, stride, depth, add, c, at, across)
+            low_one(a, i, step, b, j, stride, depth, add, c, at, across)
+
+    return tile
 
 
-@inlinable
-def tile_across(rows, wide, a, i, step, b, j, stride, depth, add, c, at, across):
-    """The smallest tile of columns of a that covers so many; wide: of all vectors."""
-    not_inlined()
-    if rows > LOW:
-        if wide:
-            _across(a, i, step, b, j, stride, depth, add, c, at, across)
-        else:
-            _across_one(a, i, step, b, j, stride, depth, add, c, at, across)
-    elif wide:
-        _low_across(a, i, step, b, j, stride, depth, add, c, at, across)
-    else:
-        _low_across_one(a, i, step, b, j, stride, depth, add, c, at, across)
+tile_along, tile_across = _smallest(True), _smallest(False)
 
 
 @inlinable
@@ -235,17 +210,14 @@ def _factored(size):
         def generate(context, builder, signature, args):
             x_, at_, step_, array_, base_, stride_, index_, first_, last_, out_, o_, begin_ = args
             code = Vectors(context, builder, array.dtype)
-            sums = [cgutils.alloca_once(builder, code.vector) for _ in range(size // code.width // code.lanes)]
-            for total in sums:
-                builder.store(code.zero, total)
+            vectors = size // code.width // code.lanes
+            sums = Tile(code, 1, vectors)
             with cgutils.for_range_slice(builder, first_, last_, ir.Constant(_I64, 1), inc=True) as (q, _):
                 number = builder.zext(builder.load(code.place(index, index_, q)), _I64)
-                factor = code.spread(builder.load(code.place(x, x_, builder.add(at_, builder.mul(number, step_)))))
+                factor = builder.load(code.place(x, x_, builder.add(at_, builder.mul(number, step_))))
                 row = code.place(array, array_, builder.add(base_, builder.mul(number, stride_)))
-                for v, total in enumerate(sums):
-                    product = builder.fmul(factor, code.load(row, v), flags=_FUSE)
-                    builder.store(builder.fadd(builder.load(total), product, flags=_FUSE), total)
-            code.set_or_add(begin_, [builder.load(total) for total in sums], code.place(out, out_, o_))
+                sums.add(0, factor, [code.load(row, v) for v in range(vectors)])
+            code.set_or_add(begin_, [builder.load(total) for total in sums.totals.values()], code.place(out, out_, o_))
             return context.get_dummy_value()
 
         n = _INDEX
