@@ -1,4 +1,4 @@
-"""Products and statistics of zeros and ones: every method against NumPy at odd sizes, and which method is chosen."""
+"""Products of zeros and ones: every method against NumPy at odd sizes, and which method is chosen."""
 
 import itertools
 import os
@@ -8,33 +8,19 @@ import sys
 
 import numpy as np
 import pytest
+from binary_states import both_types, close, inside, pack, packed, states, weights
 
 from fastdbn.backends.cpu import binary, blas, kernels
-from fastdbn.backends.cpu.binary import APART, BLAS, CODES, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge, make_states
+from fastdbn.backends.cpu.binary import BLAS, CODES, DIRECT, GATHER, TABLES, TILES, choose, count_words, edge
 from fastdbn.backends.cpu.jit import kernel
-from fastdbn.backends.cpu.lists import list_bits, scan_bits
 from fastdbn.backends.cpu.lookup import has_registers
-from fastdbn.backends.cpu.simd import LINE, STRIP, WORD
+from fastdbn.backends.cpu.simd import LINE, WORD
 from fastdbn.backends.cpu.target import level as own_level
-from fastdbn.backends.cpu.update import (
-    Lists,
-    Slide,
-    Step,
-    Summed,
-    list_units,
-    make_centre,
-    move_columns,
-    multiply_rows,
-    worth_listing,
-)
 from fastdbn.backends.cpu.workspace import aligned
 from fastdbn.backends.devices import get_backend
-from fastdbn.backends.protocol import Hyper, Params, Phase
 from fastdbn.maths import rng
 from fastdbn.units import get_unit
 
-both_types = pytest.mark.parametrize("dtype", ["float32", "float64"])
-TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 METHODS = {"gather": GATHER, "direct": DIRECT, "tables": TABLES, "tables'": TABLES, "BLAS": BLAS, "BLAS'": BLAS}
 METHODS |= {"tiles": TILES, "tiles'": TILES, "codes": CODES, "codes'": CODES}
 """The methods of a product; with ' that with the transpose of W."""
@@ -59,12 +45,6 @@ def multiply(method, blas, x, units, inputs, W, transpose, out, r0, r1, j0, j1):
 
 
 @kernel
-def pack(x, words):
-    for r in range(len(x)):
-        binary.pack_row(x[r], words[r])
-
-
-@kernel
 def unpack(words, x):
     for r in range(len(x)):
         binary.unpack_row(words[r], x[r])
@@ -78,63 +58,6 @@ def count(x):
 @kernel
 def count_words_of(words):
     return binary.count_packed(words)
-
-
-@kernel
-def make_lists(positive, n_positive, negative, n_negative, lists, q0, q1):
-    list_units(positive, n_positive, negative, n_negative, lists, q0, q1)
-
-
-@kernel
-def list_word(word, index):
-    return list_bits(word, 500, index, 3)
-
-
-@kernel
-def scan_word(word, index):
-    return scan_bits(word, 500, index, 3)
-
-
-@kernel
-def multiply_part(blas, params, out, positive, negative, nh, step, i0, i1):
-    multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1)
-
-
-@kernel
-def move_part(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
-    move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end)
-
-
-def step_of(dtype, *numbers):
-    """A `Step` that is not centred."""
-    real = np.dtype(dtype).type
-    return Step(*map(real, numbers), Slide(False, real(0), real(0), real(0)), real(0), real(0))
-
-
-def states(rows, units, density, dtype, seed=0):
-    return (np.random.default_rng(seed).random((rows, units)) < density).astype(dtype)
-
-
-def weights(*shape, dtype="float32", seed=1):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
-def inside(x, shape, value):
-    """A larger array that begins with x and holds a value elsewhere."""
-    out = np.full(shape, value, x.dtype)
-    out[tuple(slice(n) for n in x.shape)] = x
-    return out
-
-
-def packed(x):
-    """`States` of zeros and ones as words, floats unset."""
-    buffer = make_states(np.full_like(x, np.nan), len(x))
-    pack(x, buffer.words)
-    return buffer
-
-
-def close(a, b, dtype):
-    return np.allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * max(1.0, np.abs(b).max(initial=0)))
 
 
 # ---- states
@@ -341,157 +264,14 @@ def test_choice_where_tables_fit_registers():
     assert choose(-1, 100, 784, 500, False, True) == TILES
 
 
-def test_lists_of_bits():
-    """Both ways to list a word's bits, for processors that compress and others, fill the same places."""
-    draw = np.random.default_rng(0)
-    words = [
-        0,
-        1,
-        1 << 63,
-        2**64 - 1,
-        *(draw.integers(0, 2**64, 20, dtype=np.uint64) & draw.integers(0, 2**64, 20, dtype=np.uint64)),
-    ]
-    for word in map(np.uint64, words):
-        expected = 500 + np.flatnonzero(word >> np.arange(64, dtype=np.uint64) & np.uint64(1))
-        for listed in (list_word, scan_word):
-            index = np.full(3 + 64 + APART, 7, np.uint16)
-            assert listed(word, index) == 3 + len(expected)
-            assert np.array_equal(index[3 : 3 + len(expected)], expected)
-            assert (index[:3] == 7).all()
-
-
-# ---- statistics
-
-
-@pytest.mark.parametrize("units", [1, 64, 90, 200])
-@pytest.mark.parametrize("phases", [(37, 50), (37, 0), (0, 50), (0, 0)], ids=str)
-def test_lists(units, phases):
-    """The rows where each unit is 1, in order, chains after the data; the same for whatever words they are made."""
-    n_positive, n_negative = phases
-    positive, negative = states(37, units, 0.3, "float32"), states(50, units, 0.6, "float32", seed=1)
-    words, chains = packed(positive).words, packed(negative).words
-    found = []
-    for edges in (range(count_words(units) + 1), (0, count_words(units))):
-        lists = Lists(np.zeros((units, 37 + 50 + APART), np.uint16), np.full((units, 2), 99, np.int32))
-        for q0, q1 in itertools.pairwise(edges):
-            make_lists(words, n_positive, chains, n_negative, lists, q0, q1)
-        for i in range(units):
-            expected = [*np.flatnonzero(positive[:n_positive, i]), *n_positive + np.flatnonzero(negative[:n_negative, i])]
-            assert list(lists.index[i, : lists.count[i, 0]]) == expected
-            assert lists.count[i, 1] == positive[:n_positive, i].sum()
-        found.append(lists.index.tobytes() + lists.count.tobytes())
-    assert found[0] == found[1]
-
-
-def test_what_is_worth_listing():
-    """A few ones; neither real values, nor nearly all ones, nor more rows than a list can number."""
-    assert worth_listing(0, 100, 784)
-    assert worth_listing(100 * 784 * 0.14, 100, 784)
-    assert not worth_listing(100 * 784, 100, 784)
-    assert not worth_listing(-1, 100, 784)
-    assert not worth_listing(0, 1 << 15, 784)
-    worth = [worth_listing(n, 100, 784) for n in range(0, 78_401, 784)]
-    assert worth == sorted(worth, reverse=True)
-
-
-SCALES = {"usual": (0.1 / 20, 0.1 / 31), "equal": (0.01, 0.01), "no rate": (0.0, 0.0), "no negative": (0.5, 0.0)}
-
-
-def surrounded(x, end, stop):
-    """x with zeros up to column `stop`, and then what may be neither read nor written."""
-    x = inside(x, (*x.shape[:-1], stop), 0)
-    return inside(x, (x.shape[0] + 2, end + 16) if x.ndim == 2 else (end + 16,), np.nan)
-
-
-def untouched(x, rows, columns, stop):
-    """Whether what surrounds (rows, columns) of an array is as it was made."""
-    return np.isnan(x[rows:]).all() and np.isnan(x[:, stop:]).all() and (x[:rows, columns:stop] == 0).all()
-
-
-@both_types
-@pytest.mark.parametrize("listed", ["both", "positive", "negative", "neither"])
-def test_step(listed, dtype):
-    """The step is NumPy's, whichever phase is listed, to the last column or the end of its word; nothing else is touched."""
-    for nh, scales in itertools.product((1, 10, 63, 64, 65, 100, 200, 270), SCALES.values()):
-        check_step(nh, scales, listed in ("both", "positive"), listed in ("both", "negative"), dtype)
-
-
-def check_step(nh, scales, listed_p, listed_m, dtype):
-    n, chains, nv, wide, results = 20, 31, 290, count_words(nh) * WORD, set()
-    vp, vm, draw = states(n, nv, 0.2, dtype), states(chains, nv, 0.4, dtype, seed=5), np.random.default_rng(3)
-    hp, hm = draw.random((n, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
-    W, d, c, e = (weights(*shape, dtype=dtype, seed=i) for i, shape in enumerate(((nv, nh), (nv, nh), (nh,), (nh,))))
-    b, parts, route = np.full(nv, np.nan, dtype), binary.count_parts(nh), blas.addresses(dtype)
-    lists = Lists(np.zeros((nv, n + chains + APART), np.uint16), np.zeros((nv, 2), np.int32))
-    make_lists(packed(vp).words, n * listed_p, packed(vm).words, chains * listed_m, lists, 0, count_words(nv))
-    gradient = scales[0] * vp.astype(float).T @ hp - scales[1] * vm.astype(float).T @ hm
-    new_d, new_e = 0.9 * d + gradient - 0.01 * W, 0.9 * e + scales[0] * hp.sum(axis=0) - scales[1] * hm.sum(axis=0)
-    for stop in {nh, wide}:
-        params, out = (Params(surrounded(x, wide, stop), b, surrounded(y, wide, stop)) for x, y in ((W, c), (d, e)))
-        positive = Summed(vp, surrounded(hp, wide, stop)[:n], listed_p)
-        negative = Summed(vm, surrounded(hm, wide, stop)[:chains], listed_m)
-        step, centre = step_of(dtype, *scales, 0.9, 0.01), make_centre(nv, nh, np.dtype(dtype))
-        buffer = np.full((n + chains) * STRIP // 4, np.nan, dtype)
-        for p in reversed(range(binary.count_parts(nv))):
-            multiply_part(route, params, out, positive, negative, nh, step, edge(p, nv), edge(p + 1, nv))
-        for p in reversed(range(parts)):
-            j0, j1 = edge(p, nh), edge(p + 1, nh)
-            end = stop if p == parts - 1 else j1
-            move_part(params, out, positive, negative, lists, buffer, step, centre, j0, j1, end)
-        for x, target in ((out.W, new_d), (params.W, W + new_d)):
-            assert close(x[:nv, :nh], target, dtype)
-            assert untouched(x, nv, nh, stop)
-        for x, target in ((out.c, new_e), (params.c, c + new_e)):
-            assert close(x[:nh], target, dtype)
-            assert untouched(x[None], 1, nh, stop)
-        results.add(out.W[:nv, :nh].tobytes() + params.W[:nv, :nh].tobytes())
-    assert len(results) == 1
-
-
-@both_types
-def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
-    """Where both phases are listed, columns are computed alike from any word on."""
-    n, nv, nh = 12, 70, 200
-    vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
-    hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
-    lists, results = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32)), set()
-    make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
-    for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
-        params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))
-        out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
-        fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 0.1, 0.2, 0.5, 1e-3)
-        for j0, j1 in itertools.pairwise(edges):
-            centre = make_centre(nv, nh, np.dtype(dtype))
-            move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), *fixed, centre, j0, j1, j1)
-        results.add(b"".join(x.tobytes() for x in (*params, *out)))
-    assert len(results) == 1
-
-
-@both_types
-def test_step_by_thousands_of_rows(dtype):
-    """So many rows that strips are one line wide, and the last one is not whole."""
-    n, nv, nh = 2100, 5, 70
-    vp, vm, draw = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1), np.random.default_rng(3)
-    hp, hm = draw.random((n, nh)).astype(dtype), draw.random((n, nh)).astype(dtype)
-    lists = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32))
-    make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
-    W, d = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2)
-    params, out = (Params(x.copy(), np.zeros(nv, dtype), np.zeros(nh, dtype)) for x in (W, d))
-    fixed = np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 1 / n, 1 / n, 0.5, 1e-3), make_centre(nv, nh, np.dtype(dtype))
-    move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), lists, *fixed, 0, nh, nh)
-    expected = 0.5 * d - 1e-3 * W + (vp.astype(float).T @ hp - vm.astype(float).T @ hm) / n
-    assert close(out.W, expected, dtype)
-    assert close(params.W, W + expected, dtype)
-
-
 OTHER = """
 from fastdbn.backends.cpu import simd
 from fastdbn.backends.cpu.lists import list_bits, scan_bits
 assert simd.WIDE_REGISTERS == {wide} and (list_bits is scan_bits) == (not {wide})
-import test_binary, test_rng
+import test_binary, test_rng, test_statistics
 for name in ("gather", "tables'"):
     test_binary.test_products(name, "float32")
-test_binary.test_lists(90, (37, 50))
+test_statistics.test_lists(90, (37, 50))
 test_rng.test_uniforms_follow_the_counter(131, 8)
 """
 
@@ -503,38 +283,6 @@ def test_other_processors(level):
         pytest.skip(f"this processor does not run {level}")
     other = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", OTHER.format(wide=level == "x86-64-v4")], env=os.environ | other, check=True)
-
-
-@both_types
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("which", ["both", "positive", "negative", "neither"])
-@pytest.mark.parametrize("nh", [10, 100, 530])
-def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_everything):
-    """The operation's step is that of dense phases, whichever of the two is listed, and the same bits at any thread count."""
-    draw, nv, chains, results = np.random.default_rng(3), 300, 20 if weighted else 31, set()
-    v0, vk = states(20, nv, 0.1, dtype), states(chains, nv, 0.1, dtype, seed=5)
-    v0[:, 200:], vk[:, :100] = states(20, 100, 0.9, dtype), 1  # some units nearly always on
-    if which in ("positive", "neither"):
-        vk *= np.dtype(dtype).type(0.5)
-    if which in ("negative", "neither"):
-        v0 *= np.dtype(dtype).type(0.5)
-    h0, hk = draw.random((20, nh)).astype(dtype), draw.random((chains, nh)).astype(dtype)
-    weight = draw.random(20).astype(dtype) if weighted else None
-    W, d, b = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2), weights(nv, dtype=dtype)
-    for n_threads in (1, 2, 3, 8):
-        backend = get_backend(n_threads, dtype)
-        params = Params(W.copy(), b.copy(), backend.zeros(nh))
-        velocity = Params(d.copy(), backend.zeros(nv), backend.zeros(nh))
-        backend.update(params, velocity, Phase(v0, h0, weight), Phase(vk, hk, weight), (0.5, 0.25), Hyper(0.1, 0.9, 0.01))
-        results.add(b"".join(x.tobytes() for x in (*params, *velocity)))
-    assert len(results) == 1
-    gradient = 0.5 * v0.astype(float).T @ h0 - 0.25 * vk.astype(float).T @ hk
-    expected = 0.9 * d + 0.1 * (gradient - 0.01 * W)
-    assert close(velocity.W, expected, dtype)
-    assert close(params.W, W + expected, dtype)
-    w0, wk = (weight.astype(float), weight.astype(float)) if weighted else (np.ones(20), np.ones(chains))
-    assert close(params.b, b + 0.1 * (0.5 * w0 @ v0 - 0.25 * wk @ vk), dtype)
-    assert close(params.c, 0.1 * (0.5 * h0.sum(axis=0) - 0.25 * hk.sum(axis=0)), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint16", "uint64"])
