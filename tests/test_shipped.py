@@ -1,11 +1,13 @@
 """Kernels that a release brings along: read where they fit and are those of the list, else compiled, to the same bits."""
 
 import json
+from unittest import mock
 
 import pytest
 from test_cache import SMALL, run
 
 from fastdbn.backends.cpu import shipped, target
+from fastdbn.cli import ship, warmup
 
 pytestmark = pytest.mark.skipif(target.level() is None, reason="this processor reaches no level that kernels are shipped for")
 
@@ -49,3 +51,11 @@ def test_levels(monkeypatch):
     assert target.has("avx2")
     assert not target.has("avx512f")
     assert target.level() is None
+
+
+def test_what_a_release_compiles(monkeypatch):
+    """The program that each level's process runs calls `warmup` as it is."""
+    called = mock.create_autospec(warmup.warmup)
+    monkeypatch.setattr(warmup, "warmup", called)
+    exec(ship.WARMUP)
+    called.assert_called_once()

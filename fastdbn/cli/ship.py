@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastdbn.backends.cpu import shipped, target
 
-WARMUP = "from fastdbn import warmup; warmup(dtype='float32', data='float32')"
+WARMUP = "from fastdbn.cli.warmup import warmup; warmup(dtype='float32', data='float32')"
 """The common kernels: float32; Bernoulli, Gaussian and softmax units; back-propagation, use and AIS."""
 
 
