@@ -26,12 +26,14 @@ _HOMES = {
     "show_versions": "cli.versions",
 }
 
-__all__ = ["__version__", "evaluate", *_HOMES]
+_MODULES = "evaluate", "plot"
+
+__all__ = ["__version__", *_MODULES, *_HOMES]
 
 
 def __getattr__(name):
-    if name == "evaluate":
-        return importlib.import_module("fastdbn.evaluate")
+    if name in _MODULES:
+        return importlib.import_module(f"fastdbn.{name}")
     if name in _HOMES:
         value = getattr(importlib.import_module(f"fastdbn.{_HOMES[name]}"), name)
         globals()[name] = value

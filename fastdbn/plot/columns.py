@@ -1,0 +1,74 @@
+"""Columns of a table: how the data are distributed, and how the rows are that a model draws."""
+
+import numpy as np
+
+from fastdbn.plot.models import dense, fitted, generator, some, take
+from fastdbn.plot.style import COLOURS, drawn, plain, several_axes
+from fastdbn.support import checks
+
+BINS, FEW, PANELS, ROWS = 30, 12, 12, 1000
+"""Bins of a histogram, values up to which a column is drawn by value, panels if none are named, and rows of either kind."""
+
+
+@drawn
+def columns(model, X, columns=None, *, n_steps=1000, random_state=0, axes=None):
+    """Histograms of columns of the data, filled, and of as many rows that the model draws, as lines.
+
+    Where both agree, the model has learned how a column is distributed. How columns depend on each other is not shown.
+
+    Parameters
+    ----------
+    model : fitted estimator that draws rows
+        Classifiers and regressors draw by their pretrained network.
+    X : (n, n_features) array, CSR matrix or frame
+    columns : sequence of int or str, or None, default None
+        Positions or names. None is the first 12.
+    n_steps : int, default 1000
+        Gibbs steps of each chain.
+    random_state : int, RandomState, Generator or None, default 0
+        None continues with the noise of the model's own seed.
+    axes : sequence of matplotlib Axes or None, default None
+        One for each column. None makes a new figure.
+
+    Returns
+    -------
+    array of matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        for a column that X does not have, or where the network was not pretrained.
+    """
+    source, names = generator(fitted(model)), list(getattr(model, "feature_names_in_", ()))
+    chosen = range(min(PANELS, model.n_features_in_)) if columns is None else [_position(c, names, model) for c in columns]
+    X = dense(take(X, some(X.shape[0], ROWS))).astype(np.float64)
+    drawn_rows = np.asarray(source.sample(len(X), n_steps, random_state))
+    axes = several_axes(axes, len(chosen), 4, (2.7, 2.2))
+    for ax, j in zip(axes, chosen, strict=True):
+        _panel(ax, X[:, j][np.isfinite(X[:, j])], drawn_rows[:, j], names[j] if names else f"column {j}")
+    axes[0].legend(frameon=False, fontsize="small")
+    return axes
+
+
+def _position(column, names, model):
+    if column in names:
+        return names.index(column)
+    return checks.integer(column, "columns", 0, model.n_features_in_ - 1)
+
+
+def _panel(ax, data, samples, name):
+    """Shares of rows by bin; bins lie around the values of a column that has few of them."""
+    values = np.unique(data)
+    if 1 < len(values) <= FEW and np.allclose(values, np.round(values)):
+        bins = np.arange(values[0] - 0.5, values[-1] + 1)
+    else:
+        low, high = np.quantile(np.concatenate([data, samples]), (0.005, 0.995))
+        bins = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    for rows, style in (
+        (data, {"fill": True, "color": COLOURS[0], "alpha": 0.5, "label": "data"}),
+        (samples, {"color": COLOURS[6], "lw": 1.6, "label": "samples"}),
+    ):
+        ax.stairs(np.histogram(np.clip(rows, bins[0], bins[-1]), bins)[0] / max(len(rows), 1), bins, **style)
+    plain(ax, name)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)

@@ -1,0 +1,95 @@
+"""What pictures ask of a model, whatever its class: its layers, its weights, and what it computes of rows."""
+
+import numpy as np
+
+from fastdbn.estimators.autoencoder import DBNAutoencoder
+from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
+from fastdbn.estimators.forward import means
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import hidden_given_rows
+from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.supervised import Supervised
+from fastdbn.support import checks
+
+
+def fitted(model):
+    """The model, which must be a fitted estimator of fastdbn.
+
+    Raises
+    ------
+    TypeError
+        for anything else, such as a Pipeline.
+    NotFittedError
+        before a fit.
+    """
+    if not isinstance(model, Estimator):
+        raise TypeError(
+            f"model={checks.shown(model)}: give a fitted estimator of fastdbn. Of a Pipeline give the last step, pipeline[-1], "
+            "and X as that step sees it, pipeline[:-1].transform(X)"
+        )
+    check_is_fitted(model)
+    return model
+
+
+def having(model, method, instead):
+    """The model, fitted, which must have a method; `instead` says what to draw of others."""
+    if not hasattr(fitted(model), method):
+        raise ValueError(f"a {type(model).__name__} has no {method}: {instead}")
+    return model
+
+
+def layers(model):
+    """The RBMs of a model, lowest first; none where a network was not pretrained."""
+    if isinstance(model, Supervised):
+        return [] if model.dbn_ is None else model.dbn_.layers_
+    return model._stack()
+
+
+def generator(model):
+    """The RBM or DBN of a model that draws and reconstructs rows: of a network that was fine-tuned, the pretrained one.
+
+    Raises
+    ------
+    ValueError
+        if it has none.
+    """
+    if isinstance(model, Supervised):
+        if model.dbn_ is None:
+            raise ValueError(f"this {type(model).__name__} was not pretrained, so it draws no rows: fit with pretrain=True")
+        return model.dbn_
+    return model.as_rbm() if isinstance(model, BernoulliRBM) else model
+
+
+def layer_weights(model):
+    """The weights of each hidden layer, (units, units of the layer below); those of an autoencoder's encoder."""
+    if isinstance(model, Supervised):
+        return [W.T for W in model.coefs_[: model._n_encoding() if isinstance(model, DBNAutoencoder) else -1]]
+    return [rbm.components_ for rbm in layers(model)]
+
+
+def hidden_means(model, X):
+    """The means of each hidden layer given the rows of X, (n, units) arrays, lowest first."""
+    X = later_rows(model, X, ("drop", "sample"))
+    if isinstance(model, Supervised):
+        return [means(model, X, i + 1) for i in range(len(layer_weights(model)))]
+    found = []
+    for rbm in layers(model):
+        X = hidden_given_rows(rbm, X)
+        found.append(X)
+    return found
+
+
+def dense(X):
+    """Rows as an array: of a frame its values, of a CSR matrix all of them."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+
+
+def some(n, most):
+    """The numbers of at most `most` of n rows, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
+
+
+def take(X, rows):
+    """Some rows of an array, a CSR matrix or a frame."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
