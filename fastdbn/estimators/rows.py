@@ -34,8 +34,8 @@ def _has_form(estimator, X):
 
 
 def _is_finite(X):
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))
+    """Whether X is surely finite: BLAS's sum of squares is quick and warns of nothing. It may overflow where X is finite."""
+    return X.dtype.kind != "f" or bool(np.isfinite(np.vdot(X, X)))
 
 
 def checked(estimator, X, reset, may_lack=False, finite=True):
@@ -95,9 +95,10 @@ def later_rows(estimator, X, lacking=()):
 def clipped(estimator, X):
     """`ranges.clipped` of rows for a fitted model; a threshold takes any number."""
     first = _first_of(estimator)
-    if first is None or threshold_of(first) is not None:
+    unit = None if first is None else get_unit(first.visible_)
+    if unit is None or ranges.takes_all(unit) or threshold_of(first) is not None:
         return X
-    return ranges.clipped(get_unit(first.visible_), first.scaling_, X)
+    return ranges.clipped(unit, first.scaling_, X)
 
 
 def _first_of(estimator):

@@ -71,6 +71,11 @@ def bounds(unit, scaling, width):
     return low / scaling.scale + scaling.shift, high / scaling.scale + scaling.shift
 
 
+def takes_all(unit):
+    """Whether a unit takes every real number."""
+    return unit.support == "real" and unit.low == -np.inf and unit.high == np.inf
+
+
 def clipped(unit, scaling, X):
     """Rows for a fitted model, clipped to the range of its visible units. X itself if that changes nothing.
 
@@ -86,7 +91,7 @@ def clipped(unit, scaling, X):
     DataWarning
         names the column that is furthest out of range, its value and the remedy.
     """
-    if unit.support == "real" and unit.low == -np.inf and unit.high == np.inf:
+    if takes_all(unit):
         return X
     check_groups(unit, X)
     low, high = bounds(unit, scaling, X.shape[1])
