@@ -17,6 +17,7 @@ _HOMES = {
     "GenerativeDBNClassifier": "estimators.generative",
     "DBNOutlierDetector": "estimators.outliers",
     "DivergenceError": "training.training",
+    "Preparation": "preparation.preparation",
     "Machine": "machine.machine",
     "DataWarning": "support.report",
     "EstimateWarning": "support.report",

@@ -38,6 +38,7 @@ from fastdbn import (
     DBNOutlierDetector,
     DBNRegressor,
     GenerativeDBNClassifier,
+    Preparation,
     load,
 )
 from fastdbn.units import get_unit
@@ -63,9 +64,12 @@ MODELS = {
     "chains": RBM(4, centering="data", **CHAINS, **PLAIN),
     "variance": RBM(4, visible="gaussian-variance", **PLAIN),
     "counts": RBM(4, visible="replicated-softmax", **PLAIN),
+    "prepared": RBM(4, visible=[("gaussian", slice(0, 2)), ("bernoulli", slice(2, 4)), ("softmax", slice(4, 7))], **PLAIN),
     "mixed": RBM(4, visible=[("bernoulli", slice(0, 4)), ("gaussian", slice(4, 6))], **PLAIN),
 }
 """One model of each class, and RBMs that keep what others do not."""
+PEOPLE = [[i * 1.5 if i % 9 else None, f"2020-01-{i % 28 + 1:02d}", i % 2, "abc"[i % 3]] for i in range(40)]
+"""A table for the model that has a preparation."""
 QUICK = list(MODELS)[:8]
 """Those whose kernels most tests compile."""
 
@@ -81,7 +85,11 @@ def originals(folder, names):
         for name in names:
             paths[name] = Path(folder) / name
             noise = draw.normal(size=X.shape) if name == "variance" else 0.0
-            MODELS[name].fit(X + noise, targets.get(name)).save(paths[name])
+            preparation = Preparation().fit(PEOPLE) if name == "prepared" else None
+            MODELS[name].fit(X + noise if preparation is None else preparation.transform(PEOPLE), targets.get(name))
+            if preparation is not None:
+                MODELS[name].preparation_ = preparation
+            MODELS[name].save(paths[name])
     return paths
 
 
@@ -145,6 +153,10 @@ def use(model, training):
                     return f"{name} is not finite"
         if hasattr(model, "sample") and getattr(model, "dbn_", model) is not None:
             model.sample(2, 2)
+        if hasattr(model, "preparation_"):
+            X = model.preparation_.transform([["1.5", None, 1, "x"]])
+            model.preparation_.inverse_transform(model.sample(2, 2))
+            model.transform(np.where(np.abs(X) < 1e30, X, 0.0))
         if training:
             y = getattr(model, "classes_", np.zeros(1))
             y = np.resize(y, 4) if hasattr(model, "classes_") else np.zeros((4, len(getattr(model, "target_mean_", [0]))))

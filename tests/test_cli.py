@@ -1,13 +1,14 @@
 """The command line: every command, exit codes, and messages for what is wrong."""
 
 import gzip
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastdbn import RBM
+from fastdbn import RBM, DBNClassifier
 from fastdbn.cli.main import main
 
 QUICK = ["--layers", "12", "--epochs", "6", "--pretrain-epochs", "2", "--quiet"]
@@ -137,9 +138,11 @@ def test_existing_files_are_kept(folder, capsys):
 
 
 BAD = {
-    "nan": ("a,b,t\n1,2,x\nnan,3,y\n", "column 'a' is nan in row 2"),
-    "empty field": ("a,b,t\n1,2,x\n,3,y\n", "column 'a' is empty in row 2"),
-    "text": ("a,b,t\n1,2,x\nred,3,y\n", "column 'a' holds the text 'red' in row 2"),
+    "infinite": ("a,b,t\n1,2,x\ninf,3,y\n", "column 'a' is inf in row 2"),
+    "text": ("a,b,t\n1,2,x\nred,3,y\n3,2,x\n", "column 'a' holds the text 'red' among numbers in row 2"),
+    "all missing": ("a,b,t\n,?,1\nNA,,2\n,nan,1\n", "no columns are left as features: column 'a' has no values"),
+    "free text": ("a,t\n" + "".join(f"name {i},{i % 2}\n" for i in range(9)), "9 different texts in 9 rows, such as 'name 0'"),
+    "decimal commas": ("a;t\n1,5;x\n2,5;y\n3,5;x\n", "holds the text '1,5' in row 1 and in 2 more: write numbers with a decimal"),
     "ragged": ("a,b,t\n1,2,x\n1,3\n", "line 3 has 2 fields"),
     "open quote": ('a,b,t\n1,"2,x\n1,3,y\n', "look for a quote"),
     "long field": ('a,b,t\n1,"2,x\n' + "1,3,y\n" * 30000, "look for a quote"),
@@ -149,7 +152,7 @@ BAD = {
     "no features": ("t\nx\ny\n", "only one column found"),
     "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "--keep uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n/a\n", "the target holds the text 'n/a' among numbers in row 3"),
-    "constant": ("a,b,t\n1,2,x\n1,2,y\n", "every feature holds one value"),
+    "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature holds one value"),
     "one row": ("a,b,t\n1,2,x\n", "need more rows than 1"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
@@ -267,8 +270,87 @@ def test_labels_and_columns(folder, capsys):
     (folder / "new.csv").write_text("y,x\n1,2\n3,4\n")
     assert len(run(capsys, "predict", "my model", "new.csv")[1].splitlines()) == 3
     code, _, err = run(capsys, "train", "my table.csv", "--target", "label", "--keep", "copy", *QUICK)
+    assert code == 0
+    assert re.search("copy +flag +no, yes", err)
+
+
+@pytest.fixture
+def people(folder):
+    """A table with numbers, flags, categories, dates, names and missing values; the target is income."""
+    draw = np.random.default_rng(3)
+    n = 80
+    age = np.round(draw.uniform(18, 80, n), 1)
+    job = np.array(["cook", "nurse", "smith"])[draw.integers(0, 3, n)]
+    rows = [f"P{i},{age[i]},{job[i]},{i % 2 == 0},202{i % 4}-0{i % 9 + 1}-15,{age[i] * 10 + i % 3:.2f}" for i in range(n)]
+    rows[3], rows[7] = "P3,?,,True,2021-04-15,500.5", "P7,NA,cook,False,2021-05-15,320.25"
+    (folder / "people.csv").write_text("name,age,job,member,since,income\n" + "\n".join(rows) + "\n")
+    return folder
+
+
+def test_table_of_people(people, capsys):
+    """Text, dates and missing values train, predict, and come back in samples and imputations."""
+    code, _, err = run(capsys, "train", "people.csv", "--target", "income", *QUICK, "--out", "m")
+    assert code == 0, err
+    for line in (
+        "left out: column 'name' has 80 different texts in 80 rows, such as 'P0'",
+        "age     number    ",
+        "job     category  cook, nurse, smith",
+        "member  flag      False, True",
+        "since   date      2020-01-15 to ",
+        "fastdbn sample m -n 16 --out samples.csv",
+    ):
+        assert line in err
+    assert "columns        1 number, 1 date, 1 flag" in run(capsys, "info", "m")[1] or "1 category" in run(capsys, "info", "m")[1]
+    assert len(run(capsys, "predict", "m", "people.csv")[1].splitlines()) == 81
+    rows = [line.split(",") for line in run(capsys, "sample", "m", "-n", "9", "--steps", "5")[1].splitlines()]
+    assert rows[0] == ["age", "job", "member", "since"]
+    assert {row[1] for row in rows[1:]} <= {"cook", "nurse", "smith", ""}
+    assert {row[2] for row in rows[1:]} <= {"False", "True"}
+    assert all(re.fullmatch(r"202\d-\d\d-\d\d", row[3]) for row in rows[1:])
+    code, _, err = run(capsys, "sample", "m", "--out", "s.npy", "--steps", "5")
     assert code == 1
-    assert "'copy' holds the text 'yes' in row 1" in err
+    assert "write a .csv file" in err
+    code, out, err = run(capsys, "impute", "m", "people.csv", "--steps", "4")
+    assert code == 0, err
+    before, after = ([line.split(",") for line in text.splitlines()] for text in ((people / "people.csv").read_text(), out))
+    assert after[0] == before[0]
+    assert after[4][2] in ("cook", "nurse", "smith")
+    assert 18 <= float(after[4][1]) <= 80
+    assert all(
+        old == new or old in ("", "?", "NA") or float(old) == float(new)
+        for a, b in zip(before, after, strict=True)
+        for old, new in zip(a, b, strict=True)
+    )
+
+
+def test_new_labels_and_told_kinds(people, capsys):
+    """A label that training did not see is named and counts as missing; --as and --keep overrule what was decided."""
+    assert run(capsys, "train", "people.csv", "--target", "income", *QUICK, "--out", "m")[0] == 0
+    (people / "later.csv").write_text("since,member,job,age\n2021-01-01,True,pilot,30\n2021-01-02,False,cook,\n")
+    code, out, err = run(capsys, "predict", "m", "later.csv")
+    assert code == 0, err
+    assert len(out.splitlines()) == 3
+    assert "warning: column 'job' has 'pilot' in row 1, which the fit did not see" in err
+    told = ["--as", "member=drop", "--as", "since=category", "--keep", "name"]
+    code, _, err = run(capsys, "train", "people.csv", "--target", "income", *QUICK, *told, "--out", "n")
+    assert code == 0, err
+    assert "left out: column 'member' as told" in err
+    assert re.search("since +category", err)
+    assert re.search("name +category +P", err)
+    assert "give COLUMN=KIND" in run(capsys, "train", "people.csv", "--target", "income", "--as", "flag")[2]
+    assert "give one of 'number', 'flag'" in run(capsys, "train", "people.csv", "--target", "income", "--as", "age=real")[2]
+
+
+def test_impute_numbers(folder, capsys):
+    """A table of numbers alone has its empty cells filled in; a model without layers below says that it cannot."""
+    RBM(3, n_iter=1, random_state=0).fit(np.load("features.npy")).save("rbm")
+    (folder / "gaps.csv").write_text("a,b,c,d\n1,,3,4\n5,6,7,\n")
+    code, out, err = run(capsys, "impute", "rbm", "gaps.csv", "--method", "mean-field")
+    assert code == 0, err
+    assert out.splitlines()[1].startswith("1,")
+    assert "" not in ",".join(out.splitlines()).split(",")
+    DBNClassifier((3,), pretrain=False, max_iter=1).fit(np.load("features.npy"), np.arange(90) % 2).save("plain")
+    assert "without pretrained layers" in run(capsys, "impute", "plain", "gaps.csv")[2]
 
 
 def test_image_set(folder, capsys):
@@ -310,12 +392,12 @@ def test_no_training_is_lost(folder, capsys, monkeypatch):
 
 def test_memory_error(folder, capsys, monkeypatch):
     """A MemoryError, which has no text of its own, is said in words."""
-    from fastdbn.cli import tables
+    from fastdbn.tables import read
 
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(tables, "read_table", full)
+    monkeypatch.setattr(read, "read_table", full)
     code, _, err = run(capsys, "train", "named.csv", "--target", "kind")
     assert code == 1
     assert "not enough memory: give fewer rows" in err

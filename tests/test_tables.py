@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdbn.cli import csvfile
-from fastdbn.cli.table import SHOWN, Table, features, left_out, position, wanted
-from fastdbn.cli.tables import has_split, read_table
 from fastdbn.cli.target import target_values
+from fastdbn.tables import csvfile
+from fastdbn.tables.read import has_split, read_table
+from fastdbn.tables.table import SHOWN, Table, features, left_out, position, wanted
 
 
 @pytest.fixture(autouse=True)

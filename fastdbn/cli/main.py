@@ -76,6 +76,8 @@ def build_parser():
     option("data", nargs="?", metavar="DATA", help=".csv, .csv.gz, .npy or .npz (keys X and y, or train_images and train_labels)")
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
+    told = "take a column for a number, flag, category or date, or drop it; may be repeated"
+    option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
     option("--task", choices=("auto", "classify", "regress"), default="auto")
     option("--layers", type=_sizes, metavar="256,128", help="hidden units of each layer")
     option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
@@ -92,6 +94,16 @@ def build_parser():
     option = add("sample", "Draw new rows from a network.", _out(".npy or CSV file [CSV to stdout]"), model)
     option("-n", type=_positive, default=10, metavar="N", help="rows [10]")
     option("--steps", type=_positive, default=1000, help="Gibbs steps [1000]")
+    option("--seed", type=int, default=0)
+
+    option = add("impute", "Fill in the missing values of a table.", _out("CSV file [stdout]"), csv, model, rows)
+    option(
+        "--method",
+        choices=("mean", "sample", "mean-field"),
+        default="mean",
+        help="expected values, draws, or a quick guess [mean]",
+    )
+    option("--steps", type=_positive, default=100, help="Gibbs steps of each row [100]")
     option("--seed", type=int, default=0)
 
     add("info", "What a model file holds.", model)

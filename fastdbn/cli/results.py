@@ -36,10 +36,12 @@ def check_out(path, force):
 
 
 def put_table(path, header, columns):
-    """Columns as CSV to a path or stdout, or as .npy."""
+    """Columns as CSV to a path or stdout, or as .npy; None in a column of text is an empty cell."""
     if path is None:
         _put_csv(sys.stdout, header, columns)
         return
+    if Path(path).suffix == ".npy" and any(column.dtype == object for column in columns):
+        raise ValueError(f"--out {path}: the table has text, which .npy files do not hold: write a .csv file")
     with replacing(path) as aside:
         if Path(path).suffix == ".npy":
             with open(aside, "wb") as file:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastdbn.cli.cells import in_rows, is_missing, mostly_numeric, numbers, text_among
+from fastdbn.tables.cells import in_rows, is_missing, mostly_numeric, numbers, text_among
 
 FEW_CLASSES = 20
 """Integers are classes if there are at most so many distinct ones, and fewer than half of the rows."""

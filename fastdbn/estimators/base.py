@@ -13,6 +13,7 @@ from fastdbn.files.entries import COLUMNS, NAMES, count
 from fastdbn.files.parameters import register
 from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
+from fastdbn.preparation.saved import PREPARATION
 from fastdbn.support import checks
 
 
@@ -29,11 +30,16 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     A class says in `_saved` which attributes a fit leaves (files/state.py). Its `_check_loaded` raises a ValueError where those
     of a file do not go together; it is given the estimator that this one is part of, or None.
-    `left_out_` is set by the command line: the columns of its table that are no features.
+    The command line sets `left_out_`, the columns of its table that are no features, or `preparation_`, which makes numbers of a
+    table.
     """
 
     _saved = fields(
-        n_features_in_=count("n_features", 1), feature_names_in_=Maybe(NAMES), left_out_=Maybe(COLUMNS), _run=Maybe(RUN)
+        n_features_in_=count("n_features", 1),
+        feature_names_in_=Maybe(NAMES),
+        left_out_=Maybe(COLUMNS),
+        preparation_=Maybe(PREPARATION),
+        _run=Maybe(RUN),
     )
 
     def __init_subclass__(cls, **options):

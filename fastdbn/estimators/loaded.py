@@ -20,7 +20,7 @@ from fastdbn.support import checks
 from fastdbn.support.checks import refuse
 from fastdbn.training.options import OPTIONS
 from fastdbn.training.options.learned_variances import BASE, learned_scaling
-from fastdbn.units import get_unit, visible_unit
+from fastdbn.units import Mixed, get_unit, visible_unit
 
 INPUTS = {"float32": 1e15, "float64": 1e120}
 """The greatest input of a unit for which squares and sums stay finite."""
@@ -94,6 +94,7 @@ def check_rbm(rbm, owner):
     for option in OPTIONS:
         option.check_extras(rbm._extras, visible)
     _check_variance(rbm)
+    _check_mixed(visible, rbm.scaling_)
     states = _check_inputs("components", rbm.components_.T, rbm.intercept_hidden_, _greatest_state(visible, nv), hidden)
     _check_inputs("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
     if owner is None:
@@ -107,6 +108,14 @@ def _check_variance(rbm):
         with np.errstate(over="ignore"):
             same = np.allclose(rbm.scaling_.scale, learned_scaling(rbm.scaling_, rbm._extras).scale, rtol=1e-6, atol=0.0)
         refuse(not same, "scaling is not that of the variances that were learned")
+
+
+def _check_mixed(visible, scaling):
+    """Columns of a mixed layer whose units are not real are as they are given."""
+    if isinstance(visible, Mixed) and scaling.scale is not None:
+        for unit, start, stop, _ in visible.columns:
+            plain = unit.support == "real" or ((scaling.shift[start:stop] == 0) & (scaling.scale[start:stop] == 1)).all()
+            refuse(not plain, f"scaling of columns {start} to {stop - 1}, which are {unit.name} units")
 
 
 def _check_norm(rbm):
@@ -198,6 +207,7 @@ def check_network(network, owner):
     states, units = _greatest_state(get_unit(network.visible_), n_in), [*network._units(len(sizes)), network._output_unit()]
     for W, bias, unit in zip(coefs, network.intercepts_, units, strict=True):
         states = _check_inputs("coefs", W, bias, states, unit)
+    _check_mixed(get_unit(network.visible_), network.scaling_)
     if network._loss == "unit":  # an autoencoder
         refuse_counts(get_unit(network.visible_))
     templates = network._dbn()._new_layers()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.cli.cells import in_rows, is_number, text_among
+from fastdbn.tables.cells import in_rows, is_missing, is_number, text_among
 
 SAMPLE = 100
 """Rows that are compared first: for most columns they show that the column does not repeat the target."""
@@ -45,6 +45,11 @@ class Table(NamedTuple):
         n, width = self.numbers.shape
         return f"{n} row{'s' * (n != 1)}, {width} column{'s' * (width != 1)}"
 
+    def rows(self, rows):
+        """The table of some rows, given by their numbers."""
+        text = {j: [cells[i] for i in rows] for j, cells in self.text.items()}
+        return self._replace(numbers=self.numbers[rows], text=text, target=None if self.target is None else self.target[rows])
+
     def name(self, j):
         """A column's name in quotes, or its position."""
         return repr(self.names[j]) if self.names else str(j)
@@ -57,6 +62,19 @@ class Table(NamedTuple):
             for i, cell in enumerate(self.text[j]):
                 column[i] = column[i] if cell is None else cell
         return column
+
+    def cells(self, j):
+        """The cells of a column as text, None where a value is missing; numbers are spelt as short as they can be."""
+        column, text = self.numbers[:, j], self.text.get(j)
+        if text is None:
+            found, at = np.unique(column, return_inverse=True)
+            spelt = np.array([None if np.isnan(x) else f"{x:.15g}" for x in np.asarray(found, np.float64)], object)
+            return spelt[at.ravel()]
+        cells = np.empty(len(column), object)
+        cells[:] = [
+            f"{x:.15g}" if cell is None else None if is_missing(cell) else cell for x, cell in zip(column, text, strict=True)
+        ]
+        return cells
 
 
 def position(names, width, column, option="--target"):
@@ -93,7 +111,7 @@ def _repeats(column, target):
 
 
 def left_out(table, target, columns):
-    """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers."""
+    """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers, or None."""
     found = {}
     for j in columns:
         column = table.column(j)
@@ -102,7 +120,7 @@ def left_out(table, target, columns):
             found[j] = "is empty and has no name"
         elif unnamed and j == 0 and len(set(column)) == len(column):
             found[j] = "has no name and numbers the rows, as the index that pandas writes"
-        elif _repeats(column, target):
+        elif target is not None and _repeats(column, target):
             found[j] = "determines the target one to one, so it would give the answer away"
     return found
 
@@ -148,8 +166,9 @@ def wanted(table, names, n_features, absent):
     )
 
 
-def features(table, keep, needed=False):
-    """The columns at some positions as float64. needed says whether a model needs all of them.
+def features(table, keep, needed=False, lacking=False):
+    """The columns at some positions as float64. needed says whether a model needs all of them, lacking whether NaN may stand for
+    missing values.
 
     Raises
     ------
@@ -160,7 +179,8 @@ def features(table, keep, needed=False):
         raise ValueError("no columns are left as features: the table needs more than its target; --keep uses what is left out")
     whole = keep == list(range(table.width))
     X = np.asarray(table.numbers if whole else table.numbers[:, keep], np.float64)
-    faults = [_fault(table, j) for j, finite in zip(keep, np.isfinite(X).all(axis=0), strict=True) if not finite]
+    faults = [_fault(table, j, lacking) for j, finite in zip(keep, np.isfinite(X).all(axis=0), strict=True) if not finite]
+    faults = [fault for fault in faults if fault is not None]
     if faults:
         said, remedies = zip(*faults, strict=True)
         more = f"; {len(faults) - SHOWN} more cannot be features either" if len(faults) > SHOWN else ""
@@ -171,10 +191,12 @@ def features(table, keep, needed=False):
     return X
 
 
-def _fault(table, j):
-    """What is wrong with a column, and the remedy."""
-    cells = list(map(str, table.column(j)))
+def _fault(table, j, lacking):
+    """What is wrong with a column, and the remedy; None if it merely lacks values and may."""
+    cells = ["" if cell is None else cell for cell in table.cells(j)] if lacking else list(map(str, table.column(j)))
     fault = text_among(cells)
+    if fault is None and lacking and not np.isinf(table.numbers[:, j]).any():
+        return None
     if fault is None:
         bad = [i for i, cell in enumerate(cells) if not cell] or np.flatnonzero(~np.isfinite(table.numbers[:, j]))
         fault = f"is {float(cells[bad[0]]) if cells[bad[0]] else 'empty'} {in_rows(bad)}", "fill or drop what is missing"

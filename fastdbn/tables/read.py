@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdbn.cli.csvfile import check_unpacked, read_csv
-from fastdbn.cli.table import Table
 from fastdbn.support.checks import refuse
+from fastdbn.tables.csvfile import check_unpacked, read_csv
+from fastdbn.tables.table import Table
 
 OF_ALL = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
 OF_SPLIT = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))

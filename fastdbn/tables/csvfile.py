@@ -11,8 +11,8 @@ from collections import Counter
 
 import numpy as np
 
-from fastdbn.cli.cells import is_missing, is_number, is_text, looks_numeric, numbers
-from fastdbn.cli.table import Table, position
+from fastdbn.tables.cells import is_missing, is_text, looks_numeric, numbers
+from fastdbn.tables.table import Table, position
 
 DELIMITERS = ",;\t|"
 HEAD = 1000
@@ -111,7 +111,7 @@ def _is_header(rows, names, every):
     if len(rows) == 1:
         return all(map(is_text, first))
     below = [[row[j] for row in rows[1:] if not is_missing(row[j])] for j, cell in enumerate(first) if is_text(cell)]
-    return any(cells and all(map(is_number, cells)) for cells in below)
+    return any(cells and all(map(looks_numeric, cells)) for cells in below)
 
 
 def _names(path, rows, header, known, every):

@@ -1,0 +1,172 @@
+"""The rows of a command: those to train on and to test on, and those that a model takes from a table."""
+
+import shlex
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdbn.cli.target import target_values
+from fastdbn.preparation.preparation import FILL, KEEP, Preparation
+from fastdbn.preparation.words import table_of
+from fastdbn.support.report import progress
+from fastdbn.tables import read, table
+
+SPLIT_SEED = 0
+"""The seed of the split into training and test rows. It does not depend on the model's seed."""
+
+
+class Rows(NamedTuple):
+    """X and y to train on, X and y to test on, the task, and attributes of the model that say what the features are."""
+
+    X: Any
+    y: Any
+    X_test: Any
+    y_test: Any
+    task: str
+    attributes: dict
+
+    @property
+    def visible(self):
+        """The visible units that the features need."""
+        return self.attributes["preparation_"].visible_ if "preparation_" in self.attributes else "auto"
+
+
+def digits():
+    """The rows of digits that are scaled already."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    progress("data: 1797 handwritten digits of 8x8 pixels, which scikit-learn carries")
+    train, test = _split(y, "classify", None)
+    return Rows(X[train] / 16, y[train], X[test] / 16, y[test], "classify", {})
+
+
+def training_rows(args):
+    """The rows of a file, split into those to train on and to test on."""
+    found, said = read.read_table(args.data, args.header, [args.target] if args.target else (), target=args.target)
+    progress(f"{args.data}: {said}")
+    values, place = _target(found, args)
+    absent = () if place is None else (place,)
+    preparation = None
+    if not found.image:
+        preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, values, absent)
+        for j, why in preparation.left_out_.items():
+            option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
+            unless = "" if why == "as told" else f" (unless you give {option})"
+            progress(f"left out: column {found.name(j)} {why}{unless}")
+    y, task, why = target_values(values, args.task)
+    rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
+    if rare and values.dtype == object:
+        why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
+    n = len(found.numbers)
+    more = _more_rows(args, found.width, task)
+    train, test = (np.arange(n), None) if more else _split(y, task, args.test_size)
+    plain = preparation is None or preparation.visible_ == "auto"
+    if plain:
+        keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
+        X = table.features(found, keep)
+        attributes = {"left_out_": tuple(j for j in range(found.width) if j not in set(keep))}
+        if found.names is not None:
+            attributes["feature_names_in_"] = np.array([found.names[j] for j in keep], dtype=object)
+    else:
+        preparation = _learnt_from(preparation, found, train, absent)
+        for line in table_of(preparation, lambda place: found.names[place] if found.names else str(place)):
+            progress(f"  {line}")
+        X, attributes = preparation.transform_table(found), {"preparation_": preparation}
+    if len(X) > 1 and (X == X[0]).all():
+        raise ValueError("every feature holds one value alone: there is nothing to learn from")
+    progress(f"task: {task} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
+    if test is not None:
+        return Rows(X[train], y[train], X[test], y[test], task, attributes)
+    X_test = table.features(more[0], keep) if plain else preparation.transform_table(more[0])
+    return Rows(X, y, X_test, more[1], task, attributes)
+
+
+def _kinds(given):
+    """{column: kind} of "column=kind" texts."""
+    pairs = [text.rpartition("=") for text in given]
+    for (name, _, kind), text in zip(pairs, given, strict=True):
+        if not name:
+            raise ValueError(f"--as {text}: give COLUMN=KIND, such as --as {kind or 'age'}=category")
+    return {name: kind for name, _, kind in pairs}
+
+
+def _learnt_from(preparation, found, train, absent):
+    """A preparation that takes columns for the same, and has learnt what is usual from some rows alone."""
+    kinds = {column.place: column.kind for column in preparation.columns_}
+    dropped = dict.fromkeys(preparation.left_out_, "drop")
+    new = Preparation(kinds=kinds | dropped).fit_table(found.rows(train), None, absent)
+    return new.set_params(kinds=preparation.kinds, keep=preparation.keep)
+
+
+def _target(found, args):
+    """The values of the target, and its position if it is a column."""
+    if found.target is not None and args.target is None:
+        return found.target, None
+    if args.target is None and found.image:
+        raise ValueError(f"{args.data} holds images and no target: save both as X and y in one .npz file")
+    if found.width == 1:
+        raise ValueError(f"{args.data}: {table.ONE_COLUMN}. Training needs features beside the target")
+    if args.target is None:
+        raise ValueError("--target is missing: name the column to predict, or its position (-1 is the last)")
+    place = table.position(found.names, found.width, args.target)
+    progress(f"target: column {found.name(place)}")
+    return found.column(place), place
+
+
+def _more_rows(args, width, task):
+    """The table and y of the test rows that a .npz file has, or None."""
+    if args.test_size is not None or not read.has_split(args.data, "test"):
+        return None
+    found, said = read.read_table(args.data, split="test")
+    if found.target is None or found.width != width:
+        return None
+    progress(f"test rows: {said}")
+    return found, target_values(found.target, task)[0]
+
+
+def _split(y, task, share):
+    """Numbers of the rows to train on and of those to test on; every class has rows to train on."""
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import shuffle
+
+    n = len(y)
+    n_test = max(1 if task == "classify" else 2, round((share or 0.2) * n))  # R2 needs two
+    if n - n_test < 2:
+        raise ValueError(f"training and testing need more rows than {n}")
+    strata = None
+    if task == "classify":
+        _, first, counts = np.unique(y, return_index=True, return_counts=True)
+        if counts.min() < 2 or min(n_test, n - n_test) < len(counts):
+            test = shuffle(np.setdiff1d(np.arange(n), first), random_state=SPLIT_SEED)[:n_test]
+            if not len(test):
+                raise ValueError("every class has one row alone: there is none to test on")
+            return np.setdiff1d(np.arange(n), test), test
+        strata = y
+    return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)
+
+
+def rows_for(model, args, lacking=False):
+    """(the table of a command, the positions of the columns that a model takes, its features).
+
+    Columns are found by name if both have names, else in their order.
+
+    lacking says whether NaN may stand for missing values.
+    """
+    preparation = getattr(model, "preparation_", None)
+    names = list(vars(model).get("feature_names_in_", ())) if preparation is None else preparation.names
+    split = args.split or ("test" if read.has_split(args.data, "test") else "train")
+    found, said = read.read_table(args.data, args.header, names, True, split)
+    progress(f"{args.data}: {said}")
+    if preparation is None:
+        keep = table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ()))
+    else:
+        keep = preparation.places_in(found)
+    others = [found.name(j) for j in range(found.width) if j not in set(keep)]
+    if others:
+        progress(f"columns left out: {table.listed(others)}")
+    if bool(found.names) != bool(names):
+        progress(f"columns are taken in their order, because the {'table' if names else 'model'} has no names for them")
+    if preparation is not None:
+        return found, keep, preparation.transform_table(found, KEEP if lacking else FILL)
+    return found, keep, table.features(found, keep, needed=True, lacking=lacking)

@@ -1,0 +1,1 @@
+"""From a table of people to numbers for a model, and back."""

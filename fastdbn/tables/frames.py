@@ -1,0 +1,95 @@
+"""Tables in memory: data frames of pandas, polars and Arrow, arrays and lists."""
+
+import numpy as np
+
+from fastdbn.support import checks
+from fastdbn.tables.table import Table
+
+
+def as_table(X):
+    """A `Table` of a data frame, or of a 2-D array or list of rows. Dates and true or false become text, as in a CSV file.
+
+    Raises
+    ------
+    ValueError
+        for what has no rows and columns.
+    """
+    if isinstance(X, Table):
+        return X
+    kind = type(X).__module__.partition(".")[0]
+    if kind == "pandas" and hasattr(X, "columns"):
+        return _of_columns([str(name) for name in X.columns], [_pandas_column(X.iloc[:, j]) for j in range(X.shape[1])], len(X))
+    if kind == "polars" and hasattr(X, "get_columns"):
+        columns = [x.to_numpy() if x.dtype.is_numeric() else x.to_list() for x in X.get_columns()]
+        return _of_columns(list(X.columns), columns, X.height)
+    if kind == "pyarrow" and hasattr(X, "column_names"):
+        return _of_columns(list(X.column_names), [_arrow_column(x) for x in X.columns], X.num_rows)
+    array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
+    if array.ndim != 2:
+        raise ValueError(f"X has {array.ndim} dimensions: a table has 2, rows and columns")
+    if array.dtype.kind in "biuf":
+        return Table(array)
+    return _of_columns(None, list(array.T), len(array))
+
+
+def _pandas_column(column):
+    if column.dtype.kind in "iuf":
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return column.astype(object).to_list()
+
+
+def _arrow_column(column):
+    import pyarrow as pa
+
+    real = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    return column.to_numpy() if real else column.to_pylist()
+
+
+def _of_columns(names, columns, n):
+    """The table of columns, each an array of numbers or a list of any values."""
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"the column {twice!r} is there twice: give each a name of its own")
+    numbers, text = np.full((n, len(columns)), np.nan), {}
+    for j, column in enumerate(columns):
+        if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
+            numbers[:, j] = column
+            continue
+        cells = list(map(_cell, column))
+        known = {}
+        for i, cell in enumerate(cells):
+            if isinstance(cell, float):
+                numbers[i, j], cells[i] = cell, None if np.isfinite(cell) else str(cell)
+            else:
+                cells[i] = known.setdefault(cell, cell)
+        if any(cell is not None for cell in cells):
+            text[j] = cells
+    return Table(numbers, names, text)
+
+
+def _cell(value):
+    """A value as a float or as text, which is empty where it is missing."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if checks.is_missing(value):
+        return ""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return str(value)
+    return float(value)
+
+
+def as_frame(table):
+    """A pandas DataFrame of a table; the table itself where pandas is not installed. Whole numbers are integers."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return table
+    columns = {}
+    for j in range(table.width):
+        column = table.numbers[:, j] if j not in table.text else np.array([cell or None for cell in table.text[j]], object)
+        if column.dtype != object and np.isfinite(column).all() and (column == np.round(column)).all():
+            column = column.astype(np.int64)
+        columns[table.names[j] if table.names else j] = column
+    return pd.DataFrame(columns)
