@@ -27,7 +27,7 @@ _HOMES = {
     "show_versions": "cli.versions",
 }
 
-_MODULES = "evaluate", "plot"
+_MODULES = "callbacks", "evaluate", "plot"
 
 __all__ = ["__version__", *_MODULES, *_HOMES]
 

@@ -203,10 +203,10 @@ def outcome(values, error=None, patience=None, tell=None):
     """(params, epoch, history) that a run of the given losses leaves."""
     kept = [None]
 
-    def keep(state, history):
+    def keep(state, history, best):
         kept[0] = state.params, state.epoch, list(history["loss"])
 
-    stopping = None if patience is None else Stopping("loss", patience, 0.0, "falls")
+    stopping = None if patience is None else Stopping("loss", patience, 0.0)
     run = Counted(values).run
     if error is None:
         run(len(values), keep, {"loss": np.empty(0)}, tell=tell, stopping=stopping)

@@ -97,9 +97,10 @@ class DBNAutoencoder(Supervised):
         Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
-    callbacks : list of callables or None, default None
-        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict). ``layer`` is the
-        layer's number from 0 in pretraining, then ``"fine-tuning"``. A callback that raises StopIteration ends that stage.
+    callbacks : list of callbacks or None, default None
+        Objects of `fastdbn.callbacks` or your own, or callables, which are called after each epoch with the keywords estimator,
+        layer (the stage), epoch (from 1) and metrics (a dict). One that raises StopIteration ends the stage. docs/callbacks.md
+        says more.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or fine-tune for `max_iter` more epochs.
 

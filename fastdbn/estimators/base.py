@@ -66,11 +66,6 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
             if name in cls._renamed and name not in cls.__dataclass_fields__:
                 raise TypeError(f"{cls.__name__} has no parameter {name!r} any more: give {cls._renamed[name]} instead")
 
-    def _call_back(self, layer, epoch, metrics, estimator=None):
-        """Call the callbacks, in order. They see this estimator, also where `estimator` is a part of it that trains."""
-        for callback in self.callbacks or ():
-            callback(estimator=self, layer=layer, epoch=epoch, metrics=metrics)
-
     def _saved_params(self):
         """The parameters that a model file holds."""
         return self.get_params(deep=False)

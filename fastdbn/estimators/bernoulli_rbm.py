@@ -164,7 +164,7 @@ class BernoulliRBM(Estimator):
         self._begin(X)
         self._rbm._train(X, weights, n_iter, 0)
         self._end_run()
-        tell(of_layers([self._rbm]))
+        tell(of_layers([self._rbm], self))
         return self
 
     @all_or_nothing

@@ -25,7 +25,7 @@ from fastdbn.inputs.data import Scaling
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
-from fastdbn.training.holdout import weights_of_known
+from fastdbn.training.holdout import n_trained_on, weights_of_known
 from fastdbn.units import get_unit
 
 
@@ -57,10 +57,10 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
-    callbacks : list of callables or None, default None
-        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict).
-        ``layer`` counts from 0.
-        A callback that raises StopIteration ends that stage cleanly.
+    callbacks : list of callbacks or None, default None
+        Objects of `fastdbn.callbacks` or your own, or callables, which are called after each epoch with the keywords estimator,
+        layer (the stage), epoch (from 1) and metrics (a dict). One that raises StopIteration ends the stage. docs/callbacks.md
+        says more.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or train further after a complete one.
 
@@ -155,7 +155,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         Parameters, return value and errors are those of `RBM.fit`.
         """
         self._fit(X, sample_weight, self._goes_on(), None)
-        tell(of_layers(self.layers_))
+        tell(of_layers(self.layers_, self))
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -187,7 +187,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
             parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
             if epochs is None:
                 for i, rbm in enumerate(layers):
-                    self._enter(i, 0, parameters.epochs(rbm, X.shape[0]))
+                    self._plan(i, 0, parameters.epochs(rbm, X.shape[0]))
             layers[0]._begin(X, weights, epochs is not None)
             self.layers_, self._draws = [layers[0]], 0
         for rbm in layers:  # before any is trained
@@ -200,8 +200,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
                 self.layers_.append(new)
             rbm = self.layers_[i]
-            planned = parameters.epochs(rbm, X.shape[0])
-            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, planned)
+            planned, n_rows = parameters.epochs(rbm, X.shape[0]), n_trained_on(X.shape[0], rbm.validation_fraction)
+            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, planned, n_rows)
             self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn)
             if epochs is None:
                 self._leave(i)

@@ -78,10 +78,10 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         Where the 64-bit seed comes from. The same seed gives the same bits.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
-    callbacks : list of callables or None, default None
-        Each is called after each epoch with the keywords estimator, layer, epoch (from 1) and metrics (a dict).
-        ``layer`` counts from 0, then it is ``"up-down"``.
-        A callback that raises StopIteration ends that stage cleanly.
+    callbacks : list of callbacks or None, default None
+        Objects of `fastdbn.callbacks` or your own, or callables, which are called after each epoch with the keywords estimator,
+        layer (the stage), epoch (from 1) and metrics (a dict). One that raises StopIteration ends the stage. docs/callbacks.md
+        says more.
     warm_start : bool, default False
         Go on from the last fit by ``up_down_iter`` more epochs of up-down, without pretraining; or complete a fit that was
         interrupted.
@@ -186,7 +186,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             self._pretrain(X, labels, weights, resume, None)
         self._up_down(X, labels, weights, schedule)
         if pretrains:
-            tell(of_layers(self.layers_))
+            tell(of_layers(self.layers_, self))
         self._end_run()
         return self
 
@@ -311,7 +311,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         state = Untied([], [], self._top(), joined(rbm._velocity, *self._label_velocity), rbm.n_iter_, rbm._step)
         source = backend.load(data.training_source(lower_states, rbm.scaling_, in_training(binarize, unit)), for_training=True)
 
-        def keep(state, history):
+        def keep(state, history, best):
             velocity, *of_labels = apart(state.velocity, count)
             of_top = {"n_iter_": state.epoch, "_step": state.step, "_velocity": velocity, "history_": history}
             all_at_once(*self._of_top(state.top), (rbm, of_top), (self, {"_label_velocity": tuple(of_labels)}))

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import validation
 
+from fastdbn.callbacks.callback import notify
 from fastdbn.files.entries import Entry
 from fastdbn.files.parameters import entry, whole
 from fastdbn.files.state import declared
@@ -73,6 +74,12 @@ class Interruptible:
             return
         run = self._run if goes_on and self._interrupted() else Run(0, {})
         self._run = run._replace(epochs=_epochs(self))
+        notify(self, "on_fit_begin", resumed=bool(goes_on))
+
+    def _recount(self):
+        """From here on count epochs as those of this run."""
+        if vars(self).get("_run"):
+            self._run = self._run._replace(epochs=_epochs(self))
 
     def _forget(self):
         """Drop all that an earlier fit has left. Other attributes that begin with an underscore are scikit-learn's."""
@@ -80,27 +87,40 @@ class Interruptible:
             if name.endswith("_") or name in declared(type(self)):
                 delattr(self, name)
 
-    def _enter(self, stage, epoch, n_iter):
-        """(the epoch at which a stage of the run began, the epochs that it still lacks). It now stands at `epoch`.
+    def _plan(self, stage, epoch, n_iter):
+        """The epoch at which a stage of the run began. It now stands at `epoch`.
 
         If the number of epochs has changed, the stage begins anew.
         """
         start, planned = self._run.begun.get(stage, (epoch, n_iter))
         start = start if planned == n_iter else epoch
         self._run = self._run._replace(begun=self._run.begun | {stage: (start, n_iter)})
-        return start, 0 if stage in self._run.done else max(0, start + n_iter - epoch)
+        return start
+
+    def _enter(self, stage, epoch, n_iter, n_rows):
+        """(the epoch at which a stage of the run began, the epochs of n_rows rows that it still lacks)."""
+        start = self._plan(stage, epoch, n_iter)
+        lacking = 0 if stage in self._run.done else max(0, start + n_iter - epoch)
+        notify(self, "on_stage_begin", stage=stage, epoch=epoch - start, n_epochs=n_iter, n_rows=n_rows)
+        return start, lacking
 
     def _leave(self, stage):
         """A stage of the run is complete."""
-        self._run = self._run._replace(done=(*self._run.done, stage))
+        self._run = self._run._replace(done=(*(name for name in self._run.done if name != stage), stage))
+        notify(self, "on_stage_end", stage=stage)
 
     def _teller(self, stage, estimator=None):
         """What a run calls after each epoch, to tell the callbacks of an estimator, by default this."""
-        return functools.partial((estimator or self)._call_back, stage)
+        return functools.partial(_tell_epoch, estimator or self, stage)
 
     def _end_run(self):
         """The run is complete."""
+        notify(self, "on_fit_end", complete=True)
         del self._run
+
+
+def _tell_epoch(estimator, stage, epoch, metrics):
+    notify(estimator, "on_epoch_end", stage=stage, epoch=epoch, metrics=metrics)
 
 
 def check_is_fitted(estimator):
@@ -150,6 +170,8 @@ def all_or_nothing(method):
                 for part, attributes in before:
                     vars(part).clear()
                     vars(part).update(attributes)
+            if now is not None and now is not run:
+                notify(self, "on_fit_end", complete=False)
             if not isinstance(error, MemoryError) or str(error):
                 raise
             raise MemoryError(

@@ -9,22 +9,24 @@ import reprlib
 
 import numpy as np
 
+from fastdbn.backends.protocol import Params
 from fastdbn.estimators import parameters
 from fastdbn.estimators.wake_sleep import refuse_counts
-from fastdbn.files.entries import FLAG
+from fastdbn.files.entries import FLAG, count
 from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
 from fastdbn.inputs.data import Scaling
 from fastdbn.inputs.ranges import MOST_COUNTS
 from fastdbn.machine import initial
 from fastdbn.support import checks
 from fastdbn.support.checks import refuse
+from fastdbn.training.layer import State
 from fastdbn.training.options import OPTIONS
 from fastdbn.training.options.learned_variances import BASE, learned_scaling
 from fastdbn.units import Mixed, get_unit, visible_unit
 
 INPUTS = {"float32": 1e15, "float64": 1e120}
 """The greatest input of a unit for which squares and sums stay finite."""
-CHAINS = 1 << 26
+MOST_CHAINS = 1 << 26
 """The chains of a later fit may have so many numbers, even if the file holds fewer."""
 
 # ---- fields
@@ -42,6 +44,11 @@ OF_TRAINING = {
     for name, shape in option.keeps.items()
 }
 """The fields of what training options keep."""
+PARAMS = Record(Params, W=Tensor("n_features", "n_hidden"), b=Tensor("n_features"), c=Tensor("n_hidden"))
+CHAINS = Maybe(Tensor(None, "n_hidden"), None)
+EXTRAS = Record(dict, **OF_TRAINING)
+STATE = Record(State, params=PARAMS, velocity=PARAMS, chains=CHAINS, epoch=count(), step=count(), extras=EXTRAS)
+"""The field of where the training of an RBM stood."""
 
 # ---- finite numbers
 
@@ -93,12 +100,24 @@ def check_rbm(rbm, owner):
     refuse(totals.shape[1] != counted, f"totals={totals!r:.80} of {visible.name} units, {counted} of whose parts count")
     for option in OPTIONS:
         option.check_extras(rbm._extras, visible)
+    if rbm._best is not None:
+        _check_best(rbm, visible, hidden)
     _check_variance(rbm)
     _check_mixed(visible, rbm.scaling_)
     states = _check_inputs("components", rbm.components_.T, rbm.intercept_hidden_, _greatest_state(visible, nv), hidden)
     _check_inputs("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
     if owner is None:
         _check_norm(rbm)
+
+
+def _check_best(rbm, visible, hidden):
+    """The state of the best epoch, whose parameters the fit may end with."""
+    best, nv = rbm._best, rbm.n_features_in_
+    refuse(best.epoch > rbm.n_iter_, f"best.epoch={best.epoch} of {rbm.n_iter_} epochs")
+    for option in OPTIONS:
+        option.check_extras(best.extras, visible)
+    states = _check_inputs("best", best.params.W, best.params.c, _greatest_state(visible, nv), hidden)
+    _check_inputs("best", best.params.W.T, best.params.b, states, visible)
 
 
 def _check_variance(rbm):
@@ -131,7 +150,7 @@ def _check_next_fit(rbm, new):
     if isinstance(new.visible, list):
         visible_unit(new.visible, rbm.n_features_in_)
     chains = settings.chain_rows
-    most = max(0 if rbm._chains is None else len(rbm._chains), CHAINS // max(rbm.components_.shape))
+    most = max(0 if rbm._chains is None else len(rbm._chains), MOST_CHAINS // max(rbm.components_.shape))
     refuse(chains > most, f"{chains} persistent chains (n_chains, batch_size, temperatures) where the file allows {most}")
 
 

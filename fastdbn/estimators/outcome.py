@@ -8,7 +8,6 @@ others.
 import numpy as np
 
 from fastdbn.support.report import FitWarning, warn
-from fastdbn.training.monitors import Stopping, monitor_of
 from fastdbn.units import get_unit
 
 FLAT = 0.02
@@ -47,13 +46,13 @@ def tell(lines):
 # ---- layers
 
 
-def of_layers(layers):
-    """A line for each thing that went wrong in some fitted RBMs: layer, number and remedy."""
+def of_layers(layers, owner):
+    """A line for each thing that went wrong in some fitted RBMs: layer, number and remedy. `owner` has the callbacks."""
     lines, cause = [], None
     for rbm in layers:
         if not rbm.n_iter_:
             continue
-        epochs = _epochs_left(rbm)
+        epochs = _epochs_left(rbm, owner)
         last = _measures(rbm, epochs)
         causes = _inputs(last, cause and rbm.layer_), _scale(rbm, last), _rate(rbm, last), _idle(rbm, last), _barely(rbm, last)
         cause = next(filter(None, causes), None)
@@ -62,14 +61,13 @@ def of_layers(layers):
     return lines
 
 
-def _epochs_left(rbm):
+def _epochs_left(rbm, owner):
     """The number of epochs up to the parameters that the fit has left: the best one with early stopping, else all."""
-    if not rbm.early_stopping:
+    stopping = rbm._stopping(owner)
+    if stopping is None:
         return rbm.n_iter_
-    name = monitor_of(rbm, get_unit(rbm.visible_))
-    stopping = Stopping(name, rbm.n_iter_, rbm.tol)
-    for epoch, value in enumerate(rbm.history_[name], 1):
-        stopping.update({name: value}, epoch)
+    for epoch, value in enumerate(rbm.history_[stopping.name], 1):
+        stopping.update({stopping.name: value}, epoch)
     return stopping.best_state or rbm.n_iter_
 
 

@@ -21,7 +21,7 @@ from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 
 def check_shared(estimator):
     """What all estimators have, where this one has it: whom it tells, where its noise comes from, and whether it goes on."""
-    checks.functions(getattr(estimator, "callbacks", None), "callbacks")
+    checks.callbacks(getattr(estimator, "callbacks", None), "callbacks")
     checks.flag(getattr(estimator, "warm_start", False), "warm_start")
     if not isinstance(estimator.verbose, (bool, np.bool_)):
         checks.integer(estimator.verbose, "verbose", 0)

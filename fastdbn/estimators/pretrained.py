@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from fastdbn.callbacks.callback import Relay
 from fastdbn.estimators import parameters
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
@@ -35,7 +36,7 @@ class Pretrained(DeepNetwork):
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""
         names = "hidden_layer_sizes", "rbm", "propagate", "random_state", *SHARED
-        callbacks = [self._call_back] if self.callbacks else None
+        callbacks = [Relay(self)] if self.callbacks else None
         return DBN(**{name: getattr(self, name) for name in names}, callbacks=callbacks)
 
     def _templates(self):

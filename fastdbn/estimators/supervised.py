@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import check_any
 from fastdbn.estimators.dbn import DBN
@@ -29,13 +30,9 @@ from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
 from fastdbn.training.backprop import OUTPUT, BackPropagation, NetworkState, Plan, glorot
-from fastdbn.training.monitors import Stopping
+from fastdbn.training.monitors import OF_OUTPUTS, Stopping
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
-
-TOL = 1e-4
-"""Least rise of the validation score that counts, where no `tol` is given."""
-
 
 SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
 
@@ -47,6 +44,9 @@ def _array(i, j=0):
 
 def _arrays(i):
     return Series(lambda j: _array(i, j), "n_moments")
+
+
+OPTIMIZER = Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_arrays, "n_layers")), None)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -75,7 +75,18 @@ class Supervised(Pretrained):
         n_iter_=entries.count("n_epochs"),
         history_=entries.history("n_epochs"),
         _step=entries.count(),
-        _optimizer=Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_arrays, "n_layers")), None),
+        _optimizer=OPTIMIZER,
+        _best=Maybe(
+            Record(
+                NetworkState,
+                coefs=Series(_array, "n_layers"),
+                intercepts=Series(lambda i: _array(i, 1), "n_layers"),
+                optimizer=OPTIMIZER,
+                epoch=entries.count(),
+                step=entries.count(),
+            ),
+            None,
+        ),
         dbn_=Maybe(Part(DBN), None),
     )
     _check_loaded = loaded.check_network
@@ -138,7 +149,7 @@ class Supervised(Pretrained):
 
         They are refused if they leave no row to train on, or if early stopping does.
         """
-        stops, n_rows, n_held = self.early_stopping and epochs is None, len(rows), self._n_held_out(len(rows))
+        stops, n_rows, n_held = self._holds_out(epochs), len(rows), self._n_held_out(len(rows))
         if stops and n_held >= n_rows:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {n_held} of the {n_rows} rows of "
@@ -202,7 +213,7 @@ class Supervised(Pretrained):
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
         own = self.dbn_ is not None and not isinstance(self._pretrained(), DBN)
-        lines = of_layers(self.dbn_.layers_) if begins and own else []
+        lines = of_layers(self.dbn_.layers_, self) if begins and own else []
         if self.max_iter and target is not None:
             rows = rows[some_rows(len(rows))]
             lines += of_outputs(means(self, X[rows]), target[rows], of_rows[rows])
@@ -232,7 +243,7 @@ class Supervised(Pretrained):
             if self.dbn_ is None:
                 self.dbn_ = dbn if self.pretrain and epochs is None else None
             else:
-                self._begin_run(True, epochs)  # its epochs are none of this fit
+                self._recount()  # its epochs are none of this fit
         if self.dbn_ is not None:
             if vars(self.dbn_).get("_run") or not self.dbn_.__sklearn_is_fitted__():
                 self._pretrain(X, weights, dbn)
@@ -255,7 +266,7 @@ class Supervised(Pretrained):
             layers = self._random_layers((X.shape[1], *sizes), binary)
         coefs, intercepts = map(list, zip(*layers, *self._initial_outputs(sizes, n_outputs), strict=True))
         begun = {"visible_": visible, "scaling_": scaling, "coefs_": coefs, "intercepts_": intercepts}
-        begun |= {"n_iter_": 0, "history_": {"loss": np.empty(0)}, "_step": 0, "_optimizer": None}
+        begun |= {"n_iter_": 0, "history_": {"loss": np.empty(0)}, "_step": 0, "_optimizer": None, "_best": None}
         all_at_once((self, begun))
 
     def _initial_outputs(self, sizes, n_outputs):
@@ -278,37 +289,50 @@ class Supervised(Pretrained):
 
     def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs):
         """Fine-tune by some rows of X with the weights of all."""
-        score, stopping, history, backend = None, None, self.history_, backend_for(self)
+        score, stopping, history, backend = None, self._stopping(epochs), self.history_, backend_for(self)
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         source = backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
         noise = self._noise(backend, units[0], X, noisy)
-        if self.early_stopping and epochs is None:
+        if self._holds_out(epochs):
             rows, held_out = self._split(rows, target, self.seed_)
             seen = None if noise is None else noise.held_out(source, held_out)
             score = self._scorer(X[held_out], None if target is None else target[held_out], seen)
-            stopping = Stopping("validation_score", self.n_iter_no_change, TOL if self.tol is None else self.tol, "rises")
             history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
-        elif self.tol is not None and epochs is None:
-            stopping = Stopping("loss", self.n_iter_no_change, self.tol, "falls", keeps_best=False)
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
         first = self.n_iter_
-        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter)
+        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter, len(rows))
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
         size = min(plan.batch_size, len(rows))
         plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
         run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score, noise)
         more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
-        run.run(lacking, self._keep, history, **more)
+        run.run(lacking, self._keep, history, best=self._best, **more)
         if epochs is None:
             self._leave(FINE_TUNING)
 
-    def _keep(self, state, history):
-        """Take a training state and the measures of its epochs into the fitted attributes."""
-        values = state.coefs, state.intercepts, state.optimizer, state.epoch, state.step, history
-        names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_"
+    def _stopping(self, epochs):
+        """What ends fine-tuning early, or None."""
+        if epochs is not None:
+            return None
+        own = None
+        if self.early_stopping:
+            own = Stopping("validation_score", self.n_iter_no_change, self.tol)
+        elif self.tol is not None:
+            own = Stopping("loss", self.n_iter_no_change, self.tol, keeps_best=False)
+        return stopping_of(self, OF_OUTPUTS, "validation_score", own)
+
+    def _holds_out(self, epochs):
+        """Whether fine-tuning holds out rows: early stopping watches them."""
+        stopping = self._stopping(epochs)
+        return stopping is not None and stopping.name.startswith("validation_")
+
+    def _keep(self, state, history, best):
+        """Take a training state, the measures of its epochs and the state of the best into the fitted attributes."""
+        values = state.coefs, state.intercepts, state.optimizer, state.epoch, state.step, history, best
+        names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_", "_best"
         all_at_once((self, dict(zip(names, values, strict=True))))
 
     def _scorer(self, X, target, seen):

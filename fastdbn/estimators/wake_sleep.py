@@ -151,11 +151,11 @@ class WakeSleep:
         steps = getattr(self, "_up_down_step", self.layers_[-1]._step)
         state = Untied(recognition, generative, top, zeros, done, steps)
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
-        start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter)
+        start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter, X.shape[0])
         schedule, backend = with_defaults(schedule, units, start), backend_for(self)
         source = backend.load(data.source(X, first.scaling_, binarize_of(first)), for_training=True)
 
-        def keep(state, history):
+        def keep(state, history, best):
             names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"
             untied = [
                 (rbm, dict(zip(names, (np.ascontiguousarray(up.W.T), up.bias, *down), strict=True)))

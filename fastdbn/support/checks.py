@@ -80,11 +80,14 @@ def flag(value, name):
     raise ValueError(f"{name}={shown(value)}: give True or False")
 
 
-def functions(value, name):
-    """A list or tuple of callables, or None; or a ValueError."""
-    if value is None or (isinstance(value, (list, tuple)) and all(map(callable, value))):
-        return value
-    raise ValueError(f"{name}={shown(value)}: give a list of callables, or None")
+def callbacks(value, name):
+    """A list or tuple of callables and callback objects, or None; or a ValueError."""
+    for callback in value if isinstance(value, (list, tuple)) else ():
+        if isinstance(callback, type):
+            raise ValueError(f"{name}={shown(value)}: {callback.__name__} is a class, give an object: {callback.__name__}(...)")
+    known = isinstance(value, (list, tuple)) and all(callable(x) or hasattr(x, "on_epoch_end") for x in value)
+    if not (known or value is None):
+        raise ValueError(f"{name}={shown(value)}: give a list of callables and objects of fastdbn.callbacks, or None")
 
 
 def schedule(value, name, most=LARGEST):

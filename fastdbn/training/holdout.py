@@ -5,6 +5,16 @@ import numpy as np
 from fastdbn.maths import rng
 
 
+def n_held_out(n, fraction):
+    """How many of n rows a fraction holds out."""
+    return max(1, round(fraction * n)) if fraction else 0
+
+
+def n_trained_on(n, fraction):
+    """How many of n rows are trained on, where a fraction is held out."""
+    return n - n_held_out(n, fraction)
+
+
 def hold_out(seed, n, fraction):
     """(rows trained on, rows held out), both sorted. A fraction of n rows is held out, chosen by the seed, the same for all
     layers.
@@ -14,7 +24,7 @@ def hold_out(seed, n, fraction):
     ValueError
         if no row is left to train on.
     """
-    held = max(1, round(fraction * n))
+    held = n_held_out(n, fraction)
     if held >= n:
         raise ValueError(f"validation_fraction={fraction} of {n} rows leaves none to train on: give a smaller share")
     drawn = rng.host_generator(seed, 0, rng.stream(rng.SPLIT, 0, 1)).permutation(n).astype(np.uint32)

@@ -52,7 +52,23 @@ MONITORS = {
     "swap_rate": Monitor(None),
     "seconds": Monitor(None),
 }
-"""All measures: one number for each epoch, NaN if it is not measured."""
+"""All measures of an RBM: one number for each epoch, NaN if it is not measured."""
+OF_OUTPUTS = {
+    "loss": Monitor("falls", 1e-4),
+    "validation_loss": Monitor("falls", 1e-4),
+    "validation_score": Monitor("rises", 1e-4),
+}
+"""Those of fine-tuning."""
+OF_UP_DOWN = {
+    "wake_loss": Monitor("falls", 1e-3),
+    "sleep_loss": Monitor("falls", 1e-3),
+    "update_ratio": MONITORS["update_ratio"],
+    "validation_loss": OF_OUTPUTS["validation_loss"],
+    "validation_score": OF_OUTPUTS["validation_score"],
+    "seconds": Monitor(None),
+}
+"""Those of up-down."""
+MEASURES = MONITORS | OF_OUTPUTS | OF_UP_DOWN
 
 
 def monitor_of(rbm, unit):
@@ -78,8 +94,22 @@ def check(rbm, unit):
         checks.choice(name, "monitor", allowed)
     if not checks.flag(rbm.early_stopping, "early_stopping"):
         return
-    name = monitor_of(rbm, unit)
-    if (name is None or name.startswith("validation_") or name == "free_energy_gap") and not rbm.validation_fraction > 0:
+    check_monitor(monitor_of(rbm, unit), unit, rbm.validation_fraction > 0)
+
+
+def check_monitor(name, unit, held_out):
+    """Refuse to stop early by what is not measured.
+
+    Parameters
+    ----------
+    name : str or None
+        None is a measure of rows held out.
+    unit : Unit or None
+        Of the visible units; None where it is not known yet.
+    held_out : bool
+        Whether there are rows held out.
+    """
+    if (name is None or name.startswith("validation_") or name == "free_energy_gap") and not held_out:
         raise ValueError(f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1")
     if name is not None and name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
         raise ValueError(
@@ -94,21 +124,19 @@ class Stopping:
     Parameters
     ----------
     name : str
-        Of `MONITORS`, or another where `tol` and `sense` are given.
+        Of `MEASURES`.
     patience : int
         The fit ends after so many measured epochs in a row without an improvement.
     tol : float or None
         None is the monitor's own.
-    sense : str or None
-        What is better; None is the monitor's own.
     keeps_best : bool
         Whether the fit leaves the best state, not the last.
     """
 
-    def __init__(self, name, patience, tol=None, sense=None, keeps_best=True):
+    def __init__(self, name, patience, tol=None, keeps_best=True):
         self.keeps_best = keeps_best
-        self.name, self.patience, self.sense = name, patience, MONITORS[name].sense if sense is None else sense
-        self.tol = MONITORS[name].tol if tol is None else tol
+        self.name, self.patience, self.sense = name, patience, MEASURES[name].sense
+        self.tol = MEASURES[name].tol if tol is None else tol
         self.best_score, self.best_state, self.stale = -np.inf, None, 0
 
     def update(self, metrics, state):
@@ -126,16 +154,27 @@ class Stopping:
         self.best_score = max(self.best_score, score)
         return self.stale >= self.patience
 
-    def replay(self, history, state):
-        """Take in the epochs that a fit which was interrupted has had, of which the last left `state`.
+    def replay(self, values, state, best=None):
+        """Take in the epochs that an earlier part of the fit has had; returns whether to stop.
 
-        An interrupt leaves the best epoch, so the last is the best one so far. Where it is not, the search begins anew.
+        Parameters
+        ----------
+        values : (epochs,) array
+            Of the monitor.
+        state
+            What the last of them left.
+        best
+            What the best of them left, where that is known. An interrupt leaves the best epoch, so the last is the best one.
+            Where it is not, the search begins anew.
         """
-        epochs = len(history[self.name])
-        for i in range(epochs):
-            self.update({self.name: history[self.name][i]}, state if i + 1 == epochs else None)
-        if self.best_state is None and self.keeps_best:
-            self.best_score, self.stale = -np.inf, 0
+        stop = False
+        for i, value in enumerate(values, 1):
+            stop = self.update({self.name: value}, state if i == len(values) else None)
+        if self.keeps_best and self.best_state is None:
+            self.best_state = best
+            if best is None:
+                self.best_score, self.stale, stop = -np.inf, 0, False
+        return stop
 
 
 class Rows:

@@ -81,15 +81,15 @@ class Training(abc.ABC):
         for start in range(0, len(order), size):
             yield [None if x is None else b.part(x, start, start + size) for x in arrays]
 
-    def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0):
+    def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0, best=None):
         """Train for some epochs.
 
         Parameters
         ----------
         n_iter : int
-        keep : callable of (state, history)
-            Takes both, at once, after each good epoch. So an error leaves those of the last one. With a `stopping` it takes those
-            of the best epoch instead when the run ends.
+        keep : callable of (state, history, best)
+            Takes all, at once, after each good epoch. So an error leaves those of the last one. best is the state of the best
+            epoch, or None without a `stopping` that keeps it. When such a run ends, state and history are those of the best.
         history : dict of arrays
             The measures of earlier epochs, by name. Measures of other names are not recorded.
         tell : callable of (epoch from 1, metrics) or None
@@ -100,25 +100,29 @@ class Training(abc.ABC):
             Ends the run when a measure no longer gets better.
         since : int
             The epoch at which the search for the best one began, if an earlier run was interrupted.
+        best : state or None
+            That of the best epoch since then, if it is known.
 
         Raises
         ------
         DivergenceError
             keep was not called for that epoch.
         """
-        last = self.epochs + n_iter
+        last, stop = self.epochs + n_iter, False
         if stopping is not None:
-            stopping.replay({name: values[since:] for name, values in history.items()}, (self.state(), history))
+            best = best and (best, {name: values[: best.epoch] for name, values in history.items()})
+            stop = stopping.replay(history[stopping.name][since:], (self.state(), history), best)
         try:
             with self.backend.single_threaded():
-                for _ in range(n_iter):
+                for _ in range(0 if stop else n_iter):
                     started = time.perf_counter()
                     self.epoch()
                     self.check()
                     metrics = self.measure() | {"seconds": time.perf_counter() - started}
                     state = self.state()
                     history = {name: np.append(values, metrics.get(name, np.nan)) for name, values in history.items()}
-                    keep(state, history)
+                    stop = stopping is not None and stopping.update(metrics, (state, history))
+                    keep(state, history, stopping and stopping.best_state and stopping.best_state[0])
                     if verbose:
                         progress(f"{self.title} epoch {self.epochs}/{last}: {self.words(metrics)}")
                     try:
@@ -126,14 +130,14 @@ class Training(abc.ABC):
                             tell(self.epochs, metrics)
                     except StopIteration:
                         break
-                    if stopping is not None and stopping.update(metrics, (state, history)):
+                    if stop:
                         break
         except BaseException:
             if stopping is not None and stopping.best_state is not None:  # a later run goes on from there, over the same epochs
-                keep(*stopping.best_state)
+                keep(*stopping.best_state, None)
             raise
         if stopping is not None and stopping.best_state is not None:
-            keep(self.state().learned_by(stopping.best_state[0]), history)
+            keep(self.state().learned_by(stopping.best_state[0]), history, None)
 
 
 def order_of_epoch(seed, layer, epoch, n):

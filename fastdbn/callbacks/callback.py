@@ -1,0 +1,119 @@
+"""What a callback is: an object with hooks that a fit calls, or a plain callable that it calls after each epoch."""
+
+
+class Callback:
+    """A callback whose hooks do nothing: override those that you need.
+
+    A fit is a run of stages. A stage is the number of a layer (from 0), ``"up-down"`` or ``"fine-tuning"``. The estimator of all
+    hooks is the one whose `fit` was called, also while a part of it trains.
+
+    Hooks are called in the order in which they stand here. StopIteration in `on_epoch_end` ends the stage, once all callbacks
+    were told of the epoch. Any other error ends the fit, which keeps what it has learned.
+    """
+
+    is_last = False
+    """Whether this callback is told after all others, and not at all of an epoch after which another ends the stage."""
+
+    def on_fit_begin(self, estimator, resumed):
+        """A fit begins.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Its parameters are checked, its data are not.
+        resumed : bool
+            Whether the fit goes on from an earlier one.
+        """
+
+    def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
+        """A stage begins, or goes on.
+
+        Parameters
+        ----------
+        estimator : estimator
+        stage : int or str
+        epoch : int
+            Epochs that this stage has behind it.
+        n_epochs : int
+            Epochs at which it ends.
+        n_rows : int
+            Rows of an epoch.
+        """
+
+    def on_epoch_end(self, estimator, stage, epoch, metrics):
+        """An epoch is complete, and the fitted attributes are those after it.
+
+        Parameters
+        ----------
+        estimator : estimator
+        stage : int or str
+        epoch : int
+            From 1.
+        metrics : dict
+            Its measures by name; NaN if one was not measured.
+        """
+
+    def on_stage_end(self, estimator, stage):
+        """A stage is complete."""
+
+    def on_fit_end(self, estimator, complete):
+        """A fit ends.
+
+        Parameters
+        ----------
+        estimator : estimator
+        complete : bool
+            False after Ctrl-C or an error.
+        """
+
+
+class Relay(Callback):
+    """Tells the callbacks of a network what a part of it, which has this one callback, does."""
+
+    def __init__(self, owner):
+        self.owner = owner
+
+    def on_stage_begin(self, estimator, **info):
+        notify(self.owner, "on_stage_begin", **info)
+
+    def on_epoch_end(self, estimator, **info):
+        notify(self.owner, "on_epoch_end", **info)
+
+    def on_stage_end(self, estimator, **info):
+        notify(self.owner, "on_stage_end", **info)
+
+
+def listeners(estimator):
+    """The callbacks of an estimator, or of the network that it is a part of."""
+    for callback in getattr(estimator, "callbacks", None) or ():
+        if isinstance(callback, Relay):
+            yield from listeners(callback.owner)
+        else:
+            yield callback
+
+
+def _is_last(callback):
+    return getattr(callback, "is_last", False)
+
+
+def notify(estimator, hook, **info):
+    """Call a hook of all callbacks of an estimator. A plain callable is told of epochs alone, where it calls a stage `layer`.
+
+    Raises
+    ------
+    StopIteration
+        if one raised it, after all were told.
+    """
+    stops = False
+    for callback in sorted(getattr(estimator, "callbacks", None) or (), key=_is_last):
+        try:
+            if stops and _is_last(callback):
+                continue
+            if hasattr(callback, hook):
+                getattr(callback, hook)(estimator, **info)
+            elif hook == "on_epoch_end" and callable(callback):
+                callback(estimator=estimator, layer=info["stage"], epoch=info["epoch"], metrics=info["metrics"])
+        except StopIteration:
+            stops = True
+    if stops:
+        raise StopIteration
