@@ -25,6 +25,7 @@ _HOMES = {
     "Unit": "units.unit",
     "load": "estimators.load",
     "show_versions": "cli.versions",
+    "write_report": "report.page",
 }
 
 _MODULES = "callbacks", "evaluate", "plot"

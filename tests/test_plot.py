@@ -148,7 +148,7 @@ def test_square_images_are_found():
     rows = binary(50, 64)
     rbm = RBM(4, n_iter=1, random_state=0)
     assert plot.samples(rbm.fit(rows), 4, n_steps=2).images[0].get_array().shape == (17, 17, 4)
-    pixels = pandas.DataFrame(rows, columns=[f"pixel_{i // 8}_{i % 8}" for i in range(64)])
+    pixels = pandas.DataFrame(rows, columns=[f"pixel_{i // 8}_{i % 8}" for i in range(64)], copy=False)
     assert plot.samples(rbm.fit(pixels), 4, n_steps=2).images
     table = pixels.rename(columns={"pixel_0_0": "age"})
     with pytest.raises(ValueError, match="not taken for images"):

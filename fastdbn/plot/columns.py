@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastdbn.plot.models import dense, fitted, generator, some, take
-from fastdbn.plot.style import COLOURS, drawn, plain, several_axes
+from fastdbn.plot.models import dense, feature_names, fitted, generator, some, take
+from fastdbn.plot.style import COLOURS, drawn, plain, several_axes, short
 from fastdbn.support import checks
 
 BINS, FEW, PANELS, ROWS = 30, 12, 12, 1000
@@ -39,13 +39,13 @@ def columns(model, X, columns=None, *, n_steps=1000, random_state=0, axes=None):
     ValueError
         for a column that X does not have, or where the network was not pretrained.
     """
-    source, names = generator(fitted(model)), list(getattr(model, "feature_names_in_", ()))
+    source, names = generator(fitted(model)), feature_names(model)
     chosen = range(min(PANELS, model.n_features_in_)) if columns is None else [_position(c, names, model) for c in columns]
     X = dense(take(X, some(X.shape[0], ROWS))).astype(np.float64)
     drawn_rows = np.asarray(source.sample(len(X), n_steps, random_state))
     axes = several_axes(axes, len(chosen), 4, (2.7, 2.2))
     for ax, j in zip(axes, chosen, strict=True):
-        _panel(ax, X[:, j][np.isfinite(X[:, j])], drawn_rows[:, j], names[j] if names else f"column {j}")
+        _panel(ax, X[:, j][np.isfinite(X[:, j])], drawn_rows[:, j], short(names[j]) if names else f"column {j}")
     axes[0].legend(frameon=False, fontsize="small")
     return axes
 

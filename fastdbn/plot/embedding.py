@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from fastdbn.plot.models import fitted, hidden_means, some, take
-from fastdbn.plot.style import COLOURS, colours, drawn, new_axes, plain
+from fastdbn.plot.style import COLOURS, colours, drawn, new_axes, plain, short
 from fastdbn.support import checks
 
 MOST_CLASSES = 20
@@ -62,8 +62,10 @@ def _places(H, method, random_state):
         perplexity = min(30.0, (len(H) - 1) / 3)
         return TSNE(init="pca", perplexity=perplexity, random_state=random_state).fit_transform(H), ("t-SNE 1", "t-SNE 2")
     pca = PCA(2, random_state=random_state)
-    places = pca.fit_transform(H)
-    return places, [f"component {i}: {share:.0%} of the variance" for i, share in enumerate(pca.explained_variance_ratio_, 1)]
+    with np.errstate(invalid="ignore"):  # of rows whose features are all the same
+        places = pca.fit_transform(H)
+    shares = np.nan_to_num(pca.explained_variance_ratio_)
+    return places, [f"component {i}: {share:.0%} of the variance" for i, share in enumerate(shares, 1)]
 
 
 def _points(ax, places, y):
@@ -83,5 +85,11 @@ def _points(ax, places, y):
     for kind, colour in zip(kinds, colours(len(kinds)), strict=True):
         box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
         ax.text(
-            *np.median(places[y == kind], axis=0), str(kind), color="black", ha="center", va="center", fontsize="small", bbox=box
+            *np.median(places[y == kind], axis=0),
+            short(kind),
+            color="black",
+            ha="center",
+            va="center",
+            fontsize="small",
+            bbox=box,
         )

@@ -3,8 +3,8 @@
 import numpy as np
 
 from fastdbn.plot.images import as_images, coloured, columns_of, shape_of, show, size_of
-from fastdbn.plot.models import fitted, layer_weights
-from fastdbn.plot.style import SIGNED, drawn, new_axes, plain
+from fastdbn.plot.models import feature_names, fitted, layer_weights
+from fastdbn.plot.style import SIGNED, drawn, new_axes, plain, short
 from fastdbn.support import checks
 
 TILES, LINES, NAMED = 64, 32, 40
@@ -59,7 +59,7 @@ def filters(model, layer=0, *, units=None, image_shape=None, ax=None):
     most = float(np.quantile(np.abs(W), 0.995)) or 1.0
     title = f"Filters of layer {number + 1}: {len(chosen)} of {len(weights[number])} units"
     if shape is None:
-        return _map(ax, W, chosen, most, getattr(model, "feature_names_in_", None), title)
+        return _map(ax, W, chosen, most, feature_names(model), title)
     images = as_images(W, shape)
     tiles, across = coloured(images, -most, most, SIGNED), columns_of(len(images))
     ax = new_axes(ax, size_of(tiles, across))
@@ -86,7 +86,7 @@ def _map(ax, W, chosen, most, names, title):
     plain(ax, title, "column", "hidden unit")
     ax.set_yticks(*_ticks(chosen, 10))
     if width <= NAMED:
-        names = range(width) if names is None else [_short(str(name)) for name in names]
+        names = [short(name) for name in names] or range(width)
         ax.set_xticks(range(width), names, rotation=90 if max(len(str(name)) for name in names) > 2 else 0, fontsize="small")
     return ax
 
@@ -95,7 +95,3 @@ def _ticks(labels, most):
     """Places and labels of at most about `most` ticks, evenly spread."""
     places = np.arange(0, len(labels), max(1, -(-len(labels) // most)))
     return places, [str(labels[i]) for i in places]
-
-
-def _short(name, most=24):
-    return name if len(name) <= most else f"{name[: most - 1]}…"

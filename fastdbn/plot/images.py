@@ -5,6 +5,7 @@ import re
 import matplotlib as mpl
 import numpy as np
 
+from fastdbn.plot.models import feature_names
 from fastdbn.support import checks
 
 LEAST = 8
@@ -29,7 +30,7 @@ def shape_of(model, given):
     n = model.n_features_in_
     if given is None:
         side = round(n**0.5)
-        named = {re.sub(r"[\d_x]+$", "", str(name)) for name in getattr(model, "feature_names_in_", ())}
+        named = {re.sub(r"[\d_x]+$", "", str(name)) for name in feature_names(model)}
         return (side, side) if side * side == n and side >= LEAST and len(named) < 2 else None
     if given is False:
         return None

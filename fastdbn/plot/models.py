@@ -80,6 +80,13 @@ def hidden_means(model, X):
     return found
 
 
+def feature_names(model):
+    """The names of a model's features, or an empty list."""
+    if hasattr(model, "preparation_"):
+        return list(model.preparation_.get_feature_names_out())
+    return list(getattr(model, "feature_names_in_", ()))
+
+
 def dense(X):
     """Rows as an array: of a frame its values, of a CSR matrix all of them."""
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X)

@@ -5,10 +5,10 @@ from matplotlib.ticker import AutoLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocCurveDisplay
 
 from fastdbn.plot.models import having
-from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain
+from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain, short
 
-MOST_NUMBERS, MOST_CURVES = 16, 10
-"""Classes up to which a confusion matrix has numbers, and the most classes that have a curve."""
+MOST_NUMBERS, MOST_NAMES, MOST_CURVES = 16, 40, 10
+"""Classes up to which a confusion matrix has numbers, and has names, and the most classes that have a curve."""
 
 
 @drawn
@@ -44,6 +44,7 @@ def confusion_matrix(model, X, y, *, normalize=None, ax=None):
         y,
         predicted,
         labels=model.classes_,
+        display_labels=[short(label) for label in model.classes_],
         normalize=normalize,
         include_values=n <= MOST_NUMBERS,
         values_format=None if normalize is None else ".2f",
@@ -55,6 +56,8 @@ def confusion_matrix(model, X, y, *, normalize=None, ax=None):
     )
     ax.set_frame_on(False)
     ax.tick_params(length=0)
+    if n > MOST_NAMES:
+        ax.set(xticks=[], yticks=[])
     for text in () if display.text_ is None else display.text_.flat:
         if float(text.get_text()) == 0:
             text.set_text("")  # so that the errors stand out
@@ -100,7 +103,9 @@ def roc(model, X, y, *, ax=None):
     ax.set_prop_cycle(color=COLOURS)
     ax.plot([0, 1], [0, 1], ":", color="grey", lw=1)
     for label, positive, score in curves:
-        RocCurveDisplay.from_predictions(positive, score, name=f"class {label}" if label != "outliers" else "outliers", ax=ax)
+        RocCurveDisplay.from_predictions(
+            positive, score, name=f"class {short(label)}" if label != "outliers" else "outliers", ax=ax
+        )
     ax.set_aspect("equal")
     plain(ax, "ROC", "false positive rate", "true positive rate")
     ax.legend(frameon=False, fontsize="small", loc="lower right")

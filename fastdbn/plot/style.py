@@ -1,10 +1,13 @@
 """What all pictures share: colours, plain axes, and text that is shown as it stands."""
 
+import contextlib
 import functools
+from contextvars import ContextVar
 from itertools import cycle, islice
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
 COLOURS = "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 """Colours that people with any colour vision tell apart (Petroff 2021, "Accessible color sequences for data visualization")."""
@@ -27,13 +30,31 @@ def drawn(function):
     return draw
 
 
-def new_axes(ax, size=SIZE):
-    """The axes that the caller gave, or those of a new figure of a size in inches."""
-    if ax is not None:
-        return ax
+_off_screen = ContextVar("off_screen", default=False)
+
+
+@contextlib.contextmanager
+def off_screen():
+    """New figures belong to nobody but the caller: no window and no notebook shows them."""
+    before = _off_screen.set(True)
+    try:
+        yield
+    finally:
+        _off_screen.reset(before)
+
+
+def _new_figure(size):
+    """A figure of a size in inches."""
+    if _off_screen.get():
+        return Figure(figsize=size, layout="constrained")
     from matplotlib import pyplot
 
-    return pyplot.subplots(figsize=size, layout="constrained")[1]
+    return pyplot.figure(figsize=size, layout="constrained")
+
+
+def new_axes(ax, size=SIZE):
+    """The axes that the caller gave, or those of a new figure of a size in inches."""
+    return _new_figure(size).subplots() if ax is None else ax
 
 
 def several_axes(axes, n, n_columns, size=(3.6, 2.9)):
@@ -49,16 +70,12 @@ def several_axes(axes, n, n_columns, size=(3.6, 2.9)):
         if len(axes) != n:
             raise ValueError(f"axes has {len(axes)} axes for {n} panels: give {n}, or none")
         return axes
-    from matplotlib import pyplot
-
     n_columns = min(n_columns, n)
     n_lines = -(-n // n_columns)
-    figure, axes = pyplot.subplots(
-        n_lines, n_columns, figsize=(size[0] * n_columns, size[1] * n_lines), layout="constrained", squeeze=False
-    )
-    for ax in axes.flat[n:]:
-        figure.delaxes(ax)
-    return axes.flat[:n]
+    axes = _new_figure((size[0] * n_columns, size[1] * n_lines)).subplots(n_lines, n_columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.remove()
+    return axes[:n]
 
 
 def plain(ax, title=None, x=None, y=None):
@@ -77,6 +94,12 @@ def legend(ax):
     """A legend without a frame, where there is anything to tell apart."""
     if len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend(frameon=False, fontsize="small")
+
+
+def short(name, most=24):
+    """A name that leaves room for the picture."""
+    text = str(name)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def colours(n):

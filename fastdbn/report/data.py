@@ -1,0 +1,67 @@
+"""The data's table: type, range and missing values of each column."""
+
+import numpy as np
+
+from fastdbn.support.checks import is_missing
+
+HEADER = "column", "type", "missing", "distinct", "range, or most frequent", "mean ± deviation"
+FREQUENT = 3
+"""The texts of a column that are named."""
+
+
+def described(name, values):
+    """A line of the table.
+
+    Parameters
+    ----------
+    name : str
+    values : (n,) array of numbers, where NaN is missing, or of text, where None is
+    """
+    values = np.asarray(values)
+    if values.dtype.kind in "biuf":
+        numbers = values.astype(np.float64)
+        return name, *_of_numbers(numbers[~np.isnan(numbers)], len(values))
+    known = [str(value) for value in values.tolist() if not is_missing(value)]
+    return name, *_of_text(known, len(values))
+
+
+def _missing(known, n):
+    lacking = n - known
+    return f"{lacking} ({lacking / n:.1%})" if lacking else "–"
+
+
+def _of_numbers(known, n):
+    if not len(known):
+        return "empty", _missing(0, n), 0, "–", "–"
+    distinct = np.unique(known)
+    whole = (known == np.round(known)).all()
+    kind = (
+        "constant"
+        if len(distinct) == 1
+        else "0 and 1"
+        if distinct.tolist() == [0, 1]
+        else "whole numbers"
+        if whole
+        else "numbers"
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = f"{known.mean():.4g} ± {known.std():.3g}"
+    return kind, _missing(len(known), n), len(distinct), f"{known.min():.6g} to {known.max():.6g}", spread
+
+
+def _of_text(known, n):
+    labels, counts = np.unique(np.array(known, dtype=object), return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:FREQUENT]
+    more = ", …" if len(labels) > FREQUENT else ""
+    said = ", ".join(f"{labels[i]} ({counts[i] / len(known):.0%})" for i in most) + more
+    return "text", _missing(len(known), n), len(labels), said or "–", "–"
+
+
+def of_images(X, shape):
+    """One line for images, whose columns are pixels."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    same = int(np.sum(low == high))
+    words = f"images of {'×'.join(map(str, shape))}"
+    constant = f"; {same} pixels are the same in all rows" if same else ""
+    spread = f"{X.mean(dtype=np.float64):.4g} ± {X.std(dtype=np.float64):.3g}"
+    return f"{X.shape[1]} columns", words, "–", "–", f"{low.min():.6g} to {high.max():.6g}{constant}", spread

@@ -1,0 +1,143 @@
+"""A report: what a model is, how its training went, what it learned, how good it is, and how to repeat it."""
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+
+from fastdbn.estimators.classes import classes
+from fastdbn.plot.images import shape_of
+from fastdbn.plot.models import dense, feature_names, fitted, take
+from fastdbn.report import data, html, pictures, settings
+from fastdbn.report.environment import environment
+from fastdbn.report.scores import scores_of
+from fastdbn.support.atomic import replacing
+
+MOST_COLUMNS = 200
+"""Columns that the data's table describes."""
+
+
+def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shape=None, table=None, command=None):
+    """Write one page of HTML about a model. It needs no other file and no network, and suits light and dark screens.
+
+    Parameters
+    ----------
+    path : str or path
+        An existing file is replaced.
+    model : fitted estimator of fastdbn
+    X : (n, n_features) array, CSR matrix or frame
+        Rows that the model was trained on.
+    y : (n,) array or None, default None
+        Their targets; for an outlier detector 1 for normal rows and -1 for outliers.
+    X_test, y_test : rows and targets that the model was not trained on, or None
+        The scores are theirs. None scores X, and the page says so.
+    image_shape : tuple, False or None, default None
+        (height, width) or (height, width, 3) of rows that are images. None finds square ones, False says that there are none.
+    table : dict of arrays or None, default None
+        The columns as they were before they were made numbers, by name, to be described in place of X: numbers, where NaN is
+        missing, or text, where None is.
+    command : str or None, default None
+        What repeats the run. None shows the Python code that does.
+
+    Raises
+    ------
+    ValueError
+        for labels that the model does not know, or an image shape that does not fit.
+    OSError
+        if the file cannot be written.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastdbn import RBM, write_report
+    >>> X = load_digits().data / 16
+    >>> write_report("report.html", RBM(36, n_iter=5, random_state=0).fit(X), X)
+    """
+    fitted(model)
+    shape_of(model, image_shape)
+    described = table if table is not None else _columns(model, X)
+    n_rows = X.shape[0]
+    X, y = _labelled(model, X, y, "y")
+    X_test, y_test = _labelled(model, X_test, y_test, "y_test")
+    scored = (X, y) if X_test is None else (X_test, y_test)
+    lines = settings.warnings_of(model, X, y)
+    sections = [
+        _scores(model, X, y, X_test, y_test, scored),
+        html.section("Warnings", html.warnings(lines)) if lines else "",
+        html.section("Training", _figures(pictures.of_training(model, scored[0]))),
+        html.section("What it learned", _figures(pictures.of_what_it_learned(model, *scored, image_shape))),
+        _data(model, X, n_rows, X_test, image_shape, described),
+        _settings(model),
+        _repeat(model, command),
+    ]
+    text = html.page(f"Report of a {type(model).__name__}", _subtitle(model), sections)
+    with replacing(path) as aside:
+        Path(aside).write_bytes(text.encode("utf-8", "replace"))
+
+
+def _labelled(model, X, y, name):
+    """Rows and labels without the rows that have no label; others as they are."""
+    if X is None or y is None or not hasattr(model, "classes_"):
+        return X, y
+    numbers, known = classes(y, X.shape[0], model.classes_, name, model.unlabelled)
+    rows = np.flatnonzero(numbers >= 0)
+    return (X, known[numbers]) if len(rows) == len(numbers) else (take(X, rows), known[numbers[rows]])
+
+
+def _subtitle(model):
+    now = datetime.datetime.now().astimezone()
+    return f"{settings.in_words(model)}. Written {now:%Y-%m-%d %H:%M %Z}."
+
+
+def _figures(found):
+    return f'<div class="figures">{"".join(found)}</div>'
+
+
+def _scores(model, X, y, X_test, y_test, scored):
+    header, lines, remark = scores_of(model, X, y, X_test, y_test)
+    title = "Scores" if remark is None else "Scores beside baselines"
+    content = html.table(header, lines, first=True), html.paragraph(remark or "", faint=True)
+    return html.section(title, *content, _figures(pictures.of_predictions(model, *scored)))
+
+
+def _columns(model, X):
+    """The columns of rows by name."""
+    names = list(X.columns) if hasattr(X, "columns") else feature_names(model)
+    if hasattr(X, "iloc"):
+        return {str(name): X.iloc[:, j].to_numpy() for j, name in enumerate(names[:MOST_COLUMNS])}
+    few = X[:, :MOST_COLUMNS]
+    return {str(names[j]) if names else str(j): column for j, column in enumerate(dense(few).T)}
+
+
+def _data(model, X, n_rows, X_test, image_shape, described):
+    shape = shape_of(model, image_shape)
+    held = f", and {X_test.shape[0]} held out to test" if X_test is not None else ""
+    unlabelled = f" ({n_rows - X.shape[0]} more have no label)" if n_rows > X.shape[0] else ""
+    said = f"{X.shape[0]} rows{unlabelled} of {model.n_features_in_} features trained on{held}."
+    if shape:
+        lines = [data.of_images(dense(take(X, slice(0, 10_000))), shape)]
+    else:
+        lines = [data.described(name, values) for name, values in list(described.items())[:MOST_COLUMNS]]
+        if len(described) >= MOST_COLUMNS and model.n_features_in_ > MOST_COLUMNS:
+            said += f" The first {MOST_COLUMNS} columns are described."
+    return html.section("Data", html.paragraph(said), html.table(data.HEADER, lines))
+
+
+def _settings(model):
+    lines = settings.parameters(model)
+    own = [line[:2] for line in lines if not line[2]]
+    layers = settings.of_each_layer(model)
+    return html.section(
+        "Settings",
+        html.table(settings.LAYERS, layers) if layers else html.paragraph("The network was not pretrained."),
+        html.table(("parameter", "value"), own) if own else html.paragraph("All parameters have their default values."),
+        html.folded("All parameters", html.table(("parameter", "value"), [line[:2] for line in lines])),
+    )
+
+
+def _repeat(model, command):
+    how = html.code(settings.in_python(model) if command is None else command)
+    said = "With the same versions and the same kind of processor the same seed gives the same bits."
+    return html.section(
+        "Repeat it", how, html.paragraph(said, faint=True), html.table(("what", "version or value"), environment().items())
+    )

@@ -1,0 +1,181 @@
+"""Scores of a model beside baselines: what answers without X would get, and what a linear model gets."""
+
+import warnings
+
+import numpy as np
+from scipy import sparse
+from sklearn import metrics
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fastdbn.estimators.outliers import DBNOutlierDetector
+from fastdbn.plot.models import dense, generator, layer_weights, some, take
+
+NUMBERS = 1 << 23
+"""A baseline learns from so many numbers at most: more rows would take it minutes."""
+FOLDS = 5
+
+
+def scores_of(model, X, y, X_test, y_test):
+    """(header, lines, remark) of the scores on some rows, the model first.
+
+    Parameters
+    ----------
+    model : fitted estimator
+    X, y : rows and targets that baselines learn from
+    X_test, y_test : rows to score. None scores X; then baselines answer for rows that they did not learn from, in 5 folds.
+    """
+    if hasattr(model, "classes_") and y is not None:
+        return _of_classes(model, X, np.asarray(y), X_test, y_test)
+    if hasattr(model, "target_mean_") and y is not None:
+        return _of_numbers(model, X, np.asarray(y), X_test, y_test)
+    if isinstance(model, DBNOutlierDetector):
+        return _of_outliers(model, X, X_test, y if X_test is None else y_test)
+    return _of_rows(model, X, X if X_test is None else X_test)
+
+
+# ---- classifiers and regressors
+
+
+def _of_classes(model, X, y, X_test, y_test):
+    found = [(type(model).__name__, model.predict_proba(X if X_test is None else X_test))]
+    linear = make_pipeline(_filled(), _scaled(X), LogisticRegression(max_iter=500))
+    answers = _baselines(DummyClassifier(strategy="prior"), linear, X, y, X_test, "predict_proba")
+    known, true = model.classes_, y if X_test is None else np.asarray(y_test)
+    learnt = np.searchsorted(known, np.unique(y))
+    for name, given in zip(("always the most frequent class", f"logistic regression{_few(X)}"), answers, strict=True):
+        of_all = np.zeros((len(given), len(known)))
+        of_all[:, learnt] = given
+        found.append((name, of_all))
+    lines = []
+    for name, given in found:
+        right = known[given.argmax(axis=1)]
+        shares = given / given.sum(axis=1, dtype=np.float64, keepdims=True)  # to the precision that the log loss asks for
+        lines.append(
+            (
+                name,
+                f"{metrics.accuracy_score(true, right):.1%}",
+                f"{_balanced(true, right):.1%}",
+                *_of_shares(true, shares, known),
+            )
+        )
+    return ("", "accuracy", "balanced accuracy", "AUC", "log loss"), lines, _remark(X_test, len(true))
+
+
+def _balanced(true, right):
+    """The mean over classes of the share of their rows that are right."""
+    return np.mean([np.mean(right[true == label] == label) for label in np.unique(true)])
+
+
+def _of_shares(true, shares, known):
+    """The area under the ROC curve, a mean over classes, and the log loss."""
+    loss = f"{metrics.log_loss(true, shares, labels=known):.3f}"
+    areas = [
+        metrics.roc_auc_score(true == label, shares[:, j])
+        for j, label in enumerate(known)
+        if 0 < np.sum(true == label) < len(true)
+    ]
+    return f"{np.mean(areas):.3f}" if areas else "–", loss
+
+
+def _of_numbers(model, X, y, X_test, y_test):
+    linear = make_pipeline(_filled(), _scaled(X), RidgeCV(np.logspace(-3, 4, 15)))
+    answers = _baselines(DummyRegressor(), linear, X, y, X_test, "predict")
+    true = y if X_test is None else np.asarray(y_test)
+    named = [
+        (type(model).__name__, model.predict(X if X_test is None else X_test)),
+        ("always the mean", answers[0]),
+        (f"ridge regression{_few(X)}", answers[1]),
+    ]
+    lines = [
+        (
+            name,
+            f"{metrics.r2_score(true, given):.3f}",
+            f"{np.sqrt(metrics.mean_squared_error(true, given)):.4g}",
+            f"{metrics.mean_absolute_error(true, given):.4g}",
+        )
+        for name, given in named
+    ]
+    return ("", "R2", "RMSE", "MAE"), lines, _remark(X_test, len(true))
+
+
+def _baselines(constant, linear, X, y, X_test, method):
+    """What a constant and a linear model answer for the rows to score."""
+    chosen = some(X.shape[0], _rows(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
+        if X_test is None:
+            folds = max(2, min(FOLDS, X.shape[0]))
+            return [cross_val_predict(estimator, X, y, cv=folds, method=method) for estimator in (constant, linear)]
+        constant.fit(X, y)
+        linear.fit(take(X, chosen), y[chosen])
+        return [getattr(estimator, method)(X_test) for estimator in (constant, linear)]
+
+
+def _filled():
+    return SimpleImputer(keep_empty_features=True)
+
+
+def _scaled(X):
+    return StandardScaler(with_mean=not sparse.issparse(X))
+
+
+def _rows(X):
+    """How many rows a baseline learns from."""
+    return max(100, NUMBERS // X.shape[1])
+
+
+def _few(X):
+    return f" on {_rows(X)} rows" if _rows(X) < X.shape[0] else ""
+
+
+def _remark(X_test, n):
+    if X_test is not None:
+        return f"Scores of {n} rows that training did not see."
+    return (
+        f"Scores of the {n} rows given. If the model was trained on them, its scores are better than those of new rows would be. "
+        f"Baselines answer for rows that they did not learn from ({FOLDS} folds)."
+    )
+
+
+# ---- models without targets
+
+
+def _of_outliers(model, X, X_test, y):
+    if y is None:
+        scores = model.decision_function(X if X_test is None else X_test)
+        share = np.mean(scores < 0)
+        return (
+            ("", "rows below the threshold"),
+            [(type(model).__name__, f"{np.sum(scores < 0)} of {len(scores)} ({share:.1%})")],
+            None,
+        )
+    rows = X if X_test is None else X_test
+    forest = IsolationForest(random_state=0).fit(dense(X))
+    named = [(type(model).__name__, model.decision_function(rows)), ("isolation forest", forest.decision_function(dense(rows)))]
+    return ("", "AUC"), [(name, f"{metrics.roc_auc_score(np.asarray(y) == 1, given):.3f}") for name, given in named], None
+
+
+def _of_rows(model, X, rows):
+    """How well rows are reconstructed, as a share of the error of the column means."""
+    X, rows = dense(take(X, some(X.shape[0], _rows(X)))).astype(np.float64), dense(rows)
+    source = model if hasattr(model, "reconstruct") else generator(model)
+    units, means = len(layer_weights(model)[-1]), np.nanmean(X, axis=0)
+    named = [
+        (type(model).__name__, np.asarray(source.reconstruct(rows))),
+        ("the column means", np.broadcast_to(means, rows.shape)),
+    ]
+    if units < min(X.shape) and np.isfinite(X).all() and np.isfinite(rows).all():
+        pca = PCA(units, random_state=0).fit(X)
+        named.insert(1, (f"{units} principal components", pca.inverse_transform(pca.transform(rows))))
+    error = np.nanmean((rows - means) ** 2) or 1.0
+    lines = [(name, f"{np.nanmean((made - rows) ** 2) / error:.3f}") for name, made in named]
+    return ("", "squared error of reconstructions, over that of the column means"), lines, None
