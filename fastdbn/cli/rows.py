@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import fastdbn
+from fastdbn.cli.results import check_out
 from fastdbn.cli.target import target_values
 from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
@@ -146,15 +148,32 @@ def _split(y, task, share):
     return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)
 
 
+def load_model(args, method=None):
+    """Check the path of the output, then load a model, which must have the method that a command needs."""
+    check_out(args.out, args.force)
+    model = fastdbn.load(args.model)
+    if method is not None and not hasattr(model, method):
+        raise ValueError(f"{args.model} holds a {type(model).__name__}, which cannot {method}")
+    return model
+
+
+def model_and_rows(args, method):
+    """A model that has a method, and the features that it takes from a table."""
+    read.existing(args.data)
+    model = load_model(args, method)
+    return model, rows_for(model, args)[-1]
+
+
 def rows_for(model, args, lacking=False):
     """(the table of a command, the positions of the columns that a model takes, its features).
 
-    Columns are found by name if both have names, else in their order.
+    Columns are found by name if both have names, else in their order. From here on they come in the model's order, so it needs no
+    names any more.
 
     lacking says whether NaN may stand for missing values.
     """
     preparation = getattr(model, "preparation_", None)
-    names = list(vars(model).get("feature_names_in_", ())) if preparation is None else preparation.names
+    names = list(vars(model).pop("feature_names_in_", ())) if preparation is None else preparation.names
     split = args.split or ("test" if read.has_split(args.data, "test") else "train")
     found, said = read.read_table(args.data, args.header, names, True, split)
     progress(f"{args.data}: {said}")

@@ -1,0 +1,12 @@
+"""Versions of everything that computes."""
+
+
+def options(parser):
+    """None."""
+
+
+def run(args):
+    """Print them."""
+    from fastdbn.cli.versions import show_versions
+
+    show_versions()

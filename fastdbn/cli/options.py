@@ -1,0 +1,58 @@
+"""Arguments that several commands share, and the types of arguments."""
+
+import argparse
+
+
+def checked(convert, holds, wanted):
+    """A type of argparse: what `convert` makes of a text, if `holds` says yes to it."""
+
+    def read(text):
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not holds(value):
+            raise argparse.ArgumentTypeError(f"{text!r}: give {wanted}")
+        return value
+
+    return read
+
+
+sizes = checked(lambda text: tuple(map(int, text.split(","))), lambda sizes: min(sizes) > 0, "sizes as 256,128")
+positive = checked(int, lambda value: value > 0, "an integer of at least 1")
+share = checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+
+
+def model(parser):
+    """MODEL, the path of a model file."""
+    parser.add_argument("model", metavar="MODEL", help="model file")
+
+
+def out(parser, what, default=None):
+    """--out and --force."""
+    parser.add_argument("--out", metavar="F", default=default, help=what)
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
+def header(parser):
+    """--header and --no-header."""
+    group, told = parser.add_mutually_exclusive_group(), {"dest": "header", "action": "store_const"}
+    group.add_argument("--header", const=True, **told, help="line 1 of a CSV file names the columns [as it looks]")
+    group.add_argument("--no-header", const=False, **told, help="line 1 of a CSV file is data")
+
+
+def data(parser):
+    """DATA, the path of a data file that a model is used on, and which of its rows."""
+    parser.add_argument("data", metavar="DATA", help="data file")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="rows of a file that has such sets [test]")
+    header(parser)
+
+
+def seed(parser, what="seed of the draws [0]"):
+    """--seed."""
+    parser.add_argument("--seed", type=int, default=0, help=what)
+
+
+def quiet(parser):
+    """--quiet."""
+    parser.add_argument("--quiet", action="store_true", help="no progress")
