@@ -24,6 +24,8 @@ _HOMES = {
     "FitWarning": "support.report",
     "Unit": "units.unit",
     "load": "estimators.load",
+    "export_onnx": "exits.onnx_file",
+    "to_numpy": "exits.numpy_source",
     "show_versions": "cli.versions",
     "write_report": "report.page",
 }

@@ -28,6 +28,10 @@ class Extent(NamedTuple):
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         return Extent(low, high, np.where(high > low, high - low, np.maximum(self.width, other.width)))
 
+    def slack(self, dtype):
+        """How far beyond the range of each column rounding explains a value of a type, (nv,) float64."""
+        return ROUNDING * self.width + 2 * np.finfo(dtype).eps * np.maximum(np.abs(self.low), np.abs(self.high))
+
     def split(self, X):
         """(X clipped to the range, the cost (n,) float64 of what was clipped)."""
         if sparse.issparse(X) and self._cost(np.zeros((1, len(self.low)))).any():
@@ -44,8 +48,7 @@ class Extent(NamedTuple):
     def _cost(self, x, columns=slice(None)):
         """g(e) of values of these columns. An excess that rounding explains counts as 0."""
         low, high, width = (x_[columns] for x_ in self)
-        digits = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64).eps
-        slack = ROUNDING * width + 2 * digits * np.maximum(np.abs(low), np.abs(high))
+        slack = self.slack(x.dtype if x.dtype.kind == "f" else np.float64)[columns]
         x = x.astype(np.float64, copy=False)
         with np.errstate(over="ignore"):
             e = np.minimum(np.maximum(np.maximum(x - high, low - x) - slack, 0.0) / width, FURTHEST)

@@ -1,0 +1,183 @@
+"""Models outside of fastdbn: ONNX Runtime, and a program that needs NumPy alone, agree with the model."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastdbn
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
+from fastdbn.exits.model import describe
+from tests.model_files import GREY, LABELS, MODELS, fitted
+from tests.model_files import X as BINARY
+
+DRAW = np.random.default_rng(1)
+FAR = (1000 + 3 * DRAW.normal(size=(60, 8))).astype(np.float32)
+LACKING = np.where(DRAW.random(BINARY.shape) < 0.2, np.nan, BINARY).astype(np.float32)
+MIXED = np.c_[BINARY[:, :3], np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 60)], FAR[:, :2]]
+UNITS = [("bernoulli", slice(0, 3)), ("softmax", slice(3, 6)), ("gaussian", slice(6, 8))]
+FAST = {"n_iter": 1, "random_state": 0}
+NETWORK = {"rbm": RBM(n_iter=1), "random_state": 0}
+GROUPS = [RBM(n_iter=1), RBM(hidden="softmax:3", n_iter=1)]
+HIDDEN = ("spin", "gaussian", "softmax", "softmax:3", "binomial:3", "noisy-relu")
+VISIBLE = {
+    "spin": 2 * BINARY - 1,
+    "gaussian": GREY,
+    "gaussian-variance": FAR,
+    "softmax": np.eye(8, dtype=np.float32)[DRAW.integers(0, 8, 60)],
+    "binomial:3": np.round(3 * GREY),
+    "noisy-relu": GREY,
+    "rectified": GREY,
+    "replicated-softmax": np.round(5 * GREY),
+}
+CASES = {
+    **{f"hidden {unit}": (RBM(6, hidden=unit, **FAST), BINARY) for unit in HIDDEN},
+    **{f"visible {unit}": (RBM(6, visible=unit, **FAST), X) for unit, X in VISIBLE.items()},
+    "mixed": (RBM(6, visible=UNITS, **FAST), MIXED),
+    "threshold": (DBN((5, 4), rbm=RBM(binarize=0.3, n_iter=1), random_state=0), GREY),
+    "range": (DBN((5, 4), rbm=RBM(scale="minmax", n_iter=1), random_state=0), FAR),
+    "missing": (RBM(5, missing="drop", **FAST), LACKING),
+    "codes of mixed": (DBNAutoencoder((5, 4), rbm=RBM(visible=UNITS, n_iter=1), max_iter=1, random_state=0), MIXED),
+    "mixed detector": (DBNOutlierDetector((5,), rbm=RBM(visible=UNITS, n_iter=1), random_state=0), MIXED),
+    "spin detector": (DBNOutlierDetector((5,), rbm=RBM(hidden="spin", n_iter=1), random_state=0), FAR),
+    "groups on top": (GenerativeDBNClassifier((5, 6), rbm=GROUPS, random_state=0), FAR),
+}
+METHODS = {
+    "label": "predict",
+    "probabilities": "predict_proba",
+    "scores": "decision_function",
+    "reconstruction": "reconstruct",
+}
+
+
+def _case(name):
+    """A fitted model, and rows of which some are beyond those of the fit."""
+    if name in MODELS:
+        X = np.asarray(MODELS[name][1][0])
+        return fitted(name), X
+    estimator, X = CASES[name]
+    model = estimator.fit(X, *([LABELS] if isinstance(estimator, GenerativeDBNClassifier) else []))
+    grouped = name in ("mixed", "codes of mixed", "mixed detector") or "softmax" in name.partition("visible")[2]
+    return model, X if grouped else np.r_[X, 1.5 * X - 2]
+
+
+def run(path, X):
+    """Outputs of an ONNX file by name."""
+    session = pytest.importorskip("onnxruntime").InferenceSession(path)
+    return dict(zip([out.name for out in session.get_outputs()], session.run(None, {"X": X}), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::fastdbn.DataWarning")  # of rows that are clipped
+@pytest.mark.parametrize("name", [*MODELS, *CASES])
+def test_exits_agree_with_the_model(name, tmp_path):
+    """ONNX Runtime and NumPy give what the model's methods give, to 1e-5, and the same labels."""
+    pytest.importorskip("onnx")
+    model, X = _case(name)
+    fastdbn.export_onnx(model, tmp_path / "model.onnx")
+    outputs, program = run(tmp_path / "model.onnx", X), dict((exported := fastdbn.to_numpy(model, input_dtype="float32")).arrays)
+    exec(exported.source, program)
+    for output, found in outputs.items():
+        default = "predict" if isinstance(model, DBNRegressor) else "transform"
+        method = METHODS.get(output, default)
+        wanted = getattr(model, method)(X)
+        if wanted.dtype.kind == "f":
+            np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(program[method](X), wanted, rtol=1e-5, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(found, wanted.astype(found.dtype))
+            np.testing.assert_array_equal(program[method](X), wanted)
+    assert len(outputs) == len(describe(model, "float32").outputs)
+
+
+def test_onnx_file_says_what_it_is(tmp_path):
+    """Version, opset, feature names, any number of rows, and labels as text or integers."""
+    onnx = pytest.importorskip("onnx")
+    pandas = pytest.importorskip("pandas")
+    model = DBNClassifier((4,), max_iter=1, **NETWORK).fit(pandas.DataFrame(GREY, columns=[*"abcdefgh"]), LABELS)
+    fastdbn.export_onnx(model, tmp_path / "model.onnx")
+    proto = onnx.load(tmp_path / "model.onnx")
+    assert (proto.producer_name, proto.producer_version) == ("fastdbn", fastdbn.__version__)
+    assert proto.opset_import[0].version == 17
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    assert metadata["name"] == "DBNClassifier"
+    assert json.loads(metadata["feature_names"]) == [*"abcdefgh"]
+    assert [out.name for out in proto.graph.output] == ["label", "probabilities"]
+    assert proto.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.STRING
+    for n in (1, 7):
+        assert run(tmp_path / "model.onnx", GREY[:n])["probabilities"].shape == (n, 3)
+
+
+def test_onnx_of_columns_that_float32_does_not_tell_apart(tmp_path):
+    """With input_dtype="float64" times in seconds keep their digits."""
+    pytest.importorskip("onnx")
+    X = 1.7e9 + DRAW.random((60, 3))
+    model = RBM(4, **FAST).fit(X)
+    fastdbn.export_onnx(model, tmp_path / "model.onnx", input_dtype="float64")
+    np.testing.assert_allclose(run(tmp_path / "model.onnx", X)["variable"], model.transform(X), atol=1e-5)
+    with pytest.raises(ValueError, match="input_dtype='int8'"):
+        fastdbn.export_onnx(model, tmp_path / "model.onnx", input_dtype="int8")
+
+
+def own(unit):
+    """A unit record of one's own."""
+    return fastdbn.units.get_unit(unit)._replace(name="own")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "X", "words"),
+    [
+        (RBM(4, hidden="rectified", **FAST), BINARY, "'rectified'.* its mean needs the tail of the normal distribution"),
+        (RBM(4, hidden=own("bernoulli"), **FAST), BINARY, "'own' is a record of your own"),
+        (DBNOutlierDetector((4, 3), **NETWORK), BINARY, "of 2 layers cannot be exported.*random draws"),
+        (DBNOutlierDetector((4,), rbm=RBM(hidden="noisy-relu", n_iter=1)), BINARY, "its log normaliser is a dilogarithm"),
+        (DBNOutlierDetector((4,), rbm=RBM(visible="binomial:3", n_iter=1)), BINARY, "its base measure needs logarithms"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(estimator, X, words):
+    model = estimator.fit(X)
+    with pytest.raises(ValueError, match=words):
+        fastdbn.to_numpy(model)
+
+
+def test_refuses_what_is_no_fitted_model(tmp_path):
+    with pytest.raises(TypeError, match="give a fitted model of fastdbn"):
+        fastdbn.export_onnx(3, tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="not fitted"):
+        fastdbn.to_numpy(RBM())
+    model = DBNClassifier((4,), max_iter=1, **NETWORK).fit(GREY, LABELS)
+    model.classes_ = np.array([0.0, 0.25, 0.5])
+    with pytest.raises(ValueError, match="neither text nor whole numbers"):
+        fastdbn.to_numpy(model)
+
+
+def test_numpy_program_needs_numpy_alone(tmp_path):
+    """The module that `save` writes predicts in a process that cannot import fastdbn."""
+    model = DBNClassifier((4,), max_iter=1, **NETWORK).fit(GREY, LABELS)
+    fastdbn.to_numpy(model).save(tmp_path / "model.py")
+    np.save(tmp_path / "rows.npy", GREY)
+    code = (
+        "import sys; sys.modules.update(fastdbn=None, scipy=None, sklearn=None)\n"
+        "import model, numpy as np\n"
+        "X = np.load('rows.npy')\n"
+        "np.savez('out.npz', p=model.predict_proba(X), y=model.predict(X))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    out = np.load(tmp_path / "out.npz")
+    np.testing.assert_allclose(out["p"], model.predict_proba(GREY), atol=1e-6)
+    np.testing.assert_array_equal(out["y"], model.predict(GREY))
+    with pytest.raises(ValueError, match=r"ends with \.py"):
+        fastdbn.to_numpy(model).save(tmp_path / "model.txt")
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "exits.md").read_text()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE, re.S))
+def test_examples_of_the_page_run(code, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
