@@ -52,7 +52,7 @@ def _share(value):
 
 def warnings_of(model, X, y):
     """What a fit warns of, by the measures of the model and its answers for some rows; as lines with a remedy each."""
-    lines = [f"{line[0].upper()}{line[1:]}." for line in of_layers(layers(model))]
+    lines = [f"{line[0].upper()}{line[1:]}." for line in of_layers(layers(model), model)]
     if y is not None and isinstance(model, (DBNClassifier, DBNRegressor)):
         rows = some_rows(X.shape[0])
         y = np.asarray(y)[rows]
