@@ -52,6 +52,16 @@ def put_table(path, header, columns):
     progress(f"wrote {path}")
 
 
+def put_rows(path, model, X, names=None):
+    """Features as `put_table` writes them, in the form of the table that a model was trained on, whose columns names has."""
+    if hasattr(model, "preparation_"):
+        table = model.preparation_.inverse_table(X)
+        names = table.names or [f"x{j}" for j in model.preparation_.places]
+        put_table(path, names, [table.cells(j) for j in range(table.width)])
+    else:
+        put_table(path, [f"x{j}" for j in range(X.shape[1])] if names is None else names, X.T)
+
+
 def _put_csv(file, header, columns):
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

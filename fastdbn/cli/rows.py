@@ -157,6 +157,14 @@ def load_model(args, method=None):
     return model
 
 
+def network_of(args, model, method):
+    """The model itself, or its pretrained network, whichever has a method."""
+    network = model if hasattr(model, method) else getattr(model, "dbn_", None)
+    if not hasattr(network, method):
+        raise ValueError(f"{args.model} holds a {type(model).__name__} without pretrained layers, which cannot {method}")
+    return network
+
+
 def model_and_rows(args, method):
     """A model that has a method, and the features that it takes from a table."""
     read.existing(args.data)

@@ -23,15 +23,13 @@ def run(args):
     import numpy as np
 
     from fastdbn.cli.results import put_table
-    from fastdbn.cli.rows import load_model, rows_for
+    from fastdbn.cli.rows import load_model, network_of, rows_for
     from fastdbn.tables.read import existing
     from fastdbn.tables.table import Table
 
     existing(args.data)
     model = load_model(args)
-    network = model if hasattr(model, "impute") else getattr(model, "dbn_", None)
-    if network is None:
-        raise ValueError(f"{args.model} holds a {type(model).__name__} without pretrained layers, which cannot impute")
+    network = network_of(args, model, "impute")
     found, places, X = rows_for(model, args, lacking=True)
     filled = network.impute(X, n_steps=args.steps, method=args.method, random_state=args.seed)
     prepared = hasattr(model, "preparation_")

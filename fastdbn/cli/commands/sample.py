@@ -17,14 +17,9 @@ def options(parser):
 
 def run(args):
     """New rows as .npy or CSV, in the form of the table that the model was trained on."""
-    from fastdbn.cli.results import put_table
+    from fastdbn.cli.results import put_rows
     from fastdbn.cli.rows import load_model
 
     model = load_model(args, "sample")
     X = model.sample(args.n, n_steps=args.steps, random_state=args.seed)
-    if hasattr(model, "preparation_"):
-        drawn = model.preparation_.inverse_table(X)
-        names = drawn.names or [f"x{j}" for j in model.preparation_.places]
-        put_table(args.out, names, [drawn.cells(j) for j in range(drawn.width)])
-    else:
-        put_table(args.out, getattr(model, "feature_names_in_", [f"x{i}" for i in range(X.shape[1])]), X.T)
+    put_rows(args.out, model, X, getattr(model, "feature_names_in_", None))

@@ -1,0 +1,70 @@
+"""Commands that use a model on the rows of a table: denoise and score give what the methods give."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_cli import run
+
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector
+
+NAMES = list("abcdef")
+SMALL = {"random_state": 0, "n_jobs": 1}
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    """Six binary columns with names, in a CSV file beside the models."""
+    monkeypatch.chdir(tmp_path)
+    X = (np.random.default_rng(0).random((40, 6)) < [0.1, 0.9, 0.5, 0.5, 0.2, 0.8]).astype(np.float32)
+    frame = pd.DataFrame(X, columns=NAMES)
+    frame.to_csv("rows.csv", index=False)
+    return frame
+
+
+def kept(model, *given):
+    """A model, fitted and saved."""
+    model.fit(*given).save("model.safetensors")
+    return model
+
+
+def table(text):
+    header, *lines = csv.reader(text.splitlines())
+    return header, np.array(lines)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RBM(4, n_iter=1, **SMALL),
+        DBN((4, 3), rbm=RBM(n_iter=1), **SMALL),
+        DBNAutoencoder((4,), rbm=RBM(n_iter=1), max_iter=1, **SMALL),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_denoise(model, rows, capsys):
+    kept(model, rows)
+    code, out, _ = run(capsys, "denoise", "model.safetensors", "rows.csv")
+    header, clean = table(out)
+    assert code == 0
+    assert header == NAMES
+    np.testing.assert_allclose(clean.astype(float), model.denoise(rows), rtol=1e-6)
+
+
+def test_score(rows, capsys):
+    model = kept(DBNOutlierDetector((4,), rbm=RBM(n_iter=1), contamination=0.1, **SMALL), rows)
+    header, told = table(run(capsys, "score", "model.safetensors", "rows.csv")[1])
+    assert header == ["row", "score", "above_threshold", "outlier"]
+    np.testing.assert_allclose(told[:, 1].astype(float), model.score_samples(rows))
+    assert [x == "True" for x in told[:, 3]] == list(model.predict(rows) == -1)
+    _, oddest = table(run(capsys, "score", "model.safetensors", "rows.csv", "--oddest", "3")[1])
+    assert oddest[:, 0].astype(int).tolist() == np.argsort(model.score_samples(rows), kind="stable")[:3].tolist()
+
+
+def test_networks_without_pretraining(rows, capsys):
+    kept(DBNClassifier((4,), pretrain=False, max_iter=1, **SMALL), rows, rows["a"])
+    for command in ("denoise", "score"):
+        code, _, said = run(capsys, command, "model.safetensors", "rows.csv")
+        assert code == 1
+        assert "without pretrained layers" in said
