@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastdbn.cli.target import target_values
-from fastdbn.tables import csvfile
+from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_table
 from fastdbn.tables.table import SHOWN, Table, features, left_out, position, wanted
 
@@ -119,7 +119,7 @@ def test_other_files():
 
 def test_bombs(monkeypatch):
     """A file that unpacks to far more than it has is refused before it fills the memory; one within the bound is read."""
-    monkeypatch.setattr(csvfile, "ROOM", 1 << 16)
+    monkeypatch.setattr(packed, "ROOM", 1 << 16)
     for rows, fine in ((1 << 10, True), (1 << 18, False)):
         with gzip.open("t.csv.gz", "wb") as file:
             file.write(b"0,0\n" * rows)
@@ -157,7 +157,7 @@ def test_bad_npz():
         ({"X": x, "y": np.array([1, "a"], dtype=object)}, "y.astype(str)"),
         ({"X": x.astype(str)}, "must be numbers"),
         ({"X": x, "y": [1, 2, 3]}, "y has 3 rows, X has 2"),
-        ({"indptr": x, "indices": x, "format": x, "data": x}, "sparse"),
+        ({"indptr": x, "indices": x, "format": x, "data": x}, "t.npz is no sparse matrix"),
     ):
         np.savez("t.npz", **arrays)
         assert says in refused(read_table, "t.npz")

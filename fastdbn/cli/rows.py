@@ -4,6 +4,7 @@ import shlex
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 import fastdbn
 from fastdbn.cli.results import check_out
@@ -50,7 +51,7 @@ def training_rows(args):
     values, place = _target(found, args)
     absent = () if place is None else (place,)
     preparation = None
-    if not found.image:
+    if not found.whole:
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, values, absent)
         for j, why in preparation.left_out_.items():
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
@@ -60,9 +61,8 @@ def training_rows(args):
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
-    n = len(found.numbers)
     more = _more_rows(args, found.width, task)
-    train, test = (np.arange(n), None) if more else _split(y, task, args.test_size)
+    train, test = (np.arange(found.height), None) if more else _split(y, task, args.test_size)
     plain = preparation is None or preparation.visible_ == "auto"
     if plain:
         keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
@@ -75,7 +75,7 @@ def training_rows(args):
         for line in table_of(preparation, lambda place: found.names[place] if found.names else str(place)):
             progress(f"  {line}")
         X, attributes = preparation.transform_table(found), {"preparation_": preparation}
-    if len(X) > 1 and (X == X[0]).all():
+    if not sparse.issparse(X) and len(X) > 1 and (X == X[0]).all():
         raise ValueError("every feature holds one value alone: there is nothing to learn from")
     progress(f"task: {task} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
     if test is not None:
@@ -103,10 +103,14 @@ def _learnt_from(preparation, found, train, absent):
 
 def _target(found, args):
     """The values of the target, and its position if it is a column."""
+    if args.labels is not None:
+        return read.read_labels(args.labels, found.height), None
     if found.target is not None and args.target is None:
         return found.target, None
-    if args.target is None and found.image:
-        raise ValueError(f"{args.data} holds images and no target: save both as X and y in one .npz file")
+    if found.whole and (args.target is None or sparse.issparse(found.numbers)):
+        raise ValueError(
+            f"{args.data} holds no target: name the file that does with --labels, or save both as X and y in one .npz"
+        )
     if found.width == 1:
         raise ValueError(f"{args.data}: {table.ONE_COLUMN}. Training needs features beside the target")
     if args.target is None:
@@ -118,7 +122,7 @@ def _target(found, args):
 
 def _more_rows(args, width, task):
     """The table and y of the test rows that a .npz file has, or None."""
-    if args.test_size is not None or not read.has_split(args.data, "test"):
+    if args.test_size is not None or args.labels is not None or not read.has_split(args.data, "test"):
         return None
     found, said = read.read_table(args.data, split="test")
     if found.target is None or found.width != width:
@@ -185,6 +189,8 @@ def rows_for(model, args, lacking=False):
     split = args.split or ("test" if read.has_split(args.data, "test") else "train")
     found, said = read.read_table(args.data, args.header, names, True, split)
     progress(f"{args.data}: {said}")
+    if sparse.issparse(found.numbers) and found.width < model.n_features_in_:  # the last columns are zeros in all rows
+        found.numbers.resize(found.height, model.n_features_in_)
     if preparation is None:
         keep = table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ()))
     else:

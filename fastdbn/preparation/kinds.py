@@ -96,8 +96,17 @@ def _of_numbers(name, place, x, kind, keep):
             "float64, and neighbours become equal. If they name things, take the column as a category, or leave it out",
             DataWarning,
         )
-    digits = next((d for d in range(MOST_DIGITS + 1) if np.allclose(held, np.round(held, d), rtol=1e-12, atol=0.0)), -1)
-    return Column(name, place, NUMBER, (), (float(np.median(held)),), low, high, digits, n < len(x))
+    return Column(name, place, NUMBER, (), (float(np.median(held)),), low, high, _digits(held), n < len(x))
+
+
+def _digits(x):
+    """How many digits after the decimal point all of some numbers have at most; -1 for more than `MOST_DIGITS`."""
+
+    def enough(values, digits):
+        return bool((np.abs(values - np.round(values, digits)) <= 1e-12 * np.abs(values)).all())
+
+    few = x[:ROWS]
+    return next((digits for digits in range(MOST_DIGITS + 1) if enough(few, digits) and enough(x, digits)), -1)
 
 
 def identifies_rows(name, x):

@@ -2,79 +2,86 @@
 
 import contextlib
 import csv
-import gzip
 import itertools
-import math
-import zlib
+import warnings
 from array import array
 from collections import Counter
 
 import numpy as np
 
 from fastdbn.tables.cells import is_missing, is_text, looks_numeric, numbers
+from fastdbn.tables.packed import damage_named, unpacked
 from fastdbn.tables.table import Table, position
 
 DELIMITERS = ",;\t|"
-HEAD = 1000
-"""The rows that show whether line 1 is a header."""
-ROOM, RATIO = 1 << 28, 100
-"""Bytes that a compressed file may unpack to, plus so many for each of its own bytes. Tables of text shrink to a tenth."""
-
-
-def check_unpacked(path, unpacked):
-    """Refuse a compressed file that unpacks to so many bytes, if they are too many.
-
-    Raises
-    ------
-    ValueError
-        with the remedy.
-    """
-    size = path.stat().st_size
-    bound = ROOM + RATIO * size
-    if unpacked > bound:
-        raise ValueError(
-            f"{path} has {size} bytes and unpacks to more than {bound >> 20} MB, as files made to fill a memory do: unpack it "
-            "yourself if you trust it"
-        )
+HEAD, BLOCK = 1000, 500
+"""The rows that show whether line 1 is a header, and the lines that are read at once where all cells are numbers."""
 
 
 def _open(path):
-    """The text of a file, plain or gzipped. What it unpacks to is counted before anything is kept."""
+    """The text of a file, plain or gzipped."""
     with path.open("rb") as file:
         start = file.read(2)
     if start in (b"PK", b"\xd0\xcf"):
         raise ValueError(f"{path} is a spreadsheet or an archive: save the table as UTF-8 CSV")
     if start in (b"\xff\xfe", b"\xfe\xff"):
         raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 CSV")
-    packed = start == b"\x1f\x8b"
-    if packed:
-        with gzip.open(path) as file:
-            while file.read(1 << 20):
-                check_unpacked(path, file.tell())
-    return (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline="")
+    return unpacked(path, encoding="utf-8-sig", newline="")
 
 
-def _rows(path, file):
-    """The cells of every line that is not blank, without surrounding space."""
-    lines = list(itertools.islice((text for text in file if text.strip()), 20))
-    file.seek(0)
-    # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
-    reader = csv.reader(file, delimiter=_delimiter(lines), strict=True)
-    first, line, n = None, 1, 0
-    try:
-        for row in reader:
-            if len(row) > 1 or (row and row[0].strip()):
-                row, line, n = [cell.strip() for cell in row], reader.line_num, n + 1
-                first = first or row
-                if len(row) != len(first):
-                    raise ValueError(_ragged(f"{path}: line {line}", first, row, n))
-                yield row
-    except csv.Error as error:
-        raise ValueError(f"{path}: what follows line {line} is no CSV ({error}): look for a quote that is not closed") from None
+class _Lines:
+    """The lines of an open file as rows of cells, or many at a time as numbers."""
+
+    def __init__(self, path, file):
+        self.path, self.file, self.line, self.n, self.first = path, file, 0, 0, None
+        self.delimiter = _delimiter(file)
+        file.seek(0)
+        self.rows = self._rows(file)
+
+    def _rows(self, lines):
+        """The cells of every line that is not blank, without surrounding space."""
+        # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
+        reader, before = csv.reader(lines, delimiter=self.delimiter, strict=True), self.line
+        try:
+            for row in reader:
+                self.line = before + reader.line_num
+                if len(row) > 1 or (row and row[0].strip()):
+                    row, self.n = [cell.strip() for cell in row], self.n + 1
+                    self.first = self.first or row
+                    if len(row) != len(self.first):
+                        raise ValueError(_ragged(f"{self.path}: line {self.line}", self.first, row, self.n))
+                    yield row
+        except csv.Error as error:
+            raise ValueError(
+                f"{self.path}: what follows line {self.line} is no CSV ({error}): look for a quote that is not closed"
+            ) from None
+
+    def blocks(self, place):
+        """Rows of finite numbers, many at a time, and their cells at a place that is not None; ends where a row is none.
+
+        `rows` goes on from there.
+        """
+        while lines := list(itertools.islice(self.file, BLOCK)):
+            block = None if any('"' in line for line in lines) else self._numbers(lines)
+            if block is None:
+                self.rows = self._rows(itertools.chain(lines, self.file))
+                return
+            self.line, self.n = self.line + len(lines), self.n + len(block)
+            yield block, None if place is None else [line.split(self.delimiter)[place].strip() for line in lines if line.strip()]
+
+    def _numbers(self, lines):
+        """The numbers of some lines by NumPy's reader; None if any is not finite, or is no number to it."""
+        with warnings.catch_warnings(), contextlib.suppress(ValueError):
+            warnings.simplefilter("ignore")  # of lines without data
+            block = np.loadtxt(lines, delimiter=self.delimiter, comments=None, ndmin=2)
+            if block.shape[1] == len(self.first) and np.isfinite(block).all():
+                return block
+        return None
 
 
-def _delimiter(lines):
+def _delimiter(file):
     """The delimiter that cuts most lines into the same number of fields, and into the most numbers."""
+    lines = list(itertools.islice((text for text in file if text.strip()), 20))
 
     def rank(delimiter):
         rows = list(csv.reader(lines, delimiter=delimiter))
@@ -136,21 +143,35 @@ def _names(path, rows, header, known, every):
     return names, found
 
 
-def _table(rows, names, width, target):
-    """The table of some rows. Its numbers are all that is held of most cells; the target is held as it is spelt."""
-    flat, text, n, spelt = array("d"), {}, 0, set()
-    with contextlib.suppress(ValueError):  # whoever asks for the target says why there is none
-        spelt = {position(names, width, target)} if target is not None else set()
-    for n, row in enumerate(rows, 1):
+class _Cells:
+    """The cells of a table as they come. Numbers are all that is held of most; the target is held as it is spelt."""
+
+    def __init__(self, width, place):
+        self.width, self.place = width, place
+        self.flat, self.text, self.n, self.known = array("d"), {}, 0, {}
+
+    def add(self, row):
         values = numbers(row)
-        flat.extend(values)
-        for j in spelt.union(j for j, x in enumerate(values) if math.isnan(x)):
-            cells = text.setdefault(j, [])
-            cells += [None] * (n - 1 - len(cells))
-            cells.append(row[j])
-    for cells in text.values():
-        cells += [None] * (n - len(cells))
-    return Table(np.frombuffer(flat).reshape(n, width), names, text)
+        self.flat.extend(values)
+        for j, x in enumerate(values):
+            if x != x or j == self.place:
+                self._spelt(j).append(self.known.setdefault(row[j], row[j]))
+        self.n += 1
+
+    def add_block(self, block, spelt):
+        self.flat.frombytes(block.tobytes())
+        if self.place is not None:
+            self._spelt(self.place).extend(self.known.setdefault(cell, cell) for cell in spelt)
+        self.n += len(block)
+
+    def _spelt(self, j):
+        """The texts of a column up to here, None for numbers."""
+        cells = self.text.setdefault(j, [])
+        cells += [None] * (self.n - len(cells))
+        return cells
+
+    def table(self, names):
+        return Table(np.frombuffer(self.flat).reshape(self.n, self.width), names, {j: self._spelt(j) for j in self.text})
 
 
 def read_csv(path, header=None, names=(), every=False, target=None):
@@ -180,15 +201,23 @@ def read_csv(path, header=None, names=(), every=False, target=None):
         with the number of the faulty line.
     """
     try:
-        with _open(path) as file:
-            rows = _rows(path, file)
-            head = list(itertools.islice(rows, HEAD))
+        with damage_named(path), _open(path) as file:
+            lines = _Lines(path, file)
+            head = list(itertools.islice(lines.rows, HEAD))
             if not head:
                 raise ValueError(f"{path} is empty")
             names, found = _names(path, head, header, names, every)
-            table = _table(itertools.chain(head[names is not None :], rows), names, len(head[0]), target)
+            place = None
+            with contextlib.suppress(ValueError):  # whoever asks for the target says why there is none
+                place = None if target is None else position(names, len(head[0]), target)
+            cells = _Cells(len(head[0]), place)
+            for row in head[names is not None :]:
+                cells.add(row)
+            for block, spelt in lines.blocks(place):
+                cells.add_block(block, spelt)
+            for row in lines.rows:
+                cells.add(row)
+            table = cells.table(names)
             return table, f"{table.size}, {found}"
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged or cut short: gzip says {error}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}): save it as UTF-8 CSV") from None

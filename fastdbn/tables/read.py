@@ -1,17 +1,16 @@
-"""Reading tables for the command line: CSV (also gzipped), .npy and .npz. Each comes with a line that says what was found."""
+"""Reading tables for the command line: each file by its name, with a line that says what was found."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 
-from fastdbn.support.checks import refuse
-from fastdbn.tables.csvfile import check_unpacked, read_csv
-from fastdbn.tables.table import Table
+from fastdbn.tables.arrays import npy, npz_has_split, read_npy, read_npz
+from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
+from fastdbn.tables.csvfile import read_csv
+from fastdbn.tables.idx import array, is_idx, read_idx, test_images
+from fastdbn.tables.svmlight import SVMLIGHT, read_svmlight
 
-OF_ALL = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
-OF_SPLIT = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_data", "{}_labels"))
-"""Keys of features and target in .npz files: of all rows, and of splits, as image sets and scikit-learn's users name them."""
+FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, idx or .svmlight"
 
 
 def existing(path):
@@ -23,14 +22,17 @@ def existing(path):
         if there is none.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no data file at {path}: give the path of a .csv, .npy or .npz file")
+        raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file")
     return Path(path)
 
 
-def read_table(path, header=None, names=(), every=False, split="train", target=None):
-    """Read a file of data: .csv, .csv.gz (or .txt, .tsv), .npy or .npz.
+def _suffix(path):
+    """The suffix that names the format; ".gz" says nothing."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
-    A reader of another format belongs here. It gives a Table.
+
+def read_table(path, header=None, names=(), every=False, split="train", target=None):
+    """Read a file of data. Whatever has no other format's name is CSV.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
     header, names, every, target
         As for `read_csv`.
     split : {"train", "val", "test"}
-        The set of rows to take from a .npz file that has several.
+        The set of rows to take where there are several: in a .npz file, or in idx files beside each other.
 
     Returns
     -------
@@ -54,84 +56,59 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
         if it cannot be read.
     """
     path = existing(path)
-    if path.suffix not in (".npy", ".npz"):
+    reader = _reader(path, split)
+    if reader is None:
         return read_csv(path, header, names, every, target)
     if header is not None:
         raise ValueError(f"--header and --no-header are for CSV files, and {path} has no lines: leave them out")
-    return _read_npz(path, split) if path.suffix == ".npz" else _of_array(str(path), _read_npy(path))
+    return reader()
+
+
+def _reader(path, split):
+    """A function that reads a file of any format but CSV."""
+    suffix = _suffix(path)
+    if is_idx(path):
+        return lambda: read_idx(path, split)
+    if suffix == ".npy":
+        return lambda: read_npy(path)
+    if suffix == ".npz":
+        return lambda: read_npz(path, split)
+    if suffix in PARQUET + FEATHER:
+        return lambda: read_arrow(path)
+    if suffix in SVMLIGHT:
+        return lambda: read_svmlight(path)
+    return None
 
 
 def has_split(path, split):
-    """Whether a file is a .npz that has a set of rows of that name."""
-    if Path(path).suffix != ".npz":
-        return False
-    with _archive(Path(path)) as arrays:
-        return any(x.format(split) in arrays.files for x, _ in OF_SPLIT)
+    """Whether a file has a set of rows of that name, in itself or in files beside it."""
+    path = Path(path)
+    if is_idx(path):
+        return split == "test" and test_images(path) is not None
+    return _suffix(path) == ".npz" and npz_has_split(path, split)
 
 
-def _of_array(what, X):
-    """(table, what was found) of an array of features."""
-    if X.dtype.kind not in "biuf":
-        raise ValueError(f"{what} has values of type {X.dtype}: features must be numbers")
-    if X.ndim < 2:
-        raise ValueError(f"{what} is an array of {X.ndim} dimensions: a table has 2, rows and columns")
-    table = Table(X.reshape(len(X), int(np.prod(X.shape[1:]))), image=X.ndim > 2)
-    images = f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {table.width} columns"
-    return table, images if table.image else table.size
+def read_labels(path, n):
+    """The labels of n rows in a file of one column: idx, .npy, or a CSV file, where one line more is a header.
+
+    Returns
+    -------
+    (n,) or (n, k) array
+    """
+    path = existing(path)
+    if is_idx(path):
+        return _counted(path, array(path), n)
+    if _suffix(path) == ".npy":
+        return _counted(path, np.array(npy(path)), n)
+    table, _ = read_table(path, target="0")
+    if table.height == n + 1:
+        table, _ = read_table(path, True, target="0")
+    if table.width != 1:
+        raise ValueError(f"{path} has {table.width} columns: a file of labels has one")
+    return _counted(path, table.column(0), n)
 
 
-@contextlib.contextmanager
-def _explained(what, name="X"):
-    """A ValueError that begins with `what`, for all that NumPy and zipfile raise where a file is damaged."""
-    try:
-        yield
-    except (MemoryError, PermissionError):
-        raise
-    except Exception as error:  # of a dozen types, of which NumPy documents two
-        why = str(error) or type(error).__name__
-        if "Object arrays" in why or "Python objects" in why:
-            remedy = f"save it as text or numbers, {name}.astype(str) or {name}.astype(float)"
-            why = f"it holds Python objects, which a file may not bring along: {remedy}"
-        raise ValueError(f"{what}: {why}") from None
-
-
-def _read_npy(path):
-    with _explained(f"{path} is no .npy file"):
-        return np.lib.format.open_memmap(path, "r")  # so that no header can ask for more than the file holds
-
-
-def _archive(path):
-    """The arrays of a .npz file, none of them read, within bounds."""
-    with _explained(f"{path} is no .npz file"):
-        arrays = np.lib.npyio.NpzFile(path, allow_pickle=False)
-    check_unpacked(path, sum(member.file_size for member in arrays.zip.infolist()))
-    return arrays
-
-
-def _member(path, arrays, key):
-    """One array of a .npz file."""
-    with _explained(f"{path}: {key} cannot be read", key):
-        array = arrays[key]
-        refuse(not isinstance(array, np.ndarray), "it is no array")
-        return array
-
-
-def _read_npz(path, split):
-    with _archive(path) as arrays:
-        keys = set(arrays.files)
-        if {"indptr", "indices", "format"} <= keys:
-            raise ValueError(f"{path} is a sparse matrix of SciPy: save X.toarray() as X, or train on it in Python")
-        pairs = [(x.format(split), y.format(split)) for x, y in OF_ALL + OF_SPLIT if x.format(split) in keys]
-        if not pairs:
-            raise ValueError(
-                f"{path} has the keys {', '.join(sorted(keys)) or 'of no array'}: name the features X and the target y "
-                f"(or {split}_images and {split}_labels)"
-            )
-        for_x, for_y = pairs[0]
-        table, found = _of_array(f"{path}: {for_x}", _member(path, arrays, for_x))
-        y = _member(path, arrays, for_y) if for_y in keys else None
-    others = ", ".join(sorted(keys - {for_x, for_y}))
-    found += f" in {for_x}" + (f", target {for_y}" if y is not None else "") + (f"; further keys: {others}" if others else "")
-    if y is not None and (y.ndim == 0 or len(y) != len(table.numbers)):
-        raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {len(table.numbers)}")
-    return table._replace(target=y), found
+def _counted(path, labels, n):
+    if len(labels) != n:
+        raise ValueError(f"{path} has {len(labels)} rows, and the data have {n}: give a label for each row")
+    return labels

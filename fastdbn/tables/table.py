@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fastdbn.tables.cells import in_rows, is_missing, is_number, text_among
 
@@ -24,9 +25,9 @@ def listed(words):
 class Table(NamedTuple):
     """Columns of numbers, and what else a file says.
 
-    numbers is an (n, width) array. text has by position the cells of a column that are no finite numbers, None for those that
-    are; in numbers they are NaN. names are those of the columns or None. target is what a .npz file holds apart. image says
-    whether the columns are pixels.
+    numbers is an (n, width) array, or a CSR matrix that a model takes as it is. text has by position the cells of a column that
+    are no finite numbers, None for those that are; in numbers they are NaN. names are those of the columns or None. target is
+    what a file holds apart. image says whether the columns are pixels.
     """
 
     numbers: Any
@@ -36,8 +37,17 @@ class Table(NamedTuple):
     image: bool = False
 
     @property
+    def height(self):
+        return self.numbers.shape[0]
+
+    @property
     def width(self):
         return self.numbers.shape[1]
+
+    @property
+    def whole(self):
+        """Whether it is one thing, an image or a sparse matrix, rather than columns of their own kinds."""
+        return self.image or sparse.issparse(self.numbers)
 
     @property
     def size(self):
@@ -101,18 +111,19 @@ def position(names, width, column, option="--target"):
 
 
 def _repeats(column, target):
-    """Whether the values of two columns determine each other one to one, in enough rows to tell."""
+    """Whether the values of two columns determine each other one to one."""
     for n in (SAMPLE, len(target)):
         ours, theirs = column[:n].tolist(), target[:n].tolist()
         kinds = len(set(theirs))
         if not kinds == len(set(ours)) == len(set(zip(ours, theirs, strict=True))):
             return False
-    return 1 < kinds <= len(target) / 2
+    return True
 
 
 def left_out(table, target, columns):
     """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers, or None."""
     found = {}
+    repeatable = target is not None and 1 < len(set(target.tolist())) <= len(target) / 2
     for j in columns:
         column = table.column(j)
         unnamed = table.names is not None and table.names[j] == f"Unnamed: {j}"
@@ -120,7 +131,7 @@ def left_out(table, target, columns):
             found[j] = "is empty and has no name"
         elif unnamed and j == 0 and len(set(column)) == len(column):
             found[j] = "has no name and numbers the rows, as the index that pandas writes"
-        elif target is not None and _repeats(column, target):
+        elif repeatable and _repeats(column, target):
             found[j] = "determines the target one to one, so it would give the answer away"
     return found
 
@@ -178,6 +189,10 @@ def features(table, keep, needed=False, lacking=False):
     if not keep:
         raise ValueError("no columns are left as features: the table needs more than its target; --keep uses what is left out")
     whole = keep == list(range(table.width))
+    if sparse.issparse(table.numbers):
+        if not np.isfinite(table.numbers.data).all():
+            raise ValueError("the matrix holds infinite or missing values: fill or drop what is missing")
+        return table.numbers if whole else table.numbers[:, keep]
     X = np.asarray(table.numbers if whole else table.numbers[:, keep], np.float64)
     faults = [_fault(table, j, lacking) for j, finite in zip(keep, np.isfinite(X).all(axis=0), strict=True) if not finite]
     faults = [fault for fault in faults if fault is not None]

@@ -3,6 +3,7 @@
 examples:
   fastdbn train
   fastdbn train titanic.csv --target survived
+  fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
 """
 
@@ -13,11 +14,14 @@ import sys
 from fastdbn.cli import options as common
 from fastdbn.support.report import progress
 
+FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz (X and y, or train_images and train_labels), idx, .svmlight"
+
 
 def options(parser):
     option = parser.add_argument
-    option("data", nargs="?", metavar="DATA", help=".csv, .csv.gz, .npy or .npz (keys X and y, or train_images and train_labels)")
+    option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped")
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
+    option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
     told = "take a column for a number, flag, category or date, or drop it; may be repeated"
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
@@ -42,8 +46,8 @@ def run(args):
     from fastdbn.cli.rows import digits, training_rows
     from fastdbn.tables.read import existing
 
-    if args.data is None and (args.target or args.header is not None or args.keep or args.kinds):
-        raise ValueError("--target, --keep, --as and --header need DATA: name a file, or leave them out to train on digits")
+    if args.data is None and (args.target or args.labels or args.header is not None or args.keep or args.kinds):
+        raise ValueError("--target, --labels, --keep, --as and --header need DATA: name a file, or train on digits without them")
     if args.data is not None:
         existing(args.data)
     check_out(args.out, args.force)
@@ -55,7 +59,7 @@ def run(args):
     rbm = RBM(visible=rows.visible, scale=args.scale if args.data else "none", **pretraining)
     estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
     model = estimator(rbm=rbm, random_state=args.seed, device=args.device, verbose=0 if args.quiet else 1, **given)
-    progress(f"training {estimator.__name__} on {len(rows.X)} rows, testing on {len(rows.X_test)}")
+    progress(f"training {estimator.__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
     model.fit(rows.X, rows.y)
     progress(f"the network took data {model.scaling_.words}, for {getattr(model.visible_, 'name', model.visible_)} units")
     score = model.score(rows.X_test, rows.y_test)

@@ -1,0 +1,189 @@
+"""Files of data other than CSV: idx, Parquet, Feather, SVMlight, sparse matrices, labels in a file of their own."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastdbn.cli.main import main
+from fastdbn.tables import csvfile, packed
+from fastdbn.tables.read import has_split, read_labels, read_table
+
+DRAW = np.random.default_rng(0)
+QUICK = ["--layers", "5", "--epochs", "1", "--pretrain-epochs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def idx(name, array, kind=8):
+    """Write an idx file, gzipped if its name says so."""
+    data = struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape) + array.tobytes()
+    Path(name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+
+def refused(call, *args):
+    with pytest.raises(ValueError) as error:
+        call(*args)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "names", ["{}-images-idx3-ubyte.gz {}-labels-idx1-ubyte", "{}-images.idx3-ubyte {}-labels.idx1-ubyte.gz"]
+)
+def test_idx_sets(names, capsys):
+    """Images find their labels and the test files beside them; train and predict take these."""
+    images, labels = names.split()
+    for part, n in (("train", 40), ("t10k", 9)):
+        idx(images.format(part), DRAW.integers(0, 256, (n, 4, 4)).astype(np.uint8))
+        idx(labels.format(part), (np.arange(n) % 2).astype(np.uint8))
+    table, found = read_table(images.format("train"))
+    assert table.image
+    assert table.numbers.shape == (40, 16)
+    assert table.target.tolist() == [0, 1] * 20
+    assert found == f"40 images of 4x4, flattened to 16 columns; labels in {labels.format('train')}"
+    assert has_split(images.format("train"), "test")
+    assert not has_split(images.format("t10k"), "test")
+    assert not has_split(images.format("train"), "val")
+    assert read_table(images.format("train"), split="test")[0].height == 9
+    assert main(["train", images.format("train"), *QUICK]) == 0
+    assert "training DBNClassifier on 40 rows, testing on 9" in capsys.readouterr().err
+    assert main(["predict", "model.safetensors", images.format("t10k")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+
+
+def test_idx_types():
+    """Numbers of every type are big-endian."""
+    for kind, dtype in ((8, ">u1"), (9, ">i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")):
+        numbers = np.array([[1, 2, 3], [4, 5, 100]], dtype)
+        idx("a-idx2", numbers, kind)
+        assert np.array_equal(read_table("a-idx2")[0].numbers, numbers)
+
+
+def test_bad_idx(monkeypatch, capsys):
+    """Damage, labels alone, other counts, and files that unpack to too much are refused."""
+    images = np.zeros((3, 2, 2), np.uint8)
+    for data in (b"", b"\0\0\7\1\0\0\0\0", b"PK\3\4" * 9, b"\0\0\x08\x03\0\0\0\3", b"\0\0\x08\x01" + b"\xff" * 4):
+        Path("x-idx3").write_bytes(data)
+        assert refused(read_table, "x-idx3").split()[:2] in (["x-idx3", "is"], ["x-idx3", "has"])
+    idx("images-idx3", images)
+    whole = Path("images-idx3").read_bytes()
+    for data in (whole[:-1], whole + b"\0"):
+        Path("images-idx3").write_bytes(data)
+        assert "are not those of its contents" in refused(read_table, "images-idx3")
+    idx("images-idx3", images)
+    assert "no labels beside it" in read_table("images-idx3")[1]
+    assert main(["train", "images-idx3"]) == 1
+    assert "--labels" in capsys.readouterr().err
+    idx("labels-idx1", np.zeros(2, np.uint8))
+    assert "has the shape (2,), and images-idx3 has 3 images" in refused(read_table, "images-idx3")
+    assert "give the file of the images" in refused(read_table, "labels-idx1")
+    monkeypatch.setattr(packed, "ROOM", 1 << 10)
+    idx("big-idx3.gz", np.zeros((64, 64, 64), np.uint8))
+    assert "unpacks to more than" in refused(read_table, "big-idx3.gz")
+
+
+def test_columnar_files(capsys):
+    """Parquet and Feather give the table that CSV gives, and train."""
+    pd, _ = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {"x": np.round(DRAW.normal(size=40), 3), "kind": ["red", "green", "blue", None] * 10, "y": np.arange(40) % 2}
+    )
+    frame["day"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(40) % 7, "D")
+    frame.to_parquet("t.parquet")
+    frame.to_feather("t.feather")
+    frame.to_csv("t.csv", index=False)
+    wanted = read_table("t.csv")[0]
+    for name in ("t.parquet", "t.feather"):
+        table, found = read_table(name)
+        assert found == "40 rows, 4 columns"
+        assert table.names == wanted.names
+        assert table.cells(1).tolist() == wanted.cells(1).tolist()
+        assert np.array_equal(table.numbers[:, 0], frame["x"])
+        assert main(["train", name, "--target", "y", *QUICK, "--out", f"{name}.model"]) == 0
+        assert "day     date" in capsys.readouterr().err
+        assert main(["predict", f"{name}.model", "t.csv"]) == 0
+    Path("t.parquet").write_bytes(b"PAR1" + b"x" * 99)
+    assert "t.parquet is no .parquet file" in refused(read_table, "t.parquet")
+    Path("t.arrow").write_bytes(b"x" * 99)
+    assert "t.arrow is no .arrow file" in refused(read_table, "t.arrow")
+
+
+def test_sparse_files(capsys):
+    """SVMlight files and matrices of SciPy stay sparse; labels may be in a file of their own."""
+    X = sparse.random(40, 12, 0.3, "csr", random_state=0)
+    lines = [" ".join([str(i % 2), *(f"{j + 1}:{X[i, j]}" for j in X[i].indices)]) for i in range(40)]
+    Path("t.svmlight").write_text("\n".join(lines))
+    table, found = read_table("t.svmlight")
+    assert sparse.issparse(table.numbers)
+    assert np.allclose(table.numbers.toarray(), X.toarray())
+    assert "target first in each line" in found
+    assert main(["train", "t.svmlight", *QUICK, "--out", "m"]) == 0
+    Path("few.svmlight").write_text("0 1:1 3:2\n1 2:1\n")
+    assert main(["predict", "m", "few.svmlight"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    for form in ("csr", "csc", "coo"):
+        sparse.save_npz("s.npz", X.asformat(form))
+        assert np.allclose(read_table("s.npz")[0].numbers.toarray(), X.toarray())
+    assert main(["train", "s.npz", *QUICK]) == 1
+    assert "--labels" in capsys.readouterr().err
+    np.save("y.npy", np.arange(40) % 2)
+    Path("y.csv").write_text("kind\n" + "a\nb\n" * 20)
+    for name in ("y.npy", "y.csv"):
+        assert main(["train", "s.npz", "--labels", name, *QUICK, "--out", f"{name}.model"]) == 0
+    capsys.readouterr()
+    assert main(["train", "few.svmlight", "--labels", "y.npy"]) == 1
+    assert "y.npy has 40 rows, and the data have 2" in capsys.readouterr().err
+    Path("t.svmlight").write_text("1 a:b\n")
+    assert "A line is a target and pairs" in refused(read_table, "t.svmlight")
+
+
+def test_labels():
+    """Files of labels: idx, arrays and text, which keeps its spelling."""
+    idx("y-idx1", np.array([1, 0], np.uint8))
+    assert read_labels("y-idx1", 2).tolist() == [1, 0]
+    Path("y.csv").write_text("01\n1\n02\n")
+    assert read_labels("y.csv", 3).tolist() == ["01", "1", "02"]
+    Path("y.csv").write_text("1,2\n3,4\n")
+    assert "has 2 columns" in refused(read_labels, "y.csv", 2)
+
+
+# ---- CSV by blocks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n" + "".join(f"{i},{i / 8}\n" for i in range(40)),
+        "a,b\r\n" + "".join(f" {i} , {i / 8}\r\n\r\n" for i in range(40)),
+        "a,b\n" + "".join(f"{i},{i / 8}\n" for i in range(30)) + "x,?\n" + "".join(f"{i},{i / 8}\n" for i in range(9)),
+        "a;b\n" + "".join(f"{i};{i}e-5\n" for i in range(30)) + '"1";"2"\n3;inf\n"a\nb";5\n6;7',
+    ],
+)
+def test_blocks(text, monkeypatch):
+    """Lines that are read many at a time give what lines one by one give."""
+    monkeypatch.setattr(csvfile, "HEAD", 4)
+    Path("t.csv").write_bytes(text.encode())
+    found = []
+    for size in (0, 1, 7):
+        monkeypatch.setattr(csvfile, "BLOCK", size)
+        found.append([read_table("t.csv", target=target)[0] for target in (None, "a")])
+    for few in found[1:]:
+        for one, other in zip(found[0], few, strict=True):
+            assert np.array_equal(one.numbers, other.numbers, equal_nan=True)
+            assert one.text == other.text
+
+
+def test_faults_in_blocks(monkeypatch):
+    """What is wrong far down in a file is named with its line."""
+    monkeypatch.setattr(csvfile, "HEAD", 4)
+    monkeypatch.setattr(csvfile, "BLOCK", 5)
+    lines = ["a,b", *(f"{i},{i}" for i in range(40))]
+    for bad, says in (("1,2,3", "line 30 has 3 fields"), ('1,"2', "what follows line 29 is no CSV")):
+        Path("t.csv").write_text("\n".join([*lines[:29], bad, *lines[29:]]))
+        assert says in refused(read_table, "t.csv")
