@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from small import ESTIMATORS, binary, each_estimator
 
 from fastdbn import RBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, write_report
-from fastdbn.plot.models import layers
+from fastdbn.evaluate.models import layers
+from fastdbn.evaluate.scores import Scores, scores_of
 from fastdbn.report.data import described
-from fastdbn.report.scores import scores_of
 
 EVIL = "<script>document.title = 'owned'</script>"
 X, Y = binary(60, 6), np.arange(60) % 2
@@ -151,7 +151,8 @@ def test_browser_shows_all_and_fetches_nothing(evil):
 def test_scores_of_a_classifier():
     """The numbers are scikit-learn's, on the rows held out; the baselines learned from the others."""
     model = fitted(ESTIMATORS[5])
-    header, lines, remark = scores_of(model, X[:40], Y[:40], X[40:], Y[40:])
+    found, remark = scores_of(model, X[:40], Y[:40], X[40:], Y[40:])
+    header, lines = Scores(found, remark).table()
     assert header[1:] == ("accuracy", "balanced accuracy", "AUC", "log loss")
     assert lines[0][1] == f"{model.score(X[40:], Y[40:]):.1%}"
     assert lines[1][1] == f"{max(np.mean(Y[40:] == 0), np.mean(Y[40:] == 1)):.1%}"
@@ -159,14 +160,14 @@ def test_scores_of_a_classifier():
     linear = LogisticRegression(max_iter=500).fit(scaled[:40], Y[:40])
     assert lines[2][1] == f"{linear.score(scaled[40:], Y[40:]):.1%}"
     assert "20 rows that training did not see" in remark
-    assert "5 folds" in scores_of(model, X, Y, None, None)[2]
+    assert "5 folds" in scores_of(model, X, Y, None, None).remark
 
 
 def test_scores_of_a_regressor():
     """A linear target: ridge regression finds it, and the mean has an R2 of 0 or less."""
     y = X @ np.arange(6.0)
     model = fitted(ESTIMATORS[6], y)
-    _, lines, _ = scores_of(model, X[:40], y[:40], X[40:], y[40:])
+    _, lines = scores_of(model, X[:40], y[:40], X[40:], y[40:]).table()
     assert lines[0][1] == f"{model.score(X[40:], y[40:]):.3f}"
     assert float(lines[1][1]) <= 0 < 0.99 < float(lines[2][1])
     assert Ridge(1e-3).fit(X[:40], y[:40]).score(X[40:], y[40:]) == pytest.approx(float(lines[2][1]), abs=1e-2)

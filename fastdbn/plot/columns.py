@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastdbn.plot.models import dense, feature_names, fitted, generator, some, take
+from fastdbn.evaluate.models import dense, feature_names, fitted, generator, some, take
 from fastdbn.plot.style import COLOURS, drawn, plain, several_axes, short
 from fastdbn.support import checks
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastdbn.plot.models import fitted, layers
+from fastdbn.evaluate.models import fitted, layers
 from fastdbn.plot.style import colours, drawn, legend, plain, several_axes
 from fastdbn.support import checks
 

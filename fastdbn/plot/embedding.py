@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
-from fastdbn.plot.models import fitted, hidden_means, some, take
+from fastdbn.evaluate.models import fitted, hidden_means, some, take
 from fastdbn.plot.style import COLOURS, colours, drawn, new_axes, plain, short
 from fastdbn.support import checks
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fastdbn.evaluate.models import feature_names, fitted, layer_weights
 from fastdbn.plot.images import as_images, coloured, columns_of, shape_of, show, size_of
-from fastdbn.plot.models import feature_names, fitted, layer_weights
 from fastdbn.plot.style import SIGNED, drawn, new_axes, plain, short
 from fastdbn.support import checks
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastdbn.plot.models import fitted, hidden_means, layer_weights, layers
+from fastdbn.evaluate.models import fitted, hidden_means, layer_weights, layers
 from fastdbn.plot.style import colours, drawn, legend, new_axes, plain
 from fastdbn.training.monitors import DEAD, SATURATED
 from fastdbn.units import get_unit

@@ -5,7 +5,7 @@ import re
 import matplotlib as mpl
 import numpy as np
 
-from fastdbn.plot.models import feature_names
+from fastdbn.evaluate.models import feature_names
 from fastdbn.support import checks
 
 LEAST = 8

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastdbn.estimators.outliers import DBNOutlierDetector
-from fastdbn.plot.models import fitted, generator
+from fastdbn.evaluate.models import fitted, generator
 from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain
 
 BINS = 50

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import AutoLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocCurveDisplay
 
-from fastdbn.plot.models import having
+from fastdbn.evaluate.models import having
 from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain, short
 
 MOST_NUMBERS, MOST_NAMES, MOST_CURVES = 16, 40, 10

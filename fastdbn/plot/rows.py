@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fastdbn.evaluate.models import dense, fitted, generator, some, take
 from fastdbn.plot.images import as_images, coloured, columns_of, limits, needed_shape, show, size_of
-from fastdbn.plot.models import dense, fitted, generator, some, take
 from fastdbn.plot.style import drawn, new_axes, plain
 from fastdbn.support import checks
 

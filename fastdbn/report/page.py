@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from fastdbn.estimators.classes import classes
+from fastdbn.evaluate.models import dense, feature_names, fitted, take
+from fastdbn.evaluate.scores import scores_of
 from fastdbn.plot.images import shape_of
-from fastdbn.plot.models import dense, feature_names, fitted, take
 from fastdbn.report import data, html, pictures, settings
 from fastdbn.report.environment import environment
-from fastdbn.report.scores import scores_of
 from fastdbn.support.atomic import replacing
 
 MOST_COLUMNS = 200
@@ -94,9 +94,9 @@ def _figures(found):
 
 
 def _scores(model, X, y, X_test, y_test, scored):
-    header, lines, remark = scores_of(model, X, y, X_test, y_test)
-    title = "Scores" if remark is None else "Scores beside baselines"
-    content = html.table(header, lines, first=True), html.paragraph(remark or "", faint=True)
+    scores = scores_of(model, X, y, X_test, y_test)
+    title = "Scores" if scores.remark is None else "Scores beside baselines"
+    content = html.table(*scores.table(), first=True), html.paragraph(scores.remark or "", faint=True)
     return html.section(title, *content, _figures(pictures.of_predictions(model, *scored)))
 
 

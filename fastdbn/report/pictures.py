@@ -7,8 +7,8 @@ import numpy as np
 from fastdbn import plot
 from fastdbn.estimators.outliers import DBNOutlierDetector
 from fastdbn.estimators.supervised import Supervised
+from fastdbn.evaluate.models import layer_weights, layers, some, take
 from fastdbn.plot.images import shape_of
-from fastdbn.plot.models import layer_weights, layers, some, take
 from fastdbn.report.figures import figure
 
 ROWS = 2000

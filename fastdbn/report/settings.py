@@ -7,7 +7,7 @@ from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows
 from fastdbn.estimators.rows import later_rows
-from fastdbn.plot.models import layers, take
+from fastdbn.evaluate.models import layers, take
 from fastdbn.support.checks import shown
 from fastdbn.units import get_unit
 

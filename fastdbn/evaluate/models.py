@@ -1,4 +1,4 @@
-"""What pictures ask of a model, whatever its class: its layers, its weights, and what it computes of rows."""
+"""What evaluation and pictures ask of a model, whatever its class: its layers, its weights, and what it computes of rows."""
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """Scores of a model beside baselines: what answers without X would get, and what a linear model gets."""
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -16,15 +17,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastdbn.estimators.outliers import DBNOutlierDetector
-from fastdbn.plot.models import dense, generator, layer_weights, some, take
+from fastdbn.evaluate.models import dense, generator, layer_weights, some, take
 
 NUMBERS = 1 << 23
 """A baseline learns from so many numbers at most: more rows would take it minutes."""
 FOLDS = 5
 
 
+FORMATS = {"RMSE": ".4g", "MAE": ".4g", "accuracy": ".1%", "balanced accuracy": ".1%", "rows below the threshold": ".1%"}
+
+
+class Scores(NamedTuple):
+    """Scores on some rows: {name: {measure: number}}, the model first, then its baselines; and a remark or None."""
+
+    found: dict
+    remark: str | None
+
+    def table(self):
+        """(header, lines) for a person; NaN is a dash."""
+        measures = list(next(iter(self.found.values())))
+        texts = {name: [_shown(value, measure) for measure, value in line.items()] for name, line in self.found.items()}
+        return ("", *measures), [(name, *line) for name, line in texts.items()]
+
+
+def _shown(value, measure):
+    return format(value, FORMATS.get(measure, ".3f")) if np.isfinite(value) else "–"
+
+
 def scores_of(model, X, y, X_test, y_test):
-    """(header, lines, remark) of the scores on some rows, the model first.
+    """The `Scores` of a model and its baselines on some rows.
 
     Parameters
     ----------
@@ -54,19 +75,19 @@ def _of_classes(model, X, y, X_test, y_test):
         of_all = np.zeros((len(given), len(known)))
         of_all[:, learnt] = given
         found.append((name, of_all))
-    lines = []
-    for name, given in found:
-        right = known[given.argmax(axis=1)]
-        shares = given / given.sum(axis=1, dtype=np.float64, keepdims=True)  # to the precision that the log loss asks for
-        lines.append(
-            (
-                name,
-                f"{metrics.accuracy_score(true, right):.1%}",
-                f"{_balanced(true, right):.1%}",
-                *_of_shares(true, shares, known),
-            )
-        )
-    return ("", "accuracy", "balanced accuracy", "AUC", "log loss"), lines, _remark(X_test, len(true))
+    return Scores({name: _class_scores(given, true, known) for name, given in found}, _remark(X_test, len(true)))
+
+
+def _class_scores(given, true, known):
+    """Measures of class probabilities."""
+    right = known[given.argmax(axis=1)]
+    shares = given / given.sum(axis=1, dtype=np.float64, keepdims=True)  # to the precision that the log loss asks for
+    return {
+        "accuracy": metrics.accuracy_score(true, right),
+        "balanced accuracy": _balanced(true, right),
+        "AUC": _area(true, shares, known),
+        "log loss": metrics.log_loss(true, shares, labels=known),
+    }
 
 
 def _balanced(true, right):
@@ -74,15 +95,14 @@ def _balanced(true, right):
     return np.mean([np.mean(right[true == label] == label) for label in np.unique(true)])
 
 
-def _of_shares(true, shares, known):
-    """The area under the ROC curve, a mean over classes, and the log loss."""
-    loss = f"{metrics.log_loss(true, shares, labels=known):.3f}"
+def _area(true, shares, known):
+    """The area under the ROC curve, a mean over the classes that some but not all rows have; NaN where there is none."""
     areas = [
         metrics.roc_auc_score(true == label, shares[:, j])
         for j, label in enumerate(known)
         if 0 < np.sum(true == label) < len(true)
     ]
-    return f"{np.mean(areas):.3f}" if areas else "–", loss
+    return np.mean(areas) if areas else np.nan
 
 
 def _of_numbers(model, X, y, X_test, y_test):
@@ -94,16 +114,15 @@ def _of_numbers(model, X, y, X_test, y_test):
         ("always the mean", answers[0]),
         (f"ridge regression{_few(X)}", answers[1]),
     ]
-    lines = [
-        (
-            name,
-            f"{metrics.r2_score(true, given):.3f}",
-            f"{np.sqrt(metrics.mean_squared_error(true, given)):.4g}",
-            f"{metrics.mean_absolute_error(true, given):.4g}",
-        )
+    found = {
+        name: {
+            "R2": metrics.r2_score(true, given),
+            "RMSE": np.sqrt(metrics.mean_squared_error(true, given)),
+            "MAE": metrics.mean_absolute_error(true, given),
+        }
         for name, given in named
-    ]
-    return ("", "R2", "RMSE", "MAE"), lines, _remark(X_test, len(true))
+    }
+    return Scores(found, _remark(X_test, len(true)))
 
 
 def _baselines(constant, linear, X, y, X_test, method):
@@ -151,17 +170,12 @@ def _remark(X_test, n):
 
 def _of_outliers(model, X, X_test, y):
     if y is None:
-        scores = model.decision_function(X if X_test is None else X_test)
-        share = np.mean(scores < 0)
-        return (
-            ("", "rows below the threshold"),
-            [(type(model).__name__, f"{np.sum(scores < 0)} of {len(scores)} ({share:.1%})")],
-            None,
-        )
+        below = np.mean(model.decision_function(X if X_test is None else X_test) < 0)
+        return Scores({type(model).__name__: {"rows below the threshold": below}}, None)
     rows = X if X_test is None else X_test
     forest = IsolationForest(random_state=0).fit(dense(X))
     named = [(type(model).__name__, model.decision_function(rows)), ("isolation forest", forest.decision_function(dense(rows)))]
-    return ("", "AUC"), [(name, f"{metrics.roc_auc_score(np.asarray(y) == 1, given):.3f}") for name, given in named], None
+    return Scores({name: {"AUC": metrics.roc_auc_score(np.asarray(y) == 1, given)} for name, given in named}, None)
 
 
 def _of_rows(model, X, rows):
@@ -177,5 +191,5 @@ def _of_rows(model, X, rows):
         pca = PCA(units, random_state=0).fit(X)
         named.insert(1, (f"{units} principal components", pca.inverse_transform(pca.transform(rows))))
     error = np.nanmean((rows - means) ** 2) or 1.0
-    lines = [(name, f"{np.nanmean((made - rows) ** 2) / error:.3f}") for name, made in named]
-    return ("", "squared error of reconstructions, over that of the column means"), lines, None
+    measure = "squared error of reconstructions, over that of the column means"
+    return Scores({name: {measure: np.nanmean((made - rows) ** 2) / error} for name, made in named}, None)
