@@ -89,6 +89,7 @@ def originals(folder, names):
             MODELS[name].fit(X + noise if preparation is None else preparation.transform(PEOPLE), targets.get(name))
             if preparation is not None:
                 MODELS[name].preparation_ = preparation
+                MODELS[name].command_ = ("train", "people.csv")
             MODELS[name].save(paths[name])
     return paths
 

@@ -81,12 +81,14 @@ def test_labels_and_names(labels, as_object, tmp_path):
         pytest.skip("scikit-learn takes objects as labels where they are text")
     model = DBNClassifier((4,), **FAST).fit(X, np.array(labels, dtype=object if as_object else None)[BINARY[1]])
     model.feature_names_in_, model.left_out_ = np.array([f"f{i}" for i in range(8)], dtype=object), (0, 9)
+    model.command_ = ("train", "table.csv", "--target", "ä")
     model.save(tmp_path / "m")
     back = load(tmp_path / "m")
     assert back.classes_.dtype == model.classes_.dtype
     assert np.array_equal(back.classes_, model.classes_)
     assert list(back.feature_names_in_) == list(model.feature_names_in_)
     assert back.left_out_ == (0, 9)
+    assert back.command_ == model.command_
 
 
 def test_a_given_network_is_kept_whole(tmp_path):

@@ -45,6 +45,7 @@ def main(argv=None):
         0, 1 if data or model are at fault, 130 after Ctrl-C. argparse itself exits with 2 for wrong usage.
     """
     args = build_parser().parse_args(argv)
+    args.words = tuple(sys.argv[1:] if argv is None else argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: progress(f"warning: {message}")

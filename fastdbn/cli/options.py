@@ -48,6 +48,15 @@ def data(parser):
     header(parser)
 
 
+def image_shape(parser):
+    """--image-shape."""
+    wanted = "height,width as 28,28, or height,width,3 for colour"
+    shape = checked(lambda text: tuple(map(int, text.split(","))), lambda sizes: len(sizes) in (2, 3) and min(sizes) > 0, wanted)
+    parser.add_argument(
+        "--image-shape", type=shape, metavar="28,28", help="shape of a row that is an image [square ones are found]"
+    )
+
+
 def seed(parser, what="seed of the draws [0]"):
     """--seed."""
     parser.add_argument("--seed", type=int, default=0, help=what)

@@ -14,8 +14,8 @@ from fastdbn.support.atomic import replacing
 from fastdbn.support.report import progress
 
 
-def check_out(path, force):
-    """Refuse, before any work, a path that cannot or may not be written.
+def check_out(path, force, option="--out"):
+    """Refuse, before any work, a path that cannot or may not be written; `option` is where it was given.
 
     Raises
     ------
@@ -26,13 +26,13 @@ def check_out(path, force):
         return
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"--out {path} is a folder: name a file")
+        raise ValueError(f"{option} {path} is a folder: name a file")
     if path.exists() and not force:
-        raise ValueError(f"{path} exists and is kept: give --force to replace it, or --out with another name")
+        raise ValueError(f"{path} exists and is kept: give --force to replace it, or {option} with another name")
     if not path.parent.is_dir():
-        raise ValueError(f"--out {path}: there is no folder {path.parent}")
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"--out {path}: the folder {path.parent} cannot be written")
+        raise ValueError(f"{option} {path}: the folder {path.parent} cannot be written")
 
 
 def put_table(path, header, columns):
@@ -60,6 +60,25 @@ def put_rows(path, model, X, names=None):
         put_table(path, names, [table.cells(j) for j in range(table.width)])
     else:
         put_table(path, [f"x{j}" for j in range(X.shape[1])] if names is None else names, X.T)
+
+
+def needs_matplotlib():
+    """Refuse before any work where there is no matplotlib."""
+    try:
+        import fastdbn.plot  # noqa: F401
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+
+
+def put_picture(path, model, image_shape, draw):
+    """Rows of images as a PNG, in a grid; draw() makes the rows, once it is known that they are images."""
+    needs_matplotlib()
+    from fastdbn.plot.images import needed_shape, picture
+
+    shape = needed_shape(model, image_shape)
+    with replacing(path) as aside:
+        picture(aside, draw(), shape)
+    progress(f"wrote {path}")
 
 
 def _put_csv(file, header, columns):

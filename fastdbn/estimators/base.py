@@ -9,7 +9,7 @@ import fastdbn
 from fastdbn.backends import devices
 from fastdbn.estimators import machines
 from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
-from fastdbn.files.entries import COLUMNS, NAMES, count
+from fastdbn.files.entries import COLUMNS, NAMES, WORDS, count
 from fastdbn.files.parameters import register
 from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
@@ -30,8 +30,8 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     A class says in `_saved` which attributes a fit leaves (files/state.py). Its `_check_loaded` raises a ValueError where those
     of a file do not go together; it is given the estimator that this one is part of, or None.
-    The command line sets `left_out_`, the columns of its table that are no features, or `preparation_`, which makes numbers of a
-    table.
+    The command line sets `command_`, the words of the command that trained the model, and `left_out_`, the columns of its table
+    that are no features, or `preparation_`, which makes numbers of a table.
     """
 
     _saved = fields(
@@ -39,6 +39,7 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         feature_names_in_=Maybe(NAMES),
         left_out_=Maybe(COLUMNS),
         preparation_=Maybe(PREPARATION),
+        command_=Maybe(WORDS),
         _run=Maybe(RUN),
     )
 

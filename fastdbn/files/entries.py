@@ -81,6 +81,15 @@ NAMES = Entry(lambda value: [str(x) for x in value], _names)
 """The names of the features."""
 
 
+def _words(value, name, place):
+    refuse(not all(isinstance(x, str) for x in of_kind(value, name, list)), f"{name}={reprlib.repr(value)} are no words")
+    return tuple(value)
+
+
+WORDS = Entry(list, _words)
+"""A command line."""
+
+
 def _columns(value, name, place):
     n = place.sizes["n_features"] + len(of_kind(value, name, list))
     rising = sorted({whole(j, name, below=n) for j in value}) == value

@@ -2,12 +2,14 @@
 
 import re
 
-import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 
 from fastdbn.evaluate.models import feature_names
 from fastdbn.support import checks
 
+WIDTH = 600
+"""Pixels of a picture, at least about so many across."""
 LEAST = 8
 """The least width of an image that is found without being named: 9 or 16 columns are rather a table."""
 
@@ -76,7 +78,7 @@ def coloured(images, low, high, cmap="gray"):
     """Images as (n, height, width, 4) bytes of red, green, blue and opacity; low and high are black and white."""
     shares = np.clip((images - low) / (high - low), 0.0, 1.0)
     if shares.ndim == 3:
-        return mpl.colormaps[cmap](shares, bytes=True)
+        return matplotlib.colormaps[cmap](shares, bytes=True)
     opaque = np.full((*shares.shape[:3], 1), 255, np.uint8)
     return np.concatenate([np.round(255 * shares).astype(np.uint8), opaque], axis=-1)
 
@@ -90,6 +92,15 @@ def grid(tiles, n_columns):
         top, left = (i // n_columns) * (height + gap), (i % n_columns) * (width + gap)
         image[top : top + height, left : left + width] = tile
     return image
+
+
+def picture(path, rows, shape):
+    """Write a PNG of rows as images in a grid on white, whose pixels are squares of pixels if they are few."""
+    tiles = coloured(as_images(rows, shape), *limits(rows))
+    image = grid(tiles, columns_of(len(tiles)))
+    image[image[..., 3] == 0] = 255
+    times = max(1, WIDTH // image.shape[1])
+    matplotlib.image.imsave(path, image.repeat(times, axis=0).repeat(times, axis=1), format="png")
 
 
 def show(ax, tiles, n_columns, labels=None):

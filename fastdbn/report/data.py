@@ -5,6 +5,8 @@ import numpy as np
 from fastdbn.support.checks import is_missing
 
 HEADER = "column", "type", "missing", "distinct", "range, or most frequent", "mean ± deviation"
+MOST_COLUMNS = 200
+"""Columns that are described."""
 FREQUENT = 3
 """The texts of a column that are named."""
 

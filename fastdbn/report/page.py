@@ -1,6 +1,8 @@
 """A report: what a model is, how its training went, what it learned, how good it is, and how to repeat it."""
 
 import datetime
+import shlex
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,6 @@ from fastdbn.plot.images import shape_of
 from fastdbn.report import data, html, pictures, settings
 from fastdbn.report.environment import environment
 from fastdbn.support.atomic import replacing
-
-MOST_COLUMNS = 200
-"""Columns that the data's table describes."""
 
 
 def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shape=None, table=None, command=None):
@@ -37,7 +36,7 @@ def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shap
         The columns as they were before they were made numbers, by name, to be described in place of X: numbers, where NaN is
         missing, or text, where None is.
     command : str or None, default None
-        What repeats the run. None shows the Python code that does.
+        What repeats the run. None shows the command that trained the model, or else Python code.
 
     Raises
     ------
@@ -60,16 +59,18 @@ def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shap
     X, y = _labelled(model, X, y, "y")
     X_test, y_test = _labelled(model, X_test, y_test, "y_test")
     scored = (X, y) if X_test is None else (X_test, y_test)
-    lines = settings.warnings_of(model, X, y)
-    sections = [
-        _scores(model, X, y, X_test, y_test, scored),
-        html.section("Warnings", html.warnings(lines)) if lines else "",
-        html.section("Training", _figures(pictures.of_training(model, scored[0]))),
-        html.section("What it learned", _figures(pictures.of_what_it_learned(model, *scored, image_shape))),
-        _data(model, X, n_rows, X_test, image_shape, described),
-        _settings(model),
-        _repeat(model, command),
-    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)  # rows may be arrays
+        lines = settings.warnings_of(model, X, y)
+        sections = [
+            _scores(model, X, y, X_test, y_test, scored),
+            html.section("Warnings", html.warnings(lines)) if lines else "",
+            html.section("Training", _figures(pictures.of_training(model, scored[0]))),
+            html.section("What it learned", _figures(pictures.of_what_it_learned(model, *scored, image_shape))),
+            _data(model, X, n_rows, X_test, image_shape, described),
+            _settings(model),
+            _repeat(model, command),
+        ]
     text = html.page(f"Report of a {type(model).__name__}", _subtitle(model), sections)
     with replacing(path) as aside:
         Path(aside).write_bytes(text.encode("utf-8", "replace"))
@@ -104,8 +105,8 @@ def _columns(model, X):
     """The columns of rows by name."""
     names = list(X.columns) if hasattr(X, "columns") else feature_names(model)
     if hasattr(X, "iloc"):
-        return {str(name): X.iloc[:, j].to_numpy() for j, name in enumerate(names[:MOST_COLUMNS])}
-    few = X[:, :MOST_COLUMNS]
+        return {str(name): X.iloc[:, j].to_numpy() for j, name in enumerate(names[: data.MOST_COLUMNS])}
+    few = X[:, : data.MOST_COLUMNS]
     return {str(names[j]) if names else str(j): column for j, column in enumerate(dense(few).T)}
 
 
@@ -117,9 +118,9 @@ def _data(model, X, n_rows, X_test, image_shape, described):
     if shape:
         lines = [data.of_images(dense(take(X, slice(0, 10_000))), shape)]
     else:
-        lines = [data.described(name, values) for name, values in list(described.items())[:MOST_COLUMNS]]
-        if len(described) >= MOST_COLUMNS and model.n_features_in_ > MOST_COLUMNS:
-            said += f" The first {MOST_COLUMNS} columns are described."
+        lines = [data.described(name, values) for name, values in list(described.items())[: data.MOST_COLUMNS]]
+        if len(described) >= data.MOST_COLUMNS and model.n_features_in_ > data.MOST_COLUMNS:
+            said += f" The first {data.MOST_COLUMNS} columns are described."
     return html.section("Data", html.paragraph(said), html.table(data.HEADER, lines))
 
 
@@ -136,6 +137,8 @@ def _settings(model):
 
 
 def _repeat(model, command):
+    if command is None and hasattr(model, "command_"):
+        command = shlex.join(["fastdbn", *model.command_])
     how = html.code(settings.in_python(model) if command is None else command)
     said = "With the same versions and the same kind of processor the same seed gives the same bits."
     return html.section(

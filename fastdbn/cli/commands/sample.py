@@ -2,6 +2,7 @@
 
 examples:
   fastdbn sample model.safetensors -n 100 --out samples.csv
+  fastdbn sample model.safetensors -n 16 --out digits.png
 """
 
 from fastdbn.cli import options as common
@@ -12,14 +13,18 @@ def options(parser):
     parser.add_argument("-n", type=common.positive, default=10, metavar="N", help="rows [10]")
     parser.add_argument("--steps", type=common.positive, default=1000, help="Gibbs steps [1000]")
     common.seed(parser)
-    common.out(parser, ".npy or CSV file [CSV to stdout]")
+    common.image_shape(parser)
+    common.out(parser, ".npy or CSV file, or .png for a picture of their means [CSV to stdout]")
 
 
 def run(args):
-    """New rows as .npy or CSV, in the form of the table that the model was trained on."""
-    from fastdbn.cli.results import put_rows
+    """New rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
+    from fastdbn.cli.results import put_picture, put_rows
     from fastdbn.cli.rows import load_model
 
     model = load_model(args, "sample")
+    if args.out is not None and args.out.lower().endswith(".png"):
+        put_picture(args.out, model, args.image_shape, lambda: model.sample(args.n, args.steps, args.seed, mean=True))
+        return
     X = model.sample(args.n, n_steps=args.steps, random_state=args.seed)
     put_rows(args.out, model, X, getattr(model, "feature_names_in_", None))

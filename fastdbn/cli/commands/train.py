@@ -2,7 +2,7 @@
 
 examples:
   fastdbn train
-  fastdbn train titanic.csv --target survived
+  fastdbn train titanic.csv --target survived --report titanic.html
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
 """
@@ -35,6 +35,7 @@ def options(parser):
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
+    parser.add_argument("--report", metavar="F", help="write a page about the model, such as report.html")
     common.quiet(parser)
 
 
@@ -42,7 +43,8 @@ def run(args):
     """Train, test on held-out rows, save."""
     from fastdbn import RBM, DBNClassifier, DBNRegressor
     from fastdbn.backends.devices import get_backend
-    from fastdbn.cli.results import check_out, save_somewhere
+    from fastdbn.cli.reports import columns_of, write
+    from fastdbn.cli.results import check_out, needs_matplotlib, save_somewhere
     from fastdbn.cli.rows import digits, training_rows
     from fastdbn.tables.read import existing
 
@@ -51,6 +53,9 @@ def run(args):
     if args.data is not None:
         existing(args.data)
     check_out(args.out, args.force)
+    if args.report is not None:
+        needs_matplotlib()
+        check_out(args.report, args.force, "--report")
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     rows = training_rows(args) if args.data else digits()
     given = {"hidden_layer_sizes": args.layers, "max_iter": args.epochs}
@@ -65,8 +70,10 @@ def run(args):
     score = model.score(rows.X_test, rows.y_test)
     print(f"test accuracy: {100 * score:.1f} %" if rows.task == "classify" else f"test R2: {score:.3f}")
     sys.stdout.flush()
-    vars(model).update(rows.attributes)
+    vars(model).update(rows.attributes | {"command_": args.words})
     save_somewhere(model, args.out)
+    if args.report is not None:
+        write(args.report, model, rows, columns_of(args.data, args.header) if args.data else None)
     progress(f"saved {args.out}; try next:")
     for words in _further(args, "samples.csv" if "preparation_" in rows.attributes else "samples.npy"):
         progress(f"  {shlex.join(words)}")
@@ -76,6 +83,8 @@ def _further(args, samples):
     """Commands to try next."""
     yield "fastdbn", "info", args.out
     yield "fastdbn", "sample", args.out, "-n", "16", "--out", samples
+    if args.report is None:
+        yield "fastdbn", "report", args.out
     if args.data is not None:
         yield "fastdbn", "predict", args.out, args.data, *{None: (), True: ("--header",), False: ("--no-header",)}[args.header]
     yield "python", "-c", f"import fastdbn; print(fastdbn.load({json.dumps(args.out)}))"

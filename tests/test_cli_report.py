@@ -1,0 +1,119 @@
+"""Pictures and reports from the command line."""
+
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import fastdbn
+from fastdbn import RBM
+from fastdbn.cli.main import main
+
+QUICK = ["--layers", "8", "--epochs", "2", "--pretrain-epochs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    """Reports are quick without figures."""
+    monkeypatch.setattr("fastdbn.report.page._figures", lambda found: "")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a table of digits whose target is named digit, and the same without it."""
+    monkeypatch.chdir(tmp_path)
+    X, y = load_digits(n_class=3, return_X_y=True)
+    table, names = np.column_stack([X[:120], y[:120]]), [f"p{i}" for i in range(64)]
+    for name, columns in (("digits.csv", 65), ("bare.csv", 64)):
+        rows = [",".join(f"{x:g}" for x in row[:columns]) for row in table]
+        (tmp_path / name).write_text("\n".join([",".join([*names, "digit"][:columns]), *rows]) + "\n")
+    return tmp_path
+
+
+def run(capsys, *argv):
+    """(exit code, stderr) of a command line."""
+    return main([*argv]), capsys.readouterr().err
+
+
+def text_of(path):
+    """A report without the time at which it was written."""
+    lines = path.read_text().splitlines()
+    return "\n".join(line for line in lines if "Written " not in line)
+
+
+def test_report_of_the_training(folder, capsys):
+    """`train --report` and `report MODEL` write the same page: scores of the rows held out, the data, and the command."""
+    command = ["train", "digits.csv", "--target", "digit", *QUICK, "--out", "m", "--report", "a.html"]
+    assert run(capsys, *command)[0] == 0
+    model = fastdbn.load("m")
+    assert model.command_ == tuple(command)
+    assert run(capsys, "report", "m", "--out", "b.html")[0] == 0
+    assert run(capsys, "report", "m", "digits.csv", "--out", "c.html")[0] == 0
+    text = text_of(folder / "a.html")
+    assert text == text_of(folder / "b.html") == text_of(folder / "c.html")
+    assert "Scores of 24 rows that training did not see" in text
+    assert "fastdbn train digits.csv --target digit --layers 8" in text
+    assert "images of 8×8" in text
+    code, err = run(capsys, "report", "m", "--out", "a.html")
+    assert code == 1
+    assert "--force" in err
+    code, err = run(capsys, *command[:-2], "--out", "n", "--report", "none/a.html")
+    assert code == 1
+    assert "--report none/a.html: there is no folder" in err
+
+
+def test_report_of_other_rows(folder, capsys):
+    """Rows of another file are scored as they are, and the page says that; a file without the target has no scores."""
+    assert run(capsys, "train", "digits.csv", "--target", "digit", *QUICK, "--out", "m")[0] == 0
+    (folder / "other.csv").write_bytes((folder / "digits.csv").read_bytes())
+    code, err = run(capsys, "report", "m", "other.csv", "--out", "a.html")
+    assert (code, "warning" in err) == (0, False), err
+    assert "Scores of the 120 rows given" in text_of(folder / "a.html")
+    code, err = run(capsys, "report", "m", "bare.csv", "--out", "b.html")
+    assert code == 0, err
+    assert "no scores, because the file has no target" in err
+    assert "120 rows of 64 features" in text_of(folder / "b.html")
+
+
+def test_report_of_a_model_from_python(folder, capsys):
+    """It needs a file, and says so; the page has the code that repeats the fit."""
+    RBM(4, n_iter=1, random_state=0).fit(load_digits().data[:100]).save("rbm")
+    code, err = run(capsys, "report", "rbm")
+    assert code == 1
+    assert "DATA is missing" in err
+    assert run(capsys, "report", "rbm", "bare.csv")[0] == 0
+    assert "model = RBM(n_components=4, n_iter=1, random_state=0)" in text_of(folder / "report.html")
+
+
+def test_samples_as_a_picture(folder, capsys):
+    """A grid of images, of a shape that is found or given; rows that are no images are refused before they are drawn."""
+    RBM(4, n_iter=1, random_state=0).fit(load_digits().data[:100] / 16).save("rbm")
+    assert run(capsys, "sample", "rbm", "-n", "3", "--steps", "2", "--out", "a.png")[0] == 0
+    picture = matplotlib.image.imread("a.png")
+    assert picture.shape == (595, 595, 4)
+    assert (picture[-1, -1] == 1).all()
+    shown = picture[17::35, 17::35, 0][:8, :8]
+    rows = fastdbn.load("rbm").sample(3, 2, 0, mean=True)
+    assert np.allclose(shown, rows[0].reshape(8, 8), atol=0.01)
+    assert run(capsys, "sample", "rbm", "-n", "2", "--steps", "2", "--image-shape", "4,16", "--out", "b.png")[0] == 0
+    assert matplotlib.image.imread("b.png").shape[0] < 200
+    code, err = run(capsys, "sample", "rbm", "--image-shape", "5,5", "--out", "c.png")
+    assert code == 1
+    assert "25 values" in err
+    with pytest.raises(SystemExit):
+        main(["sample", "rbm", "--image-shape", "5", "--out", "c.png"])
+    assert not (folder / "c.png").exists()
+
+
+def test_without_matplotlib(folder, capsys, monkeypatch):
+    """The commands that draw name the extra before any work."""
+    for name in [name for name in sys.modules if name.startswith("fastdbn.plot")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(fastdbn, "plot", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for command in (["train", *QUICK, "--report", "a.html"], ["report", "none"]):
+        code, err = run(capsys, *command)
+        assert code == 1
+        assert 'pip install "fastdbn[plot]"' in err
