@@ -26,6 +26,11 @@ _HOMES = {
     "load": "estimators.load",
     "export_onnx": "exits.onnx_file",
     "to_numpy": "exits.numpy_source",
+    "to_torch": "exits.torch_modules",
+    "from_sklearn": "exits.sklearn_rbm",
+    "to_sklearn": "exits.sklearn_rbm",
+    "from_rbms": "exits.rbms_file",
+    "to_rbms": "exits.rbms_file",
     "show_versions": "cli.versions",
     "write_report": "report.page",
 }

@@ -11,6 +11,7 @@ import pytest
 
 import fastdbn
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
+from fastdbn.exits import torch_modules
 from fastdbn.exits.model import describe
 from tests.model_files import GREY, LABELS, MODELS, fitted
 from tests.model_files import X as BINARY
@@ -91,6 +92,34 @@ def test_exits_agree_with_the_model(name, tmp_path):
             np.testing.assert_array_equal(found, wanted.astype(found.dtype))
             np.testing.assert_array_equal(program[method](X), wanted)
     assert len(outputs) == len(describe(model, "float32").outputs)
+
+
+@pytest.mark.filterwarnings("ignore::fastdbn.DataWarning")
+@pytest.mark.parametrize("name", [*MODELS, *CASES])
+def test_torch_agrees_with_the_model(name):
+    """The modules give what the model's last method gives, from linear layers that can be trained."""
+    torch = pytest.importorskip("torch")
+    model, X = _case(name)
+    net, dtype = fastdbn.to_torch(model), describe(model).dtype
+    found = net(torch.tensor(X.astype(dtype))).detach().numpy()
+    last = [output for output in describe(model).outputs if output.name != "label"][-1]
+    wanted = getattr(model, last.method)(X.astype(dtype))
+    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
+    if hasattr(model, "coefs_"):
+        linear = [module for module in net if isinstance(module, torch.nn.Linear)]
+        np.testing.assert_array_equal(linear[0].weight.detach().numpy(), model.coefs_[0].T)
+        assert all(module.weight.requires_grad for module in linear)
+
+
+def test_without_torch_the_error_says_where_it_is(monkeypatch):
+    model = fitted("rbm")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    torch_modules._torch.cache_clear()
+    with pytest.raises(ImportError, match=r"to_torch needs PyTorch: https://pytorch\.org"):
+        fastdbn.to_torch(model)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"fastdbn\[onnx\]"):
+        fastdbn.export_onnx(model, "model.onnx")
 
 
 def test_onnx_file_says_what_it_is(tmp_path):

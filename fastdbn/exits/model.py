@@ -217,8 +217,8 @@ class Description(NamedTuple):
     outputs: list[Output]
 
 
-def describe(model: Estimator, input_dtype: str) -> Description:
-    """The `Description` of a fitted model.
+def describe(model: Estimator, input_dtype: str | None = None) -> Description:
+    """The `Description` of a fitted model; rows have the model's precision where input_dtype is None.
 
     Raises
     ------
@@ -231,10 +231,11 @@ def describe(model: Estimator, input_dtype: str) -> Description:
     if not isinstance(model, Estimator):
         raise TypeError(f"model={model!r}: give a fitted model of fastdbn")
     check_is_fitted(model)
+    first = model.as_rbm() if isinstance(model, BernoulliRBM) else model
+    input_dtype = first.dtype if input_dtype is None else input_dtype
     if input_dtype not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype!r}: give 'float32' or 'float64'")
     names = getattr(model, "feature_names_in_", None)
-    first = model.as_rbm() if isinstance(model, BernoulliRBM) else model
     return Description(
         type(model).__name__,
         model.n_features_in_,
