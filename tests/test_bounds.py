@@ -125,6 +125,7 @@ FUNCTIONS = {
 }
 MACHINES, STACKS = ("RBM", "BernoulliRBM"), tuple(kind.__name__ for kind in NETWORKS)
 TAKEN = dict.fromkeys(FUNCTIONS, MACHINES) | {"dbn_bound": STACKS, "free_energy_gap": MACHINES + STACKS}
+TAKEN["mixing"] = *MACHINES, "DBN", "DBNOutlierDetector"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -114,7 +114,7 @@ def test_samples_go_on():
     assert rbm.sample(start=first, n_steps=2).shape == first.shape
     with pytest.raises(ValueError, match="n_samples=3 and start has 61 rows"):
         rbm.sample(3, start=X)
-    with pytest.raises(ValueError, match="method='annealing': give one of 'gibbs'"):
+    with pytest.raises(ValueError, match="method='annealing': give one of 'auto', 'gibbs'"):
         rbm.sample(method="annealing")
 
 

@@ -4,7 +4,7 @@ import exact
 import numpy as np
 import pytest
 
-from fastdbn import evaluate
+from fastdbn import DBN, evaluate
 
 
 def autoregression(rho, n_steps, n_chains, seed=0):
@@ -49,12 +49,30 @@ def test_of_a_machine():
     assert 1 < found.time == evaluate.integrated_time(found.values)
 
 
-def test_free_energy_by_default_and_errors():
-    """Values are free energies of the chains; they begin at rows where these are given."""
-    machine = exact.Machine(5, 4)
-    rbm = exact.as_rbm(machine.W, machine.b, machine.c)
-    found = evaluate.mixing(rbm, n_chains=3, n_steps=20, X=machine.V, random_state=0)
-    assert np.isin(np.round(found.values, 4), np.round(machine.free_energy(machine.V), 4)).mean() > 0.9  # but for float32
+def test_methods():
+    """Chains that stay in the mode in which they began are never independent; with exchanges they are, and that is measured."""
+    W = np.full((6, 4), 2.5)
+    rbm = exact.as_rbm(W, -W.sum(axis=1) / 2, -W.sum(axis=0) / 2)
+    modes, some = np.repeat([[0.0], [1.0]], 6, axis=1), {"n_chains": 20, "n_steps": 400, "random_state": 0}
+    stuck, found = (evaluate.mixing(rbm, X=modes, method=method, **some) for method in ("gibbs", "tempering"))
+    assert stuck.time == stuck.seconds == np.inf and stuck.acceptance is None and stuck.trips is None
+    assert 0 < found.seconds < np.inf and 0.2 < found.acceptance.min() < found.acceptance.max() < 0.9
+    assert 400 * 20 / found.time / 4 < found.trips
+    network = DBN.stack([rbm, exact.as_rbm(np.eye(4), np.zeros(4), np.zeros(4))])
+    for layer, width in ((0, 6), (-1, 4)):
+        found = evaluate.mixing(network, lambda v: v.sum(axis=1) + 100 * v.shape[1], 3, 9, X=modes, method="stacked", layer=layer)
+        assert (found.values >= 100 * width).all() and found.values.shape == (9, 3)
+
+
+def test_slowest_by_default_and_errors():
+    """Of free energies and leading directions the slowest counts: here the direction in which all units are the same."""
+    W = np.full((6, 4), 1.6)
+    rbm = exact.as_rbm(W, -W.sum(axis=1) / 2, -W.sum(axis=0) / 2)
+    some = {"n_chains": 5, "n_steps": 300, "X": np.ones((1, 6)), "random_state": 0}
+    found = evaluate.mixing(rbm, **some)
+    assert np.allclose(np.abs(found.values[0]), 6**0.5, atol=0.9)
+    energies = evaluate.mixing(rbm, rbm.free_energy, **some)
+    assert energies.time < found.time
     for options, match in (({"statistic": "energy"}, "statistic='energy'"), ({"burn_in": -1}, "burn_in=-1")):
         with pytest.raises(ValueError, match=match):
             evaluate.mixing(rbm, **options)

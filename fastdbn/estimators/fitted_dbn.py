@@ -3,15 +3,17 @@
 import numpy as np
 
 from fastdbn.estimators.base import Estimator
-from fastdbn.estimators.fitted_rbm import check_sample, check_totals, hidden_rows, sample_states
+from fastdbn.estimators.fitted_rbm import hidden_rows
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.sampling import check_sample, check_totals, drawn, method_for
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.inputs import data
 from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
+from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 
 DRAWS = 10
@@ -128,15 +130,17 @@ class FittedDBN(Imputation, Estimator):
         """`RBM.gibbs`, for a network of one layer."""
         return self._only_layer("gibbs").gibbs(later_rows(self, X), n_steps, random_state)
 
-    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, totals=None, *, start=None, method="gibbs"):
-        """Draw visible states: Gibbs sampling in the top RBM, then one pass down.
+    def sample(
+        self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto", layer=-1
+    ):
+        """Draw visible states: chains of the top RBM, then one pass down.
 
         Parameters
         ----------
         n_samples : int or None, default None
             None is one, or with `start` one for each of its rows.
-        n_steps : int, default 1000
-            Gibbs steps in the top RBM.
+        n_steps : int or None, default None
+            Steps of the chains. None is 1000 for "gibbs" and "stacked", and 100 for "tempering".
         random_state : None, int, RandomState or Generator
             None continues with the noise of the model's own seed.
         mean : bool, default False
@@ -146,7 +150,12 @@ class FittedDBN(Imputation, Estimator):
         start : (n_samples, n_features) array, CSR matrix or None, default None
             Rows whose states in the layer under the top, drawn by an up-pass, the chains start at. None starts them at draws that
             know the biases alone.
-        method : {"gibbs"}, default "gibbs"
+        method : {"auto", "gibbs", "tempering", "stacked"}, default "auto"
+            The first two as for `RBM.sample`, in the top RBM. "stacked" runs chains in all layers, and neighbouring layers
+            exchange states; it needs weights that `up_down` has not untied. "auto" is "gibbs".
+        layer : int, default -1
+            The RBM of `layers_` whose distribution is drawn from; the layers under it pass its states down. -1 is the top, and
+            then the draws are the network's. 0 is the first RBM, which the layers above help to mix if the method is "stacked".
 
         Returns
         -------
@@ -156,18 +165,22 @@ class FittedDBN(Imputation, Estimator):
         check_is_fitted(self)
         width = max(sum(rbm.components_.shape) for rbm in self.layers_)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, width)
-        totals, (seed, number) = check_totals(self._machines()[0].visible_unit, n, totals, start), self._next_noise(random_state)
-        if start is not None:
-            unit = self._machines()[0].visible_unit
+        machines, there, layer = self._machines(), start is not None, checks.layer(layer, len(self.layers_))
+        unit, rbm, machine = machines[0].visible_unit, self.layers_[layer], machines[layer]
+        totals, noise = check_totals(unit, n, totals, start), self._next_noise(random_state)
+        if there:
             totals = data.totals(unit, start, n) if unit.keeps_total else None
-            start = self._draw_up(start, len(self.layers_) - 1, seed, number)
-        top = self.layers_[-1], self._machines()[-1]
-        of_top = totals if len(self.layers_) == 1 else None
-        return self._descend(*sample_states(*top, n, n_steps, seed, number, of_top, start), seed, number, mean, totals)
+            states = self._draw_up(start, layer, *noise)
+        else:
+            states = start_states(rbm, machine, n, *noise, None if layer else totals)
+        method = method_for(method, machines, layer, there)
+        block = n if method is METHODS["gibbs"] else None
+        found = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block)
+        return self._descend(*found, *noise, mean, totals, layer)
 
-    def _descend(self, states, means, seed, number, mean, totals=None):
-        """From states of the layer under the top, and their means, down to the data: drawn states, or visible means."""
-        machines, first, n = self._machines()[:-1], self.layers_[0], len(states)
+    def _descend(self, states, means, seed, number, mean, totals=None, layer=-1):
+        """From states of the layer under one, and their means, down to the data: drawn states, or visible means."""
+        machines, first, n = self._machines()[:layer], self.layers_[0], len(states)
         if machines:
             backend, host = machines[0].backend, start_states(first, machines[0], n, seed, number, totals)
             with backend.single_threaded():

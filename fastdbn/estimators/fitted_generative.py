@@ -9,14 +9,14 @@ from scipy.special import logsumexp
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.classes import classes
 from fastdbn.estimators.fitted_dbn import FittedDBN
-from fastdbn.estimators.fitted_rbm import check_sample
 from fastdbn.estimators.imputation import Average, begin
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import up, visible_blocks
 from fastdbn.estimators.rows import later_rows
-from fastdbn.machine.block import draw_keys
+from fastdbn.estimators.sampling import check_sample, drawn, ladder_of, method_for
 from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
+from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 from fastdbn.units import get_unit, visible_unit
 
@@ -120,14 +120,17 @@ class FittedGenerative(FittedDBN):
         return super()._only_layer(method)
 
     def _labelled(self, n, labels):
-        """(the top's `LabelledMachine`, buffers of n chains); labels are held, or None."""
+        """The top's `LabelledMachine` for n chains; labels are held, or None."""
         machine = self._machines()[-1]
         b, params = machine.backend, Params(*(machine.backend.constant(x) for x in self._top()))
-        joint = LabelledMachine(b, machine.visible_unit, machine.hidden_unit, params, len(self.classes_), n, labels)
-        v, h_mean = b.zeros(n, joint.shape[0]), b.zeros(n, joint.shape[1])
-        return joint, joint.chain(v, b.states(machine.hidden_unit, n, joint.shape[1]), h_mean)
+        return LabelledMachine(b, machine.visible_unit, machine.hidden_unit, params, len(self.classes_), n, labels)
 
-    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, label=None, *, start=None, method="gibbs"):
+    def _ladder(self):
+        top = self.layers_[-1]
+        sources = top.components_, top.intercept_visible_, top.intercept_hidden_, self.label_components_, self.label_intercept_
+        return ladder_of(self, sources, lambda n: self._labelled(n, None))
+
+    def sample(self, n_samples=None, n_steps=None, random_state=None, mean=False, label=None, *, start=None, method="auto"):
         """Draw visible states of given classes, or of classes that are drawn too.
 
         Parameters
@@ -148,31 +151,29 @@ class FittedGenerative(FittedDBN):
         """
         check_is_fitted(self)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
-        held, backend = None, self._machines()[-1].backend
+        held, lower, layer, there = None, self._machines()[:-1], len(self.layers_) - 1, start is not None
         if label is not None:
             if np.shape(label) not in ((), (n,)):
                 raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
             numbers, _ = classes(np.broadcast_to(label, n), n, self.classes_, "label")
-            held = backend.array(self._one_hot(numbers))
-        seed, number = self._next_noise(random_state)
-        keys = draw_keys(seed, number)
-        machine, chain = self._labelled(n, held)
-        who, first = machine.row_numbers(slice(0, n)), 1 if start is None else 0
-        with backend.single_threaded():
-            if start is None:
-                machine.start_hidden(chain.h_mean, chain.h, who, keys(rng.INIT, 0))
-            else:
-                H = self._draw_up(start, len(self.layers_) - 1, seed, number)
-                machine.start_joint(chain, H, who, keys(rng.INIT, 0))
-            # the hidden states after step t are drawn with the noise of step t
-            machine.walk(chain, who, lambda purpose, t: keys(purpose, t - (purpose == rng.HIDDEN)), first, 2 * n_steps)
-        return self._descend(*map(backend.to_host, (chain.drawn, chain.v_mean)), seed, number, mean)
+            held = self._one_hot(numbers)
+        noise = self._next_noise(random_state)
+        states = self._draw_up(start, layer, *noise) if there else np.zeros((n, len(self._machines()[-1].params.b)), self.dtype)
+
+        def stack(rows):
+            labels = None if held is None else self._machines()[-1].backend.array(held[rows])
+            return [*lower, self._labelled(rows.stop - rows.start, labels)]
+
+        method = method_for(method, stack(slice(0, 1)), layer, there)
+        block = n if method is METHODS["gibbs"] else None
+        return self._descend(*drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block), *noise, mean)
 
     def _fill_block(self, v, rows, mask, n_steps, method, key):
         """As for `DBN`, but that the labels of a network of one layer run too, in Gibbs steps of the top RBM."""
         if len(self.layers_) > 1 or mask is None or method == "mean-field":
             return super()._fill_block(v, rows, mask, n_steps, method, key)
-        machine, chain = self._labelled(len(v), None)
+        machine = self._labelled(len(v), None)
+        chain = machine.new_chain(len(v))
         average = Average(machine.backend, n_steps)
         v, clamp = begin(self._machines()[0], v, mask, method, rows, key)
         machine.start_joint(chain, machine.backend.to_host(v), rows, key(rng.SCORE, n_steps, 0))

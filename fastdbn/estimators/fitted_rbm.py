@@ -14,48 +14,14 @@ from fastdbn.estimators.layer import (
 )
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.sampling import check_sample, check_totals, drawn, ladder_of, method_for
 from fastdbn.estimators.scoring import score_rbm
-from fastdbn.inputs import ranges
 from fastdbn.machine import initial
-from fastdbn.machine.block import draw_keys
+from fastdbn.machine.block import block_rows, draw_keys
 from fastdbn.maths import rng
+from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 from fastdbn.units import get_unit
-
-SAMPLERS = ("gibbs",)
-"""Ways to draw from a model."""
-
-
-def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
-    """(number of samples, start as checked rows or None) for `sample`; a chain takes `width` numbers."""
-    checks.choice(method, "method", SAMPLERS)
-    checks.integer(n_steps, "n_steps")
-    checks.flag(mean, "mean")
-    if start is not None:
-        start = later_rows(estimator, start)
-        if n_samples not in (None, start.shape[0]):
-            raise ValueError(
-                f"n_samples={n_samples!r} and start has {start.shape[0]} rows: leave n_samples out, one starts at each"
-            )
-        return start.shape[0], start
-    n = checks.integer(1 if n_samples is None else n_samples, "n_samples")
-    checks.room(n * width, "n_samples", n_samples)
-    return n, None
-
-
-def check_totals(unit, n, totals, start):
-    """`totals` of `sample`, checked: (n, 1), or None."""
-    if totals is None:
-        return None
-    if start is not None:
-        raise ValueError("totals: chains that begin at `start` keep the totals of its rows, so leave totals out")
-    if not unit.keeps_total:
-        raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
-    values = np.asarray(totals)
-    whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
-    if not whole or (values < 0).any() or (values > ranges.MOST_COUNTS).any():
-        raise ValueError(f"totals={totals!r}: give a whole number from 0 to {ranges.MOST_COUNTS}, or {n} of them")
-    return np.broadcast_to(values, n)[:, None]
 
 
 def hidden_rows(H, n_components, name="X"):
@@ -226,23 +192,34 @@ class FittedRBM(Estimator):
 
     def _run_chains(self, X, n_steps, seed, number):
         """(states, means) of the visible units, on their own scale, after Gibbs steps from the rows of X."""
-        machine, states, means = self.machine_, np.empty(X.shape, self.dtype), np.empty(X.shape, self.dtype)
-        for rows, v in visible_blocks(self, X, write=True):
-            chain = machine.chain(v)
-            machine.walk(chain, machine.row_numbers(rows), draw_keys(seed, number), 0, 2 * n_steps)
-            machine.backend.fetch(v, states[rows])
-            machine.backend.fetch(chain.v_mean, means[rows])
-        return states, means
+        return self._drawn(METHODS["gibbs"], n_steps, (seed, number), self._states_of(X), True)
 
-    def sample(self, n_samples=None, n_steps=1000, random_state=None, mean=False, totals=None, *, start=None, method="gibbs"):
+    def _states_of(self, X):
+        """Rows as host states of the visible units."""
+        out = np.empty(X.shape, self.dtype)
+        for rows, v in visible_blocks(self, X):
+            self.machine_.backend.fetch(v, out[rows])
+        return out
+
+    def _drawn(self, method, n_steps, noise, states, there):
+        machine, block = self.machine_, None
+        if method is METHODS["gibbs"]:
+            block = block_rows(max(machine.shape)) if there else len(states)
+        return drawn(method, lambda _: [machine], 0, n_steps, noise, states, there, self._ladder, block)
+
+    def _ladder(self):
+        sources = self.components_, self.intercept_visible_, self.intercept_hidden_
+        return ladder_of(self, sources, lambda _: self.machine_)
+
+    def sample(self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto"):
         """Draw visible states from the model, by one chain for each.
 
         Parameters
         ----------
         n_samples : int or None, default None
             None is one, or with `start` one for each of its rows.
-        n_steps : int, default 1000
-            Steps of each chain.
+        n_steps : int or None, default None
+            Steps of each chain. None is 1000 for "gibbs" and 100 for "tempering".
         random_state : None, int, RandomState or Generator
             None continues with the noise of the model's own seed.
         mean : bool, default False
@@ -251,7 +228,10 @@ class FittedRBM(Estimator):
             For units that count: the sum of each row. None draws from those of the fit data, or takes those of `start`.
         start : (n_samples, n_features) array, CSR matrix or None, default None
             Where chains start, such as earlier samples. None starts them at draws that know the visible biases alone.
-        method : {"gibbs"}, default "gibbs"
+        method : {"auto", "gibbs", "tempering"}, default "auto"
+            "gibbs" draws hidden and visible units in turn. "tempering" has replicas of each chain at inverse temperatures from
+            1 down to 0, which exchange states, so a chain goes from mode to mode. Its first call finds the temperatures. "auto"
+            is "gibbs". docs/sampling.md compares them.
 
         Returns
         -------
@@ -260,22 +240,9 @@ class FittedRBM(Estimator):
         """
         check_is_fitted(self)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, sum(self.components_.shape))
-        totals, (seed, number) = check_totals(self.machine_.visible_unit, n, totals, start), self._next_noise(random_state)
-        if start is None:
-            states, means = sample_states(self, self.machine_, n, n_steps, seed, number, totals)
-        else:
-            states, means = self._run_chains(start, n_steps, seed, number)
+        machine, there = self.machine_, start is not None
+        totals, noise = check_totals(machine.visible_unit, n, totals, start), self._next_noise(random_state)
+        states = self._states_of(start) if there else start_states(self, machine, n, *noise, totals)
+        method = method_for(method, [machine], 0, there)
+        states, means = self._drawn(method, n_steps, noise, states, there)
         return self.scaling_.invert(means if mean else states)
-
-
-def sample_states(rbm, machine, n, n_steps, seed, number, totals=None, start=None):
-    """(states, means) of n chains, on the scale of the visible units. They start at given states, or at draws from the biases."""
-    backend = machine.backend
-    host = start_states(rbm, machine, n, seed, number, totals) if start is None else start
-    v, who = backend.states(machine.visible_unit, *host.shape, host), machine.row_numbers(slice(0, n))
-    chain = machine.chain(v)
-    with backend.single_threaded():
-        if start is None:
-            machine.start_visible(chain.v_mean, v, who, rng.key(seed, number, rng.stream(rng.INIT, 0, 2)))
-        machine.walk(chain, who, draw_keys(seed, number), 0, 2 * n_steps)
-    return backend.to_host(v), backend.to_host(chain.v_mean)

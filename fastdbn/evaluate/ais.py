@@ -22,15 +22,12 @@ from fastdbn.evaluate.estimate import estimate, exactly
 from fastdbn.evaluate.exact import BITS, Enumeration, count_bits, exact_log_z, machine_with_z, rbm_of
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine.block import BlockMachine, Chain
-from fastdbn.machine.initial import smoothed_mean
+from fastdbn.machine.initial import base_of_means
 from fastdbn.maths import rng
 from fastdbn.support import checks
 
 EXACT_BITS = 20
 """Reverse chains start at exact draws up to 2^20 states of one side, which takes seconds."""
-SMOOTHING = 0.05
-"""How much the means of the base are pulled to the middle of the range, because every state of the model must be likely enough
-under the base."""
 BURN_IN = 1000
 """Gibbs steps before reverse chains of other machines."""
 
@@ -71,7 +68,7 @@ class Chains:
         if X is None:
             self.start_at_base()
         else:
-            self.start_at(_rows_of(model, X, len(self.v), self.seed))
+            self.start_at(rows_of(model, X, len(self.v), self.seed))
 
     def start_at(self, states):
         self.v = self.backend.states(self.machine.visible_unit, *states.shape, states)
@@ -172,14 +169,7 @@ def base_biases(model, X=None):
         return model.intercept_visible_.astype(np.float64)
     to_host = model.machine_.backend.to_host
     mean = sum(to_host(v).sum(axis=0, dtype=np.float64) for _, v in visible_blocks(model, X)) / X.shape[0]
-    for part, start, stop, _ in unit.parts(len(mean)):
-        own = mean[start:stop]
-        if np.isfinite(part.low + part.high):
-            middle = 1 / part.group_size(stop - start) if part.support == "one-of" else (part.low + part.high) / 2
-            mean[start:stop] = (1 - SMOOTHING) * own + SMOOTHING * middle
-        else:
-            mean[start:stop] = smoothed_mean(part, own, X.shape[0])
-    return unit.link(mean)
+    return base_of_means(unit, mean, X.shape[0])
 
 
 def ais(
@@ -324,7 +314,7 @@ def check_room(model, n_chains):
     checks.room(n_chains * sum(machine_with_z(model).shape), "n_chains", n_chains)
 
 
-def _rows_of(model, X, n, seed):
+def rows_of(model, X, n, seed):
     """Visible states of n rows drawn from data; values between the two of a unit are probabilities, and drawn."""
     draw, machine = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)), machine_with_z(model)
     rows = draw.integers(0, X.shape[0], n)

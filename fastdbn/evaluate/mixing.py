@@ -1,22 +1,34 @@
-"""How fast Gibbs chains forget: autocorrelation of a statistic, and the integrated autocorrelation time
+"""How fast chains forget: autocorrelation of a statistic, and the integrated autocorrelation time
 
     tau = 1 + 2 sum_t rho(t)
 
 by which the variance of a chain's mean is larger than that of as many independent draws (Sokal 1997, section 3).
 """
 
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.estimators.layer import free_energies
-from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
+from fastdbn.estimators.dbn import DBN
+from fastdbn.estimators.generative import GenerativeDBNClassifier
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import start_states
+from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.sampling import method_for
+from fastdbn.evaluate.ais import rows_of
+from fastdbn.evaluate.exact import rbm_of
 from fastdbn.maths import rng
+from fastdbn.sampling import METHODS
+from fastdbn.sampling.exchange import Exchange
+from fastdbn.sampling.sampler import Task
 from fastdbn.support import checks
 
 WINDOW = 5.0
 """The sum ends at the first lag beyond so many tau, because later terms are more noise than correlation (Sokal 1997, equation
 3.20)."""
+DIRECTIONS = 3
+"""Directions of the states that are measured beside the free energy."""
 
 
 class Mixing(NamedTuple):
@@ -29,12 +41,21 @@ class Mixing(NamedTuple):
     autocorrelation : (n_steps // 2 + 1,) float64 array
         by lag.
     time : float
-        integrated autocorrelation time, in Gibbs steps. Trust it if n_steps is at least 50 times as large.
+        integrated autocorrelation time, in steps. Trust it if n_steps is at least 50 times as large.
+    seconds : float
+        seconds for an independent draw: those of a step of one chain, times `time`.
+    acceptance : (n_replicas - 1,) array or None
+        shares of exchanges that neighbouring replicas made; None for Gibbs sampling, which has none.
+    trips : int or None
+        states that came from the replica that moves freely to the chain itself, in all chains together.
     """
 
     values: Any
     autocorrelation: Any
     time: float
+    seconds: float
+    acceptance: Any
+    trips: int | None
 
 
 def autocorrelation(values, max_lag=None):
@@ -90,21 +111,27 @@ def integrated_time(values):
     return float(times[enough[0]]) if len(enough) else np.inf
 
 
-def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in=0, random_state=None):
-    """Run Gibbs chains of an RBM and measure how fast a statistic of them forgets its past.
+def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in=0, method="gibbs", layer=-1, random_state=None):
+    """Run chains of an RBM by a sampling method, and measure how fast they forget their past and what a draw costs.
 
     Parameters
     ----------
-    model : RBM, BernoulliRBM or DBN of one layer
+    model : RBM, BernoulliRBM or DBN
         fitted.
     statistic : callable or None, default None
-        Maps (n_chains, n_features) visible states, on the scale of the data, to (n_chains,) numbers. None is the free energy.
+        Maps (n_chains, n_visible) visible states of the RBM, on the scale of its data, to (n_chains,) numbers. None measures the
+        free energy, and the states along the three directions in which the weights are largest (the left singular vectors of
+        W). The slowest of the four counts.
     n_chains : int, default 100
     n_steps : int, default 1000
     X : (n, n_features) array, CSR matrix or None, default None
-        Chains start at rows of X. None starts them at draws from the visible biases alone.
+        Chains start at rows of X. None starts them as `sample` does.
     burn_in : int, default 0
         Steps that are made and not counted first.
+    method : {"auto", "gibbs", "tempering", "stacked"}, default "gibbs"
+        As for `sample`.
+    layer : int, default -1
+        The RBM of a network.
     random_state : None, int, RandomState or Generator
 
     Returns
@@ -117,17 +144,61 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     """
     n_chains, n_steps = checks.integer(n_chains, "n_chains"), checks.integer(n_steps, "n_steps")
     burn_in = checks.integer(burn_in, "burn_in", 0)
-    checks.room(2 * n_steps * n_chains, "n_steps", n_steps)
+    checks.choice(method, "method", ("auto", *METHODS))
+    checks.room(5 * n_steps * n_chains, "n_steps", n_steps)
     if not (statistic is None or callable(statistic)):
         raise ValueError(f"statistic={statistic!r}: give a callable of visible states, or None")
-    model, X = checked_rbm(model, X)
-    measure = (lambda v: free_energies(model, v)) if statistic is None else statistic
-    chains = Chains(model, base_biases(model), n_chains, rng.seed_of(random_state))
-    values = np.empty((n_steps, n_chains))
-    with chains.backend.single_threaded():
-        chains.start(model, X)
-        chains.gibbs(0, burn_in)
+    rbm, machines, layer, states = _chains_of(model, layer, X, n_chains, seed := rng.seed_of(random_state))
+    kind = method_for(method, machines, layer, X is not None)
+    chains = kind(Task(machines, layer, np.arange(n_chains, dtype=np.uint32), seed, 0, rbm._ladder))
+    measure = Leading(chains) if statistic is None else lambda v: statistic(rbm.scaling_.invert(v))[None]
+    values, seconds = [], np.empty(n_steps)
+    backend = chains.machine.backend
+    with backend.single_threaded():
+        chains.start(states, X is not None)
+        chains.run(0, burn_in)
         for t in range(n_steps):
-            chains.gibbs(burn_in + t, burn_in + t + 1)
-            values[t] = measure(model.scaling_.invert(chains.backend.to_host(chains.v)))
-    return Mixing(values, autocorrelation(values), integrated_time(values))
+            began = time.perf_counter()
+            chains.run(burn_in + t, burn_in + t + 1)
+            seconds[t] = time.perf_counter() - began
+            values.append(measure(backend.to_host(chains.chain.v)))
+    values = np.array(values, np.float64).transpose(1, 0, 2)
+    times = [integrated_time(x) for x in values]
+    slowest = int(np.argmax(times))
+    of_exchange = None, None
+    if isinstance(chains, Exchange):
+        of_exchange = chains.accepted / np.maximum(chains.proposed, 1), chains.trips
+    per_draw = float(np.median(seconds)) / n_chains * times[slowest]
+    return Mixing(values[slowest], autocorrelation(values[slowest]), times[slowest], per_draw, *of_exchange)
+
+
+class Leading:
+    """The free energy of visible states, and the states along the leading left singular vectors of W: (4, n_chains)."""
+
+    def __init__(self, chains):
+        self.chains = chains
+        W = chains.machine.backend.to_host(chains.machine.params.W)
+        self.directions = np.linalg.svd(W, full_matrices=False)[0][:, :DIRECTIONS]
+
+    def __call__(self, v):
+        energy = np.empty(len(v))
+        self.chains.machine.free_energy_block(self.chains.chain.v, energy)
+        return np.vstack([energy, (v @ self.directions).T])
+
+
+def _chains_of(model, layer, X, n_chains, seed):
+    """(an RBM, the machines of its stack, its place there, host states of n chains)."""
+    layer = checks.layer(layer, len(getattr(model, "layers_", "1")))
+    if isinstance(model, DBN) and not isinstance(model, GenerativeDBNClassifier):
+        check_is_fitted(model)
+        rbm, machines = model.layers_[layer], model._machines()
+    else:
+        rbm = rbm_of(model)
+        machines = [rbm.machine_]
+    if X is None:
+        return rbm, machines, layer, start_states(rbm, machines[layer], n_chains, seed, 0)
+    X = later_rows(model, X)
+    if layer == 0:
+        return rbm, machines, layer, rows_of(rbm, X, n_chains, seed)
+    chosen = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)).integers(0, X.shape[0], n_chains)
+    return rbm, machines, layer, model._draw_up(X[chosen], layer, seed, 0)

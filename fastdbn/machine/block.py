@@ -51,10 +51,18 @@ class BlockMachine:
         Weights of the way down, where they are not W.
     """
 
+    lag = 0
+    """By how many steps the noise of hidden draws is behind in `sample`."""
+
     def __init__(self, backend, visible, hidden, params, down=None):
         self.backend, self.visible_unit, self.hidden_unit, self.params = backend, visible, hidden, params
         self.down = params.W if down is None else down
         self.shape = len(params.b), len(params.c)
+
+    @property
+    def joint_unit(self):
+        """The visible units."""
+        return self.visible_unit
 
     def row_numbers(self, rows):
         """The numbers of a slice of rows, by which their noise is named."""
@@ -64,6 +72,35 @@ class BlockMachine:
         """Buffers for chains that start at visible states v."""
         b, n, (nv, nh) = self.backend, len(v), self.shape
         return Chain(v, b.states(self.hidden_unit, n, nh), b.zeros(n, nv), b.zeros(n, nh), drawn)
+
+    def new_chain(self, n):
+        """A chain of n rows, of which nothing is known yet."""
+        return self.chain(self.backend.states(self.visible_unit, n, self.shape[0]))
+
+    def begin(self, chain, rows, keys, key, states, there):
+        """Start a new chain at host states, if `there`, or at draws that know the visible biases alone, and keep totals.
+
+        Returns the half-step that comes next.
+        """
+        b = self.backend
+        b.copy(b.states(self.visible_unit, *states.shape, states), chain.v)
+        if not there:
+            self.start_visible(chain.v_mean, chain.v, rows, key)
+        return 0
+
+    def tempered(self, beta, base):
+        """The machine whose `walk` at an inverse temperature `beta` above 0 draws from
+
+        p_beta(v), proportional to exp(v.((1 - beta) a + beta b) - sum base(v) + sum_j cgf(beta (c_j + (v W)_j)))
+
+        base : (n_visible,) host array
+            The biases a of the machine without weights that beta = 0 stands for.
+        """
+        return BlockMachine(self.backend, self.visible_unit, self.hidden_unit, self._biased(beta, base), self.down)
+
+    def _biased(self, beta, base):
+        bias = self.backend.to_host(self.params.b).astype(np.float64)
+        return self.params._replace(b=self.backend.constant(bias + np.asarray(base) * ((1 - beta) / beta)))
 
     def hidden_given(self, v, mean, states=None, rows=None, key=None, beta=None):
         """mean = E[h | v], and states drawn where they are given with row numbers and a key."""

@@ -7,6 +7,9 @@ from fastdbn.maths import rng
 
 INIT_SCALE = 0.01
 """Standard deviation of the initial weights (Hinton 2010, section 8)."""
+SMOOTHING = 0.05
+"""How much the means of bounded units without weights are pulled to the middle of the range, because every state of a model must
+be likely enough under them."""
 
 
 def init_params(dtype, visible, nv, nh, seed, layer, visible_mean):
@@ -44,6 +47,38 @@ def center(backend, visible, hidden, params):
     backend.field(rooms[0], W, fields[1])
     b, c = (bias - backend.to_host(field)[0] for bias, field in zip((params.b, params.c), fields, strict=True))
     return Params(params.W, b, c), tuple(backend.to_host(room)[0] for room in rooms)
+
+
+def middle(unit, n):
+    """The middle of the range of n units; in groups the mean at which all of them are equally probable."""
+    return 1 / unit.group_size(n) if unit.support == "one-of" else (unit.low + unit.high) / 2
+
+
+def base_of_means(unit, mean, n):
+    """Biases of units that have some means and no weights.
+
+    Means of bounded units are pulled to the middle of the range by `SMOOTHING`, those of others as by `smoothed_mean`. So no
+    state is improbable.
+
+    Parameters
+    ----------
+    unit : Unit or Mixed
+    mean : (n_units,) array
+    n : int
+        The rows that the means are of.
+
+    Returns
+    -------
+    (n_units,) float64 array
+    """
+    mean = np.array(mean, np.float64)
+    for part, start, stop, _ in unit.parts(len(mean)):
+        own = mean[start:stop]
+        if np.isfinite(part.low + part.high):
+            mean[start:stop] = (1 - SMOOTHING) * own + SMOOTHING * middle(part, stop - start)
+        else:
+            mean[start:stop] = smoothed_mean(part, own, n)
+    return unit.link(mean)
 
 
 def learns_variance(unit):

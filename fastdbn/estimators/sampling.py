@@ -1,0 +1,121 @@
+"""`sample` of fitted models: its arguments, its method, and the chains.
+
+"auto" is `AUTO`, but Gibbs sampling where chains begin at `start`, and where that method cannot draw: of counts.
+"""
+
+import weakref
+
+import numpy as np
+
+from fastdbn.estimators import machines
+from fastdbn.estimators.rows import later_rows
+from fastdbn.inputs import ranges
+from fastdbn.machine.block import block_rows
+from fastdbn.sampling import METHODS, ladder
+from fastdbn.sampling.sampler import Task
+from fastdbn.support import checks
+
+AUTO = "gibbs"
+"""The method that models draw by if they are not told."""
+AT_ONCE = 16
+"""Chains with replicas are handled in blocks of fewer rows, by this factor."""
+
+_ladders: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
+    """(number of samples, start as checked rows or None) for `sample`; a chain takes `width` numbers."""
+    checks.choice(method, "method", ("auto", *METHODS))
+    if n_steps is not None:
+        checks.integer(n_steps, "n_steps")
+    checks.flag(mean, "mean")
+    if start is not None:
+        start = later_rows(estimator, start)
+        if n_samples not in (None, start.shape[0]):
+            raise ValueError(
+                f"n_samples={n_samples!r} and start has {start.shape[0]} rows: leave n_samples out, one starts at each"
+            )
+        return start.shape[0], start
+    n = checks.integer(1 if n_samples is None else n_samples, "n_samples")
+    checks.room(n * width, "n_samples", n_samples)
+    return n, None
+
+
+def check_totals(unit, n, totals, start):
+    """`totals` of `sample`, checked: (n, 1), or None."""
+    if totals is None:
+        return None
+    if start is not None:
+        raise ValueError("totals: chains that begin at `start` keep the totals of its rows, so leave totals out")
+    if not unit.keeps_total:
+        raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
+    values = np.asarray(totals)
+    whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
+    if not whole or (values < 0).any() or (values > ranges.MOST_COUNTS).any():
+        raise ValueError(f"totals={totals!r}: give a whole number from 0 to {ranges.MOST_COUNTS}, or {n} of them")
+    return np.broadcast_to(values, n)[:, None]
+
+
+def method_for(name, stack, layer, there=False):
+    """The method of a name for the machines of a stack.
+
+    Raises
+    ------
+    ValueError
+        if it cannot draw from them.
+    """
+    if name == "auto":
+        name = "gibbs" if there or METHODS[AUTO].refusal(stack, layer) else AUTO
+    if reason := METHODS[name].refusal(stack, layer):
+        raise ValueError(f"method={name!r} {reason}")
+    return METHODS[name]
+
+
+def ladder_of(estimator, sources, machine):
+    """The `Ladder` of a model, kept for an estimator while the arrays that the machine was built from are the same objects.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    sources : tuple of arrays
+    machine : callable of a number of chains
+        Makes the machine.
+    """
+    with machines.lock:
+        known, value = _ladders.get(estimator, ((), None))
+    if len(known) != len(sources) or any(x is not y for x, y in zip(known, sources, strict=True)):
+        value = ladder.find(machine(ladder.CHAINS))  # outside of the lock, because it takes a while; twice gives the same
+        with machines.lock:
+            _ladders[estimator] = sources, value
+    return value
+
+
+def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=None):
+    """(states, means) on the scale of a layer's visible units, without labels, of a chain for each of some host states.
+
+    Parameters
+    ----------
+    method : Sampler class
+    stack : callable of a slice of chains
+        Makes the machines.
+    layer : int
+    n_steps : int or None
+    noise : (seed, number of the draw)
+    states, there
+        As for `Sampler.start`.
+    ladder : callable
+    block : int or None
+        Rows at a time.
+    """
+    n, width = states.shape
+    out, means = np.empty_like(states), np.empty_like(states)
+    size = block or max(1, block_rows(width) // AT_ONCE)
+    for first in range(0, n, size):
+        rows = slice(first, min(first + size, n))
+        sampler = method(Task(stack(rows), layer, np.arange(rows.start, rows.stop, dtype=np.uint32), *noise, ladder))
+        with sampler.machine.backend.single_threaded():
+            sampler.start(states[rows], there)
+            sampler.run(0, method.steps if n_steps is None else n_steps)
+        sampler.machine.backend.fetch(sampler.drawn, out[rows])
+        sampler.machine.backend.fetch(sampler.chain.v_mean, means[rows])
+    return out, means

@@ -1,0 +1,191 @@
+"""Sampling methods against enumeration: odds of exchanges, laws of draws, and what makes both reproducible."""
+
+import itertools
+
+import exact
+import numpy as np
+import pytest
+from naive import bits, sigmoid
+from test_generative import classifier
+
+from fastdbn import DBN, RBM
+from fastdbn.sampling import ladder
+from fastdbn.sampling.sampler import Task
+from fastdbn.sampling.stacked import Stacked
+from fastdbn.sampling.tempering import Tempering
+
+TWO_MODES = exact.Machine(6, 4, seed=0, scale=0.3)
+"""All visible units on, or all off: Gibbs steps hardly ever go from one to the other."""
+TWO_MODES.W += 2.5
+TWO_MODES.b, TWO_MODES.c = -TWO_MODES.W.sum(axis=1) / 2, -TWO_MODES.W.sum(axis=0) / 2
+BELOW, ABOVE = exact.Machine(5, 4, seed=1, scale=1.5), exact.Machine(4, 3, seed=2, scale=1.5)
+
+
+def rbm(machine, **params):
+    return exact.as_rbm(machine.W, machine.b, machine.c, **params)
+
+
+def stack(**params):
+    return DBN.stack([rbm(BELOW, **params), rbm(ABOVE, **params)])
+
+
+def task(machines, layer, n, found=None, seed=0):
+    return Task(machines, layer, np.arange(n, dtype=np.uint32), seed, 0, lambda: found)
+
+
+def agree(drawn, states, law):
+    """Shares of states among draws are probabilities, within their errors."""
+    found = (drawn[:, None] == states).all(axis=2).mean(axis=0)
+    assert (np.abs(found - law) < 5 * np.sqrt(law * (1 - law) / len(drawn)) + 5 / len(drawn)).all()
+
+
+def law_of_hidden(machine):
+    """p(h) of an exact machine, by its own enumeration."""
+    weight = np.exp(machine.H @ machine.c + np.log1p(np.exp(machine.H @ machine.W.T + machine.b)).sum(axis=1))
+    return weight / weight.sum()
+
+
+# ---- odds of an exchange
+
+
+def test_stacked_exchanges_are_in_detailed_balance():
+    """p(x, y) P(x, y -> y, x) = p(y, x) P(y, x -> x, y) for all pairs of states, with P from the sampler's odds."""
+    x, y = (np.array(states) for states in zip(*itertools.product(bits(4), repeat=2), strict=True))
+    chains = Stacked(task(stack(dtype="float64")._machines(), 0, len(x)))
+    chains.chains[0].h[:], chains.chains[1].v[:] = x, y
+    flow = np.multiply.outer(law_of_hidden(BELOW), ABOVE.p_v()) * np.minimum(1, np.exp(chains.log_odds(0))).reshape(16, 16)
+    assert np.allclose(flow, flow.T, rtol=1e-10)
+    assert flow.max() > 1e-3
+
+
+def test_tempered_exchanges_are_in_detailed_balance():
+    """The same between neighbours of a ladder, whose laws are enumerated from the formula."""
+    machine, base = TWO_MODES, np.linspace(-1, 1, 6)
+    betas = np.array([0.001, 0.4, 1.0])
+    logs = [machine.V @ ((1 - beta) * base + beta * machine.b) for beta in betas]
+    logs = [
+        x + np.log1p(np.exp(beta * (machine.V @ machine.W + machine.c))).sum(axis=1) for x, beta in zip(logs, betas, strict=True)
+    ]
+    x, y = (np.array(states) for states in zip(*itertools.product(machine.V, repeat=2), strict=True))
+    found = ladder.Ladder(betas, base, None)
+    chains = Tempering(task([rbm(machine, dtype="float64").machine_], 0, len(x), found))
+    for i in range(2):
+        chains.chains[i].v[:], chains.chains[i + 1].v[:] = x, y
+        flow = np.exp(np.add.outer(logs[i], logs[i + 1])) * np.minimum(1, np.exp(chains.log_odds(i))).reshape(64, 64)
+        assert np.allclose(flow, flow.T, rtol=1e-10)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_sweeps_leave_the_laws_of_all_layers(layer):
+    """Chains that begin at exact draws of both layers still have these laws after sweeps with both roles of each layer."""
+    n, draw = 20000, np.random.default_rng(layer)
+    chains = Stacked(task(stack()._machines(), layer, n, seed=layer))
+    for machine, chain in zip((BELOW, ABOVE), chains.chains, strict=True):
+        chain.v[:] = machine.draw(n, layer)
+        chain.h[:] = draw.random((n, len(machine.c))) < sigmoid(chain.v @ machine.W + machine.c)
+    chains.run(0, 3)
+    agree(chains.chains[0].v, BELOW.V, BELOW.p_v())
+    agree(chains.chains[0].h, BELOW.H, law_of_hidden(BELOW))
+    agree(chains.chains[1].v, ABOVE.V, ABOVE.p_v())
+    assert (chains.accepted / chains.proposed > 0.2).all() and chains.trips > n / 10
+
+
+# ---- laws of draws
+
+
+def test_tempering_goes_from_mode_to_mode():
+    """From all units on, Gibbs sampling stays there; tempering draws from both modes by their probabilities."""
+    model, ones, law = rbm(TWO_MODES), np.ones((2000, 6)), TWO_MODES.p_v()
+    stuck = model.sample(start=ones, n_steps=20, method="gibbs", random_state=0)
+    assert stuck.mean() > 0.9
+    agree(model.sample(start=ones, n_steps=40, method="tempering", random_state=0), TWO_MODES.V, law)
+    agree(model.sample(2000, n_steps=20, method="tempering", random_state=1), TWO_MODES.V, law)
+
+
+def test_draws_of_a_network():
+    """By every method those of the network: the top's states, passed down; and with layer=0 those of the first RBM."""
+    model, n = stack(), 4000
+    down = np.prod(np.where(BELOW.V[None] == 1, p := sigmoid(ABOVE.V @ BELOW.W.T + BELOW.b)[:, None], 1 - p), axis=2)
+    for method in ("gibbs", "tempering", "stacked"):
+        agree(model.sample(n, 50, random_state=3, method=method), BELOW.V, ABOVE.p_v() @ down)
+        agree(model.sample(n, 50, random_state=4, method=method, layer=0), BELOW.V, BELOW.p_v())
+    assert np.array_equal(model.sample(3, 5, random_state=0, layer=0), model.layers_[0].sample(3, 5, random_state=0))
+
+
+def test_draws_of_classes():
+    """Tempering with labels: those of one class, of given classes, and of all."""
+    top = exact.LabelledMachine(4, 2, 3, seed=3, scale=2.0)
+    model, states = classifier(top), top.V[::2, :4]
+    p = top.p_v().reshape(-1, 2)
+    for label, law in ((0, p[:, 0]), (1, p[:, 1]), (None, p.sum(axis=1))):
+        drawn = model.sample(4000, 30, random_state=5, label=label, method="tempering")
+        agree(drawn, states, law / law.sum())
+    each = np.arange(300) % 2
+    assert np.array_equal(
+        model.sample(300, 5, random_state=1, label=each, method="tempering")[1::2],
+        model.sample(300, 5, random_state=1, label=1, method="tempering")[1::2],
+    )
+
+
+# ---- ladders
+
+
+def test_ladder():
+    """Neighbours accept as often as they should; the base has the model's means, but for the pull to the middle."""
+    W, zeros = np.random.default_rng(0).normal(size=(40, 30)), np.zeros(40)
+    found = ladder.find(exact.as_rbm(W, zeros, zeros[:30]).machine_)
+    assert found.betas[-1] == 1 and (np.diff(found.betas) > 0).all() and len(found.betas) > 3
+    assert (np.abs(found.acceptance - ladder.ACCEPTANCE) < 0.2).all()
+    smoothed = 0.95 * (BELOW.p_v() @ BELOW.V) + 0.025
+    assert np.abs(sigmoid(ladder.find(rbm(BELOW).machine_).base) - smoothed).max() < 0.06
+    assert np.allclose(ladder.equalised(np.array([0, 0.5, 1.0]), np.array([1.0, 1.0]), 0.5), [0, 0.25, 0.5, 0.75, 1])
+    assert len(ladder.equalised(np.array([0, 1.0]), np.array([0.0]), 0.5)) == 2
+
+
+def test_ladder_follows_the_parameters():
+    """It is found once, and again when parameters are replaced."""
+    model, finds = rbm(BELOW), []
+    find = ladder.find
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "find", lambda machine: finds.append(1) or find(machine))
+        for _ in range(2):
+            model.sample(2, 2, method="tempering")
+        model.intercept_hidden_ = model.intercept_hidden_ + 1
+        model.sample(2, 2, method="tempering")
+    assert len(finds) == 2
+
+
+# ---- reproducibility and refusals
+
+
+def test_draws_depend_on_the_seed_alone():
+    """Not on threads, nor on how many chains run beside one."""
+    for method in ("tempering", "stacked"):
+        model = stack(n_jobs=1)
+        one = model.sample(300, 4, random_state=0, method=method)
+        model.n_jobs = 2
+        assert np.array_equal(one, model.sample(300, 4, random_state=0, method=method))
+        assert np.array_equal(one[:7], model.sample(7, 4, random_state=0, method=method))
+        assert not np.array_equal(one, model.sample(300, 4, random_state=1, method=method))
+
+
+def test_refusals():
+    """A method that cannot draw from a model says why, and what to give; "auto" takes Gibbs sampling then."""
+    counts = RBM(3, visible="replicated-softmax", n_iter=0, random_state=0).fit(np.eye(4, dtype=int) + 1)
+    untied = stack()
+    untied.up_down(BELOW.V, 1)
+    labelled = classifier(exact.LabelledMachine(4, 2, 3, seed=3))
+    for model, method, message in (
+        (rbm(BELOW), "stacked", "method='stacked' is for networks of two layers or more"),
+        (counts, "tempering", "method='tempering' is not for visible units that count"),
+        (untied, "stacked", "method='stacked' is not for layers whose weights were untied"),
+        (labelled, "stacked", "method='stacked' is for networks of two layers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.sample(2, 2, method=method)
+    with pytest.raises(ValueError, match="untied"):
+        untied.sample(2, 2, method="tempering", layer=0)
+    assert untied.sample(2, 2, method="tempering").shape == (2, 5)
+    assert np.array_equal(counts.sample(2, 2, random_state=0), counts.sample(2, 2, random_state=0, method="gibbs"))
+    rows = BELOW.V[:3]
+    assert np.array_equal(stack().sample(start=rows, n_steps=2), stack().sample(start=rows, n_steps=2, method="gibbs"))
