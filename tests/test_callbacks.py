@@ -258,5 +258,5 @@ def test_examples_of_the_page(tmp_path, monkeypatch):
 
 
 def test_public_names():
-    assert set(callbacks.__all__) == {"CSVLogger", "Callback", "EarlyStopping", "ProgressBar"}
+    assert set(callbacks.__all__) == {"CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "ProgressBar"}
     assert all(getattr(callbacks, name).__module__.startswith("fastdbn.callbacks.") for name in callbacks.__all__)

@@ -103,17 +103,23 @@ def notify(estimator, hook, **info):
     ------
     StopIteration
         if one raised it, after all were told.
+    BaseException
+        that one raised; after it only those are told that are the last.
     """
-    stops = False
+    stops, fault = False, None
     for callback in sorted(getattr(estimator, "callbacks", None) or (), key=_is_last):
+        if stops if _is_last(callback) else fault:
+            continue
         try:
-            if stops and _is_last(callback):
-                continue
             if hasattr(callback, hook):
                 getattr(callback, hook)(estimator, **info)
             elif hook == "on_epoch_end" and callable(callback):
                 callback(estimator=estimator, layer=info["stage"], epoch=info["epoch"], metrics=info["metrics"])
         except StopIteration:
             stops = True
+        except BaseException as error:
+            fault = fault or error
+    if fault is not None:
+        raise fault
     if stops:
         raise StopIteration

@@ -145,7 +145,7 @@ class DBNAutoencoder(Supervised):
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, *, resume=None):
         """Pretrain on X, then train encoder and decoder on X; or learn to make clean rows of noisy ones.
 
         Parameters
@@ -156,6 +156,8 @@ class DBNAutoencoder(Supervised):
             A row for each of X. Units and scaling are chosen by them, pretraining learns from them, and the loss is theirs.
             Labels, which have one dimension, are ignored.
         sample_weight : (n,) array or None
+        resume : "last", path or None, default None
+            Go on from a checkpoint, as for `RBM.fit`.
 
         Returns
         -------
@@ -168,7 +170,7 @@ class DBNAutoencoder(Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, self._continues(), None)
+        return self._fit(X, y, sample_weight, checkpoint=resume)
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass of back-propagation over X. It never pretrains.
@@ -180,7 +182,7 @@ class DBNAutoencoder(Supervised):
         ----------
         X, y, sample_weight : as for `fit`
         """
-        return self._fit(X, y, sample_weight, hasattr(self, "coefs_"), 1)
+        return self._fit(X, y, sample_weight, 1)
 
     def _check_own(self):
         known = callable(self.noise) or (isinstance(self.noise, str) and self.noise in KINDS)

@@ -95,9 +95,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         planned = [stage for stage in self._run.begun if isinstance(stage, int)] if vars(self).get("_run") else ()
         return len(getattr(self, "layers_", ())) >= max(len(planned), 1)
 
-    def _goes_on(self):
-        """Whether a fit goes on from an earlier one, complete or interrupted."""
-        return checks.flag(self.warm_start, "warm_start") and bool(getattr(self, "layers_", None))
+    def _has_begun(self):
+        return bool(getattr(self, "layers_", None))
 
     @property
     def n_iter_(self):
@@ -149,26 +148,28 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                     f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
                 )
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, *, resume=None):
         """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
 
         Parameters, return value and errors are those of `RBM.fit`.
         """
-        self._fit(X, sample_weight, self._goes_on(), None)
+        self._fit(X, sample_weight, checkpoint=resume)
         tell(of_layers(self.layers_, self))
         return self
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass over X for each layer, lowest first. `RBM.partial_fit` says what the first batch must show."""
-        return self._fit(X, sample_weight, bool(getattr(self, "layers_", None)), 1)
+        return self._fit(X, sample_weight, 1)
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, resume, epochs):
+    def _fit(self, X, sample_weight, epochs=None, checkpoint=None):
         layers = self._new_layers()
-        self._begin_run(resume, epochs)
-        X = checked(self, X, reset=not resume, may_lack=layers[0].missing is not None, finite=resume)
+        goes_on = self._goes_on(epochs, checkpoint)
+        self._begin_run(goes_on, epochs)
+        X = checked(self, X, reset=not goes_on, may_lack=layers[0].missing is not None, finite=goes_on)
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._fit_layers(layers, X, weights, resume, epochs)
+        self._note_data(X=X, sample_weight=weights)
+        self._fit_layers(layers, X, weights, goes_on, epochs)
         self._trained_on(X, weights)
         if epochs is None:
             self._end_run()

@@ -127,7 +127,7 @@ class DBNClassifier(Classifier, Supervised):
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, resume=None):
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -135,6 +135,8 @@ class DBNClassifier(Classifier, Supervised):
         X : (n, n_features) array, memory map or CSR matrix
         y : (n,) labels of any type, or `unlabelled`
         sample_weight : (n,) array or None
+        resume : "last", path or None, default None
+            Go on from a checkpoint, as for `RBM.fit`.
 
         Returns
         -------
@@ -147,7 +149,7 @@ class DBNClassifier(Classifier, Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, self._continues(), None)
+        return self._fit(X, y, sample_weight, checkpoint=resume)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Make one pass of back-propagation over X and y. It never pretrains.
@@ -162,7 +164,7 @@ class DBNClassifier(Classifier, Supervised):
         """
         resume = hasattr(self, "coefs_")
         known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
-        return self._fit(X, y, sample_weight, resume, 1, known)
+        return self._fit(X, y, sample_weight, 1, known)
 
     def _targets(self, y, n, resume, weights, known=None):
         target, self.classes_ = classes(y, n, self.classes_ if resume else known, unlabelled=self.unlabelled)
@@ -318,7 +320,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, resume=None):
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -326,6 +328,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         X : (n, n_features) array, memory map or CSR matrix
         y : (n,) or (n, n_outputs) array
         sample_weight : (n,) array or None
+        resume : "last", path or None, default None
+            Go on from a checkpoint, as for `RBM.fit`.
 
         Returns
         -------
@@ -338,7 +342,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, self._continues(), None)
+        return self._fit(X, y, sample_weight, checkpoint=resume)
 
     def partial_fit(self, X, y, sample_weight=None):
         """Make one pass of back-propagation over X and y. It never pretrains.
@@ -349,7 +353,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         The first call without a fit fixes the scale of X and of the targets: see `RBM.partial_fit`.
         """
         first = not hasattr(self, "coefs_")
-        self._fit(X, y, sample_weight, not first, 1)
+        self._fit(X, y, sample_weight, 1)
         if first and (np.ptp(np.asarray(y, np.float64), axis=0) == 0).any():
             warn_of_first_batch("y")
         return self

@@ -155,7 +155,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return network
 
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, resume=None):
         """Pretrain the layers below the top, then the top with labels, then train all of them by up-down.
 
         Parameters
@@ -165,6 +165,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         sample_weight : (n,) array or None, default None
             Weights of the rows, in all three stages. A row of weight 2 counts as two rows, one of weight 0 as none. Only their
             ratios matter.
+        resume : "last", path or None, default None
+            Go on from a checkpoint, as for `RBM.fit`.
 
         Returns
         -------
@@ -177,13 +179,13 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         DivergenceError
             if parameters become infinite or NaN. The parameters of the last good epoch are kept.
         """
-        resume = self._goes_on()
+        goes_on = self._goes_on(checkpoint=resume)
         layers = self._new_layers()
         schedule = self._own_schedule(layers)
-        X, labels, weights = self._rows(X, y, sample_weight, resume)
-        pretrains = not resume or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
+        X, labels, weights = self._rows(X, y, sample_weight, goes_on)
+        pretrains = not goes_on or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, labels, weights, resume, None)
+            self._pretrain(X, labels, weights, goes_on, None)
         self._up_down(X, labels, weights, schedule)
         if pretrains:
             tell(of_layers(self.layers_, self))
@@ -258,6 +260,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
                 refuse_counts(visible_unit(visible, X.shape[1]))
         numbers, self.classes_ = classes(y, X.shape[0], known, unlabelled=self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
+        self._note_data(X=X, y=numbers, classes=self.classes_, sample_weight=weights)
         if self.class_weight is not None:
             factors = class_factors(self.class_weight, self.classes_, numbers)
             weights = factors if weights is None else weights * factors

@@ -16,9 +16,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import validation
 
 from fastdbn.callbacks.callback import notify
+from fastdbn.callbacks.checkpoint import Checkpoint
+from fastdbn.estimators import resume
+from fastdbn.files import fingerprint
 from fastdbn.files.entries import Entry
 from fastdbn.files.parameters import entry, whole
 from fastdbn.files.state import declared
+from fastdbn.support import checks
 
 UP_DOWN, FINE_TUNING = "up-down", "fine-tuning"
 """The names of the stages that are not layers."""
@@ -28,12 +32,15 @@ class Run(NamedTuple):
     """A fit that is under way or was interrupted.
 
     epochs are those that the estimator had before the present call; begun has for each stage the epoch at which it began and how
-    many it was to train; done names the stages that are complete.
+    many it was to train; done names the stages that are complete. data are fingerprints of the data, by name, if checkpoints need
+    them. resumes says whether this call goes on from a checkpoint.
     """
 
     epochs: int
     begun: dict
     done: tuple = ()
+    data: dict | None = None
+    resumes: bool = False
 
 
 def _stage(value):
@@ -46,13 +53,16 @@ def _stage(value):
 def _read_run(record, name, place):
     begun = entry(record, "begun", list)
     begun = {_stage(stage): (whole(start, name), whole(n_iter, name)) for stage, start, n_iter in begun}
-    return Run(0, begun, tuple(_stage(stage) for stage in entry(record, "done", list)))
+    done = tuple(_stage(stage) for stage in entry(record, "done", list))
+    return Run(0, begun, done, fingerprint.decode(record["data"], "data") if "data" in record else None)
 
 
-RUN = Entry(
-    lambda run: {"begun": [[stage, *epochs] for stage, epochs in run.begun.items()], "done": list(run.done)},
-    _read_run,
-)
+def _write_run(run):
+    record = {"begun": [[stage, *epochs] for stage, epochs in run.begun.items()], "done": list(run.done)}
+    return record if run.data is None else record | {"data": fingerprint.encode(run.data)}
+
+
+RUN = Entry(_write_run, _read_run)
 """The field of a run."""
 
 
@@ -61,7 +71,39 @@ class Interruptible:
 
     def _interrupted(self):
         """Whether a fit was interrupted, which this one is to complete."""
-        return bool(getattr(self, "warm_start", False) and vars(self).get("_run"))
+        run = vars(self).get("_run")
+        return bool(run and (run.resumes or getattr(self, "warm_start", False)))
+
+    def _has_begun(self):
+        """Whether an earlier fit has left parameters that another can train."""
+        raise NotImplementedError
+
+    def _goes_on(self, epochs=None, checkpoint=None):
+        """Whether a fit, or a pass of some `epochs`, goes on from an earlier one, or from a checkpoint, which is read here."""
+        if epochs is not None:
+            return self._has_begun()
+        run, warm = vars(self).get("_run"), checks.flag(self.warm_start, "warm_start")
+        if run and run.resumes:
+            self._run = run._replace(resumes=False)
+        saved = None if checkpoint is None else resume.found(self, checkpoint)
+        if saved is not None:
+            self._forget()
+            all_at_once((self, {name: value for name, value in vars(saved).items() if name in declared(type(self))}))
+            self._run = saved._run._replace(epochs=_epochs(self), resumes=True)
+        elif checkpoint is not None:
+            return False
+        return (warm or saved is not None) and self._has_begun()
+
+    def _note_data(self, **arrays):
+        """Note of the run what tells its data from others; refuse data that are not those of its checkpoint."""
+        run = vars(self).get("_run")
+        if run is None or not (run.resumes or any(isinstance(callback, Checkpoint) for callback in self.callbacks or ())):
+            return
+        data = {name: fingerprint.fingerprint(x) for name, x in arrays.items() if x is not None}
+        differ = [*fingerprint.differences(data, run.data)] if run.resumes else []
+        if differ:
+            raise ValueError(f"resume: the checkpoint is of a fit to other data: {'; '.join(differ)}. Give those of the fit")
+        self._run = run._replace(data=data)
 
     def _begin_run(self, goes_on, epochs=None):
         """Begin a run, from fitted parameters or from nothing, or go on with the one that was interrupted.

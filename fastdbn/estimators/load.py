@@ -42,4 +42,8 @@ def load(path):
     >>> bool((copy.transform(X) == model.transform(X)).all())
     True
     """
-    return state.load(path)
+    model = state.load(path)
+    run = vars(model).get("_run")
+    if run and run.begun and set(run.begun) <= set(run.done):  # the last checkpoint of a fit
+        del model._run
+    return model

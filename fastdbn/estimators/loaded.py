@@ -181,12 +181,14 @@ def check_stack(dbn, owner):
     layers, sizes = dbn.layers_, checks.layer_sizes(dbn.hidden_layer_sizes)
     found = [hasattr(dbn, name) for name in ("up_down_iter_", "_up_down_step", "up_down_history_")]
     refuse(any(found) != all(found), "some of up_down_iter, up_down_step and up_down_history are lacking")
-    suits = sizes == tuple(len(rbm.components_) for rbm in layers) and [rbm.layer_ for rbm in layers] == list(range(len(sizes)))
+    n = len(sizes) if dbn.__sklearn_is_fitted__() else len(layers)  # a checkpoint may lack the upper layers
+    fitted = tuple(len(rbm.components_) for rbm in layers)
+    suits = layers and sizes[:n] == fitted and [rbm.layer_ for rbm in layers] == list(range(n))
     refuse(not suits, f"hidden_layer_sizes={reprlib.repr(sizes)} do not suit the layers")
-    n = layers[0].n_features_in_
-    refuse(n != dbn.n_features_in_, f"layers.0 has {n} features where there are {dbn.n_features_in_}")
+    n_in = layers[0].n_features_in_
+    refuse(n_in != dbn.n_features_in_, f"layers.0 has {n_in} features where there are {dbn.n_features_in_}")
     dbn._check_neighbours(layers)
-    _check_templates(layers, dbn._new_layers())
+    _check_templates(layers, dbn._new_layers()[:n])
     for rbm in layers:
         if not any(found):
             _check_norm(rbm)
@@ -198,6 +200,8 @@ def check_stack(dbn, owner):
 def check_threshold(detector, owner):
     """The threshold of an outlier detector, its greatest score and the range of its data."""
     detector._share()
+    if not hasattr(detector, "offset_"):  # a checkpoint
+        return
     ordered = -SQUARES < detector.offset_ <= detector.top_ < SQUARES
     refuse(not ordered, f"offset={detector.offset_!r} and top={detector.top_!r}: scores below {SQUARES:g}, in this order")
     refuse((detector.extent_.low > detector.extent_.high).any(), "extent.low exceeds extent.high")
@@ -206,6 +210,8 @@ def check_threshold(detector, owner):
 def check_labels(estimator, owner):
     """The labels of a generative classifier, whose weights belong to its top layer."""
     refuse_counts(get_unit(estimator.layers_[0].visible_))
+    if not hasattr(estimator, "label_components_"):  # a checkpoint
+        return
     n, top = len(estimator.label_components_), len(estimator.layers_[-1].components_)
     refuse(n != top, f"label_components of {n} hidden units where the top layer has {top}")
     _check_inputs("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))
@@ -216,6 +222,9 @@ def check_labels(estimator, owner):
 
 def check_network(network, owner):
     """The layers of a back-propagated network fit each other, its parameters, its pretrained layers and its update rule."""
+    if not hasattr(network, "coefs_"):
+        _check_pretraining(network)
+        return
     (sizes, _), n_in, coefs = network._check(None), network.n_features_in_, network.coefs_
     outputs = getattr(network, "classes_", getattr(network, "target_mean_", coefs[0]))
     fitted = len(coefs[0]), *(len(c) for c in network.intercepts_)
@@ -236,6 +245,18 @@ def check_network(network, owner):
         suits = found == [*zip(sizes, units, strict=False)][: len(templates)] and layers[0].visible_ == network.visible_
         refuse(not suits or network.dbn_.n_features_in_ != n_in, "the sizes and units of dbn are not those of the network")
         _check_templates(layers, templates)
+
+
+def _check_pretraining(network):
+    """The checkpoint of a network whose layers are not all pretrained yet."""
+    network._check(None)
+    begun = [name for name in ("intercepts_", "visible_", "n_iter_", "history_") if hasattr(network, name)]
+    refuse(begun, f"it has {', '.join(begun)} without coefs")
+    layers, templates = network.dbn_.layers_, network._dbn()._new_layers()
+    found = [(len(rbm.components_), get_unit(rbm.hidden_)) for rbm in layers]
+    wanted = [(rbm.n_components, get_unit(rbm.hidden)) for rbm in templates]
+    refuse(found != wanted[: len(found)], "the sizes and units of dbn are not those of the network")
+    refuse(network.dbn_.n_features_in_ != network.n_features_in_, "dbn has other features than the network")
 
 
 def check_targets(regressor, owner):

@@ -25,6 +25,12 @@ class Pretrained(DeepNetwork):
         """`pretrain` without the FrozenEstimator that may hold it."""
         return self.pretrain.estimator if isinstance(self.pretrain, FrozenEstimator) else self.pretrain
 
+    def _given_weights(self):
+        """All parameters of the network that was given as `pretrain`, one after another; None if none was."""
+        layers = getattr(self._pretrained(), "layers_", None)
+        names = "components_", "intercept_hidden_", "intercept_visible_"
+        return layers and np.concatenate([getattr(rbm, name).ravel() for rbm in layers for name in names])
+
     def _check_pretrained(self):
         """Refuse what is no network."""
         if not isinstance(self._pretrained(), (bool, np.bool_, DBN)):
@@ -93,7 +99,7 @@ class Pretrained(DeepNetwork):
         """Train the DBN of this network, or complete it, with the parameters of a new one."""
         dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
         try:
-            dbn._fit(X, weights, dbn._goes_on(), None)  # what went wrong is told once all is trained
+            dbn._fit(X, weights)  # what went wrong is told once all is trained
         finally:
             dbn.warm_start = False
             dbn.callbacks = None  # they hold this estimator, and would be pickled with it

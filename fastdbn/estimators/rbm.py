@@ -10,7 +10,6 @@ from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.trained_rbm import TrainedRBM
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Tensor, fields
-from fastdbn.support import checks
 from fastdbn.training.monitors import MONITORS
 
 
@@ -242,7 +241,7 @@ class RBM(Imputation, TrainedRBM):
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None, *, resume=None):
         """Train on X.
 
         Parameters
@@ -252,6 +251,9 @@ class RBM(Imputation, TrainedRBM):
         y : ignored
         sample_weight : (n,) array or None
             Weights of the rows.
+        resume : "last", path or None, default None
+            Go on from a checkpoint to the bits of an uninterrupted fit: that of a path, or the last one that the `Checkpoint` of
+            `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of the checkpoint.
 
         Returns
         -------
@@ -269,7 +271,7 @@ class RBM(Imputation, TrainedRBM):
         FitWarning
             once, if the fit ended badly. docs/tuning.md says what to do.
         """
-        self._fit(X, sample_weight, checks.flag(self.warm_start, "warm_start") and hasattr(self, "components_"), None)
+        self._fit(X, sample_weight, checkpoint=resume)
         tell(of_layers([self], self))
         return self
 
@@ -280,4 +282,4 @@ class RBM(Imputation, TrainedRBM):
         ``scale="none"``. A column that is constant in the first batch causes a `DataWarning`. Parameters and errors are those
         of `fit`.
         """
-        return self._fit(X, sample_weight, hasattr(self, "components_"), 1)
+        return self._fit(X, sample_weight, 1)

@@ -107,9 +107,8 @@ class Supervised(Pretrained):
         top = {"adam": 0.005, "sgd": 0.2}[self.solver]
         return top if epochs is not None else parameters.falling(top, start, self.max_iter)
 
-    def _continues(self):
-        """Whether a fit goes on from an earlier one."""
-        return checks.flag(self.warm_start, "warm_start") and hasattr(self, "coefs_")
+    def _has_begun(self):
+        return hasattr(self, "coefs_")
 
     def _sizes(self):
         """Units of all hidden layers."""
@@ -187,19 +186,22 @@ class Supervised(Pretrained):
         """The parameters that one of the classes alone has."""
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, resume, epochs, known=None):
-        """Fit, go on, or make one pass (epochs = 1); `resume` keeps the network of an earlier fit.
+    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None):
+        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1).
 
         known are the classes of the first call of `partial_fit`, or None.
         """
         sizes, plan = self._check(epochs)
         dbn = self._dbn()
         dbn._new_layers()
+        resume = self._goes_on(epochs, checkpoint)
         pretrained = epochs is None and self._interrupted()
         self._begin_run(resume or pretrained, epochs)
         X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained)), y)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
+        labels, pretrain = getattr(self, "classes_", None), self._given_weights()
+        self._note_data(X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         rows = self._rows_of(target, X.shape[0])

@@ -29,14 +29,19 @@ from fastdbn.units import get_unit, named
 class TrainedRBM(FittedRBM):
     """The training of an RBM, whose parameters `RBM` has."""
 
+    def _has_begun(self):
+        return hasattr(self, "components_")
+
     @all_or_nothing
-    def _fit(self, X, sample_weight, resume, epochs):
-        """Fit, go on from an earlier fit (`resume`), or make one pass (epochs = 1)."""
+    def _fit(self, X, sample_weight, epochs=None, checkpoint=None):
+        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1)."""
         parameters.settings(self)
-        self._begin_run(resume, epochs)
-        X = checked(self, X, reset=not resume, may_lack=self.missing is not None, finite=resume)  # else `_begin` sees to it
+        goes_on = self._goes_on(epochs, checkpoint)
+        self._begin_run(goes_on, epochs)
+        X = checked(self, X, reset=not goes_on, may_lack=self.missing is not None, finite=goes_on)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        if resume:
+        self._note_data(X=X, sample_weight=weights)
+        if goes_on:
             parameters.check_same(self, self)
             check_values(self, X)
         else:

@@ -34,18 +34,25 @@ SQUARES = 1e154
 SMALL = f"below {SQUARES:g} in size", lambda x: np.abs(x) < SQUARES
 
 
+NOT_YET = "it is the checkpoint of a fit that cannot be used yet: go on with it by fit(X, resume=path)"
+
+
 def fields(**of_attributes):
     """A declaration: the field of each attribute."""
     return MappingProxyType(of_attributes)
 
 
 class Place(NamedTuple):
-    """Where an estimator stands in a file: its path there ("layers.0."), the tensors of the file, and the sizes known so far."""
+    """Where an estimator stands in a file: its path there ("layers.0."), the tensors of the file, and the sizes known so far.
+
+    A partial estimator may lack attributes: it is that of a checkpoint.
+    """
 
     estimator: Any
     path: str
     tensors: dict
     sizes: dict
+    partial: bool = False
 
     def size(self, symbol, n, name):
         """n, which the size that `symbol` names must be."""
@@ -124,7 +131,7 @@ class Part:
         return put_estimator(value, place.tensors, f"{place.path}{name}.")
 
     def get(self, place, name, entry):
-        return get_estimator(entry, self.kind, place.tensors, f"{place.path}{name}.", place.estimator)
+        return get_estimator(entry, self.kind, place.tensors, f"{place.path}{name}.", place.estimator, place.partial)
 
 
 class Maybe:
@@ -163,8 +170,11 @@ def get_all(fields, place, state):
     values = {}
     for name, field in fields.items():
         key = name.strip("_")
-        refuse(key not in state and not isinstance(field, Maybe), f"it lacks {place.path}{key}")
-        value = field.get(place, key, state[key]) if key in state else field.absent
+        absent = field.absent if isinstance(field, Maybe) else ABSENT
+        lacking = key not in state and not isinstance(field, Maybe) and not place.partial
+        refuse(lacking and "run" in state, NOT_YET)
+        refuse(lacking, f"it lacks {place.path}{key}")
+        value = field.get(place, key, state[key]) if key in state else absent
         if value is not ABSENT:
             values[name] = value
     return values
@@ -177,40 +187,58 @@ def put_estimator(estimator, tensors, path=""):
     return record | {"state": put_all(fields, Place(estimator, path, tensors, {}), values)}
 
 
-def get_estimator(record, kind, tensors, path="", owner=None):
+def get_estimator(record, kind, tensors, path="", owner=None, partial=False):
     """The estimator of a record, of a class; its arrays are taken out of tensors. owner is the estimator that it is part of."""
     estimator, state = decode_estimator(record, kind), entry(record, "state", dict)
     refuse(len(record) > 3, f"{path or 'the record'} has more entries than class, params and state")
-    for name, value in get_all(declared(type(estimator)), Place(estimator, path, tensors, {}), state).items():
+    for name, value in get_all(declared(type(estimator)), Place(estimator, path, tensors, {}, partial), state).items():
         setattr(estimator, name, value)
     for base in reversed(type(estimator).__mro__):
         vars(base).get("_check_loaded", lambda *_: None)(estimator, owner)
     return estimator
 
 
-def save(estimator, path):
-    """Write a fitted estimator to a file. What is written is checked as `load` checks it, so that every file can be read."""
+def save(estimator, path, partial=False):
+    """Write a fitted estimator to a file, or a partial one. What is written is checked as `load` checks it, so that every file
+    can be read."""
     tensors: dict[str, np.ndarray] = {}
     with _explained(f"this {type(estimator).__name__} cannot be saved"):
         record = put_estimator(estimator, tensors)
-        _whole(record, dict(tensors))
+        _whole(record, dict(tensors), partial)
     format.write(path, tensors, record)
+
+
+def check_parameters(estimator):
+    """Refuse parameters that no file can hold."""
+    with _explained(f"this {type(estimator).__name__} cannot be saved"):
+        encode_estimator(estimator)
 
 
 def load(path):
     """The estimator of a file that `save` wrote; a ValueError that names the file for any other."""
+    return _load(path, False)[0]
+
+
+def load_checkpoint(path):
+    """(estimator, its parameters as JSON) of a file, where the estimator may be partial."""
+    return _load(path, True)
+
+
+def _load(path, partial):
     if not Path(path).is_file():
         raise FileNotFoundError(f"no model file at {path}")
     try:
         record, tensors = format.read(path)
         with _explained(f"{path} does not hold what its class needs"):
-            return _whole(record, tensors)
+            return _whole(record, tensors, partial), record["params"]
     except MemoryError:
         raise ValueError(f"{path} does not fit into memory") from None
 
 
-def _whole(record, tensors):
-    estimator = get_estimator(record, object, tensors)
+def _whole(record, tensors, partial):
+    estimator = get_estimator(record, object, tensors, partial=partial)
+    fitted = partial or getattr(estimator, "__sklearn_is_fitted__", lambda: True)()
+    refuse(not fitted, NOT_YET)
     refuse(tensors, f"{len(tensors)} tensors do not belong, such as {min(tensors, default='')!r:.80}")
     return estimator
 
