@@ -18,6 +18,7 @@ _HOMES = {
     "DBNOutlierDetector": "estimators.outliers",
     "DivergenceError": "training.training",
     "Preparation": "preparation.preparation",
+    "TableModel": "estimators.table_model",
     "Machine": "machine.machine",
     "DataWarning": "support.report",
     "EstimateWarning": "support.report",

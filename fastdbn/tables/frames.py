@@ -81,7 +81,7 @@ def _cell(value):
 
 
 def as_frame(table):
-    """A pandas DataFrame of a table; the table itself where pandas is not installed. Whole numbers are integers."""
+    """A pandas DataFrame of a table, with whole numbers as integers; the table itself where pandas is not installed."""
     try:
         import pandas as pd
     except ImportError:
@@ -91,5 +91,7 @@ def as_frame(table):
         column = table.numbers[:, j] if j not in table.text else np.array([cell or None for cell in table.text[j]], object)
         if column.dtype != object and np.isfinite(column).all() and (column == np.round(column)).all():
             column = column.astype(np.int64)
+        elif column.dtype == object and set(column) <= {"True", "False"}:
+            column = column == "True"
         columns[table.names[j] if table.names else j] = column
     return pd.DataFrame(columns)
