@@ -11,7 +11,7 @@ from fastdbn.training.options.option import Option
 
 class DroppedInputs(Option):
     keeps: ClassVar = {"drop_rate": (1,)}
-    exact = True
+    exact = ("drop_rate",)
 
     def __init__(self, rate):
         self.rate = rate

@@ -62,6 +62,7 @@ MODELS = {
     "regressor": DBNRegressor((4,), **NET),
     "autoencoder": DBNAutoencoder((4, 3), **NET | {"rbm": RBM(scale="minmax", n_iter=1)}),
     "chains": RBM(4, centering="data", **CHAINS, **PLAIN),
+    "trajectory": RBM(4, persistent=True, n_chains=3, trajectory=0.9, learning_rate=0.5, **PLAIN),
     "variance": RBM(4, visible="gaussian-variance", **PLAIN),
     "counts": RBM(4, visible="replicated-softmax", **PLAIN),
     "prepared": RBM(4, visible=[("gaussian", slice(0, 2)), ("bernoulli", slice(2, 4)), ("softmax", slice(4, 7))], **PLAIN),

@@ -128,6 +128,7 @@ OPTIONS = {
     "fast": {"fast_learning_rate": 0.1, "centering": "data"},
     "tempered": {"temperatures": 4, "k": 2},
     "both": {"temperatures": [1.0, 0.5], "fast_learning_rate": 0.1},
+    "trajectory": {"trajectory": 0.8},
 }
 
 
@@ -135,7 +136,7 @@ OPTIONS = {
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
 def test_going_on(name, visible, tmp_path):
     """Two epochs and two more are four, also after a file; the history has a swap rate where there are temperatures."""
-    options = OPTIONS[name] | {"persistent": True, "n_chains": 11, "learning_rate": 0.005, "random_state": 0, "visible": visible}
+    options = {"persistent": True, "n_chains": 11, "learning_rate": 0.005, "random_state": 0, "visible": visible} | OPTIONS[name]
     X = binary()
     whole = RBM(5, n_iter=4, **options).fit(X)
     half = RBM(5, n_iter=2, warm_start=True, **options).fit(X)
@@ -144,7 +145,8 @@ def test_going_on(name, visible, tmp_path):
     rates = whole.history_["swap_rate"]
     assert rates.shape == (4,)
     assert (np.isnan(rates).all(), len(whole._chains)) == (
-        (True, 11) if name == "fast" else (False, 11 * (4 if name == "tempered" else 2))
+        name == "fast",
+        11 * {"tempered": 4, "both": 2}.get(name, 1),
     )
     if name != "fast":
         assert ((rates >= 0) & (rates <= 1)).all()

@@ -90,9 +90,14 @@ SPOILED = {
     "one mode": (
         RBM(24, persistent=True, learning_rate=0.05, momentum=[0.5] * 5 + [0.9], n_iter=100),
         M,
-        "32 persistent chains.* do not mix.*temperatures",
+        "32 persistent chains.* do not mix.*trajectory",
     ),
     "too few temperatures": (RBM(24, persistent=True, temperatures=2), M, "exchange too rarely .*Give more temperatures"),
+    "a trajectory that breaks": (
+        RBM(24, persistent=True, trajectory=0.25, n_iter=8, **LEARN | {"learning_rate": 1.0}),
+        M,
+        "frozen machines with which chains exchange too rarely",
+    ),
     "nothing there": (RBM(4), M * 0, "sees the same values in all rows"),
 }
 

@@ -62,8 +62,8 @@ TAKEN = {
     "": "batch_size contamination device dtype hidden hidden_layer_sizes k missing_steps monitor_interval n_components "
     "n_iter_no_change precision propagate scale solver visible rbm__warm_start "
     "RBM.early_stopping rbm__early_stopping LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
-    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures monitor noise "
-    "rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
+    "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures trajectory monitor "
+    "noise rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
     "true": "early_stopping persistent pretrain warm_start",
     "zero": "n_iter max_iter up_down_iter dropout validation_fraction rbm__verbose LABELS.l1",
     "true zero": "verbose",
@@ -313,6 +313,7 @@ CHANGED = {
     "sparsity_cost": 0.5,
     "fast_learning_rate": 0.1,
     "temperatures": 3,
+    "trajectory": 0.3,
     "monitor_interval": 2,
     "validation_fraction": 0.25,
 }
@@ -341,6 +342,7 @@ def test_a_parameter_that_changes_between_fits_reaches_the_next(monkeypatch):
     with_chains = {"n_chains", "fast_learning_rate", "temperatures"}
     for name, value in CHANGED.items():
         more = {"persistent": True} if name in with_chains else {"sparsity_target": 0.1} if name == "sparsity_cost" else {}
+        more |= {"persistent": True, "trajectory": 0.5} if name == "trajectory" else {}
         more |= {"visible": "gaussian-variance"} if name in ("clip_norm", "variance_rate") else {}
         model = RBM(4, random_state=0, warm_start=True, **more).fit(X)
         model.set_params(**{name: value}).fit(X)

@@ -103,6 +103,7 @@ MODELS = {
     "learned variance": RBM(6, visible="gaussian-variance", persistent=True, n_iter=2, random_state=0),
     "centred": RBM(6, centering="enhanced", persistent=True, n_iter=2, random_state=0),
     "held": RBM(6, l1=0.01, max_norm=1.0, sparsity_target=0.1, learning_rate="auto", n_iter=2, random_state=0),
+    "trajectory": RBM(6, trajectory=0.9, persistent=True, n_chains=5, learning_rate=0.5, n_iter=3, random_state=0),
     "tempered": RBM(6, temperatures=3, fast_learning_rate=0.1, persistent=True, n_chains=5, k=2, n_iter=2, random_state=0),
     "softmax hidden": RBM(6, hidden="softmax", n_iter=2, random_state=0),
     "dbn": DBN((6, 5), rbm=RBM(n_iter=2), propagate="sample", random_state=0),

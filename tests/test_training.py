@@ -38,6 +38,7 @@ OPTION_CASES = {
     "max_norm": {"max_norm": 0.05},
     "fast": CHAINS | {"fast_learning_rate": 0.1},
     "tempering": CHAINS | {"temperatures": 3},
+    "trajectory": CHAINS | {"trajectory": 0.9, "learning_rate": 0.5},
     "missing": {"missing": "drop"},
     "variances": {"visible": "gaussian-variance"},
     "weights": {},
@@ -159,9 +160,11 @@ def test_all_options_were_tried():
         run.epoch()
         for option in run.options:
             seen.add(type(option))
-            shapes = {key: x.shape for key, x in option.state().items()}
-            sizes = {VISIBLE: NV, HIDDEN: NH}
-            assert shapes == {key: tuple(sizes.get(n, n) for n in shape) for key, shape in option.keeps.items()}
+            sizes, kept = {VISIBLE: NV, HIDDEN: NH}, option.state()
+            assert set(kept) == set(option.keeps)
+            for key, x in kept.items():
+                shape = zip(option.keeps[key], x.shape, strict=True)
+                assert x.shape == tuple(m if n is None else sizes.get(n, n) for n, m in shape)
             option.check_extras(run.state().extras, run.layer.visible)
     assert seen == set(OPTIONS)
 

@@ -22,6 +22,7 @@ from fastdbn.support.checks import refuse
 from fastdbn.training.layer import State
 from fastdbn.training.options import OPTIONS
 from fastdbn.training.options.learned_variances import BASE, learned_scaling
+from fastdbn.training.options.trajectory import KEPT, machines_of
 from fastdbn.units import Mixed, get_unit, visible_unit
 
 INPUTS = {"float32": 1e15, "float64": 1e120}
@@ -39,7 +40,7 @@ SCALING = Maybe(Record(Scaling, shift=EACH, scale=SCALE, clip=FLAG), Scaling(), 
 TOTALS = f"whole numbers from 0 to {MOST_COUNTS}", lambda x: (x >= 0) & (x <= MOST_COUNTS) & (x == np.floor(x))
 """What totals of rows are, so that a draw can count them out."""
 OF_TRAINING = {
-    name: Maybe(Tensor(*shape, dtype="float64" if option.exact else None))
+    name: Maybe(Tensor(*shape, dtype="float64" if name in option.exact else None))
     for option in OPTIONS
     for name, shape in option.keeps.items()
 }
@@ -106,6 +107,7 @@ def check_rbm(rbm, owner):
     _check_mixed(visible, rbm.scaling_)
     states = _check_inputs("components", rbm.components_.T, rbm.intercept_hidden_, _greatest_state(visible, nv), hidden)
     _check_inputs("components", getattr(rbm, "generative_components_", rbm.components_), rbm.intercept_visible_, states, visible)
+    _check_ladder(rbm._extras, visible, hidden)
     if owner is None:
         _check_norm(rbm)
 
@@ -118,6 +120,14 @@ def _check_best(rbm, visible, hidden):
         option.check_extras(best.extras, visible)
     states = _check_inputs("best", best.params.W, best.params.c, _greatest_state(visible, nv), hidden)
     _check_inputs("best", best.params.W.T, best.params.b, states, visible)
+    _check_ladder(best.extras, visible, hidden)
+
+
+def _check_ladder(extras, visible, hidden):
+    """The frozen machines of a trajectory."""
+    for W, b, c in machines_of(extras):
+        states = _check_inputs("ladder", W, c, _greatest_state(visible, len(b)), hidden)
+        _check_inputs("ladder", W.T, b, states, visible)
 
 
 def _check_variance(rbm):
@@ -150,7 +160,9 @@ def _check_next_fit(rbm, new):
     if isinstance(new.visible, list):
         visible_unit(new.visible, rbm.n_features_in_)
     chains = settings.chain_rows
-    most = max(0 if rbm._chains is None else len(rbm._chains), MOST_CHAINS // max(rbm.components_.shape))
+    ladder = machines_of(rbm._extras)
+    copies = len(ladder) + KEPT if ladder else 1
+    most = max(0 if rbm._chains is None else len(rbm._chains), MOST_CHAINS // max(rbm.components_.shape) // copies)
     refuse(chains > most, f"{chains} persistent chains (n_chains, batch_size, temperatures) where the file allows {most}")
 
 

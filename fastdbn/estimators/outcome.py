@@ -169,20 +169,22 @@ def _chains(rbm, last):
     n = rbm.batch_size if rbm.n_chains is None else rbm.n_chains
     if not (rbm.persistent and last["effective_chains"] < min(EFFECTIVE, n / CROWD)):
         return None
+    other = "" if rbm.trajectory is not None else ", or trajectory=0.25"
     return (
         f"has {n} persistent chains whose mean is as far from that of the data as that of {last['effective_chains']:.2g} "
         "independent draws: they sit in one mode and do not mix. Try a smaller or falling learning_rate "
-        f"({last['learning_rate']:.2g} at most), or more Gibbs steps (k), or temperatures=10"
+        f"({last['learning_rate']:.2g} at most), or more Gibbs steps (k){other}"
     )
 
 
 def _exchanges(rbm, last):
-    if not (rbm.temperatures is not None and last["swap_rate"] < SWAPS):
+    if not last["swap_rate"] < SWAPS:
         return None
-    return (
-        f"has temperatures between which chains exchange too rarely ({last['swap_rate']:.1%} of the tries, and 20 % would do). "
-        "Give more temperatures, or nearer ones"
-    )
+    between, remedy = "temperatures between", "Give more temperatures, or nearer ones"
+    if rbm.trajectory is not None:
+        rate = f"a smaller or falling learning_rate ({last['learning_rate']:.2g} at most)"
+        between, remedy = "frozen machines with", f"The model moves too fast for its trajectory: try {rate}, or more chains"
+    return f"has {between} which chains exchange too rarely ({last['swap_rate']:.1%} of the tries, and 20 % would do). {remedy}"
 
 
 def _centering(rbm):

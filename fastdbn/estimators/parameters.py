@@ -184,9 +184,9 @@ def check_labelled(top, plain):
 
 
 def _monitor_interval(rbm):
-    """Epochs between two measures of the pseudo-likelihood: 1 where early stopping waits for them."""
+    """Epochs between two measures of likelihoods: 1 where early stopping waits for them."""
     interval = checks.integer(rbm.monitor_interval, "monitor_interval")
-    waits = rbm.monitor in (None, "pseudo_likelihood", "validation_pseudo_likelihood")
+    waits = rbm.monitor is None or rbm.monitor.removeprefix("validation_") in ("pseudo_likelihood", "log_likelihood")
     return 1 if rbm.early_stopping and waits else interval
 
 

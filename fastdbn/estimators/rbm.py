@@ -88,6 +88,10 @@ class RBM(Imputation, TrainedRBM):
         Parallel tempering of persistent chains. An int is a number of inverse temperatures, evenly from 1 to 0. A sequence
         gives the inverse temperatures, falling from 1. Each of `n_chains` chains runs at all of them, and the gradient takes
         the states at 1. ``history_["swap_rate"]`` should stay above 0.2.
+    trajectory : float or None, default None
+        Trajectory tempering of persistent chains: they exchange states with chains of frozen machines, which are earlier
+        versions of the model, at most 64. One more is frozen when the rate of exchanges with the last one falls under this
+        number; 0.25 is a good one. ``history_`` then has ``log_z`` and log-likelihoods.
     validation_fraction : float, default 0.0
         Fraction of rows held out for monitoring (chosen by the seed). Their value range is still used to choose the unit type
         and the scaling.
@@ -97,16 +101,18 @@ class RBM(Imputation, TrainedRBM):
     monitor : str or None, default None
         The entry of `history_` that early stopping watches: "pseudo_likelihood" (higher is better), "reconstruction_error",
         "update_ratio" (lower is better), "free_energy_gap", "dead_units", "saturated_units" (best before training: the latest
-        epoch within `tol` of the lowest is kept), or one of the first two with "validation_" before it. None is
+        epoch within `tol` of the lowest is kept), with `trajectory` "log_likelihood" (higher is better), or a likelihood or
+        error with "validation_" before it. None is "validation_log_likelihood" with `trajectory`, else
         "validation_pseudo_likelihood" for visible units of two values, else "validation_reconstruction_error".
     n_iter_no_change : int, default 10
         Epochs without an improvement after which early stopping ends the fit.
     tol : float or None, default None
         Smallest improvement that counts for early stopping. None depends on the measure: 1e-4 for reconstruction errors, 1e-3
-        nats for pseudo-likelihoods, 1e-5 for the update ratio, 1 nat for the gap, 0.01 for fractions of units.
+        nats for pseudo-likelihoods, 0.05 nats for log-likelihoods, 1e-5 for the update ratio, 1 nat for the gap, 0.01 for
+        fractions of units.
     monitor_interval : int, default 5
-        Epochs between two measures of the pseudo-likelihood, the baseline error and the chains. They are measured in the last
-        epoch of a fit too, and in every epoch if early stopping reads the pseudo-likelihood.
+        Epochs between two measures of likelihoods, the baseline error and the chains. They are measured in the last epoch of a
+        fit too, and in every epoch if early stopping reads a likelihood.
     missing : {"drop", "sample"} or None, default None
         What NaN means in dense data. None: an error. "drop": each row is a machine of its own over its observed units, and all
         rows share their weights (Salakhutdinov, Mnih, Hinton 2007). This is for CD only. "sample": missing units are hidden
@@ -155,7 +161,8 @@ class RBM(Imputation, TrainedRBM):
         One number for each epoch, NaN if not measured. docs/training.md says which values are healthy.
         ``reconstruction_error`` (mean squared, through the hidden means), ``pseudo_likelihood`` (nats; two-valued visible
         units), both also with ``validation_`` in front; ``baseline_error`` (that of the column means); ``free_energy_gap``
-        (mean free energy of rows held out, less that of rows trained on); ``update_ratio`` (|last step of W| / |W|);
+        (mean free energy of rows held out, less that of rows trained on); with `trajectory` ``log_z``, ``log_likelihood`` and
+        ``validation_log_likelihood`` (nats, estimates); ``update_ratio`` (|last step of W| / |W|);
         ``hidden_activity`` (mean); ``hidden_spread`` (deviation of the hidden means over rows); ``dead_units`` and
         ``saturated_units`` (fraction of hidden units with a mean activity below 1 % or above 99 %); ``learning_rate``;
         ``effective_chains`` (independent draws that persistent chains are worth); ``swap_rate``; ``seconds``.
@@ -222,6 +229,7 @@ class RBM(Imputation, TrainedRBM):
     sparsity_cost: float = 0.1
     fast_learning_rate: float | None = None
     temperatures: Any = None
+    trajectory: float | None = None
     validation_fraction: float = 0.0
     early_stopping: bool = False
     monitor: str | None = None

@@ -21,7 +21,7 @@ from fastdbn.support.report import progress
 from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.holdout import n_trained_on, weights_of_known
 from fastdbn.training.layer import State
-from fastdbn.training.monitors import MONITORS, Stopping, check_monitor, monitor_of
+from fastdbn.training.monitors import MONITORS, Stopping, check_monitor, knows_likelihood, monitor_of
 from fastdbn.training.options.learned_variances import learned_scaling
 from fastdbn.units import get_unit, named
 
@@ -129,8 +129,8 @@ class TrainedRBM(FittedRBM):
         warn_of_precision(self, backend)
         stopping = None if start is None else self._stopping(estimator or self)
         if stopping is not None:
-            check_monitor(stopping.name, unit, layer.held_out is not None)
-            waits = stopping.name.endswith("pseudo_likelihood")
+            check_monitor(stopping.name, unit, layer.held_out is not None, knows_likelihood(self))
+            waits = stopping.name.endswith("likelihood")
             settings = settings._replace(monitor_interval=1 if waits else settings.monitor_interval)
         training = ContrastiveDivergence(backend, layer, settings, state, last)
         if self.verbose:

@@ -75,6 +75,8 @@ class ContrastiveDivergence(Training):
         What the chains run at.
     chain_beta : buffer or None
         Their inverse temperatures.
+    log_z : callable or None
+        An estimate of log Z of the parameters in training.
 
     Raises
     ------
@@ -97,7 +99,7 @@ class ContrastiveDivergence(Training):
         self.problem = _problem(self.backend, self.layer, self.settings, state)
         p = self.problem
         self.machine = BlockMachine(self.backend, p.visible, p.hidden, p.params)
-        self.chain_machine, self.chain_beta = self.machine, None
+        self.chain_machine, self.chain_beta, self.log_z = self.machine, None, None
         for option in self.options:
             option.training = self
             option.begin(state)
@@ -155,7 +157,7 @@ class ContrastiveDivergence(Training):
     def measure(self):
         norm, p, n = self.backend.norm, self.problem, self.settings.n_chains
         chains = [self.backend.part(x, 0, n) for x in (p.states, p.work)] if p.persistent else None
-        metrics = self.watch.measure(self.machine, self.epochs - 1, chains)
+        metrics = self.watch.measure(self.machine, self.epochs - 1, chains, self.log_z)
         metrics["update_ratio"] = norm(p.velocity.W) / max(norm(p.params.W), 1e-30)
         metrics["learning_rate"] = self.hyper.learning_rate
         for option in self.options:

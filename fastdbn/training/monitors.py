@@ -42,6 +42,9 @@ MONITORS = {
     "pseudo_likelihood": Monitor("rises", 1e-3),
     "validation_pseudo_likelihood": Monitor("rises", 1e-3),
     "free_energy_gap": Monitor("stays", 1.0),
+    "log_z": Monitor(None),
+    "log_likelihood": Monitor("rises", 0.05),
+    "validation_log_likelihood": Monitor("rises", 0.05),
     "update_ratio": Monitor("falls", 1e-5),
     "hidden_activity": Monitor(None),
     "hidden_spread": Monitor(None),
@@ -72,13 +75,21 @@ MEASURES = MONITORS | OF_OUTPUTS | OF_UP_DOWN
 
 
 def monitor_of(rbm, unit):
-    """The monitor that ends a fit of `rbm` early: its own, or the pseudo-likelihood or reconstruction error of rows held out.
+    """The monitor that ends a fit of `rbm` early: its own, or a measure of rows held out: the log-likelihood where it is known,
+    else the pseudo-likelihood, else the reconstruction error.
 
     unit is that of the visible units, or None where it is not known yet; then the result may be None.
     """
     if rbm.monitor is not None or unit is None:
         return rbm.monitor
+    if knows_likelihood(rbm):
+        return "validation_log_likelihood"
     return f"validation_{'pseudo_likelihood' if pseudo.is_two_valued(unit) else 'reconstruction_error'}"
+
+
+def knows_likelihood(rbm):
+    """Whether a fit estimates the log-likelihood of its rows, all of whose values are observed."""
+    return rbm.trajectory is not None and rbm.missing is None
 
 
 def check(rbm, unit):
@@ -94,10 +105,10 @@ def check(rbm, unit):
         checks.choice(name, "monitor", allowed)
     if not checks.flag(rbm.early_stopping, "early_stopping"):
         return
-    check_monitor(monitor_of(rbm, unit), unit, rbm.validation_fraction > 0)
+    check_monitor(monitor_of(rbm, unit), unit, rbm.validation_fraction > 0, knows_likelihood(rbm))
 
 
-def check_monitor(name, unit, held_out):
+def check_monitor(name, unit, held_out, known):
     """Refuse to stop early by what is not measured.
 
     Parameters
@@ -108,9 +119,13 @@ def check_monitor(name, unit, held_out):
         Of the visible units; None where it is not known yet.
     held_out : bool
         Whether there are rows held out.
+    known : bool
+        Whether the log-likelihood is (`knows_likelihood`).
     """
     if (name is None or name.startswith("validation_") or name == "free_energy_gap") and not held_out:
         raise ValueError(f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1")
+    if name is not None and name.endswith("log_likelihood") and not known:
+        raise ValueError(f"monitor={name!r} comes with trajectory alone, and without missing: give trajectory=0.25")
     if name is not None and name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
         raise ValueError(
             f"monitor={name!r} needs visible units of two values, and these are {unit.name}: "
@@ -285,25 +300,29 @@ class Watch:
             self.samples["validation_"] = Rows(backend, layer, layer.held_out, shape, options)
         self.two_valued = pseudo.is_two_valued(layer.visible)
 
-    def measure(self, machine, epoch, chains=None):
+    def measure(self, machine, epoch, chains=None, log_z=None):
         """The measures after an epoch (from 0): a dict with all names of `MONITORS`, NaN for those of the training itself.
 
-        chains are (hidden states of persistent chains, a buffer for their visible means), or None.
+        chains are (hidden states of persistent chains, a buffer for their visible means), or None. log_z is a callable that
+        estimates log Z of the machine, or None.
         """
         due = (epoch + 1) % self.interval == 0 or epoch + 1 == self.last
         metrics = dict.fromkeys(MONITORS, np.nan)
-        energies = []
+        energies, log_z = [], log_z() if log_z is not None and due else np.nan
+        metrics["log_z"] = log_z
         for prefix, rows in self.samples.items():
             rows.take(machine, epoch)
             metrics[prefix + "reconstruction_error"] = rows.reconstruction_error(machine)
             if not prefix:
                 names = "hidden_activity", "hidden_spread", "dead_units", "saturated_units"
                 metrics.update(zip(names, rows.activity(), strict=True))
-            if len(self.samples) > 1:
+            if len(self.samples) > 1 or np.isfinite(log_z):
                 energies.append(rows.free_energy(machine).mean())
+                if rows.known.all():
+                    metrics[prefix + "log_likelihood"] = float(-energies[-1] - log_z)
             if self.two_valued and due:
                 metrics[prefix + "pseudo_likelihood"] = rows.pseudo_likelihood(machine)
-        if energies:
+        if len(energies) > 1:
             metrics["free_energy_gap"] = float(energies[1] - energies[0])
         if due:
             means, metrics["baseline_error"] = self.samples[""].column_means()

@@ -1,7 +1,7 @@
 """Training options, one in each file; option.py says what an option is.
 
 The order of `OPTIONS` is that in which each hook runs: weights of rows scale what sparsity has changed, and fast weights follow
-parameters that L1 and max-norm have changed.
+parameters that L1 and max-norm have changed. The first frozen machine has the initial biases before centering moves them.
 """
 
 from fastdbn.training.options.centering import Centering
@@ -15,11 +15,13 @@ from fastdbn.training.options.sparsity import Sparsity
 from fastdbn.training.options.steered_rate import SteeredRate
 from fastdbn.training.options.tempering import Tempering
 from fastdbn.training.options.totals import Totals
+from fastdbn.training.options.trajectory import Trajectory
 
 OPTIONS = (
     LearnedVariances,
     MissingValues,
     Totals,
+    Trajectory,
     Centering,
     Sparsity,
     RowWeights,

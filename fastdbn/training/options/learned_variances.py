@@ -34,7 +34,7 @@ class LearnedVariances(Option):
     their learning rate as a part of that of the weights."""
 
     keeps: ClassVar = {LOG: (VISIBLE,), VELOCITY: (VISIBLE,), BASE: (VISIBLE,)}
-    exact = True
+    exact = (LOG, VELOCITY, BASE)
 
     def __init__(self, clip, share):
         self.clip, self.share = clip, share

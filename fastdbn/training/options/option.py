@@ -20,9 +20,9 @@ class Option:
     minibatches: int | None = None
     """The most minibatches between two calls of `after_call`; None leaves that to the run."""
     keeps: ClassVar[dict[str, tuple]] = {}
-    """The arrays that the next fit goes on with: name -> shape."""
-    exact = False
-    """Whether these arrays are float64 in fits of any precision."""
+    """The arrays that the next fit goes on with: name -> shape. None in a shape is any size."""
+    exact: tuple = ()
+    """Those of these arrays that are float64 in fits of any precision."""
     training: Any
     arrays: tuple = ()
     """The backend's buffers of these arrays, in the order of `keeps`."""

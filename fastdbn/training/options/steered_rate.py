@@ -12,7 +12,7 @@ class SteeredRate(Option):
     fused = True
     minibatches = 100
     keeps: ClassVar = {"learning_rate": (1,)}
-    exact = True
+    exact = ("learning_rate",)
 
     @classmethod
     def of(cls, rbm, visible, hidden):
