@@ -59,7 +59,8 @@ def _position(column, names, model):
 def _panel(ax, data, samples, name):
     """Shares of rows by bin; bins lie around the values of a column that has few of them."""
     values = np.unique(data)
-    if 1 < len(values) <= FEW and np.allclose(values, np.round(values)):
+    few = 1 < len(values) <= FEW and np.allclose(values, np.round(values))
+    if few:
         bins = np.arange(values[0] - 0.5, values[-1] + 1)
     else:
         low, high = np.quantile(np.concatenate([data, samples]), (0.005, 0.995))
@@ -71,4 +72,6 @@ def _panel(ax, data, samples, name):
         ax.stairs(np.histogram(np.clip(rows, bins[0], bins[-1]), bins)[0] / max(len(rows), 1), bins, **style)
     plain(ax, name)
     ax.set_yticks([])
+    if few:
+        ax.set_xticks(values if np.ptp(values) < FEW else values[[0, -1]])
     ax.spines["left"].set_visible(False)

@@ -95,7 +95,7 @@ def _panel(ax, name, stages):
         ax.axhline(0, color="grey", lw=0.8)
     plain(ax, WORDS.get(name, name.replace("_", " ").capitalize()), "epoch", UNITS.get(name))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    legend(ax)
+    legend(ax, 1 if with_it[0][0] else 2)
 
 
 def _baseline(history):

@@ -90,9 +90,9 @@ def plain(ax, title=None, x=None, y=None):
     return ax
 
 
-def legend(ax):
-    """A legend without a frame, where there is anything to tell apart."""
-    if len(ax.get_legend_handles_labels()[0]) > 1:
+def legend(ax, least=2):
+    """A legend without a frame, if it has so many lines or more."""
+    if len(ax.get_legend_handles_labels()[0]) >= least:
         ax.legend(frameon=False, fontsize="small")
 
 

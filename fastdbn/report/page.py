@@ -112,9 +112,11 @@ def _columns(model, X):
 
 def _data(model, X, n_rows, X_test, image_shape, described):
     shape = shape_of(model, image_shape)
-    held = f", and {X_test.shape[0]} held out to test" if X_test is not None else ""
+    held = f" to train on, and {X_test.shape[0]} held out to test" if X_test is not None else ""
     unlabelled = f" ({n_rows - X.shape[0]} more have no label)" if n_rows > X.shape[0] else ""
-    said = f"{X.shape[0]} rows{unlabelled} of {model.n_features_in_} features trained on{held}."
+    said = f"{X.shape[0]} rows{unlabelled} of {model.n_features_in_} features{held}."
+    if hasattr(model, "preparation_"):
+        said += " These are the columns as they came, before they were made numbers."
     if shape:
         lines = [data.of_images(dense(take(X, slice(0, 10_000))), shape)]
     else:
