@@ -1,10 +1,8 @@
 """Models outside of fastdbn: ONNX Runtime, and a program that needs NumPy alone, agree with the model."""
 
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,13 +198,3 @@ def test_numpy_program_needs_numpy_alone(tmp_path):
     np.testing.assert_array_equal(out["y"], model.predict(GREY))
     with pytest.raises(ValueError, match=r"ends with \.py"):
         fastdbn.to_numpy(model).save(tmp_path / "model.txt")
-
-
-PAGE = (Path(__file__).parent.parent / "docs" / "exits.md").read_text()
-
-
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE, re.S))
-def test_examples_of_the_page_run(code, tmp_path, monkeypatch):
-    pytest.importorskip("onnxruntime")
-    monkeypatch.chdir(tmp_path)
-    exec(code, {})

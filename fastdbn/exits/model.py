@@ -217,6 +217,12 @@ class Description(NamedTuple):
     outputs: list[Output]
 
 
+def is_prepared(model: Estimator) -> bool:
+    """Whether a preparation makes the model's rows of the columns of a table, and not as they are."""
+    preparation = getattr(model, "preparation_", None)
+    return preparation is not None and preparation.visible_ != "auto"
+
+
 def describe(model: Estimator, input_dtype: str | None = None) -> Description:
     """The `Description` of a fitted model; rows have the model's precision where input_dtype is None.
 

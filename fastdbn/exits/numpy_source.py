@@ -11,7 +11,7 @@ import numpy as np
 
 import fastdbn
 from fastdbn.estimators.base import Estimator
-from fastdbn.exits.model import Affine, describe
+from fastdbn.exits.model import Affine, describe, is_prepared
 from fastdbn.support.atomic import replacing
 
 HELPERS = {
@@ -193,7 +193,8 @@ def to_numpy(model: Estimator, *, input_dtype: str = "float64") -> NumPyModel:
     Parameters
     ----------
     model : a fitted model
-        Of any class that `export_onnx` takes.
+        Of any class that `export_onnx` takes. Of a table, its `preparation_` stays outside: the program takes the numbers that
+        this one's `transform` gives.
     input_dtype : {"float64", "float32"}, default "float64"
         What the program reads rows as.
 
@@ -246,5 +247,7 @@ def to_numpy(model: Estimator, *, input_dtype: str = "float64") -> NumPyModel:
         functions.append(f"def {output.method}(X):\n" + "\n".join(f"    {line}" for line in lines))
     text = "\n\n\n".join(functions)
     helpers = [helper for name, helper in HELPERS.items() if re.search(rf"(?<!\.)\b{name}\(", text)]
-    title = f'"""{description.kind} of {description.n_features} features, exported by fastdbn {fastdbn.__version__}."""\n'
-    return NumPyModel(arrays, "\n\n\n".join([f"{title}\nimport numpy as np", *helpers, text]) + "\n")
+    title = f'"""{description.kind} of {description.n_features} features, exported by fastdbn {fastdbn.__version__}.'
+    if is_prepared(model):
+        title += "\n\nRows are numbers, as transform of the model's preparation_ makes them of a table.\n"
+    return NumPyModel(arrays, "\n\n\n".join([f'{title}"""\n\nimport numpy as np', *helpers, text]) + "\n")

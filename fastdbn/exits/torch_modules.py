@@ -135,7 +135,8 @@ def to_torch(model: Estimator) -> Any:
     Parameters
     ----------
     model : a fitted model
-        Of any class that `export_onnx` takes.
+        Of any class that `export_onnx` takes. Of a table, its `preparation_` stays outside: the module takes the numbers that
+        this one's `transform` gives.
 
     Returns
     -------
