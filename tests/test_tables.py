@@ -111,8 +111,10 @@ def test_memory(monkeypatch):
 
 
 def test_other_files():
-    """Spreadsheets, UTF-16 and Latin-1 are no UTF-8 CSV."""
-    for data, says in ((b"PK\x03\x04", "spreadsheet"), ("a,b".encode("utf-16"), "UTF-16"), ("ä,b\n".encode("latin-1"), "UTF-8")):
+    """Spreadsheets and Latin-1 are no CSV of ours; UTF-16 is, as spreadsheets write it."""
+    Path("t.csv").write_bytes("ä\tb\n1\t2\n".encode("utf-16"))
+    assert read_table("t.csv")[0].names == ["ä", "b"]
+    for data, says in ((b"PK\x03\x04", "spreadsheet"), ("ä,b\n".encode("latin-1"), "UTF-8"), (b"\xff\xfea,b", "is no text")):
         Path("t.csv").write_bytes(data)
         assert says in refused(read_table, "t.csv")
 
@@ -233,6 +235,7 @@ def test_targets_of_several_columns():
     ("values", "says"),
     [
         (np.array([1.0, np.nan, np.inf]), "not finite in row 2 and in 1 more"),
+        (np.array([1.0, 1e200]), "holds 1e+200 in row 2"),
         (np.array(["1", ""], dtype=object), "is empty in row 2"),
         (np.array(["x"] * 3, dtype=object), "one class alone, 'x'"),
         (np.array([2.5] * 3), "one value alone"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastdbn.preparation.kinds import LARGEST
 from fastdbn.tables.cells import in_rows, is_missing, mostly_numeric, numbers, text_among
 
 FEW_CLASSES = 20
@@ -54,6 +55,9 @@ def _finite(values):
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(bad):
         raise ValueError(f"the target is not finite {in_rows(bad)}: fill or drop what is missing")
+    large = np.flatnonzero((np.abs(values) > LARGEST).reshape(len(values), -1).any(axis=1))
+    if len(large):
+        raise ValueError(f"the target holds {np.abs(values[large[0]]).max():g} {in_rows(large)}: scale it to at most {LARGEST:g}")
     return values
 
 

@@ -11,6 +11,8 @@ MOST_LABELS, FEW_LABELS = 64, 5
 """A category has at most so many labels, the rarest of which are taken together. Text with more labels than `FEW_LABELS`, and
 than one for two rows, is free text."""
 MOST_DIGITS = 6
+LARGEST = 1e100
+"""The greatest number that a column may hold, so that variances are finite."""
 ROWS = 20
 """Whole numbers that count rows are the numbers of rows, if there are at least so many."""
 
@@ -84,6 +86,9 @@ def _of_numbers(name, place, x, kind, keep):
     held = x[~np.isnan(x)]
     if not len(held):
         raise Unusable("has no values")
+    large = np.flatnonzero(np.abs(x) > LARGEST)
+    if len(large):
+        raise Fault(f"holds {x[large[0]]:g} in row {large[0] + 1}", f"scale numbers to at most {LARGEST:g}, or correct that one")
     low, high, n = float(held.min()), float(held.max()), len(held)
     if low == high and not keep:
         raise Unusable(f"holds one value alone, {low:g}")

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastdbn.inputs.choice import choose
 from fastdbn.inputs.data import column_range
 from fastdbn.preparation.column import CATEGORY, FLAG, NUMBER
-from fastdbn.preparation.kinds import Fault, Unusable, check_kind, column_of, identifies_rows
+from fastdbn.preparation.kinds import LARGEST, Fault, Unusable, check_kind, column_of, identifies_rows
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.tables.frames import as_frame, as_table
@@ -122,10 +122,9 @@ class Preparation(TransformerMixin, BaseEstimator):
         if not places or kinds or not set(places).isdisjoint(table.text):
             return False
         X = table.numbers if len(places) == table.width else table.numbers[:, places]
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not np.isfinite(X.sum(dtype=np.float64)):
-                return False
         low, high = column_range(X)
+        if not (np.maximum(-low, high) <= LARGEST).all():  # nor infinite or missing
+            return False
         flags = [j for j in np.flatnonzero((low == 0) & (high == 1)) if np.isin(X[:, j], (0, 1)).all()]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # the fit warns

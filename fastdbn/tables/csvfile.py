@@ -24,9 +24,8 @@ def _open(path):
         start = file.read(2)
     if start in (b"PK", b"\xd0\xcf"):
         raise ValueError(f"{path} is a spreadsheet or an archive: save the table as UTF-8 CSV")
-    if start in (b"\xff\xfe", b"\xfe\xff"):
-        raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 CSV")
-    return unpacked(path, encoding="utf-8-sig", newline="")
+    wide = start in (b"\xff\xfe", b"\xfe\xff")
+    return unpacked(path, encoding="utf-16" if wide else "utf-8-sig", newline="")
 
 
 class _Lines:
@@ -175,7 +174,7 @@ class _Cells:
 
 
 def read_csv(path, header=None, names=(), every=False, target=None):
-    """Read a CSV file: UTF-8 text, or gzip of it, whose delimiter is the one of `DELIMITERS` that fits best.
+    """Read a CSV file, of text in UTF-8 or marked UTF-16, or gzip of it. The delimiter is the one of `DELIMITERS` that fits best.
 
     Parameters
     ----------
@@ -219,5 +218,5 @@ def read_csv(path, header=None, names=(), every=False, target=None):
                 cells.add(row)
             table = cells.table(names)
             return table, f"{table.size}, {found}"
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text ({error}): save it as UTF-8 CSV") from None
+    except UnicodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV") from None
