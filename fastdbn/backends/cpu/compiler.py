@@ -2,12 +2,15 @@
 
 - Loops take the widest vectors that the processor has. LLVM prefers vectors of 256 bits on Intel's processors with 512, which
   costs 4 to 11 % of the time of training there. An attribute of each function says otherwise. The functions that kernels inline
-  need it too, because they are optimised apart.
-- Functions inside of kernels get no machine code of their own. A kernel holds a copy of all that it calls, so that code would
-  never run, and making it takes a fifth of the time to compile.
+  need it too: LLVM works on each before it inlines them.
+- Functions inside of kernels get no machine code of their own, and LLVM's passes over modules run for kernels alone, because a
+  kernel holds a copy of all that it calls. Otherwise a function would be optimised again in each function around it, and code
+  would be made that never runs. Both take half of the time to compile.
+- Python's garbage collector waits while a kernel is compiled. It would look again and again at a growing heap that stays in use.
 """
 
 import contextlib
+import gc
 
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -27,7 +30,11 @@ class WideLower(Lower):
 
 
 class _Library(JITCodeLibrary):
-    """The code of a function, to be linked into others. It has no address, and no environment that an address would need."""
+    """The code of a function, to be linked into others and optimised there. It has no address, and no environment that an address
+    would need."""
+
+    def _optimize_final_module(self):
+        pass
 
     def _finalize_final_module(self):
         self._finalized = True
@@ -53,6 +60,18 @@ def _inside(codegen):
         del codegen._library_class
 
 
+@contextlib.contextmanager
+def _uncollected():
+    """Let the garbage collector wait in this block."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def compiler(name, lower, inner):
     """A compiler for `pipeline_class` that lowers functions by a subclass of Numba's `Lower`; inner functions get no address."""
 
@@ -70,6 +89,10 @@ def compiler(name, lower, inner):
                 return super().run_pass(state)
 
     class Compiler(CompilerBase):
+        def compile_extra(self, function):
+            with _uncollected():
+                return super().compile_extra(function)
+
         def define_pipelines(self):
             passes = PassManager(name)
             for step, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:

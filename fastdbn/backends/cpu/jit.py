@@ -32,11 +32,13 @@ from fastdbn.backends.cpu.compiler import Inner
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}}
+_COMMON = {"error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz", "arcp"}, "no_cfunc_wrapper": True}
+OPTIONS = _COMMON | {"nogil": True}
 # error_model: Python's checks for a division by zero, which keeps loops from being vectorised. fastmath: fused multiply-add is
 # allowed, but no reordering of sums, and nothing is assumed of NaN and infinity, which show that a fit diverges.
+# no_cfunc_wrapper: C calls none of these functions.
 
-_INNER = {name: OPTIONS[name] for name in ("error_model", "boundscheck", "fastmath")} | {"pipeline_class": Inner}
+_INNER = _COMMON | {"pipeline_class": Inner}
 _SCALAR = _INNER | {"forceinline": True}
 # A call keeps the loop around it from being vectorised, and LLVM would not inline Philox by itself, because it is long.
 
