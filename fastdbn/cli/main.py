@@ -13,7 +13,7 @@ import warnings
 
 from fastdbn import __version__
 from fastdbn.cli.commands import NAMES
-from fastdbn.support.report import progress
+from fastdbn.support.report import silence
 
 
 def build_parser():
@@ -48,7 +48,8 @@ def main(argv=None):
     args.words = tuple(sys.argv[1:] if argv is None else argv)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: progress(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr, flush=True)
+            silence(getattr(args, "quiet", False))
             args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -65,6 +66,8 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("fastdbn: stopped", file=sys.stderr)
         return 130
+    finally:
+        silence(False)
     return 0
 
 

@@ -20,6 +20,7 @@ def checked(convert, holds, wanted):
 
 sizes = checked(lambda text: tuple(map(int, text.split(","))), lambda sizes: min(sizes) > 0, "sizes as 256,128")
 positive = checked(int, lambda value: value > 0, "an integer of at least 1")
+above_zero = checked(float, lambda value: 0 < value < float("inf"), "a number above 0")
 share = checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
@@ -60,6 +61,11 @@ def image_shape(parser):
 def seed(parser, what="seed of the draws [0]"):
     """--seed."""
     parser.add_argument("--seed", type=int, default=0, help=what)
+
+
+def json(parser):
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="results as one line of JSON")
 
 
 def quiet(parser):

@@ -52,6 +52,18 @@ def put_table(path, header, columns):
     progress(f"wrote {path}")
 
 
+def table_lines(header, lines):
+    """The lines of a table for a person: the first column to the left, the others to the right."""
+    widths = [max(len(line[j]) for line in (header, *lines)) for j in range(len(header))]
+    for first, *others in (header, *lines):
+        yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip()
+
+
+def numbers(scores):
+    """Scores for JSON, in which NaN is null."""
+    return {name: {measure: float(x) if np.isfinite(x) else None for measure, x in line.items()} for name, line in scores.items()}
+
+
 def put_rows(path, model, X, names=None):
     """Features as `put_table` writes them, in the form of the table that a model was trained on, whose columns names has."""
     if hasattr(model, "preparation_"):

@@ -34,14 +34,17 @@ class Rows(NamedTuple):
         return self.attributes["preparation_"].visible_ if "preparation_" in self.attributes else "auto"
 
 
-def digits():
-    """The rows of digits that are scaled already."""
+def digits(task="classify"):
+    """The rows of digits that are scaled already, without labels where the task is None."""
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
     progress("data: 1797 handwritten digits of 8x8 pixels, which scikit-learn carries")
-    train, test = _split(y, "classify", None)
-    return Rows(X[train] / 16, y[train], X[test] / 16, y[test], "classify", {})
+    train, test = _split(len(y), y, "classify", None)
+    if task == "regress":
+        raise ValueError("digits have labels, which are no numbers to predict: name a file for --model regressor")
+    y_train, y_test = (None, None) if task is None else (y[train], y[test])
+    return Rows(X[train] / 16, y_train, X[test] / 16, y_test, task and "classify", {})
 
 
 def training_rows(args):
@@ -57,12 +60,12 @@ def training_rows(args):
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
             unless = "" if why == "as told" else f" (unless you give {option})"
             progress(f"left out: column {found.name(j)} {why}{unless}")
-    y, task, why = target_values(values, args.task)
+    y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
-    more = _more_rows(args, found.width, task)
-    train, test = (np.arange(found.height), None) if more else _split(y, task, args.test_size)
+    more = _more_rows(args, found, task, place)
+    train, test = (np.arange(found.height), None) if more else _split(found.height, y, task, args.test_size)
     plain = preparation is None or preparation.visible_ == "auto"
     if plain:
         keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
@@ -77,11 +80,12 @@ def training_rows(args):
         X, attributes = preparation.transform_table(found), {"preparation_": preparation}
     if not sparse.issparse(X) and len(X) > 1 and (X == X[0]).all():
         raise ValueError("every feature holds one value alone: there is nothing to learn from")
-    progress(f"task: {task} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
-    if test is not None:
-        return Rows(X[train], y[train], X[test], y[test], task, attributes)
-    X_test = table.features(more[0], keep) if plain else preparation.transform_table(more[0])
-    return Rows(X, y, X_test, more[1], task, attributes)
+    progress(f"task: {task or 'learn the rows'} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
+    if test is None:
+        X_test = _features_of(more[0], attributes, X.shape[1])
+        return Rows(X, y, X_test, more[1], task, attributes)
+    y_train, y_test = (None, None) if y is None else (y[train], y[test])
+    return Rows(X[train], y_train, X[test], y_test, task, attributes)
 
 
 def _kinds(given):
@@ -102,7 +106,12 @@ def _learnt_from(preparation, found, train, absent):
 
 
 def _target(found, args):
-    """The values of the target, and its position if it is a column."""
+    """The values of the target, or None where none is learned, and its position if it is a column."""
+    if args.task is None:
+        place = None if args.target is None else table.position(found.names, found.width, args.target)
+        if place is not None:
+            progress(f"column {found.name(place)} is the target, so it is no feature")
+        return None, place
     if args.labels is not None:
         return read.read_labels(args.labels, found.height), None
     if found.target is not None and args.target is None:
@@ -120,24 +129,43 @@ def _target(found, args):
     return found.column(place), place
 
 
-def _more_rows(args, width, task):
-    """The table and y of the test rows that a .npz file has, or None."""
-    if args.test_size is not None or args.labels is not None or not read.has_split(args.data, "test"):
+def _more_rows(args, found, task, place):
+    """The table and y of the test rows that the user or the data name, or None; place is that of the target."""
+    if args.test is not None:
+        if args.test_size is not None:
+            raise ValueError("--test and --test-size: give one of them")
+        more, said = read.read_table(args.test, args.header, [args.target] if place is not None else (), target=args.target)
+        if place is not None:
+            values = more.column(table.position(more.names, more.width, args.target))
+        elif more.target is None and task is not None:
+            raise ValueError(f"{args.test} holds no target: save X and y in one .npz file, or split the rows by --test-size")
+        else:
+            values = more.target
+    elif args.test_size is not None or args.labels is not None or not read.has_split(args.data, "test"):
         return None
-    found, said = read.read_table(args.data, split="test")
-    if found.target is None or found.width != width:
-        return None
+    else:
+        more, said = read.read_table(args.data, split="test")
+        if (more.target is None and task is not None) or more.width != found.width:
+            return None
+        values = more.target
     progress(f"test rows: {said}")
-    return found, target_values(found.target, task)[0]
+    return more, None if task is None else target_values(values, task)[0]
 
 
-def _split(y, task, share):
+def _features_of(found, attributes, n):
+    """The n features that a model with these attributes takes from a table."""
+    if "preparation_" in attributes:
+        return attributes["preparation_"].transform_table(found)
+    names = list(attributes.get("feature_names_in_", ()))
+    return table.features(found, table.wanted(found, names, n, attributes["left_out_"]), needed=True)
+
+
+def _split(n, y, task, share):
     """Numbers of the rows to train on and of those to test on; every class has rows to train on."""
     from sklearn.model_selection import train_test_split
     from sklearn.utils import shuffle
 
-    n = len(y)
-    n_test = max(1 if task == "classify" else 2, round((share or 0.2) * n))  # R2 needs two
+    n_test = max(2 if task == "regress" else 1, round((share or 0.2) * n))  # R2 needs two
     if n - n_test < 2:
         raise ValueError(f"training and testing need more rows than {n}")
     strata = None

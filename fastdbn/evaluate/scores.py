@@ -44,7 +44,7 @@ def _shown(value, measure):
     return format(value, FORMATS.get(measure, ".3f")) if np.isfinite(value) else "–"
 
 
-def scores_of(model, X, y, X_test, y_test):
+def scores_of(model, X, y, X_test, y_test, others=None):
     """The `Scores` of a model and its baselines on some rows.
 
     Parameters
@@ -52,11 +52,13 @@ def scores_of(model, X, y, X_test, y_test):
     model : fitted estimator
     X, y : rows and targets that baselines learn from
     X_test, y_test : rows to score. None scores X; then baselines answer for rows that they did not learn from, in 5 folds.
+    others : {name: fitted model} or None
+        Models of the same kind that are scored too, of classifiers and regressors.
     """
     if hasattr(model, "classes_") and y is not None:
-        return _of_classes(model, X, np.asarray(y), X_test, y_test)
+        return _of_classes(model, X, np.asarray(y), X_test, y_test, others or {})
     if hasattr(model, "target_mean_") and y is not None:
-        return _of_numbers(model, X, np.asarray(y), X_test, y_test)
+        return _of_numbers(model, X, np.asarray(y), X_test, y_test, others or {})
     if isinstance(model, DBNOutlierDetector):
         return _of_outliers(model, X, X_test, y if X_test is None else y_test)
     return _of_rows(model, X, X if X_test is None else X_test)
@@ -65,8 +67,9 @@ def scores_of(model, X, y, X_test, y_test):
 # ---- classifiers and regressors
 
 
-def _of_classes(model, X, y, X_test, y_test):
-    found = [(type(model).__name__, model.predict_proba(X if X_test is None else X_test))]
+def _of_classes(model, X, y, X_test, y_test, others):
+    named = {type(model).__name__: model} | others
+    found = [(name, each.predict_proba(X if X_test is None else X_test)) for name, each in named.items()]
     linear = make_pipeline(_filled(), _scaled(X), LogisticRegression(max_iter=500))
     answers = _baselines(DummyClassifier(strategy="prior"), linear, X, y, X_test, "predict_proba")
     known, true = model.classes_, y if X_test is None else np.asarray(y_test)
@@ -105,12 +108,13 @@ def _area(true, shares, known):
     return np.mean(areas) if areas else np.nan
 
 
-def _of_numbers(model, X, y, X_test, y_test):
+def _of_numbers(model, X, y, X_test, y_test, others):
     linear = make_pipeline(_filled(), _scaled(X), RidgeCV(np.logspace(-3, 4, 15)))
     answers = _baselines(DummyRegressor(), linear, X, y, X_test, "predict")
     true = y if X_test is None else np.asarray(y_test)
+    models = {type(model).__name__: model} | others
     named = [
-        (type(model).__name__, model.predict(X if X_test is None else X_test)),
+        *((name, each.predict(X if X_test is None else X_test)) for name, each in models.items()),
         ("always the mean", answers[0]),
         (f"ridge regression{_few(X)}", answers[1]),
     ]

@@ -24,6 +24,16 @@ def warn(message, category):
     warnings.warn(message, category, stacklevel=level)
 
 
+_silent = False
+
+
+def silence(on=True):
+    """Print no lines of progress in this process from now on, or print them again."""
+    global _silent
+    _silent = on
+
+
 def progress(line):
     """Print a line of progress."""
-    print(line, file=sys.stderr, flush=True)
+    if not _silent:
+        print(line, file=sys.stderr, flush=True)

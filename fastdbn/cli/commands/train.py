@@ -4,12 +4,14 @@ examples:
   fastdbn train
   fastdbn train titanic.csv --target survived --report titanic.html
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
+  fastdbn train sensors.csv --model outliers --out outliers.safetensors
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
 """
 
 import json
 import shlex
 import sys
+import time
 
 from fastdbn.cli import options as common
 from fastdbn.support.report import progress
@@ -17,39 +19,61 @@ from fastdbn.support.report import progress
 FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz (X and y, or train_images and train_labels), idx, .svmlight"
 
 
+MODELS = "classifier", "regressor", "generative", "autoencoder", "outliers", "dbn", "rbm"
+MOST_SECONDS = 60
+"""A fit that took longer is not repeated without pretraining."""
+
+
 def options(parser):
     option = parser.add_argument
     option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped")
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
+    option("--test", metavar="FILE", help="file of the rows to test on, with the columns of DATA")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
     told = "take a column for a number, flag, category or date, or drop it; may be repeated"
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
+    told = "what to train [classifier or regressor, as the target is]; autoencoder, outliers, dbn and rbm learn without a target"
+    option("--model", choices=MODELS, help=told)
     option("--task", choices=("auto", "classify", "regress"), default="auto")
     option("--layers", type=common.sizes, metavar="256,128", help="hidden units of each layer")
     option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
     common.seed(parser, "seed of the model [0]")
     option("--epochs", type=common.positive, metavar="N", help="epochs of fine-tuning")
     option("--pretrain-epochs", type=common.positive, metavar="N", help="epochs of each layer's pretraining")
+    option(
+        "--batch-size", type=common.positive, metavar="N", help="rows of a minibatch of fine-tuning; of an RBM, of its training"
+    )
+    option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate of fine-tuning")
+    option("--dropout", type=common.share, metavar="SHARE", help="share of hidden units that fine-tuning drops")
+    option("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
+    option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
     option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
+    option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
-    parser.add_argument("--report", metavar="F", help="write a page about the model, such as report.html")
+    common.json(parser)
+    option("--report", metavar="F", help="write a page about the model, such as report.html")
     common.quiet(parser)
+    option("--verbose", action="store_true", help="a line for each epoch")
 
 
 def run(args):
     """Train, test on held-out rows, save."""
-    from fastdbn import RBM, DBNClassifier, DBNRegressor
     from fastdbn.backends.devices import get_backend
+    from fastdbn.callbacks import ProgressBar
+    from fastdbn.cli.models import make_model, task_of
     from fastdbn.cli.reports import columns_of, write
-    from fastdbn.cli.results import check_out, needs_matplotlib, save_somewhere
+    from fastdbn.cli.results import check_out, needs_matplotlib, numbers, save_somewhere
     from fastdbn.cli.rows import digits, training_rows
     from fastdbn.tables.read import existing
 
-    if args.data is None and (args.target or args.labels or args.header is not None or args.keep or args.kinds):
-        raise ValueError("--target, --labels, --keep, --as and --header need DATA: name a file, or train on digits without them")
+    about_data = args.target or args.labels or args.test or args.header is not None or args.keep or args.kinds
+    if args.data is None and about_data:
+        raise ValueError(
+            "--target, --labels, --test, --keep, --as and --header need DATA: name a file, or train on digits without them"
+        )
     if args.data is not None:
         existing(args.data)
     check_out(args.out, args.force)
@@ -57,34 +81,77 @@ def run(args):
         needs_matplotlib()
         check_out(args.report, args.force, "--report")
     get_backend(device=args.device)  # which refuses one that is not here, before any work
-    rows = training_rows(args) if args.data else digits()
-    given = {"hidden_layer_sizes": args.layers, "max_iter": args.epochs}
-    given = {name: value for name, value in given.items() if value is not None}
-    pretraining = {} if args.pretrain_epochs is None else {"n_iter": args.pretrain_epochs}
-    rbm = RBM(visible=rows.visible, scale=args.scale if args.data else "none", **pretraining)
-    estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
-    model = estimator(rbm=rbm, random_state=args.seed, device=args.device, verbose=0 if args.quiet else 1, **given)
-    progress(f"training {estimator.__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
+    args.task = task_of(args.model, args.task)
+    rows = training_rows(args) if args.data else digits(args.task)
+    model = make_model(args, rows.task, rows.visible, args.scale if args.data else "none")
+    model.set_params(verbose=int(args.verbose), callbacks=None if args.quiet or args.verbose else [ProgressBar()])
+    progress(f"training {type(model).__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
+    began = time.perf_counter()
     model.fit(rows.X, rows.y)
-    progress(f"the network took data {model.scaling_.words}, for {getattr(model.visible_, 'name', model.visible_)} units")
-    score = model.score(rows.X_test, rows.y_test)
-    print(f"test accuracy: {100 * score:.1f} %" if rows.task == "classify" else f"test R2: {score:.3f}")
-    sys.stdout.flush()
-    vars(model).update(rows.attributes | {"command_": args.words})
+    seconds = time.perf_counter() - began
+    model.set_params(callbacks=None)
+    first = model.layers_[0] if hasattr(model, "layers_") else model
+    progress(f"the model took data {first.scaling_.words}, for {getattr(first.visible_, 'name', first.visible_)} units")
+    given = rows.attributes | {"command_": args.words}
+    vars(model).update(given)
     save_somewhere(model, args.out)
+    for name in given:
+        delattr(model, name)  # the rows here are features already
+    scores, bought = _scores(model, rows, seconds)
+    if args.json:
+        print(json.dumps({"model": args.out, "seconds": round(seconds, 3), "scores": numbers(scores.found)}))
+    else:
+        _say(model, rows, scores, bought)
     if args.report is not None:
+        vars(model).update(given)
         write(args.report, model, rows, columns_of(args.data, args.header) if args.data else None)
     progress(f"saved {args.out}; try next:")
-    for words in _further(args, "samples.csv" if "preparation_" in rows.attributes else "samples.npy"):
+    for words in _further(args, model, "samples.csv" if "preparation_" in given else "samples.npy"):
         progress(f"  {shlex.join(words)}")
 
 
-def _further(args, samples):
+def _scores(model, rows, seconds):
+    """The scores beside baselines, and what pretraining was worth: a line, or None where that was not measured."""
+    from sklearn.base import clone
+
+    from fastdbn import DBNClassifier, DBNRegressor
+    from fastdbn.evaluate.scores import scores_of
+
+    given = model, rows.X, rows.y, rows.X_test, rows.y_test
+    if not isinstance(model, (DBNClassifier, DBNRegressor)):
+        return scores_of(*given), None
+    if seconds > MOST_SECONDS:
+        return scores_of(*given), f"not compared with a network without pretraining, which may take {seconds:.0f} s as well"
+    plain = clone(model).set_params(pretrain=False, verbose=0).fit(rows.X, rows.y)
+    scores = scores_of(*given, {"the same without pretraining": plain})
+    (measure, of_model), of_plain = next(iter(next(iter(scores.found.values())).items())), [*scores.found.values()][1]
+    gain, unit = of_model - of_plain[measure], "points of accuracy" if measure == "accuracy" else measure
+    words = f"{100 * gain:+.1f}" if measure == "accuracy" else f"{gain:+.3f}"
+    return scores, f"pretraining brought {words} {unit} on these {rows.X_test.shape[0]} rows"
+
+
+def _say(model, rows, scores, bought):
+    """Print the scores on stdout: the first one in a line of its own, then the table."""
+    from fastdbn.cli.results import table_lines
+
+    measure, value = next(iter(next(iter(scores.found.values())).items()))
+    print(f"test accuracy: {100 * value:.1f} %" if measure == "accuracy" else f"test {measure}: {value:.3f}")
+    for line in table_lines(*scores.table()):
+        print(line)
+    if bought is not None:
+        print(bought)
+    sys.stdout.flush()
+
+
+def _further(args, model, samples):
     """Commands to try next."""
     yield "fastdbn", "info", args.out
-    yield "fastdbn", "sample", args.out, "-n", "16", "--out", samples
+    if hasattr(model, "sample"):
+        yield "fastdbn", "sample", args.out, "-n", "16", "--out", samples
     if args.report is None:
         yield "fastdbn", "report", args.out
     if args.data is not None:
-        yield "fastdbn", "predict", args.out, args.data, *{None: (), True: ("--header",), False: ("--no-header",)}[args.header]
+        use = "predict" if hasattr(model, "predict_proba") or hasattr(model, "target_mean_") else "score"
+        header = {None: (), True: ("--header",), False: ("--no-header",)}[args.header]
+        yield "fastdbn", use, args.out, args.data, *header
     yield "python", "-c", f"import fastdbn; print(fastdbn.load({json.dumps(args.out)}))"

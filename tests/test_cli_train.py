@@ -1,0 +1,87 @@
+"""What `fastdbn train` trains, tests on, and prints."""
+
+import json
+
+import numpy as np
+import pytest
+from test_cli import run
+
+from fastdbn import load
+
+QUICK = ["--layers", "6", "--pretrain-epochs", "1", "--out", "m", "--force"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Binary rows whose first column says the class: a file to train on, and one of other rows in another order of columns."""
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).integers(0, 2, (80, 5))
+    for name, rows, columns in (("rows.csv", X[:60], [0, 1, 2, 3, 4]), ("more.csv", X[60:], [3, 1, 0, 2, 4])):
+        header = ",".join(f"x{j}" for j in columns) + ",kind"
+        np.savetxt(name, np.column_stack([rows[:, columns], rows[:, 0]]), fmt="%d", delimiter=",", header=header, comments="")
+    return X
+
+
+@pytest.mark.parametrize("model", ["rbm", "dbn", "autoencoder", "outliers"])
+def test_models_without_a_target(model, folder, capsys):
+    """They learn all columns but the one that is named as a target, and their scores are those of rows held out."""
+    more = ["--epochs", "1"] if model == "autoencoder" else []
+    code, out, err = run(capsys, "train", "rows.csv", "--model", model, *QUICK, *more)
+    assert code == 0, err
+    assert load("m").n_features_in_ == 6
+    assert out.splitlines()[2].startswith(type(load("m")).__name__)
+    assert "training" in err
+    assert "on 48 rows, testing on 12" in err
+    assert run(capsys, "train", "rows.csv", "--model", model, "--target", "kind", *QUICK, *more)[0] == 0
+    assert load("m").n_features_in_ == 5
+
+
+@pytest.mark.parametrize("options", [[], ["--model", "generative"], ["--model", "regressor", "--epochs", "2"]], ids=str)
+def test_test_file(options, folder, capsys):
+    """The rows of another file are the test rows; columns are found by name."""
+    given = ["train", "rows.csv", "--target", "kind", "--keep", "x0", "--test", "more.csv", "--json", *QUICK, *options]
+    code, out, err = run(capsys, *given)
+    assert code == 0, err
+    assert "testing on 20" in err
+    model, scores = load("m"), json.loads(out)["scores"]
+    del model.feature_names_in_
+    measure, y = ("R2", folder[60:, 0]) if "regressor" in options else ("accuracy", folder[60:, 0].astype(str))
+    assert scores[type(model).__name__][measure] == pytest.approx(model.score(folder[60:], y), abs=1e-6)
+    best = scores["ridge regression" if measure == "R2" else "logistic regression"]
+    assert best[measure] > 0.99
+
+
+def test_options_are_parameters(folder, capsys):
+    told = {"--epochs": "3", "--batch-size": "7", "--learning-rate": "0.01", "--dropout": "0.3", "--class-weight": "balanced"}
+    more = [word for pair in told.items() for word in pair]
+    assert run(capsys, "train", "rows.csv", "--target", "kind", "--validation", "0.2", "--jobs", "1", *QUICK, *more)[0] == 0
+    found = load("m").get_params()
+    assert found["max_iter"] == 3
+    assert (found["batch_size"], found["learning_rate_init"], found["dropout"]) == (7, 0.01, 0.3)
+    assert (found["class_weight"], found["early_stopping"], found["validation_fraction"]) == ("balanced", True, 0.2)
+    assert found["n_jobs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "rbm", "--epochs", "2"], "--epochs: RBM has no such parameter"),
+        (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
+        (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
+        (["--model", "rbm", "--task", "classify"], "contradict each other"),
+        (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "give one of them"),
+        (["--target", "kind", "--test", "none.csv"], "none.csv"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit(words, said, folder, capsys):
+    code, _, err = run(capsys, "train", "rows.csv", *QUICK[2:], *words)
+    assert code == 1
+    assert said in err
+
+
+def test_quiet(folder, capsys):
+    """Nothing but the result."""
+    _, out, err = run(capsys, "train", "rows.csv", "--target", "kind", "--epochs", "2", "--quiet", *QUICK)
+    assert out.startswith("test accuracy: ")
+    assert [line for line in err.splitlines() if not line.startswith("warning: ")] == []
