@@ -87,6 +87,14 @@ def test_report_of_a_model_from_python(folder, capsys):
     assert "model = RBM(n_components=4, n_iter=1, random_state=0)" in text_of(folder / "report.html")
 
 
+def test_report_of_rows_without_a_target(folder, capsys):
+    """The report of a model that learns no target knows how its rows were split."""
+    assert run(capsys, "train", "bare.csv", "--model", "rbm", "--layers", "4", "--pretrain-epochs", "1", "--out", "m")[0] == 0
+    code, err = run(capsys, "report", "m")
+    assert code == 0, err
+    assert "24 held out to test" in text_of(folder / "report.html")
+
+
 def test_samples_as_a_picture(folder, capsys):
     """A grid of images, of a shape that is found or given; rows that are no images are refused before they are drawn."""
     RBM(4, n_iter=1, random_state=0).fit(load_digits().data[:100] / 16).save("rbm")

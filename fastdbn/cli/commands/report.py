@@ -26,6 +26,7 @@ def options(parser):
 
 def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
+    from fastdbn.cli.models import task_of
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import needs_matplotlib
     from fastdbn.cli.rows import Rows, digits, load_model, rows_for, training_rows
@@ -37,10 +38,11 @@ def run(args):
         parser = argparse.ArgumentParser()
         train.options(parser)
         told = parser.parse_args(model.command_[1:])
+        told.task = task_of(told.model, told.task)
     elif args.data is None:
         raise ValueError("DATA is missing: only `fastdbn train` notes in a model which file it was trained on. Name a file")
     if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
-        rows = training_rows(told) if told.data else digits()
+        rows = training_rows(told) if told.data else digits(told.task)
         columns = columns_of(told.data, told.header) if told.data else None
     else:
         existing(args.data)
