@@ -11,7 +11,7 @@ from fastdbn import DBN, evaluate
 
 GIVEN = {"X": X, "y": Y, "v": X, "n_steps": 1, "n_samples": 1, "n_chains": 2, "n_iter": 1, "values": np.arange(6.0)}
 """Arguments of a call that is right."""
-DATA = {"X", "y", "v", "H", "start", "X_train", "X_validation", "values", "model", "dbn", "forward", "reverse"}
+DATA = {"X", "y", "v", "validation_data", "H", "start", "X_train", "X_validation", "values", "model", "dbn", "forward", "reverse"}
 """Arguments that have tests of their own: data and models."""
 ELSEWHERE = {
     "save",

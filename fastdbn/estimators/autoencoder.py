@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from fastdbn.estimators.forward import means
+from fastdbn.estimators.forward import loss_of_units, means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
 from fastdbn.estimators.rows import READ, binarize_of, checked, later_rows, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
+from fastdbn.estimators.validation import rows_of
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.data import Scaling
 from fastdbn.maths.optim import LARGEST
@@ -113,7 +114,7 @@ class DBNAutoencoder(Supervised):
     n_iter_ : int
         Epochs of fine-tuning.
     history_ : dict of arrays
-        One number for each epoch: ``loss``, and with early stopping ``validation_score``.
+        One number for each epoch: ``loss``, and where rows are held out ``validation_loss`` and ``validation_score``.
     visible_ : str or Unit
         Type of the visible units.
     scaling_ : Scaling
@@ -145,7 +146,7 @@ class DBNAutoencoder(Supervised):
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None, *, resume=None):
+    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
         """Pretrain on X, then train encoder and decoder on X; or learn to make clean rows of noisy ones.
 
         Parameters
@@ -156,6 +157,8 @@ class DBNAutoencoder(Supervised):
             A row for each of X. Units and scaling are chosen by them, pretraining learns from them, and the loss is theirs.
             Labels, which have one dimension, are ignored.
         sample_weight : (n,) array or None
+        validation_data : (m, n_features) array or CSR matrix, tuple (X, y) or None, default None
+            Rows to watch in place of a `validation_fraction`, in pretraining too; y are clean rows, or ignored, as above.
         resume : "last", path or None, default None
             Go on from a checkpoint, as for `RBM.fit`.
 
@@ -170,7 +173,7 @@ class DBNAutoencoder(Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, checkpoint=resume)
+        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
     def partial_fit(self, X, y=None, sample_weight=None):
         """Make one pass of back-propagation over X. It never pretrains.
@@ -249,10 +252,15 @@ class DBNAutoencoder(Supervised):
                 raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
         return None, self.n_features_in_
 
-    def _score(self, X, target, seen=None):
-        outputs = means(self, X) if seen is None else means(self, seen, scaled=True)
-        X = X.toarray() if hasattr(X, "toarray") else X
-        return -float(np.mean(np.sum(np.square(self.scaling_.invert(outputs) - X, dtype=np.float64), axis=1)))
+    def _pair_of(self, validation_data):
+        pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+        return validation_data if pair else (rows_of(validation_data), None)
+
+    def _loss_and_score(self, watched, X, scaled):
+        clean, outputs = watched.X, means(self, X, scaled=scaled)
+        loss = loss_of_units(self, means(self, X, scaled=scaled, linear=True), clean)
+        clean = clean.toarray() if hasattr(clean, "toarray") else clean
+        return loss, -float(np.mean(np.sum(np.square(self.scaling_.invert(outputs) - clean, dtype=np.float64), axis=1)))
 
     # ---- use
 

@@ -17,6 +17,7 @@ from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.rows import check_values, checked
+from fastdbn.estimators.validation import check_held_out, rows_of, watched
 from fastdbn.estimators.wake_sleep import WakeSleep
 from fastdbn.files.entries import count
 from fastdbn.files.state import Part, Series, fields
@@ -134,7 +135,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         templates = [as_template(rbm, i == 0) for i, rbm in enumerate(layers)]
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "random_state")}
         network = cls(sizes, rbm=templates, **shared)
-        network.layers_, network._draws, network.n_features_in_ = layers, 0, layers[0].n_features_in_
+        network.layers_, network._draws, network._up_down_best = layers, 0, None
+        network.n_features_in_ = layers[0].n_features_in_
         return network
 
     @staticmethod
@@ -148,12 +150,13 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                     f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
                 )
 
-    def fit(self, X, y=None, sample_weight=None, *, resume=None):
+    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
         """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
 
-        Parameters, return value and errors are those of `RBM.fit`.
+        Parameters, return value and errors are those of `RBM.fit`. Each layer watches what those below make of
+        `validation_data`.
         """
-        self._fit(X, sample_weight, checkpoint=resume)
+        self._fit(X, sample_weight, checkpoint=resume, validation=rows_of(validation_data))
         tell(of_layers(self.layers_, self))
         return self
 
@@ -162,14 +165,14 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         return self._fit(X, sample_weight, 1)
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, epochs=None, checkpoint=None):
+    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None):
         layers = self._new_layers()
         goes_on = self._goes_on(epochs, checkpoint)
         self._begin_run(goes_on, epochs)
         X = checked(self, X, reset=not goes_on, may_lack=layers[0].missing is not None, finite=goes_on)
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(X=X, sample_weight=weights)
-        self._fit_layers(layers, X, weights, goes_on, epochs)
+        self._note_data(X=X, sample_weight=weights, validation=validation)
+        self._fit_layers(layers, X, weights, goes_on, epochs, validation)
         self._trained_on(X, weights)
         if epochs is None:
             self._end_run()
@@ -178,8 +181,13 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     def _trained_on(self, X, weights):
         """What is left to do once all layers are trained."""
 
-    def _fit_layers(self, layers, X, weights, resume, epochs):
-        """Train the fitted layers on checked X with the parameters of the given layers, and add the layers that are missing."""
+    def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
+        """Train the fitted layers on checked X with the parameters of the given layers, and add the layers that are missing.
+
+        validation are rows to watch, or None.
+        """
+        for rbm in layers if epochs is None else ():
+            check_held_out(rbm, validation)
         if resume:
             self._follow(layers)
             check_values(self.layers_[0], X)
@@ -190,10 +198,10 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                 for i, rbm in enumerate(layers):
                     self._plan(i, 0, parameters.epochs(rbm, X.shape[0]))
             layers[0]._begin(X, weights, epochs is not None)
-            self.layers_, self._draws = [layers[0]], 0
+            self.layers_, self._draws, self._up_down_best = [layers[0]], 0, None
         for rbm in layers:  # before any is trained
             weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
-        lower_states, drawn = X, None
+        lower_states, drawn, validation = X, None, watched(self, validation, layers[0].missing is not None)
         for i, new in enumerate(layers):
             if i == len(self.layers_):
                 seed = self.layers_[0].seed_
@@ -203,15 +211,16 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
             rbm = self.layers_[i]
             planned, n_rows = parameters.epochs(rbm, X.shape[0]), n_trained_on(X.shape[0], rbm.validation_fraction)
             start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, planned, n_rows)
-            self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn)
+            self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn, validation)
             if epochs is None:
                 self._leave(i)
             if i + 1 < len(layers):
                 lower_states, drawn = self._next_data(rbm, lower_states)
+                validation = None if validation is None else self._next_data(rbm, validation)[0]
 
-    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize):
+    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize, validation):
         """Train a layer for some epochs, as part of a fit that began at epoch `start` or as a pass of its own."""
-        rbm._train(lower_states, weights, epochs, start, estimator=self, binarize=binarize)
+        rbm._train(lower_states, weights, epochs, start, self, binarize, validation)
 
     def _follow(self, layers):
         """Let fitted layers train on with this network's present parameters."""

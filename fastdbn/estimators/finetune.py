@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_array
@@ -104,7 +105,7 @@ class DBNClassifier(Classifier, Supervised):
     n_iter_ : int
         Epochs of fine-tuning.
     history_ : dict of arrays
-        One number for each epoch: ``loss``, and with early stopping ``validation_score``.
+        One number for each epoch: ``loss``, and where rows are held out ``validation_loss`` and ``validation_score``.
     visible_ : str or Unit
         Type of the visible units.
     scaling_ : Scaling
@@ -127,7 +128,7 @@ class DBNClassifier(Classifier, Supervised):
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
 
-    def fit(self, X, y, sample_weight=None, *, resume=None):
+    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -135,6 +136,8 @@ class DBNClassifier(Classifier, Supervised):
         X : (n, n_features) array, memory map or CSR matrix
         y : (n,) labels of any type, or `unlabelled`
         sample_weight : (n,) array or None
+        validation_data : tuple (X, y) or None, default None
+            Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
         resume : "last", path or None, default None
             Go on from a checkpoint, as for `RBM.fit`.
 
@@ -149,7 +152,7 @@ class DBNClassifier(Classifier, Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, checkpoint=resume)
+        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Make one pass of back-propagation over X and y. It never pretrains.
@@ -185,8 +188,10 @@ class DBNClassifier(Classifier, Supervised):
     def _check_own(self):
         self._check_labels()
 
-    def _score(self, X, target):
-        return accuracy_score(target, means(self, X).argmax(axis=1))
+    def _loss_and_score(self, watched, X, scaled):
+        z, target = means(self, X, scaled=scaled), watched.target
+        losses = logsumexp(z.astype(np.float64), axis=1) - z[np.arange(len(z)), target]
+        return losses.mean(), accuracy_score(target, z.argmax(axis=1))
 
     def predict(self, X):
         """The most probable class of each row, (n,), as the labels were given."""
@@ -286,7 +291,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     n_iter_ : int
         Epochs of fine-tuning.
     history_ : dict of arrays
-        One number for each epoch: ``loss``, and with early stopping ``validation_score``.
+        One number for each epoch: ``loss``, and where rows are held out ``validation_loss`` and ``validation_score``.
     visible_ : str or Unit
         Type of the visible units.
     scaling_ : Scaling
@@ -320,7 +325,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, *, resume=None):
+    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -328,6 +333,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         X : (n, n_features) array, memory map or CSR matrix
         y : (n,) or (n, n_outputs) array
         sample_weight : (n,) array or None
+        validation_data : tuple (X, y) or None, default None
+            Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
         resume : "last", path or None, default None
             Go on from a checkpoint, as for `RBM.fit`.
 
@@ -342,7 +349,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         DivergenceError
             if weights become infinite or NaN. The weights of the last good epoch are kept.
         """
-        return self._fit(X, y, sample_weight, checkpoint=resume)
+        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
     def partial_fit(self, X, y, sample_weight=None):
         """Make one pass of back-propagation over X and y. It never pretrains.
@@ -374,8 +381,10 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             self.target_scale_ = np.where(deviation > 0, deviation, 1.0)
         return ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype), columns.shape[1]
 
-    def _score(self, X, target):
-        return r2_score(target, means(self, X)) if len(target) > 1 else -float(np.mean((target - means(self, X)) ** 2))
+    def _loss_and_score(self, watched, X, scaled):
+        z, target = means(self, X, scaled=scaled), watched.target
+        loss = 0.5 * np.square(z.astype(np.float64) - target).sum(axis=1).mean()
+        return loss, r2_score(target, z) if len(target) > 1 else -float(np.mean((target - z) ** 2))
 
     def predict(self, X):
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64."""

@@ -54,15 +54,16 @@ def _descriptions(network):
         yield from (rbm, getattr(rbm, "hidden", None), getattr(rbm, "binarize", None), getattr(rbm, "precision", None))
 
 
-def means(network, X, n_layers=None, first=0, scaled=False):
+def means(network, X, n_layers=None, first=0, scaled=False, linear=False):
     """Means of hidden layer number n_layers (from 1), or of the outputs, (n, units), in blocks of rows.
 
     X are checked data, or with `scaled` visible states, or means of hidden layer number `first`; then only the rest of the
-    network is computed.
+    network is computed. `linear` leaves the outputs before the function of their units.
     """
     backend, units, weights, biases, threshold = forward_of(network)
     depth, n = len(weights) if n_layers is None else n_layers, X.shape[0]
     source = backend.load(data.source(X, *((Scaling(), None) if first or scaled else (network.scaling_, threshold))))
+    units = [*units[:-1], get_unit("gaussian") if linear else units[-1]]
     layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
     rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
     inputs = None if backend.is_view(source) else backend.states(units[first], min(BLOCK, n), X.shape[1])
@@ -78,3 +79,17 @@ def means(network, X, n_layers=None, first=0, scaled=False):
                 a = mean
             backend.fetch(a, to)
     return out
+
+
+def loss_of_units(network, outputs, X):
+    """The mean over rows of -log p(x | s) of an autoencoder's output units, given their linear outputs s and checked rows X."""
+    backend, units, _, _, threshold = forward_of(network)
+    source, key = backend.load(data.source(X, network.scaling_, threshold)), rng.key(network.seed_, 0, rng.stream(rng.DATA))
+    total = 0.0
+    for start in range(0, len(outputs), BLOCK):
+        s = backend.array(outputs[start : start + BLOCK])
+        numbers = backend.array(np.arange(start, start + len(s), dtype=np.uint32))
+        v = backend.states(units[-1], *outputs[start : start + BLOCK].shape)
+        backend.load_rows(source, numbers, key, v)
+        total += float(backend.loss(units[-1], s, v, backend.array(np.ones(len(s))), 1.0, s))
+    return total / len(outputs)

@@ -21,6 +21,7 @@ from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, c
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, in_training
+from fastdbn.estimators.validation import named, pair_of
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
@@ -155,7 +156,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return network
 
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None, *, resume=None):
+    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
         """Pretrain the layers below the top, then the top with labels, then train all of them by up-down.
 
         Parameters
@@ -165,6 +166,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         sample_weight : (n,) array or None, default None
             Weights of the rows, in all three stages. A row of weight 2 counts as two rows, one of weight 0 as none. Only their
             ratios matter.
+        validation_data : tuple (X, y) or None, default None
+            Rows and labels to watch. Layers below the top watch X. Up-down measures ``validation_loss``, which is
+            -log p(label | x), and ``validation_score``, the accuracy, and puts them into `up_down_history_`.
         resume : "last", path or None, default None
             Go on from a checkpoint, as for `RBM.fit`.
 
@@ -182,11 +186,12 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         goes_on = self._goes_on(checkpoint=resume)
         layers = self._new_layers()
         schedule = self._own_schedule(layers)
-        X, labels, weights = self._rows(X, y, sample_weight, goes_on)
+        X, labels, weights = self._rows(X, y, sample_weight, goes_on, validation=validation_data)
+        X_watched, y_watched = self._watched(validation_data)
         pretrains = not goes_on or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, labels, weights, goes_on, None)
-        self._up_down(X, labels, weights, schedule)
+            self._pretrain(X, labels, weights, goes_on, None, X_watched)
+        self._up_down(X, labels, weights, schedule, score=self._measurer(X_watched, y_watched))
         if pretrains:
             tell(of_layers(self.layers_, self))
         self._end_run()
@@ -242,7 +247,32 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         rates = self.up_down_learning_rate, self.up_down_top_learning_rate
         return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size, "up_down_")
 
-    def _rows(self, X, y, sample_weight, resume, epochs=None, known=None):
+    def _watched(self, validation_data):
+        """(X, class numbers) of rows to watch that have a label, checked; (None, None) if there are none."""
+        X, y = pair_of(validation_data)
+        if X is None:
+            return None, None
+        with named():
+            X = checked(self, X, reset=False)
+            numbers, _ = classes(y, X.shape[0], self.classes_, unlabelled=self.unlabelled)
+            if not (numbers >= 0).any():
+                raise ValueError("y has no label: give rows with labels")
+        return X[numbers >= 0], numbers[numbers >= 0]
+
+    def _measurer(self, X, numbers):
+        """The measures of watched rows, as a function of where up-down stands; None if there are none."""
+
+        def measure(state):
+            network = copy.copy(self)
+            network.layers_ = [copy.copy(rbm) for rbm in self.layers_]
+            all_at_once(*network._changes(state))
+            logs = network.predict_log_proba(X)
+            own = logs[np.arange(len(logs)), numbers]
+            return {"validation_loss": -float(own.mean()), "validation_score": float(np.mean(logs.argmax(axis=1) == numbers))}
+
+        return None if X is None else measure
+
+    def _rows(self, X, y, sample_weight, resume, epochs=None, known=None, validation=None):
         """Begin a run, or go on: (X, checked, labels, weights of rows and their classes or None).
 
         Labels are one-hot rows, or zeros where a row has none.
@@ -260,7 +290,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
                 refuse_counts(visible_unit(visible, X.shape[1]))
         numbers, self.classes_ = classes(y, X.shape[0], known, unlabelled=self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
-        self._note_data(X=X, y=numbers, classes=self.classes_, sample_weight=weights)
+        others = dict(zip(("validation_data X", "validation_data y"), pair_of(validation), strict=True))
+        self._note_data(X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)
         if self.class_weight is not None:
             factors = class_factors(self.class_weight, self.classes_, numbers)
             weights = factors if weights is None else weights * factors
@@ -281,16 +312,16 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             rbm.set_params(centering=None if rbm.centering == "auto" else rbm.centering)
         return layers
 
-    def _pretrain(self, X, labels, weights, resume, epochs):
+    def _pretrain(self, X, labels, weights, resume, epochs, validation=None):
         self._labels = labels
         try:
-            self._fit_layers(self._new_layers(), X, weights, resume, epochs)
+            self._fit_layers(self._new_layers(), X, weights, resume, epochs, validation)
         finally:
             del self._labels
 
-    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize):
+    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize, validation):
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
-            super()._train_layer(rbm, lower_states, weights, epochs, start, binarize)
+            super()._train_layer(rbm, lower_states, weights, epochs, start, binarize, validation)
         else:
             self._train_top(rbm, lower_states, weights, epochs, start, binarize)
 

@@ -113,9 +113,12 @@ def start_states(rbm, machine, n, seed, number, totals=None):
     return machine.blank(n, totals)
 
 
-def data_layer(rbm, backend, X, weights, threshold):
-    """The `Layer` that an RBM trains: rows X, of which some are held out and some values may be missing."""
+def data_layer(rbm, backend, X, weights, threshold, validation=None):
+    """The `Layer` that an RBM trains: rows X, of which some are held out and some values may be missing; validation are rows that
+    are watched instead, or None."""
     n, rows, held_out, mask = X.shape[0], None, None, None
+    if validation is not None:
+        validation = data_layer(rbm, backend, validation, None, threshold)
     if rbm.validation_fraction:
         rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
         known = weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)
@@ -125,4 +128,4 @@ def data_layer(rbm, backend, X, weights, threshold):
         mask = None if mask is None else backend.load(Source(mask), for_training=True)
     source = backend.load(data.training_source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
     units, n_rows = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), n if rows is None else len(rows)
-    return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask)
+    return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask, validation)

@@ -5,6 +5,7 @@ parameters, and that whatever is computed with the weights is finite. They raise
 first argument is part of, or None.
 """
 
+import itertools
 import reprlib
 
 import numpy as np
@@ -201,12 +202,32 @@ def check_stack(dbn, owner):
     refuse(n_in != dbn.n_features_in_, f"layers.0 has {n_in} features where there are {dbn.n_features_in_}")
     dbn._check_neighbours(layers)
     _check_templates(layers, dbn._new_layers()[:n])
+    if dbn._up_down_best is not None:
+        _check_untied(dbn, dbn._up_down_best)
     for rbm in layers:
         if not any(found):
             _check_norm(rbm)
         if rbm is not layers[0] and rbm.scaling_.scale is not None:
             states = float((1.0 + np.abs(rbm.scaling_.shift)).max() * rbm.scaling_.scale.max())
             _check_inputs("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
+
+
+def _check_untied(dbn, best):
+    """The parameters of the best epoch of up-down, which the fit may end with."""
+    sizes = [dbn.n_features_in_, *(len(rbm.components_) for rbm in dbn.layers_)]
+    n_top = sizes[-2] + len(getattr(dbn, "classes_", ()))
+    shapes = [(n, m, m) for n, m in itertools.pairwise(sizes[:-1])]
+    found = [(*up.W.shape, len(up.bias)) for up in best.recognition]
+    down = [(*down.W.shape[::-1], len(down.bias)) for down in best.generative]
+    tops = [(*top.W.shape, len(top.b), len(top.c)) for top in (best.top, best.velocity)]
+    same = found == shapes and down == [(n, m, n) for n, m, _ in shapes] and tops == [(n_top, sizes[-1], n_top, sizes[-1])] * 2
+    refuse(not same, "up_down_best has other sizes than the layers")
+    units = [get_unit(dbn.layers_[0].visible_), *(get_unit(rbm.hidden_) for rbm in dbn.layers_)]
+    for i, layer in enumerate(best.recognition):
+        _check_inputs("up_down_best", *layer, _greatest_state(units[i], sizes[i]), units[i + 1])
+    for i, layer in enumerate(best.generative):
+        _check_inputs("up_down_best", *layer, _greatest_state(units[i + 1], sizes[i + 1]), units[i])
+    _check_inputs("up_down_best", best.top.W, best.top.c, _greatest_state(units[-2], sizes[-2]), units[-1])
 
 
 def check_threshold(detector, owner):

@@ -132,18 +132,18 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         self._share()
         return super()._new_layers()
 
-    def _up_down(self, X, labels, weights, schedule):
+    def _up_down(self, X, labels, weights, schedule, **more):
         """Up-down moves all scores: the threshold follows, also where it is interrupted."""
         self._share()
         try:
-            return super()._up_down(X, labels, weights, schedule)
+            return super()._up_down(X, labels, weights, schedule, **more)
         finally:
             self._trained_on(X, weights)
 
-    def _fit_layers(self, layers, X, weights, resume, epochs):
+    def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
         for name in ("offset_",) if resume else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
             vars(self).pop(name, None)
-        super()._fit_layers(layers, X, weights, resume, epochs)
+        super()._fit_layers(layers, X, weights, resume, epochs, validation)
 
     def _trained_on(self, X, weights=None):
         """Set the threshold by the scores of the rows that were trained on, and their weights."""

@@ -95,11 +95,11 @@ class Pretrained(DeepNetwork):
         parameters.check_same_data(templates[0], dbn.layers_[0], *whose)
         parameters.same("binarize", threshold_of(templates[0]), threshold_of(dbn.layers_[0]), *whose)
 
-    def _pretrain(self, X, weights, new):
-        """Train the DBN of this network, or complete it, with the parameters of a new one."""
+    def _pretrain(self, X, weights, new, validation):
+        """Train the DBN of this network, or complete it, with the parameters of a new one; validation are rows to watch."""
         dbn = self.dbn_.set_params(**new.get_params(deep=False) | {"random_state": self.seed_, "warm_start": True})
         try:
-            dbn._fit(X, weights)  # what went wrong is told once all is trained
+            dbn._fit(X, weights, validation=validation)  # what went wrong is told once all is trained
         finally:
             dbn.warm_start = False
             dbn.callbacks = None  # they hold this estimator, and would be pickled with it

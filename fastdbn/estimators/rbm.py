@@ -8,6 +8,7 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.trained_rbm import TrainedRBM
+from fastdbn.estimators.validation import rows_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Tensor, fields
 from fastdbn.training.monitors import MONITORS
@@ -249,7 +250,7 @@ class RBM(Imputation, TrainedRBM):
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None, *, resume=None):
+    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
         """Train on X.
 
         Parameters
@@ -259,6 +260,8 @@ class RBM(Imputation, TrainedRBM):
         y : ignored
         sample_weight : (n,) array or None
             Weights of the rows.
+        validation_data : (m, n_features) array or CSR matrix, or None, default None
+            Rows to watch in place of a `validation_fraction`. A tuple (X, y) is taken for its X.
         resume : "last", path or None, default None
             Go on from a checkpoint to the bits of an uninterrupted fit: that of a path, or the last one that the `Checkpoint` of
             `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of the checkpoint.
@@ -279,7 +282,7 @@ class RBM(Imputation, TrainedRBM):
         FitWarning
             once, if the fit ended badly. docs/tuning.md says what to do.
         """
-        self._fit(X, sample_weight, checkpoint=resume)
+        self._fit(X, sample_weight, checkpoint=resume, validation=rows_of(validation_data))
         tell(of_layers([self], self))
         return self
 

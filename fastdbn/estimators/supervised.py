@@ -3,19 +3,16 @@
 (Hinton and Salakhutdinov 2006; Bengio, Lamblin, Popovici, Larochelle 2007.)
 """
 
-import copy
 import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import check_any
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.fine_tuning import FineTuning
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
@@ -23,14 +20,13 @@ from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.files import entries
 from fastdbn.files.state import FINITE, NOT_NEGATIVE, Maybe, Part, Record, Series, Tensor, fields
-from fastdbn.inputs import data, ranges
+from fastdbn.inputs import ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
-from fastdbn.training.backprop import OUTPUT, BackPropagation, NetworkState, Plan, glorot
-from fastdbn.training.monitors import OF_OUTPUTS, Stopping
+from fastdbn.training.backprop import OUTPUT, NetworkState, Plan, glorot
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
 
@@ -50,7 +46,7 @@ OPTIMIZER = Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Supervised(Pretrained):
+class Supervised(FineTuning, Pretrained):
     """What classifier and regressor share; they say what targets, loss and score are."""
 
     max_iter: int = 60
@@ -126,9 +122,8 @@ class Supervised(Pretrained):
         checks.integer(self.n_iter_no_change, "n_iter_no_change")
         if self.tol is not None:
             checks.real(self.tol, "tol")
-        share = checks.real(self.validation_fraction, "validation_fraction", below=1.0)
-        if checks.flag(self.early_stopping, "early_stopping") and share == 0:
-            raise ValueError(f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1")
+        checks.real(self.validation_fraction, "validation_fraction", below=1.0)
+        checks.flag(self.early_stopping, "early_stopping")
         parameters.check_shared(self)
         self._check_pretrained()
         self._check_own()
@@ -143,12 +138,17 @@ class Supervised(Pretrained):
             checks.integer(self.batch_size, "batch_size"),
         )
 
-    def _row_weights(self, target, weights, n, rows, seed, epochs):
+    def _row_weights(self, target, weights, n, rows, seed, stops):
         """Weights of all n rows, those of their classes included; their mean is 1 over the rows of fine-tuning.
 
-        They are refused if they leave no row to train on, or if early stopping does.
+        They are refused if they leave no row to train on, or if early stopping, which holds rows out if it `stops`, does.
         """
-        stops, n_rows, n_held = self._holds_out(epochs), len(rows), self._n_held_out(len(rows))
+        n_rows, n_held = len(rows), self._n_held_out(len(rows))
+        if stops and self.validation_fraction == 0:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r}: give a number between 0 and 1, or validation_data, because "
+                "early stopping watches rows held out"
+            )
         if stops and n_held >= n_rows:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r}: early_stopping holds out {n_held} of the {n_rows} rows of "
@@ -179,14 +179,11 @@ class Supervised(Pretrained):
         """The numbers of the rows that fine-tuning learns from, of n."""
         return np.arange(n, dtype=np.uint32)
 
-    def _n_held_out(self, n):
-        return max(1, round(self.validation_fraction * n))
-
     def _check_own(self):
         """The parameters that one of the classes alone has."""
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None):
+    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None, validation=None):
         """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1).
 
         known are the classes of the first call of `partial_fit`, or None.
@@ -201,16 +198,19 @@ class Supervised(Pretrained):
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         labels, pretrain = getattr(self, "classes_", None), self._given_weights()
-        self._note_data(X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain)
+        watched = self._watched(validation)
+        others = {} if watched is None else {f"validation_data {name}": x for name, x in watched._asdict().items()}
+        self._note_data(X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain, **others)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         rows = self._rows_of(target, X.shape[0])
-        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, epochs)
+        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, watched is None and self._holds_out(epochs))
         if resume:
             self._check_same(sizes, n_outputs, X)
         else:
-            self._begin(X, checks.layer_sizes(self.hidden_layer_sizes), n_outputs, weights, dbn, epochs, seed)
-        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs)
+            sizes = checks.layer_sizes(self.hidden_layer_sizes)
+            self._begin(X, sizes, n_outputs, weights, dbn, epochs, seed, watched and watched.X)
+        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs, watched)
         if epochs is not None:
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
@@ -237,8 +237,9 @@ class Supervised(Pretrained):
         if threshold_of(self) is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X)
 
-    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed):
-        """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained."""
+    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed, validation):
+        """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained, validation rows to
+        watch or None."""
         if not hasattr(self, "seed_"):  # else pretraining was interrupted
             self.seed_ = seed
             self.dbn_ = self._copy_pretrained(sizes, X)
@@ -248,7 +249,7 @@ class Supervised(Pretrained):
                 self._recount()  # its epochs are none of this fit
         if self.dbn_ is not None:
             if vars(self.dbn_).get("_run") or not self.dbn_.__sklearn_is_fitted__():
-                self._pretrain(X, weights, dbn)
+                self._pretrain(X, weights, dbn, validation)
             first = self.dbn_.layers_[0]
             visible, scaling = first.visible_, first.scaling_
             layers = [(np.ascontiguousarray(rbm.components_.T), rbm.intercept_hidden_.copy()) for rbm in self.dbn_.layers_]
@@ -288,76 +289,6 @@ class Supervised(Pretrained):
     def _units(self, n_layers):
         """Unit types of the first hidden layers."""
         return [get_unit(rbm.hidden, "hidden") for rbm in self._layers()[:n_layers]]
-
-    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs):
-        """Fine-tune by some rows of X with the weights of all."""
-        score, stopping, history, backend = None, self._stopping(epochs), self.history_, backend_for(self)
-        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
-        source = backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
-        noise = self._noise(backend, units[0], X, noisy)
-        if self._holds_out(epochs):
-            rows, held_out = self._split(rows, target, self.seed_)
-            seen = None if noise is None else noise.held_out(source, held_out)
-            score = self._scorer(X[held_out], None if target is None else target[held_out], seen)
-            history = {"validation_score": np.full(self.n_iter_, np.nan)} | history
-        if self.dbn_ is None:
-            announce(self, backend)
-            warn_of_precision(self, backend)
-        first = self.n_iter_
-        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter, len(rows))
-        loss = self._output_unit() if plan.loss == "unit" else plan.loss
-        size = min(plan.batch_size, len(rows))
-        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
-        state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
-        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score, noise)
-        more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
-        run.run(lacking, self._keep, history, best=self._best, **more)
-        if epochs is None:
-            self._leave(FINE_TUNING)
-
-    def _stopping(self, epochs):
-        """What ends fine-tuning early, or None."""
-        if epochs is not None:
-            return None
-        own = None
-        if self.early_stopping:
-            own = Stopping("validation_score", self.n_iter_no_change, self.tol)
-        elif self.tol is not None:
-            own = Stopping("loss", self.n_iter_no_change, self.tol, keeps_best=False)
-        return stopping_of(self, OF_OUTPUTS, "validation_score", own)
-
-    def _holds_out(self, epochs):
-        """Whether fine-tuning holds out rows: early stopping watches them."""
-        stopping = self._stopping(epochs)
-        return stopping is not None and stopping.name.startswith("validation_")
-
-    def _keep(self, state, history, best):
-        """Take a training state, the measures of its epochs and the state of the best into the fitted attributes."""
-        values = state.coefs, state.intercepts, state.optimizer, state.epoch, state.step, history, best
-        names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_", "_best"
-        all_at_once((self, dict(zip(names, values, strict=True))))
-
-    def _scorer(self, X, target, seen):
-        """The score of rows held out, as a function of weights and biases; seen are the noisy states that it sees, or None."""
-
-        def score(coefs, intercepts):
-            network = copy.copy(self)
-            network.coefs_, network.intercepts_ = coefs, intercepts
-            return network._score(X, target) if seen is None else network._score(X, target, seen)
-
-        return score
-
-    def _split(self, rows, target, seed):
-        """Which of some rows to train on and which to hold out, by the seed; stratified where classes allow it."""
-        n_held = self._n_held_out(len(rows))
-        strata = target[rows] if self._loss == "softmax" else None
-        if strata is not None:
-            counts = np.bincount(strata)
-            if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
-                strata = None
-        seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
-        train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
-        return np.sort(train), np.sort(held)
 
     # ---- use
 

@@ -12,6 +12,7 @@ from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import data_layer
 from fastdbn.estimators.machines import host_params
 from fastdbn.estimators.rows import binarize_of, check_values, checked, in_training, threshold_of
+from fastdbn.estimators.validation import check_held_out, watched
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.machine import initial
@@ -33,25 +34,28 @@ class TrainedRBM(FittedRBM):
         return hasattr(self, "components_")
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, epochs=None, checkpoint=None):
+    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None):
         """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1)."""
         parameters.settings(self)
+        if epochs is None:
+            check_held_out(self, validation)
         goes_on = self._goes_on(epochs, checkpoint)
         self._begin_run(goes_on, epochs)
         X = checked(self, X, reset=not goes_on, may_lack=self.missing is not None, finite=goes_on)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(X=X, sample_weight=weights)
+        self._note_data(X=X, sample_weight=weights, validation=validation)
         if goes_on:
             parameters.check_same(self, self)
             check_values(self, X)
         else:
             parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
             self._begin(X, weights, epochs is not None)
+        validation = watched(self, validation, self.missing is not None)
         if epochs is not None:
             return self._train(X, weights, epochs)
         planned, n_rows = parameters.epochs(self, X.shape[0]), n_trained_on(X.shape[0], self.validation_fraction)
         start, lacking = self._enter(0, self.n_iter_, planned, n_rows)
-        self._train(X, weights, lacking, start)
+        self._train(X, weights, lacking, start, validation=validation)
         self._leave(0)
         self._end_run()
         return self
@@ -111,10 +115,10 @@ class TrainedRBM(FittedRBM):
         }
         all_at_once((self, attributes))
 
-    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own"):
+    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own", validation=None):
         """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
 
-        `estimator` is the one that callbacks see, a DBN for its layers.
+        `estimator` is the one that callbacks see, a DBN for its layers. validation are checked rows to watch, or None.
         """
         backend, unit = backend_for(self), get_unit(self.visible_)
         settings, last = parameters.settings(self, unit), None if start is None else self.n_iter_ + epochs
@@ -123,13 +127,15 @@ class TrainedRBM(FittedRBM):
         state = State(host_params(self), self._velocity, self._chains, self.n_iter_, self._step, self._extras)
         if state.chains is not None and len(state.chains) != settings.chain_rows:
             state = state._replace(chains=None)
-        layer = data_layer(self, backend, X, weights, in_training(self.binarize if binarize == "own" else binarize, unit))
+        threshold = in_training(self.binarize if binarize == "own" else binarize, unit)
+        layer = data_layer(self, backend, X, weights, threshold, validation)
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
         stopping = None if start is None else self._stopping(estimator or self)
         if stopping is not None:
-            check_monitor(stopping.name, unit, layer.held_out is not None, knows_likelihood(self))
+            held_out = layer.held_out is not None or validation is not None
+            check_monitor(stopping.name, unit, held_out, knows_likelihood(self))
             waits = stopping.name.endswith("likelihood")
             settings = settings._replace(monitor_interval=1 if waits else settings.monitor_interval)
         training = ContrastiveDivergence(backend, layer, settings, state, last)

@@ -3,18 +3,18 @@
 import numpy as np
 
 from fastdbn.backends.protocol import Params
+from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.machines import downward, host_params
 from fastdbn.estimators.rows import binarize_of, check_values, checked
 from fastdbn.files.entries import count, history
-from fastdbn.files.state import Maybe, fields
+from fastdbn.files.state import Maybe, Record, Series, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.support import checks
+from fastdbn.training.monitors import OF_UP_DOWN, check_monitor
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
-
-METRICS = ("wake_loss", "sleep_loss", "update_ratio", "seconds")
 
 
 def thirds(n_iter, start=0):
@@ -45,13 +45,22 @@ def refuse_counts(unit):
         raise ValueError(f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals")
 
 
+DIRECTED = Series(lambda i: Record(Directed, W=Tensor(None, None), bias=Tensor(None)))
+TOP_PARAMS = Record(Params, W=Tensor(None, None), b=Tensor(None), c=Tensor(None))
+UNTIED = Record(
+    Untied, recognition=DIRECTED, generative=DIRECTED, top=TOP_PARAMS, velocity=TOP_PARAMS, epoch=count(), step=count()
+)
+"""The field of where up-down stood."""
+
+
 class WakeSleep:
     """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
 
     _saved = fields(
         up_down_iter_=Maybe(count("n_up_down")),
         _up_down_step=Maybe(count()),
-        up_down_history_=Maybe(history("n_up_down", METRICS)),
+        _up_down_best=Maybe(UNTIED, None),
+        up_down_history_=Maybe(history("n_up_down", OF_UP_DOWN)),
     )
 
     @all_or_nothing
@@ -138,10 +147,19 @@ class WakeSleep:
         names = "components_", "intercept_visible_", "intercept_hidden_"
         return [(self.layers_[-1], dict(zip(names, (np.ascontiguousarray(params.W.T), params.b, params.c), strict=True)))]
 
-    def _up_down(self, X, labels, weights, schedule, a_pass=False):
+    def _changes(self, state):
+        """The attributes that hold parameters of up-down: (estimator, dict) each."""
+        names, lower = ("components_", "intercept_hidden_", "generative_components_", "intercept_visible_"), self.layers_[:-1]
+        untied = [
+            (rbm, dict(zip(names, (np.ascontiguousarray(up.W.T), up.bias, *down), strict=True)))
+            for rbm, up, down in zip(lower, state.recognition, state.generative, strict=True)
+        ]
+        return [*untied, *self._of_top(state.top)]
+
+    def _up_down(self, X, labels, weights, schedule, a_pass=False, score=None):
         """Epochs of up-down over X, checked, one-hot labels or None, and weights or None, of the rows.
 
-        They are those that the run lacks, or a pass of its own.
+        They are those that the run lacks, or a pass of its own. `score` gives measures of a state, or is None.
         """
         first, lower, top = self.layers_[0], self.layers_[:-1], self._top()
         done = getattr(self, "up_down_iter_", 0)
@@ -156,16 +174,15 @@ class WakeSleep:
         source = backend.load(data.source(X, first.scaling_, binarize_of(first)), for_training=True)
 
         def keep(state, history, best):
-            names = "components_", "intercept_hidden_", "generative_components_", "intercept_visible_"
-            untied = [
-                (rbm, dict(zip(names, (np.ascontiguousarray(up.W.T), up.bias, *down), strict=True)))
-                for rbm, up, down in zip(lower, state.recognition, state.generative, strict=True)
-            ]
             own = {"up_down_iter_": state.epoch, "_up_down_step": state.step, "up_down_history_": history}
-            all_at_once(*untied, *self._of_top(state.top), (self, own))
+            all_at_once(*self._changes(state), (self, own | {"_up_down_best": best}))
 
-        number, history = len(self.layers_) - 1, getattr(self, "up_down_history_", {name: np.empty(0) for name in METRICS})
-        run = UpDown(backend, units, source, X.shape[0], labels, schedule, first.seed_, number, state, weights)
-        run.run(lacking, keep, history, tell=self._teller(UP_DOWN), verbose=self.verbose)
+        number, history = len(self.layers_) - 1, getattr(self, "up_down_history_", {name: np.empty(0) for name in OF_UP_DOWN})
+        run = UpDown(backend, units, source, X.shape[0], labels, schedule, first.seed_, number, state, weights, score)
+        stopping = None if a_pass else stopping_of(self, OF_UP_DOWN, "validation_score")
+        if stopping is not None:
+            check_monitor(stopping.name, None, score is not None, False)
+        more = {"tell": self._teller(UP_DOWN), "verbose": self.verbose, "stopping": stopping, "since": start}
+        run.run(lacking, keep, history, best=self._up_down_best, **more)
         if not a_pass:
             self._leave(UP_DOWN)

@@ -96,7 +96,7 @@ class BackPropagation(Training):
     state : NetworkState
         An optimizer of another rule than the plan's begins anew.
     score : callable of (coefs, intercepts) or None
-        It gives the measure ``validation_score``.
+        It gives the measures of rows that are not trained on, a dict.
     noise : Inputs or None
         It makes the inputs that the network sees (noise.py). A target of None is the clean ones.
     """
@@ -171,11 +171,11 @@ class BackPropagation(Training):
             )
 
     def measure(self):
-        """``loss``, the mean over the epoch, and ``validation_score`` where there is a score."""
+        """``loss``, the mean over the epoch, and those of rows that are not trained on."""
         if self.score is None:
             return {"loss": self.loss}
         coefs, intercepts, *_ = self.state()
-        return {"loss": self.loss, "validation_score": self.score(coefs, intercepts)}
+        return {"loss": self.loss} | self.score(coefs, intercepts)
 
     def words(self, metrics):
         return ", ".join(f"{name.replace('_', ' ')} {value:.5f}" for name, value in metrics.items() if name != "seconds")

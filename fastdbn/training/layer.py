@@ -32,6 +32,8 @@ class Layer(NamedTuple):
         The other rows.
     mask : Any
         The backend's data that are 1 where a value is missing; None where none is.
+    validation : Layer or None
+        The same layer with data that are watched beside those trained on, instead of rows held out.
     """
 
     visible: Unit
@@ -44,6 +46,7 @@ class Layer(NamedTuple):
     rows: Any = None
     held_out: Any = None
     mask: Any = None
+    validation: Any = None
 
     def load(self, backend, rows, epoch, out):
         """out = rows of the data as an epoch sees them; both buffers are the backend's."""

@@ -105,7 +105,7 @@ def check(rbm, unit):
         checks.choice(name, "monitor", allowed)
     if not checks.flag(rbm.early_stopping, "early_stopping"):
         return
-    check_monitor(monitor_of(rbm, unit), unit, rbm.validation_fraction > 0, knows_likelihood(rbm))
+    check_monitor(monitor_of(rbm, unit), unit, True, knows_likelihood(rbm))
 
 
 def check_monitor(name, unit, held_out, known):
@@ -123,7 +123,9 @@ def check_monitor(name, unit, held_out, known):
         Whether the log-likelihood is (`knows_likelihood`).
     """
     if (name is None or name.startswith("validation_") or name == "free_energy_gap") and not held_out:
-        raise ValueError(f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1")
+        raise ValueError(
+            f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1, or validation_data"
+        )
     if name is not None and name.endswith("log_likelihood") and not known:
         raise ValueError(f"monitor={name!r} comes with trajectory alone, and without missing: give trajectory=0.25")
     if name is not None and name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
@@ -296,7 +298,10 @@ class Watch:
         self.interval, self.last = interval, last
         rows = np.arange(layer.n_rows, dtype=np.uint32) if layer.rows is None else layer.rows
         self.samples = {"": Rows(backend, layer, rows, shape, options)}
-        if layer.held_out is not None:
+        if layer.validation is not None:
+            rows = np.arange(layer.validation.n_rows, dtype=np.uint32)
+            self.samples["validation_"] = Rows(backend, layer.validation, rows, shape, options)
+        elif layer.held_out is not None:
             self.samples["validation_"] = Rows(backend, layer, layer.held_out, shape, options)
         self.two_valued = pseudo.is_two_valued(layer.visible)
 

@@ -57,6 +57,11 @@ class Untied(NamedTuple):
     epoch: int
     step: int
 
+    def learned_by(self, best):
+        """This state with what an earlier one had learned."""
+        learned = {name: getattr(best, name) for name in ("recognition", "generative", "top", "velocity")}
+        return self._replace(**learned)
+
 
 class Schedule(NamedTuple):
     """The numbers of a run, checked; all but batch_size and n_iter may be schedules. momentum is the top's alone."""
@@ -88,13 +93,16 @@ class UpDown(Training):
     state : Untied
     weights : (n_rows,) host array or None
         Weights of the rows in all gradients and losses; their mean is about 1.
+    score : callable of Untied or None
+        It gives the measures of rows that are not trained on, a dict.
     """
 
-    def __init__(self, backend, units, data, n_rows, labels, schedule, seed, layer, state, weights=None):
+    def __init__(self, backend, units, data, n_rows, labels, schedule, seed, layer, state, weights=None, score=None):
         super().__init__(backend, state.epoch)
         self.units, self.data, self.n_rows, self.labels, self.schedule = units, data, n_rows, labels, schedule
         self.seed, self.layer, self.step, self.depth = seed, layer, state.step, len(state.recognition)
         missing = np.empty(0) if labels is None else ~labels.any(axis=1, keepdims=True)
+        self.score = score
         self.weights, self.missing = weights, missing.astype(backend.dtype) if missing.any() else None
         self.title = "up-down" if self.depth else f"layer {layer + 1} with labels"
         ways = state.recognition, state.generative
@@ -142,7 +150,8 @@ class UpDown(Training):
         layers, and ``update_ratio`` of the top."""
         norm, (wake, sleep) = self.backend.norm, self.losses
         ratio = norm(self.velocity.W) / max(norm(self.top.W), 1e-30)
-        return {"wake_loss": float(wake), "sleep_loss": float(sleep), "update_ratio": ratio}
+        metrics = {"wake_loss": float(wake), "sleep_loss": float(sleep), "update_ratio": ratio}
+        return metrics if self.score is None else metrics | self.score(self.state())
 
     def words(self, metrics):
         losses = f"wake loss {metrics['wake_loss']:.3f}, sleep loss {metrics['sleep_loss']:.3f}, " if self.depth else ""

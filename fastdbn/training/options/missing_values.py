@@ -52,7 +52,7 @@ class MissingValues(Option):
         return cls(rbm.missing, steps)
 
     def applies(self, layer):
-        return layer.mask is not None
+        return any(each is not None and each.mask is not None for each in (layer, layer.validation))
 
     def begin(self, state):
         layer, size = self.training.layer, self.training.settings.batch_size
@@ -75,15 +75,18 @@ class MissingValues(Option):
         return MissingState(mask, states, machine.chain(v))
 
     def positive(self, batch):
-        self._fill(self.buffers, self.training.machine, batch.positive.v, batch.rows, batch.rows, batch.key)
+        mask = self.training.layer.mask
+        if mask is None:
+            return
+        self._fill(self.buffers, self.training.machine, mask, batch.positive.v, batch.rows, batch.rows, batch.key)
         if self.way == "drop":
             batch.absent = self.training.backend.part(self.buffers.mask, 0, len(batch.rows))
 
-    def _fill(self, buffers, machine, v, rows, places, key):
-        """Drop the missing values of some rows of the data, or fill them in, in place; places are the rows' among the chains."""
+    def _fill(self, buffers, machine, missing, v, rows, places, key):
+        """Drop what data say is missing of some rows, or fill it in, in place; places are the rows' among the chains."""
         b = machine.backend
         mask = b.part(buffers.mask, 0, len(rows))
-        b.load_rows(self.training.layer.mask, rows, _NO_KEY, mask)
+        b.load_rows(missing, rows, _NO_KEY, mask)
         if self.way == "drop":
             b.assign_where(v, mask)
         else:
@@ -91,7 +94,9 @@ class MissingValues(Option):
 
     def watch(self, rows, machine, epoch):
         """As in training, by chains of the watched rows' own."""
-        layer, n = self.training.layer, len(rows.rows)
+        layer, n = rows.layer, len(rows.rows)
+        if layer.mask is None:
+            return
 
         def key(purpose, gibbs=0):
             number = FIRST + 2 * (gibbs - FIRST) + (purpose == rng.HIDDEN)
@@ -100,7 +105,7 @@ class MissingValues(Option):
         if rows not in self.watched:
             start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
             self.watched[rows] = self._buffers(machine, n, n, start)
-        self._fill(self.watched[rows], machine, rows.v, rows.rows, rows.places, key)
+        self._fill(self.watched[rows], machine, layer.mask, rows.v, rows.rows, rows.places, key)
         rows.known = 1 - self.training.backend.to_host(self.watched[rows].mask)
         rows.dropped = self.way == "drop"
 

@@ -1,0 +1,140 @@
+"""How a network is fine-tuned: a run of back-propagation is made, watched and kept."""
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from fastdbn.callbacks.early_stopping import stopping_of
+from fastdbn.estimators.device import announce, backend_for, warn_of_precision
+from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once
+from fastdbn.estimators.rows import binarize_of, checked, clipped
+from fastdbn.estimators.validation import named, pair_of
+from fastdbn.inputs import data
+from fastdbn.maths import rng
+from fastdbn.training.backprop import BackPropagation, NetworkState
+from fastdbn.training.monitors import OF_OUTPUTS, Stopping
+from fastdbn.training.noise import Given
+from fastdbn.units import get_unit
+
+
+class Watched(NamedTuple):
+    """Rows that fine-tuning watches: checked data, the noisy ones that the network sees in their place, targets; or None."""
+
+    X: Any
+    noisy: Any
+    target: Any
+
+
+class FineTuning:
+    """The fine-tuning of a network, whose parameters `Supervised` has."""
+
+    def _n_held_out(self, n):
+        return max(1, round(self.validation_fraction * n))
+
+    def _pair_of(self, validation_data):
+        """(X, y) of ``validation_data``."""
+        return pair_of(validation_data)
+
+    def _watched(self, validation_data):
+        """The rows of the user's own that are `Watched`, checked; None if there are none."""
+        X, y = self._pair_of(validation_data)
+        if X is None:
+            return None
+        with named():
+            X, noisy = self._pair(checked(self, X, reset=False), y)
+            target, _ = self._targets(y, X.shape[0], True, None)
+            if target is None:
+                return Watched(X, noisy, None)
+            rows = self._rows_of(target, X.shape[0])
+            return Watched(X[rows], None, target[rows])
+
+    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs, watched=None):
+        """Fine-tune by some rows of X with the weights of all; watched are `Watched` rows of the user's own, or None."""
+        score, stopping, history, backend = None, self._stopping(epochs), self.history_, backend_for(self)
+        units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
+        source = backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
+        noise = self._noise(backend, units[0], X, noisy)
+        if watched is not None:
+            watched = watched._replace(X=clipped(self, watched.X))
+            seen = self._seen(backend, units[0], watched, noise)
+        elif self._holds_out(epochs):
+            rows, held_out = self._split(rows, target, self.seed_)
+            watched = Watched(X[held_out], None, None if target is None else target[held_out])
+            seen = None if noise is None else noise.held_out(source, held_out)
+        if watched is not None:
+            score = self._measurer(watched, seen)
+            unknown = np.full(self.n_iter_, np.nan)
+            history = {"validation_loss": unknown, "validation_score": unknown} | history
+        if self.dbn_ is None:
+            announce(self, backend)
+            warn_of_precision(self, backend)
+        first = self.n_iter_
+        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter, len(rows))
+        loss = self._output_unit() if plan.loss == "unit" else plan.loss
+        size = min(plan.batch_size, len(rows))
+        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
+        state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
+        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score, noise)
+        more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
+        run.run(lacking, self._keep, history, best=self._best, **more)
+        if epochs is None:
+            self._leave(FINE_TUNING)
+
+    def _stopping(self, epochs):
+        """What ends fine-tuning early, or None."""
+        if epochs is not None:
+            return None
+        own = None
+        if self.early_stopping:
+            own = Stopping("validation_score", self.n_iter_no_change, self.tol)
+        elif self.tol is not None:
+            own = Stopping("loss", self.n_iter_no_change, self.tol, keeps_best=False)
+        return stopping_of(self, OF_OUTPUTS, "validation_score", own)
+
+    def _holds_out(self, epochs):
+        """Whether fine-tuning holds out rows: early stopping watches them."""
+        stopping = self._stopping(epochs)
+        return stopping is not None and stopping.name.startswith("validation_")
+
+    def _keep(self, state, history, best):
+        """Take a training state, the measures of its epochs and the state of the best into the fitted attributes."""
+        values = state.coefs, state.intercepts, state.optimizer, state.epoch, state.step, history, best
+        names = "coefs_", "intercepts_", "_optimizer", "n_iter_", "_step", "history_", "_best"
+        all_at_once((self, dict(zip(names, values, strict=True))))
+
+    def _seen(self, backend, unit, watched, noise):
+        """The noisy states that the network sees of watched rows, or None."""
+        if noise is None and watched.noisy is None:
+            return None
+        if watched.noisy is not None:
+            noise = self._noise(backend, unit, watched.X, watched.noisy)
+        elif isinstance(noise, Given):
+            raise ValueError("validation_data has no clean rows: give (noisy rows, clean rows), as fit has them")
+        source = backend.load(data.source(watched.X, self.scaling_, binarize_of(self._layers()[0])))
+        return noise.held_out(source, np.arange(watched.X.shape[0], dtype=np.uint32))
+
+    def _measurer(self, watched, seen):
+        """The measures of watched rows, as a function of weights and biases; seen are the noisy states that it sees, or None."""
+
+        def measure(coefs, intercepts):
+            network = copy.copy(self)
+            network.coefs_, network.intercepts_ = coefs, intercepts
+            inputs = (watched.X, False) if seen is None else (seen, True)
+            loss, score = network._loss_and_score(watched, *inputs)
+            return {"validation_loss": float(loss), "validation_score": float(score)}
+
+        return measure
+
+    def _split(self, rows, target, seed):
+        """Which of some rows to train on and which to hold out, by the seed; stratified where classes allow it."""
+        n_held = self._n_held_out(len(rows))
+        strata = target[rows] if self._loss == "softmax" else None
+        if strata is not None:
+            counts = np.bincount(strata)
+            if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
+                strata = None
+        seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
+        train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)
+        return np.sort(train), np.sort(held)
