@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("FASTDBN_QUIET", "1")  # tests of stderr hold whether or not kernels are in the cache
 
 from fastdbn.backends.cpu import backprop_steps, blas, jit, pool
+from fastdbn.backends.cpu.backend import CPU
 from fastdbn.cli import warmup
 
 
@@ -33,6 +34,12 @@ def split_everything(monkeypatch):
     """Let the pool share out even the smallest region."""
     monkeypatch.setattr(pool, "WORK_PER_THREAD", 1)
     monkeypatch.setattr(backprop_steps, "FEWEST_ROWS", 1)
+
+
+@pytest.fixture
+def composed(monkeypatch):
+    """Let RBMs train by single operations. Whole minibatches would be compiled for each pair of unit types in each precision."""
+    monkeypatch.setattr(CPU, "cd_steps", lambda *_: False)
 
 
 def pytest_addoption(parser):

@@ -14,6 +14,8 @@ from fastdbn.exits.model import describe
 from tests.model_files import GREY, LABELS, MODELS, fitted
 from tests.model_files import X as BINARY
 
+pytestmark = pytest.mark.usefixtures("composed")
+
 DRAW = np.random.default_rng(1)
 FAR = (1000 + 3 * DRAW.normal(size=(60, 8))).astype(np.float32)
 LACKING = np.where(DRAW.random(BINARY.shape) < 0.2, np.nan, BINARY).astype(np.float32)

@@ -101,7 +101,7 @@ def test_what_is_no_rbms_file_is_refused(tmp_path):
         from_rbms(tmp_path / "absent")
 
 
-def test_models_that_others_cannot_hold_are_refused(tmp_path):
+def test_models_that_others_cannot_hold_are_refused(tmp_path, composed):
     with pytest.raises(TypeError, match="Of a network give one of layers_"):
         to_sklearn(DBN((4,), rbm=RBM(n_iter=1)).fit(X))
     with pytest.raises(TypeError, match=r"give a sklearn\.neural_network\.BernoulliRBM"):

@@ -74,7 +74,7 @@ def test_a_list_and_a_tuple_are_the_same(network):
         assert (layer.n_iter, layer.batch_size, layer.learning_rate) == (rbm.n_iter, rbm.batch_size, rbm.learning_rate)
 
 
-def test_layers_have_what_their_rbm_says():
+def test_layers_have_what_their_rbm_says(composed):
     """Every parameter of an RBM reaches its layer, but for what the network and the layer below decide."""
     rbms = [RBM(k=2, hidden="spin", scale="none", n_iter=1), RBM(k=[1, 3], hidden="gaussian", l1=0.1, n_iter=2)]
     dbn = DBN((4, 3), rbm=rbms, n_jobs=1, dtype="float64", verbose=0, random_state=7).fit(X)
@@ -240,7 +240,7 @@ def test_grid_search_over_whole_rbms():
 
 @pytest.mark.parametrize("wrap", [lambda dbn: dbn, FrozenEstimator], ids=["plain", "frozen"])
 @pytest.mark.parametrize("kind", [DBNClassifier, DBNRegressor, DBNAutoencoder])
-def test_a_pretrained_network_says_what_its_layers_are(kind, wrap, tmp_path):
+def test_a_pretrained_network_says_what_its_layers_are(kind, wrap, tmp_path, composed):
     """Without `rbm` its units, scaling and threshold hold, also in a file, and for a fit anew after it."""
     rbms = [RBM(hidden="spin", scale="minmax", n_iter=1), RBM(hidden="gaussian", learning_rate=0.001, n_iter=1)]
     dbn = DBN((4, 3), rbm=rbms, random_state=0).fit(X)
@@ -259,7 +259,7 @@ def test_a_pretrained_network_says_what_its_layers_are(kind, wrap, tmp_path):
 
 
 @pytest.mark.parametrize("other", [RBM(), [RBM(hidden="spin"), RBM()], RBM(hidden="spin", scale="standard")], ids=repr)
-def test_a_pretrained_network_and_other_layers(other):
+def test_a_pretrained_network_and_other_layers(other, composed):
     """An RBM beside it has to say the same."""
     dbn = DBN((4, 3), rbm=RBM(hidden="spin", n_iter=1), random_state=0).fit(X)
     with pytest.raises(ValueError, match=r"do not suit it|is not that of the pretrained network"):
@@ -280,7 +280,7 @@ def test_pretraining_and_fine_tuning_have_their_own_batches_and_momentum():
         assert base._step == other._step
 
 
-def test_stacks_describe_their_layers():
+def test_stacks_describe_their_layers(composed):
     """A network of trained RBMs has RBMs that would train it so, without what the network decides."""
     first = RBM(4, hidden="spin", k=2, scale="minmax", n_iter=1, dtype="float64", random_state=3).fit(X)
     second = RBM(3, visible="spin", n_iter=2, dtype="float64", random_state=3).fit(first.transform(X))

@@ -8,6 +8,8 @@ from fastdbn.machine.initial import unbounded_norm
 from fastdbn.training.training import DivergenceError
 from fastdbn.units import UNITS, get_unit, visible_unit
 
+pytestmark = pytest.mark.usefixtures("composed")
+
 UNBOUNDED = ["gaussian", "gaussian-variance", "rectified", "noisy-relu"]
 
 

@@ -187,7 +187,7 @@ def test_interruption_leaves_the_last_good_parameters(error):
     assert bits(model.set_params(callbacks=None, warm_start=True, n_iter=1).fit(binary())) == bits(small(**rate).fit(binary()))
 
 
-def test_divergence():
+def test_divergence(composed):
     """A fit that leaves the finite numbers says in which epoch and what to do, and keeps the last good parameters."""
     X = np.random.default_rng(0).normal(size=(200, 10))
     good = []

@@ -104,7 +104,7 @@ def test_verbose_says_what_was_chosen(capsys):
     assert [f"epoch {i}/3" in err for i in (1, 2, 3)] == [True] * 3
 
 
-def test_minmax_and_standard_scaling():
+def test_minmax_and_standard_scaling(composed):
     """Scaling inside the estimator is that of the formulas, and a fit on data scaled by hand is the same fit."""
     X = np.random.default_rng(0).uniform(-3, 8, (50, 4))
     X[:, 2] = 5.0  # a constant column must not divide by zero

@@ -14,7 +14,7 @@ REALS = DRAW.normal(size=(60, 5)) @ DRAW.normal(size=(5, 5)) * 3 + 100
 
 
 @pytest.mark.parametrize("visible", ["bernoulli", "spin"])
-def test_an_rbm_of_two_valued_units(visible):
+def test_an_rbm_of_two_valued_units(visible, composed):
     """The mean of the exact pseudo-log-likelihoods, weighted; CSR rows give the same."""
     rows = X if visible == "bernoulli" else 2 * X - 1
     model = RBM(4, visible=visible, scale="none", n_iter=5, dtype="float64", random_state=0).fit(rows)
