@@ -1,6 +1,7 @@
 """Commands that use a model on the rows of a table: denoise and score give what the methods give."""
 
 import csv
+import json
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from test_cli import run
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector
+from fastdbn.evaluate import dbn_bound, log_likelihood
 
 NAMES = list("abcdef")
 SMALL = {"random_state": 0, "n_jobs": 1}
@@ -68,3 +70,30 @@ def test_networks_without_pretraining(rows, capsys):
         code, _, said = run(capsys, command, "model.safetensors", "rows.csv")
         assert code == 1
         assert "without pretrained layers" in said
+
+
+def test_evaluate(rows, capsys):
+    """The scores are those of the methods; a target that the file does not have is asked for."""
+    model = kept(DBNClassifier((4,), rbm=RBM(n_iter=1), max_iter=2, **SMALL), rows[NAMES[:5]], rows["f"].astype(int))
+    code, out, _ = run(capsys, "evaluate", "model.safetensors", "rows.csv", "--target", "f", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["rows"] == 40
+    assert told["scores"]["DBNClassifier"]["accuracy"] == pytest.approx(model.score(rows[NAMES[:5]], rows["f"].astype(int)))
+    code, out, _ = run(capsys, "evaluate", "model.safetensors", "rows.csv", "--target", "f")
+    assert out.splitlines()[1].startswith("DBNClassifier")
+    code, _, said = run(capsys, "evaluate", "model.safetensors", "rows.csv")
+    assert code == 1
+    assert "name its column by --target" in said
+
+
+@pytest.mark.parametrize("model", [RBM(4, n_iter=1, **SMALL), DBN((4, 3), rbm=RBM(n_iter=1), **SMALL)], ids=["RBM", "DBN"])
+def test_likelihood(model, rows, capsys):
+    kept(model, rows)
+    out = run(capsys, "evaluate", "model.safetensors", "rows.csv", "--likelihood", "--json")[1]
+    told = json.loads(out)
+    if isinstance(model, RBM):
+        assert told["nats"] == pytest.approx(log_likelihood(model, rows).mean(), abs=1e-5)
+    else:
+        assert told["nats"] == pytest.approx(dbn_bound(model, rows, random_state=0).tightened.mean(), abs=1e-5)
+    assert told["log_z_interval"][0] <= told["log_z"] <= told["log_z_interval"][1]

@@ -13,6 +13,7 @@ from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
 from fastdbn.tables import read, table
+from fastdbn.tables.cells import text_among
 
 SPLIT_SEED = 0
 """The seed of the split into training and test rows. It does not depend on the model's seed."""
@@ -231,3 +232,29 @@ def rows_for(model, args, lacking=False):
     if preparation is not None:
         return found, keep, preparation.transform_table(found, KEEP if lacking else FILL)
     return found, keep, table.features(found, keep, needed=True, lacking=lacking)
+
+
+def learns_target(model):
+    """Whether a model was trained to predict a target."""
+    return hasattr(model, "classes_") or hasattr(model, "target_mean_")
+
+
+def targets_for(model, found, args, of_training):
+    """The targets of a file's rows, by the column that the user named or else that of the training; None if it has none."""
+    if not learns_target(model):
+        return None
+    values, name = found.target, args.target
+    if name is None and values is None and of_training in (found.names or ()):
+        name = of_training
+    if name is not None:
+        spelt, _ = read.read_table(args.data, args.header, (name,), target=name)  # labels keep the spelling of their cells
+        values = spelt.column(table.position(spelt.names, spelt.width, name))
+    if values is None:
+        return None
+    classifies = hasattr(model, "classes_")
+    y = target_values(values, "classify" if classifies else "regress")[0]
+    if not classifies or model.classes_.dtype.kind not in "iuf":
+        return y
+    if y.dtype.kind in "UO" and text_among(y):
+        raise ValueError(f"the target {text_among(y)[0]}, and the classes of the model are numbers, such as {model.classes_[0]}")
+    return y.astype(np.float64).astype(model.classes_.dtype)

@@ -5,4 +5,7 @@ A file's docstring is the help of its command: one line, then examples. `options
 help is quick. A new command is such a file and its name here.
 """
 
-NAMES = "train", "predict", "transform", "sample", "impute", "denoise", "score", "report", "export", "info", "warmup", "versions"
+NAMES = (
+    *("train", "predict", "transform", "sample", "impute", "denoise", "score", "evaluate", "report", "export"),
+    *("info", "warmup", "versions"),
+)

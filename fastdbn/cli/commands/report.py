@@ -29,7 +29,7 @@ def run(args):
     from fastdbn.cli.models import task_of
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import needs_matplotlib
-    from fastdbn.cli.rows import Rows, digits, load_model, rows_for, training_rows
+    from fastdbn.cli.rows import Rows, digits, learns_target, load_model, rows_for, targets_for, training_rows
     from fastdbn.tables.read import existing
 
     needs_matplotlib()
@@ -47,28 +47,8 @@ def run(args):
     else:
         existing(args.data)
         found, _, X = rows_for(model, args)
-        y = _targets(model, found, args, told and told.target)
+        y = targets_for(model, found, args, told and told.target)
+        if y is None and learns_target(model):
+            progress("no scores, because the file has no target that is known: name its column by --target")
         rows, columns = Rows(X, y, None, None, "", {}), columns_of(found)
     write(args.out, model, rows, columns, args.image_shape)
-
-
-def _targets(model, found, args, of_training):
-    """The targets of a file's rows, by the column that the user named or else that of the training; None if it has none."""
-    from fastdbn.cli.target import target_values
-    from fastdbn.tables.read import read_table
-    from fastdbn.tables.table import position
-
-    classifies = hasattr(model, "classes_")
-    if not classifies and not hasattr(model, "target_mean_"):
-        return None
-    values, name = found.target, args.target
-    if name is None and values is None and of_training in (found.names or ()):
-        name = of_training
-    if name is not None:
-        spelt, _ = read_table(args.data, args.header, (name,), target=name)  # labels keep the spelling of their cells
-        values = spelt.column(position(spelt.names, spelt.width, name))
-    if values is None:
-        progress("no scores, because the file has no target that is known: name its column by --target")
-        return None
-    y = target_values(values, "classify" if classifies else "regress")[0]
-    return y.astype(model.classes_.dtype) if classifies and model.classes_.dtype.kind in "iuf" else y
