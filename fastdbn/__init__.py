@@ -19,6 +19,8 @@ _HOMES = {
     "DivergenceError": "training.training",
     "Preparation": "preparation.preparation",
     "TableModel": "estimators.table_model",
+    "Windows": "signals.windows",
+    "LogMel": "signals.log_mel",
     "Machine": "machine.machine",
     "DataWarning": "support.report",
     "EstimateWarning": "support.report",

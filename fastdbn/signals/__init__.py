@@ -1,0 +1,1 @@
+"""From signals to rows for a model: windows of time series, spectra of sound."""
