@@ -1,5 +1,7 @@
 """BernoulliRBM in the place of scikit-learn's."""
 
+import re
+
 import numpy as np
 import pytest
 import sklearn.neural_network as sk
@@ -113,3 +115,20 @@ def test_weights_of_rows():
     rest = BernoulliRBM(**options).fit(X, sample_weight=np.r_[0.0, np.ones(29)])
     assert np.abs(first.components_ - rest.components_).max() > 1e-3
     assert np.abs(first.partial_fit(X, sample_weight=np.ones(30)).components_).max() > 0
+
+
+def test_verbose_prints_the_lines_of_scikit_learn(binary, capsys):
+    """The same lines, on stdout, after each epoch of `fit` and not of `partial_fit`; the fit has the bits of a silent one."""
+    X = binary(40, 6)
+    lines = []
+    for kind in (BernoulliRBM, sk.BernoulliRBM):
+        loud = kind(4, n_iter=3, verbose=True, random_state=0).fit(X)
+        out, err = capsys.readouterr()
+        assert not err
+        lines.append(re.sub(r"-?\d+\.\d+", "0", out))
+        loud.partial_fit(X)
+        assert capsys.readouterr() == ("", "")
+    assert lines[0] == lines[1]
+    assert lines[0].count("\n") == 3
+    silent = BernoulliRBM(4, n_iter=3, random_state=0).fit(X)
+    assert np.array_equal(silent.components_, BernoulliRBM(4, n_iter=3, verbose=True, random_state=0).fit(X).components_)

@@ -264,18 +264,20 @@ class DBNAutoencoder(Supervised):
 
     # ---- use
 
-    def transform(self, X):
+    def transform(self, X, out=None):
         """Encode rows: the means of the encoder's last layer.
 
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
+        out : (n, units of the code) array, memory map or None, default None
+            Results are written here, without a copy. It has the model's precision and is C-contiguous.
 
         Returns
         -------
         (n, units of the code) array
         """
-        return means(self, later_rows(self, X), self._n_encoding())
+        return means(self, later_rows(self, X), self._n_encoding(), out=out)
 
     def inverse_transform(self, X):
         """Decode codes to rows.

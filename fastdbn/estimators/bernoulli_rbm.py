@@ -1,5 +1,6 @@
 """BernoulliRBM with the interface of scikit-learn's: its parameters, defaults, methods and attributes, on fastdbn's engine."""
 
+import time
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastdbn.inputs.data import Scaling
 from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
 from fastdbn.support import checks
+from fastdbn.support.results import array_for
 from fastdbn.units import bernoulli
 
 
@@ -43,7 +45,8 @@ class BernoulliRBM(Estimator):
     n_iter : int, default 10
         Epochs.
     verbose : int, default 0
-        1 prints a line for each epoch to stderr.
+        1 prints scikit-learn's line after each epoch of `fit`, to stdout: the pseudo-likelihood of X, which takes a pass over X,
+        and seconds.
     random_state : None, int, RandomState or Generator, default None
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. scikit-learn's has no such parameter.
@@ -121,12 +124,12 @@ class BernoulliRBM(Estimator):
     def _engine(self, dtype):
         """The `RBM` that does the work, unfitted."""
         fixed = {"visible": "bernoulli", "scale": "none", "binarize": "mean", "centering": None, "persistent": True}
-        return RBM(**fixed, momentum=0.0, weight_decay=0.0, **self.get_params(), dtype=str(dtype))
+        return RBM(**fixed, momentum=0.0, weight_decay=0.0, **self.get_params() | {"verbose": 0}, dtype=str(dtype))
 
     def as_rbm(self):
         """The fitted `RBM` that does the work, with this estimator's present parameters."""
         check_is_fitted(self)
-        of_fit = "n_components", "random_state"
+        of_fit = "n_components", "random_state", "verbose"
         return self._rbm.set_params(**{name: value for name, value in self.get_params().items() if name not in of_fit})
 
     def save(self, path):
@@ -162,10 +165,26 @@ class BernoulliRBM(Estimator):
         X = self._checked(X, reset=True)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._begin(X)
-        self._rbm._train(X, weights, n_iter, 0)
+        self._rbm.callbacks = [self._printer(X)] if self.verbose else None
+        try:
+            self._rbm._train(X, weights, n_iter, 0)
+        finally:
+            self._rbm.callbacks = None
         self._end_run()
         tell(of_layers([self._rbm], self))
         return self
+
+    def _printer(self, X):
+        """A callback that prints what scikit-learn prints after an epoch."""
+        began = time.time()
+
+        def tell(epoch, **_):
+            nonlocal began
+            now = time.time()
+            score, seconds, began = self.score_samples(X).mean(), now - began, now
+            print(f"[{type(self).__name__}] Iteration {epoch}, pseudo-likelihood = {score:.2f}, time = {seconds:.2f}s")
+
+        return tell
 
     @all_or_nothing
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -182,8 +201,8 @@ class BernoulliRBM(Estimator):
         self.as_rbm()._train(X, weights, 1)
         return self
 
-    def transform(self, X):
-        """P(h = 1 | v) of the rows of X, in the precision of X.
+    def transform(self, X, out=None):
+        """P(h = 1 | v) of the rows of X, in the precision of X; written into `out`, an array of this precision, if that is given.
 
         Returns
         -------
@@ -191,7 +210,11 @@ class BernoulliRBM(Estimator):
         """
         rbm = self.as_rbm()
         X = self._checked(X, reset=False)
-        return hidden_given_rows(rbm, X).astype(X.dtype, copy=False)
+        if X.dtype == rbm.dtype:
+            return hidden_given_rows(rbm, X, out=out)
+        out = array_for(out, (X.shape[0], self._n_features_out), X.dtype, X)
+        out[...] = hidden_given_rows(rbm, X)
+        return out
 
     def gibbs(self, v):
         """One Gibbs step from visible states v.

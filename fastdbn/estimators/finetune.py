@@ -20,6 +20,7 @@ from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
 from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
+from fastdbn.support.results import array_for
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -193,10 +194,12 @@ class DBNClassifier(Classifier, Supervised):
         losses = logsumexp(z.astype(np.float64), axis=1) - z[np.arange(len(z)), target]
         return losses.mean(), accuracy_score(target, z.argmax(axis=1))
 
-    def predict(self, X):
-        """The most probable class of each row, (n,), as the labels were given."""
-        numbers = means(self, later_rows(self, X)).argmax(axis=1)
-        return self.classes_[numbers]
+    def predict(self, X, out=None):
+        """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
+        X = later_rows(self, X)
+        out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
+        out[...] = self.classes_[means(self, X).argmax(axis=1)]
+        return out
 
     def _outputs(self, X):
         """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
@@ -386,8 +389,9 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         loss = 0.5 * np.square(z.astype(np.float64) - target).sum(axis=1).mean()
         return loss, r2_score(target, z) if len(target) > 1 else -float(np.mean((target - z) ** 2))
 
-    def predict(self, X):
-        """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64."""
-        z = means(self, later_rows(self, X)).astype(np.float64)
-        z = z * self.target_scale_ + self.target_mean_
-        return z.ravel() if self._flat else z
+    def predict(self, X, out=None):
+        """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64; in `out`, if that is given."""
+        X = later_rows(self, X)
+        out = array_for(out, (X.shape[0],) if self._flat else (X.shape[0], len(self.target_mean_)), np.float64, X)
+        out[...] = (means(self, X).astype(np.float64) * self.target_scale_ + self.target_mean_).reshape(out.shape)
+        return out

@@ -26,7 +26,7 @@ class FittedDBN(Imputation, Estimator):
     def _stack(self):
         return self.layers_
 
-    def transform(self, X, layer=-1):
+    def transform(self, X, layer=-1, out=None):
         """Hidden means of a layer given X, by mean-field up-passes.
 
         Parameters
@@ -34,6 +34,8 @@ class FittedDBN(Imputation, Estimator):
         X : (n, n_features) array or CSR matrix
         layer : int, default -1
             Index into `layers_`.
+        out : (n, units of the layer) array, memory map or None, default None
+            Results are written here, without a copy. It has the model's precision and is C-contiguous.
 
         Returns
         -------
@@ -41,7 +43,7 @@ class FittedDBN(Imputation, Estimator):
         """
         X = self._checked(X)
         n = self._check_layer(layer, len(self.layers_)) + 1
-        return up(self.layers_[:n], self._machines()[:n], X)
+        return up(self.layers_[:n], self._machines()[:n], X, out)
 
     def sample_hidden(self, X, layer=-1, random_state=None):
         """Draw the hidden units of a layer once for each row of X, by an up-pass that draws all layers under it too.

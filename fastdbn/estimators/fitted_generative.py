@@ -18,6 +18,7 @@ from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.support import checks
+from fastdbn.support.results import array_for
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -103,10 +104,13 @@ class FittedGenerative(FittedDBN):
         """Probabilities of the classes, (n, n_classes) float64; see `predict_log_proba`."""
         return np.exp(self.predict_log_proba(X, n_samples))
 
-    def predict(self, X):
-        """The most probable class of each row, (n,), as the labels were given."""
+    def predict(self, X, out=None):
+        """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
         check_is_fitted(self)
-        return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
+        numbers = self.predict_log_proba(X).argmax(axis=1)
+        out = array_for(out, numbers.shape, self.classes_.dtype)
+        out[...] = self.classes_[numbers]
+        return out
 
     def _bounds(self, X, n_samples):
         """`DBN._bounds` with the labels summed out, also for a network of one layer."""

@@ -56,19 +56,21 @@ class FittedRBM(Estimator):
     def _stack(self):
         return [self]
 
-    def transform(self, X):
+    def transform(self, X, out=None):
         """Means of the hidden units given X.
 
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
             With `missing` set, NaN is a missing value: "drop" leaves it out, "sample" fills it in by mean field.
+        out : (n, n_components) array, memory map or None, default None
+            Results are written here, without a copy. It has the model's precision and is C-contiguous.
 
         Returns
         -------
         (n, n_components) array
         """
-        return hidden_given_rows(self, self._checked(X))
+        return hidden_given_rows(self, self._checked(X), out=out)
 
     def sample_hidden(self, X, random_state=None):
         """Draw the hidden units once for each row of X.

@@ -15,6 +15,7 @@ from fastdbn.inputs import data
 from fastdbn.inputs.data import Scaling
 from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
+from fastdbn.support.results import array_for
 from fastdbn.units import get_unit
 
 ALONE = 1e5
@@ -54,11 +55,12 @@ def _descriptions(network):
         yield from (rbm, getattr(rbm, "hidden", None), getattr(rbm, "binarize", None), getattr(rbm, "precision", None))
 
 
-def means(network, X, n_layers=None, first=0, scaled=False, linear=False):
+def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=None):
     """Means of hidden layer number n_layers (from 1), or of the outputs, (n, units), in blocks of rows.
 
     X are checked data, or with `scaled` visible states, or means of hidden layer number `first`; then only the rest of the
-    network is computed. `linear` leaves the outputs before the function of their units.
+    network is computed. `linear` leaves the outputs before the function of their units. The result is in
+    `out`, if that is given.
     """
     backend, units, weights, biases, threshold = forward_of(network)
     depth, n = len(weights) if n_layers is None else n_layers, X.shape[0]
@@ -67,12 +69,13 @@ def means(network, X, n_layers=None, first=0, scaled=False, linear=False):
     layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
     rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
     inputs = None if backend.is_view(source) else backend.states(units[first], min(BLOCK, n), X.shape[1])
-    key, out = rng.key(network.seed_, 0, rng.stream(rng.DATA)), np.empty((n, len(network.intercepts_[depth - 1])), network.dtype)
+    key = rng.key(network.seed_, 0, rng.stream(rng.DATA))
+    out = array_for(out, (n, len(network.intercepts_[depth - 1])), network.dtype, X)
     products = n * max(x.size for x in network.coefs_[first:depth])
     with backend.single_threaded() if products > ALONE else contextlib.nullcontext():
         for start in range(0, n, BLOCK):
             stop = min(start + BLOCK, n)
-            a, to = backend.view_rows(source, start, stop, key, inputs), out[start:stop]
+            a, to = backend.view_rows(source, start, stop, key, inputs), np.asarray(out[start:stop])
             made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
             for (unit, W, bias), mean in zip(layers, made, strict=True):
                 backend.conditional(unit, a, W, bias, mean)

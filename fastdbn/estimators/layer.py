@@ -12,6 +12,7 @@ from fastdbn.estimators.rows import threshold_of
 from fastdbn.inputs import data
 from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
+from fastdbn.support.results import array_for
 from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer
 from fastdbn.training.options import missing_values
@@ -55,12 +56,12 @@ def visible_blocks(rbm, X, machine=None, write=False):
             yield rows, v
 
 
-def hidden_given_rows(rbm, X, machine=None, key=None):
-    """Hidden means given the rows of X; with a key, hidden states drawn once for each row."""
+def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
+    """Hidden means given the rows of X; with a key, hidden states drawn once for each row. They are in `out`, if given."""
     machine = rbm.machine_ if machine is None else machine
-    backend, out, many = machine.backend, np.empty((X.shape[0], machine.shape[1]), rbm.dtype), None
+    backend, out, many = machine.backend, array_for(out, (X.shape[0], machine.shape[1]), rbm.dtype, X), None
     for rows, v in visible_blocks(rbm, X, machine):
-        many, part = many or machine.in_rows(len(out)), out[rows]
+        many, part = many or machine.in_rows(len(out)), np.asarray(out[rows])
         mean = backend.onto(part)
         if key is None:
             many.hidden_given(v, mean)
@@ -72,15 +73,15 @@ def hidden_given_rows(rbm, X, machine=None, key=None):
     return out
 
 
-def up(layers, machines, X):
-    """Hidden means of the last of some layers, block by block through all of them."""
-    out = np.empty((X.shape[0], machines[-1].shape[1]), layers[-1].dtype)
+def up(layers, machines, X, out=None):
+    """Hidden means of the last of some layers, block by block through all of them. They are in `out`, if that is given."""
+    out = array_for(out, (X.shape[0], machines[-1].shape[1]), layers[-1].dtype, X)
     size = block_rows(max(X.shape[1], *(machine.shape[1] for machine in machines)))
     for start in range(0, X.shape[0], size):
         part = X[start : start + size]
-        for rbm, machine in zip(layers, machines, strict=True):
+        for rbm, machine in zip(layers[:-1], machines[:-1], strict=True):
             part = hidden_given_rows(rbm, part, machine)
-        out[start : start + size] = part
+        hidden_given_rows(layers[-1], part, machines[-1], out=out[start : start + size])
     return out
 
 

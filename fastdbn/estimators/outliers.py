@@ -17,6 +17,7 @@ from fastdbn.files.entries import NUMBER
 from fastdbn.files.state import Record, fields
 from fastdbn.inputs.extent import Extent, extent
 from fastdbn.support import checks
+from fastdbn.support.results import array_for
 from fastdbn.units import get_unit
 
 
@@ -221,6 +222,9 @@ class DBNOutlierDetector(OutlierMixin, DBN):
             raise ValueError(f"y={checks.shown(y)}: give 1 for rows like those fitted and -1 for outliers, and some of each")
         return float(roc_auc_score(y, self.decision_function(X), sample_weight=checks.sample_weights(sample_weight, len(y))))
 
-    def predict(self, X):
-        """1 for normal rows and -1 for outliers, (n,) integers."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+    def predict(self, X, out=None):
+        """1 for normal rows and -1 for outliers, (n,) integers; in `out`, an int64 array, if that is given."""
+        scores = self.decision_function(X)
+        out = array_for(out, scores.shape, np.int64)
+        out[...] = np.where(scores < 0, -1, 1)
+        return out

@@ -12,7 +12,6 @@ from fastdbn.support.report import warn
 
 FREE = "n_jobs", "verbose", "callbacks", "warm_start"
 """Parameters that change no bit of a fit."""
-REMEDY = "set them back, or fit without resume to begin anew"
 
 
 def found(estimator, resume):
@@ -80,20 +79,18 @@ def _check_parameters(estimator, saved, params, named):
         if name.rpartition("__")[2] not in FREE and ours.get(name) != theirs.get(name)
     ]
     if differ:
-        raise ValueError(f"{named} is of a fit with other parameters: {'; '.join(differ)}. {REMEDY[0].upper()}{REMEDY[1:]}")
+        raise ValueError(f"{named} is of a fit with other parameters: {'; '.join(differ)}. Set them back, or fit without resume")
 
 
 def _flat(params, prefix=""):
     """(name, value) of encoded parameters, those of RBMs in them by names such as rbm__k."""
     for key, value in params.items():
-        for i, member in enumerate(value if isinstance(value, list) else [value]):
-            if isinstance(member, dict) and "estimator" in member:
-                number = f"{i}__" if isinstance(value, list) else ""
-                yield from _flat(member["estimator"]["params"], f"{prefix}{key}__{number}")
-            elif member is value:
-                yield prefix + key, value
-        if isinstance(value, list) and not any(isinstance(x, dict) and "estimator" in x for x in value):
+        members = value if isinstance(value, list) else [value]
+        rbms = [x["estimator"]["params"] for x in members if isinstance(x, dict) and "estimator" in x]
+        if not rbms:
             yield prefix + key, value
+        for i, rbm in enumerate(rbms):
+            yield from _flat(rbm, f"{prefix}{key}__{i}__" if isinstance(value, list) else f"{prefix}{key}__")
 
 
 def _shown(value):

@@ -292,7 +292,7 @@ class Supervised(FineTuning, Pretrained):
 
     # ---- use
 
-    def transform(self, X, layer=-1):
+    def transform(self, X, layer=-1, out=None):
         """Means of a hidden layer of the fine-tuned network.
 
         Parameters
@@ -300,13 +300,15 @@ class Supervised(FineTuning, Pretrained):
         X : (n, n_features) array or CSR matrix
         layer : int, default -1
             Hidden layer; 0 is the lowest, -1 the last.
+        out : (n, units of the layer) array, memory map or None, default None
+            Results are written here, without a copy. It has the model's precision and is C-contiguous.
 
         Returns
         -------
         (n, units of the layer) array
         """
         X = later_rows(self, X)
-        return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1)
+        return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1, out=out)
 
     def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
         """Draw visible states from the pretrained network, as `DBN.sample`.
