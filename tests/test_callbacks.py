@@ -4,9 +4,7 @@ import copy
 import csv
 import io
 import pickle
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -245,16 +243,6 @@ def test_progress_on_a_terminal(monkeypatch):
     assert "layer 1:" in terminal.getvalue()
     assert "reconstruction error" in terminal.getvalue()
     assert copies[0].callbacks[0]._bar is None
-
-
-def test_examples_of_the_page(tmp_path, monkeypatch):
-    """Each block of docs/callbacks.md is a program of its own."""
-    monkeypatch.chdir(tmp_path)
-    page = Path(__file__).parent.parent / "docs" / "callbacks.md"
-    examples = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    assert len(examples) >= 2
-    for example in examples:
-        exec(compile(example, page.name, "exec"), {"__name__": "__main__"})
 
 
 def test_public_names():

@@ -54,7 +54,7 @@ def test_arrays_that_do_not_suit(estimator):
             (np.empty(plain.shape, complex), "has type complex128"),
             (wide[::2], "is not C-contiguous"),
             (read_only, "cannot be written"),
-            (np.ma.array(plain), "out=masked_array"),
+            (np.ma.array(plain), "out="),
             ([1, 2], r"out=[1, 2]"),
         ):
             with pytest.raises(ValueError, match=f"{re.escape(fault)}.*{wanted}"):

@@ -107,7 +107,8 @@ def notify(estimator, hook, **info):
         that one raised; after it only those are told that are the last.
     """
     stops, fault = False, None
-    for callback in sorted(getattr(estimator, "callbacks", None) or (), key=_is_last):
+    callbacks = [*(getattr(estimator, "callbacks", None) or ()), *vars(estimator).get("_tasks", ())]
+    for callback in sorted(callbacks, key=_is_last):
         if stops if _is_last(callback) else fault:
             continue
         try:

@@ -9,6 +9,7 @@ import fastdbn
 from fastdbn.backends import devices
 from fastdbn.estimators import machines
 from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
+from fastdbn.estimators.sklearn_callbacks import Mixin, told
 from fastdbn.files.entries import COLUMNS, NAMES, WORDS, count
 from fastdbn.files.parameters import register
 from fastdbn.files.state import Maybe, fields, save
@@ -25,7 +26,7 @@ class Scored:
         return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
 
 
-class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """An estimator that transforms dense or sparse rows, in a precision of its own, and can be saved.
 
     A class says in `_saved` which attributes a fit leaves (files/state.py). Its `_check_loaded` raises a ValueError where those
@@ -44,8 +45,10 @@ class Estimator(Interruptible, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     )
 
     def __init_subclass__(cls, **options):
-        """Model files may name public classes."""
+        """Model files may name public classes, and scikit-learn's callbacks are told of a `fit`."""
         super().__init_subclass__(**options)
+        if "fit" in vars(cls):
+            cls.fit = told(cls.fit)
         if cls.__name__ in fastdbn.__all__ and cls.__module__.startswith(f"{__package__}."):
             register(cls)
 

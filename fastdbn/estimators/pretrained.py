@@ -42,7 +42,7 @@ class Pretrained(DeepNetwork):
     def _dbn(self):
         """An unfitted DBN with this estimator's parameters."""
         names = "hidden_layer_sizes", "rbm", "propagate", "random_state", *SHARED
-        callbacks = [Relay(self)] if self.callbacks else None
+        callbacks = [Relay(self)] if self.callbacks or "_tasks" in vars(self) else None
         return DBN(**{name: getattr(self, name) for name in names}, callbacks=callbacks)
 
     def _templates(self):
