@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastdbn
-from fastdbn import RBM, DBNClassifier, Preparation
+from fastdbn import RBM, DBNClassifier, Preparation, TableModel
 from fastdbn.cli.main import main
 from tests.test_exits import run
 
@@ -67,6 +67,16 @@ def test_onnx_takes_the_columns_of_a_table(kinds, tmp_path):
     few = {name: few[name][:3] for name in given}
     wanted = model.predict_proba(model.preparation_.transform(rows))
     np.testing.assert_allclose(session.run(None, few)[1], wanted, atol=1e-5)
+
+
+def test_onnx_of_a_table_model(tmp_path):
+    pytest.importorskip("onnx")
+    model = TableModel(RBM(4, n_iter=1, random_state=0)).fit(table())
+    fastdbn.export_onnx(model, tmp_path / "model.onnx")
+    found = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "model.onnx").run(None, inputs())[0]
+    np.testing.assert_allclose(found, model.transform(table()), atol=1e-5)
+    with pytest.raises(ValueError, match="not fitted"):
+        fastdbn.export_onnx(TableModel(RBM()), tmp_path / "model.onnx")
 
 
 def test_onnx_of_rare_labels(tmp_path):

@@ -20,6 +20,7 @@ from fastdbn.estimators.generative import GenerativeDBNClassifier
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.outliers import DBNOutlierDetector
 from fastdbn.estimators.rows import threshold_of
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits import formulas
 from fastdbn.inputs import ranges
 from fastdbn.inputs.extent import FURTHEST
@@ -217,13 +218,13 @@ class Description(NamedTuple):
     outputs: list[Output]
 
 
-def is_prepared(model: Estimator) -> bool:
+def is_prepared(model: Estimator | TableModel) -> bool:
     """Whether a preparation makes the model's rows of the columns of a table, and not as they are."""
     preparation = getattr(model, "preparation_", None)
     return preparation is not None and preparation.visible_ != "auto"
 
 
-def describe(model: Estimator, input_dtype: str | None = None) -> Description:
+def describe(model: Estimator | TableModel, input_dtype: str | None = None) -> Description:
     """The `Description` of a fitted model; rows have the model's precision where input_dtype is None.
 
     Raises
@@ -234,6 +235,9 @@ def describe(model: Estimator, input_dtype: str | None = None) -> Description:
     TypeError
         if it is no model of this library.
     """
+    if isinstance(model, TableModel):
+        check_is_fitted(model)
+        model = model.estimator_
     if not isinstance(model, Estimator):
         raise TypeError(f"model={model!r}: give a fitted model of fastdbn")
     check_is_fitted(model)

@@ -11,6 +11,7 @@ import numpy as np
 
 import fastdbn
 from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits.model import Affine, describe, is_prepared
 from fastdbn.support.atomic import replacing
 
@@ -187,7 +188,7 @@ class NumPyModel(NamedTuple):
             aside.write_text(head + docs + rest, encoding="utf-8")
 
 
-def to_numpy(model: Estimator, *, input_dtype: str = "float64") -> NumPyModel:
+def to_numpy(model: Estimator | TableModel, *, input_dtype: str = "float64") -> NumPyModel:
     """A fitted model as plain arrays and a program that needs NumPy alone.
 
     Parameters

@@ -10,6 +10,7 @@ from os import PathLike
 
 import fastdbn
 from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits.model import Description, describe, is_prepared
 from fastdbn.exits.onnx_graph import Graph, Value
 from fastdbn.exits.onnx_table import ML_OPSET, table_inputs
@@ -70,7 +71,7 @@ def _proto(description: Description, preparation: Preparation | None, input_dtyp
     return model
 
 
-def export_onnx(model: Estimator, path: str | PathLike[str], *, input_dtype: str = "float32") -> None:
+def export_onnx(model: Estimator | TableModel, path: str | PathLike[str], *, input_dtype: str = "float32") -> None:
     """Write a fitted model as an ONNX file, with its scaling, thresholds and preparation of tables inside.
 
     The file has one input, ``X``, (N, n_features), for any number N of rows. A model of a table, with a `preparation_`, has an

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits import formulas
 from fastdbn.exits.model import Affine, Inputs, Label, Means, Sign, describe
 
@@ -113,7 +114,7 @@ def _modules(stage):
     return [Stage(stage)]
 
 
-def to_torch(model: Estimator) -> Any:
+def to_torch(model: Estimator | TableModel) -> Any:
     """A fitted model as a `torch.nn.Sequential`.
 
     It takes a tensor (N, n_features) of the model's precision, on the scale of the rows of the fit.
