@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 from exact import LabelledMachine, Machine, condition
+from naive import bits
 from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
 from fastdbn import RBM, GenerativeDBNClassifier, load
+from fastdbn.estimators import parameters
+from fastdbn.estimators.wake_sleep import with_defaults
+from fastdbn.units import get_unit
 
 
 def classifier(top, first=None):
@@ -95,6 +99,19 @@ def test_learns_digits_by_up_down(digits, tmp_path):
     greedy.set_params(up_down_iter=15, up_down_learning_rate=0.01, n_gibbs=3, warm_start=True)
     greedy.fit(X, y).save(tmp_path / "half")
     assert np.array_equal(load(tmp_path / "half").fit(X, y).predict_proba(X_test), model.predict_proba(X_test))
+
+
+def test_up_down_by_default(monkeypatch):
+    """It has at least 20,000 minibatches, up to 400 epochs; its rates fall to 0, and stay where they are in a single pass."""
+    assert [parameters.up_down_epochs(None, n, 20) for n in (10, 2000, 10**5)] == [400, 200, 60]
+    X, y = bits(4), np.arange(16) % 2
+    model = GenerativeDBNClassifier((3, 3), rbm=RBM(n_iter=1), up_down_iter=20, random_state=0).fit(X, y)
+    assert model.up_down_history_["update_ratio"][-1] < 0.2 * model.up_down_history_["update_ratio"][9]
+    units = [get_unit("bernoulli")] * 3
+    schedule = model._own_schedule(model._new_layers())
+    falls, stays = with_defaults(schedule, units, 5), with_defaults(schedule, units, 5, a_pass=True)
+    assert np.allclose([falls.learning_rate(5), falls.learning_rate(15), falls.top_learning_rate(5)], [0.05, 0.025, 0.2])
+    assert (stays.learning_rate, stays.top_learning_rate) == (0.05, 0.2)
 
 
 def test_partial_fit_and_errors(binary):

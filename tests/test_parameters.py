@@ -65,9 +65,9 @@ TAKEN = {
     "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures trajectory monitor "
     "noise rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
     "true": "early_stopping persistent pretrain warm_start",
-    "zero": "n_iter max_iter up_down_iter dropout validation_fraction rbm__verbose LABELS.l1",
+    "zero": "n_iter max_iter dropout validation_fraction rbm__verbose LABELS.l1",
     "true zero": "verbose",
-    "none zero": "binarize momentum RBM.n_iter",
+    "none zero": "binarize momentum RBM.n_iter up_down_iter",
     "none huge": "max_norm",
     "none negative": "n_jobs",
     "none empty-dict": "class_weight",

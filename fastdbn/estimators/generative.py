@@ -56,10 +56,11 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
         units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
         for each row and hidden unit, or 8 in float64.
-    up_down_iter : int, default 60
-        Epochs of up-down after pretraining.
+    up_down_iter : int or None, default None
+        Epochs of up-down after pretraining. None is 60, or more on few rows: as many as make 20,000 minibatches, but at most 400.
     up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
-        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates.
+        ``learning_rate`` and ``top_learning_rate`` of `DBN.up_down`; None for both takes the customary rates, which fall
+        linearly to 0.
     n_gibbs : int, callable of the epoch, list or None, default None
         See `DBN.up_down`.
     class_weight : dict, "balanced" or None, default None
@@ -119,7 +120,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
     )
     _check_loaded = loaded.check_labels
 
-    up_down_iter: int = 60
+    up_down_iter: int | None = None
     up_down_learning_rate: Any = None
     up_down_top_learning_rate: Any = None
     n_gibbs: Any = None
@@ -188,6 +189,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         schedule = self._own_schedule(layers)
         X, labels, weights = self._rows(X, y, sample_weight, goes_on, validation=validation_data)
         X_watched, y_watched = self._watched(validation_data)
+        n_iter = parameters.up_down_epochs(self.up_down_iter, X.shape[0], schedule.batch_size)
+        schedule = schedule._replace(n_iter=n_iter)
         pretrains = not goes_on or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
             self._pretrain(X, labels, weights, goes_on, None, X_watched)
@@ -233,7 +236,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
     ):
         """Train all weights of the fitted network together by the up-down algorithm, the top with labels.
 
-        Parameters are those of `DBN.up_down`, with one difference: rates that are not given are the customary ones.
+        Parameters are those of `DBN.up_down`, with one difference: rates that are not given are the customary ones, which fall
+        linearly to 0.
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
@@ -243,7 +247,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
 
     def _own_schedule(self, layers):
         """The schedule of up-down that this estimator's parameters ask for, checked."""
-        n_iter = checks.integer(self.up_down_iter, "up_down_iter", 0)
+        n_iter = 0 if self.up_down_iter is None else checks.integer(self.up_down_iter, "up_down_iter", 0)
         rates = self.up_down_learning_rate, self.up_down_top_learning_rate
         return self._schedule(n_iter, *rates, self.n_gibbs, 0.0, layers[0].batch_size, "up_down_")
 

@@ -83,11 +83,22 @@ EPOCHS, MINIBATCHES, MOST_EPOCHS = 20, 2000, 400
 """By default a fit has so many epochs, or on few rows as many as make so many minibatches, but no more than `MOST_EPOCHS`."""
 
 
+UP_DOWN_EPOCHS, UP_DOWN_MINIBATCHES = 60, 20_000
+"""The same of up-down with labels."""
+
+
 def epochs(rbm, n_rows):
     """Epochs of a fit to some rows."""
-    if rbm.n_iter is not None:
-        return rbm.n_iter
-    return max(EPOCHS, min(MOST_EPOCHS, math.ceil(MINIBATCHES / math.ceil(n_rows / rbm.batch_size))))
+    return _enough(n_rows, rbm.batch_size, EPOCHS, MINIBATCHES) if rbm.n_iter is None else rbm.n_iter
+
+
+def up_down_epochs(n_iter, n_rows, batch_size):
+    """Epochs of up-down with labels after pretraining: `n_iter`, or by default those that some rows need."""
+    return _enough(n_rows, batch_size, UP_DOWN_EPOCHS, UP_DOWN_MINIBATCHES) if n_iter is None else n_iter
+
+
+def _enough(n_rows, batch_size, fewest, minibatches):
+    return max(fewest, min(MOST_EPOCHS, math.ceil(minibatches / math.ceil(n_rows / batch_size))))
 
 
 def falling(rate, start, n_epochs):

@@ -7,6 +7,7 @@ from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.machines import downward, host_params
+from fastdbn.estimators.parameters import falling
 from fastdbn.estimators.rows import binarize_of, check_values, checked
 from fastdbn.files.entries import count, history
 from fastdbn.files.state import Maybe, Record, Series, Tensor, fields
@@ -26,15 +27,19 @@ TOP = 4.0
 """How many times the customary rate of its units the top learns by: its steps have no momentum, as those of pretraining have."""
 
 
-def with_defaults(schedule, units, start):
+def with_defaults(schedule, units, start, a_pass=False):
     """The schedule of a run that begins at an epoch, with customary rates and Gibbs steps where it has none.
 
-    units are those of all levels, from below.
+    units are those of all levels, from below. Customary rates fall to 0 over the run, but stay where they are in a single pass.
     """
     rate, top = schedule.learning_rate, schedule.top_learning_rate
+
+    def customary(rate):
+        return rate if a_pass else falling(rate, start, schedule.n_iter)
+
     if rate is None:
-        rate = min(unit.learning_rate for unit in units[:-1])
-        top = TOP * min(unit.learning_rate for unit in units[-2:]) if top is None else top
+        rate = customary(min(unit.learning_rate for unit in units[:-1]))
+        top = customary(TOP * min(unit.learning_rate for unit in units[-2:])) if top is None else top
     k = thirds(schedule.n_iter, start) if schedule.k is None else schedule.k
     return schedule._replace(learning_rate=rate, top_learning_rate=rate if top is None else top, k=k)
 
@@ -90,7 +95,8 @@ class WakeSleep:
         sample_weight : (n,) array or None, default None
             Weights of the rows, as for `fit`. The losses of `up_down_history_` are weighted too.
         learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
-            Learning rate. It must be small, or what pretraining has learned is lost. None is the customary rate of the units.
+            Learning rate. It must be small, or what pretraining has learned is lost. None is the customary rate of the units,
+            which falls linearly to 0.
         top_learning_rate : float, callable of the epoch, list or None, default None
             Learning rate of the top RBM. It may be larger than that of the layers below: on MNIST 0.3 and 0.02. None is
             `learning_rate`, or four times the customary rate of the top's units if that is None too.
@@ -170,7 +176,7 @@ class WakeSleep:
         state = Untied(recognition, generative, top, zeros, done, steps)
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
         start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter, X.shape[0])
-        schedule, backend = with_defaults(schedule, units, start), backend_for(self)
+        schedule, backend = with_defaults(schedule, units, start, a_pass), backend_for(self)
         source = backend.load(data.source(X, first.scaling_, binarize_of(first)), for_training=True)
 
         def keep(state, history, best):

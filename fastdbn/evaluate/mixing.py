@@ -44,6 +44,8 @@ class Mixing(NamedTuple):
         integrated autocorrelation time, in steps. Trust it if n_steps is at least 50 times as large.
     seconds : float
         seconds for an independent draw: those of a step of one chain, times `time`.
+    step_seconds : float
+        seconds of a step of all chains together.
     acceptance : (n_replicas - 1,) array or None
         shares of exchanges that neighbouring replicas made; None for Gibbs sampling, which has none.
     trips : int or None
@@ -54,6 +56,7 @@ class Mixing(NamedTuple):
     autocorrelation: Any
     time: float
     seconds: float
+    step_seconds: float
     acceptance: Any
     trips: int | None
 
@@ -168,8 +171,9 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     of_exchange = None, None
     if isinstance(chains, Exchange):
         of_exchange = chains.accepted / np.maximum(chains.proposed, 1), chains.trips
-    per_draw = float(np.median(seconds)) / n_chains * times[slowest]
-    return Mixing(values[slowest], autocorrelation(values[slowest]), times[slowest], per_draw, *of_exchange)
+    step = float(np.median(seconds))
+    per_draw = step / n_chains * times[slowest]
+    return Mixing(values[slowest], autocorrelation(values[slowest]), times[slowest], per_draw, step, *of_exchange)
 
 
 class Leading:

@@ -46,16 +46,37 @@ def find(machine, acceptance=ACCEPTANCE):
     for number, sweeps in enumerate(ROUNDS):
         run = Tempering(Task([machine], 0, rows, 0, number, functools.partial(Ladder, betas, base, None)))
         run.start(None, False)
-        total = np.zeros(len(base))
+        means = np.zeros((CHAINS, len(base)))
         for t in range(sweeps):
             run.run(t, t + 1)
-            total += b.to_host(run.chain.v).sum(axis=0)
+            means += b.to_host(run.chain.v) / sweeps
         accepted = run.accepted / run.proposed
         if number == NEW_BASE:
-            base = base_of_means(unit, total / (sweeps * CHAINS), CHAINS)
+            base = base_of_means(unit, certain(unit, means), CHAINS)
         if number + 1 < len(ROUNDS):
             betas = equalised(betas, 1 - accepted, acceptance)
     return Ladder(betas, base, accepted)
+
+
+def certain(unit, means):
+    """Means of units over chains, (n_units,), less what may be chance: they are pulled to the middle of a bounded range, the more
+    the less the chains agree.
+
+    A small error in the same direction in all units would close the way to a mode in the other direction.
+
+    Parameters
+    ----------
+    unit : Unit or Mixed
+    means : (n_chains, n_units) array
+    """
+    mean, variance = means.mean(axis=0), means.var(axis=0, ddof=1) / len(means)
+    for part, start, stop, _ in unit.parts(len(mean)):
+        if np.isfinite(part.low + part.high):
+            center = middle(part, stop - start)
+            square = np.square(mean[start:stop] - center)
+            sure = np.maximum(square - 4 * variance[start:stop], 0) / np.maximum(square, 1e-12)  # of two standard errors
+            mean[start:stop] = center + sure * (mean[start:stop] - center)
+    return mean
 
 
 def flat(unit, bias):
