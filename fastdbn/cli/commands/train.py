@@ -6,6 +6,7 @@ examples:
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
   fastdbn train sensors.csv --model outliers --out outliers.safetensors
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
+  fastdbn train houses.csv --target price --checkpoint run --resume      (goes on after a crash; begins anew without a checkpoint)
 """
 
 import json
@@ -54,6 +55,8 @@ def options(parser):
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
     common.json(parser)
+    option("--checkpoint", metavar="DIR", help="write a checkpoint into this folder after each epoch")
+    option("--resume", action="store_true", help="go on from the last checkpoint in that folder, if there is one")
     option("--report", metavar="F", help="write a page about the model, such as report.html")
     common.quiet(parser)
     option("--verbose", action="store_true", help="a line for each epoch")
@@ -63,6 +66,7 @@ def run(args):
     """Train, test on held-out rows, save."""
     from fastdbn.backends.devices import get_backend
     from fastdbn.callbacks import ProgressBar
+    from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import make_model, task_of
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import check_out, needs_matplotlib, numbers, save_somewhere
@@ -77,6 +81,8 @@ def run(args):
     if args.data is not None:
         existing(args.data)
     check_out(args.out, args.force)
+    if args.resume and args.checkpoint is None:
+        raise ValueError("--resume needs --checkpoint DIR, the folder of the checkpoint that it goes on from")
     if args.report is not None:
         needs_matplotlib()
         check_out(args.report, args.force, "--report")
@@ -87,7 +93,8 @@ def run(args):
     model.set_params(verbose=int(args.verbose), callbacks=None if args.quiet or args.verbose else [ProgressBar()])
     progress(f"training {type(model).__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
     began = time.perf_counter()
-    model.fit(rows.X, rows.y)
+    with checkpointed(model, args) as resume:
+        model.fit(rows.X, rows.y, resume=resume)
     seconds = time.perf_counter() - began
     model.set_params(callbacks=None)
     first = model.layers_[0] if hasattr(model, "layers_") else model
