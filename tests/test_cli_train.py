@@ -1,12 +1,16 @@
 """What `fastdbn train` trains, tests on, and prints."""
 
 import json
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_cli import run
 
 from fastdbn import load
+from fastdbn.cli import peers, tuning
 
 QUICK = ["--layers", "6", "--pretrain-epochs", "1", "--out", "m", "--force"]
 
@@ -85,3 +89,61 @@ def test_quiet(folder, capsys):
     _, out, err = run(capsys, "train", "rows.csv", "--target", "kind", "--epochs", "2", "--quiet", *QUICK)
     assert out.startswith("test accuracy: ")
     assert [line for line in err.splitlines() if not line.startswith("warning: ")] == []
+
+
+def test_config(folder, capsys):
+    """Options of a file are those of the command line, which win; the model notes all of them."""
+    path = Path("run.toml")
+    lines = ['data = "rows.csv"', 'target = "kind"', "layers = [6, 4]", 'keep = ["x0"]', "quiet = true", 'out = "m"']
+    path.write_text("\n".join([*lines, "epochs = 2", "pretrain_epochs = 1"]))
+    assert run(capsys, "train", "--config", path)[0] == 0
+    assert load("m").hidden_layer_sizes == (6, 4)
+    assert load("m").n_features_in_ == 5
+    assert run(capsys, "train", "more.csv", "--config", path, "--layers", "3", "--force")[0] == 0
+    assert load("m").hidden_layer_sizes == (3,)
+    assert "more.csv" in load("m").command_
+    assert "rows.csv" not in load("m").command_
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("layer = 3", "has no option 'layer'; it has "),
+        ("quiet = 3", "quiet = 3: give true or false"),
+        ("quiet", "no TOML file"),
+        ('config = "other.toml"', "has no option 'config'"),
+    ],
+)
+def test_bad_config(text, said, folder, capsys):
+    Path("run.toml").write_text(text)
+    code, _, err = run(capsys, "train", "--config", "run.toml")
+    assert code == 1
+    assert said in err
+
+
+@pytest.mark.parametrize("optuna", [True, False])
+def test_tune(optuna, folder, capsys, monkeypatch):
+    """It says what the search bought on the test rows, and saves the model; without Optuna scikit-learn searches."""
+    if optuna:
+        pytest.importorskip("optuna")
+    else:
+        monkeypatch.setitem(sys.modules, "optuna", None)
+    few = {"learning_rate_init": (1e-3, 1e-2)}, {"dropout": (0.0, 0.1)}, {"batch_size": [16, 32]}
+    monkeypatch.setattr(tuning, "space", lambda model: few)
+    code, out, err = run(capsys, "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t")
+    assert code == 0, err
+    assert re.match(r"test accuracy: [01]\.\d+ tuned, [01]\.\d+ with the defaults \(12 rows\)", out)
+    assert load("t").n_features_in_ == 5
+    assert ("Optuna is not installed" in err) != optuna
+
+
+def test_bench(folder, capsys, monkeypatch):
+    """Each work has a time and a score of each contender."""
+    monkeypatch.setattr(peers, "EPOCHS", 1)
+    code, out, err = run(capsys, "bench", "rows.csv", "--target", "kind", "--keep", "x0", "--rounds", "1", "--json")
+    assert code == 0, err
+    layer, network = json.loads(out).values()
+    assert set(layer) == {"fastdbn", "scikit-learn"}
+    assert set(network) >= {"fastdbn", "scikit-learn"}
+    assert all(one["seconds"] > 0 for work in (layer, network) for one in work.values())
+    assert 0 <= network["fastdbn"]["accuracy"] <= 1

@@ -13,6 +13,7 @@ import warnings
 
 from fastdbn import __version__
 from fastdbn.cli.commands import NAMES
+from fastdbn.cli.config import with_config
 from fastdbn.support.report import silence
 
 
@@ -44,9 +45,11 @@ def main(argv=None):
     int
         0, 1 if data or model are at fault, 130 after Ctrl-C. argparse itself exits with 2 for wrong usage.
     """
-    args = build_parser().parse_args(argv)
-    args.words = tuple(sys.argv[1:] if argv is None else argv)
     try:
+        parser = build_parser()
+        words = with_config(parser, sys.argv[1:] if argv is None else argv)
+        args = parser.parse_args(words)
+        args.words = tuple(words)
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr, flush=True)
             silence(getattr(args, "quiet", False))

@@ -7,5 +7,5 @@ help is quick. A new command is such a file and its name here.
 
 NAMES = (
     *("train", "predict", "transform", "sample", "impute", "denoise", "score", "evaluate", "report", "export"),
-    *("info", "warmup", "versions"),
+    *("tune", "bench", "info", "warmup", "versions"),
 )

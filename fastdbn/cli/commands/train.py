@@ -4,6 +4,7 @@ examples:
   fastdbn train
   fastdbn train titanic.csv --target survived --report titanic.html
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
+  fastdbn train --config run.toml                (lines such as target = "price", layers = [128, 64], quiet = true)
   fastdbn train sensors.csv --model outliers --out outliers.safetensors
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
   fastdbn train houses.csv --target price --checkpoint run --resume      (goes on after a crash; begins anew without a checkpoint)
@@ -14,6 +15,7 @@ import shlex
 import sys
 import time
 
+from fastdbn.cli import config
 from fastdbn.cli import options as common
 from fastdbn.support.report import progress
 
@@ -25,33 +27,38 @@ MOST_SECONDS = 60
 """A fit that took longer is not repeated without pretraining."""
 
 
-def options(parser):
+def about_data(parser):
+    """What says which rows and columns to learn from, and to test on."""
     option = parser.add_argument
-    option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped")
+    option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped [8x8 digits]")
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
     option("--test", metavar="FILE", help="file of the rows to test on, with the columns of DATA")
+    option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
     told = "take a column for a number, flag, category or date, or drop it; may be repeated"
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
+    option("--task", choices=("auto", "classify", "regress"), default="auto")
+    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
+
+
+def options(parser):
+    about_data(parser)
+    option = parser.add_argument
     told = "what to train [classifier or regressor, as the target is]; autoencoder, outliers, dbn and rbm learn without a target"
     option("--model", choices=MODELS, help=told)
-    option("--task", choices=("auto", "classify", "regress"), default="auto")
     option("--layers", type=common.sizes, metavar="256,128", help="hidden units of each layer")
-    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
     common.seed(parser, "seed of the model [0]")
     option("--epochs", type=common.positive, metavar="N", help="epochs of fine-tuning")
     option("--pretrain-epochs", type=common.positive, metavar="N", help="epochs of each layer's pretraining")
-    option(
-        "--batch-size", type=common.positive, metavar="N", help="rows of a minibatch of fine-tuning; of an RBM, of its training"
-    )
+    option("--batch-size", type=common.positive, metavar="N", help="rows of a minibatch, of fine-tuning or of an RBM")
     option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate of fine-tuning")
     option("--dropout", type=common.share, metavar="SHARE", help="share of hidden units that fine-tuning drops")
     option("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
-    option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
     option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
+    config.option(parser)
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
     common.json(parser)

@@ -1,0 +1,78 @@
+"""Time fastdbn beside scikit-learn, and PyTorch where it is installed, on this machine and your data.
+
+examples:
+  fastdbn bench
+  fastdbn bench train-images-idx3-ubyte.gz --rounds 5
+"""
+
+import time
+import warnings
+
+from fastdbn.cli import options as common
+from fastdbn.cli.commands import train
+from fastdbn.support.report import progress
+
+
+def options(parser):
+    train.about_data(parser)
+    parser.add_argument("--rounds", type=common.positive, default=3, help="times that each does its work, in turn [3]")
+    parser.add_argument("--jobs", type=int, metavar="N", help="threads of fastdbn and PyTorch; -1 all processors [all]")
+    common.seed(parser)
+    common.header(parser)
+    common.json(parser)
+
+
+def run(args):
+    """Median seconds of a fit, and its score, for each work and each contender. Compiling is not counted."""
+    import json
+
+    from fastdbn.cli.peers import BATCH, EPOCHS, HIDDEN, layer_works, network_works
+    from fastdbn.cli.results import table_lines
+    from fastdbn.cli.rows import digits, training_rows
+    from fastdbn.tables.read import existing
+
+    if args.data is not None:
+        existing(args.data)
+    rows = training_rows(args) if args.data else digits()
+    n, width = rows.X.shape
+    score = "accuracy" if rows.task == "classify" else "R2"
+    works = {
+        f"RBM {width}-{HIDDEN}, persistent chains": ("pseudo-likelihood", layer_works(rows.X, args.jobs, args.seed)),
+        f"back-propagation {width}-{HIDDEN}-{HIDDEN}": (
+            score,
+            network_works(rows.X, rows.y, rows.X_test, rows.y_test, rows.task, args.jobs, args.seed),
+        ),
+    }
+    progress(f"{n} rows, minibatches of {BATCH}, {EPOCHS} epochs, {args.rounds} rounds; compiling first, which is not counted")
+    found = {}
+    for work, (measure, contenders) in works.items():
+        seconds, scores = _timed(contenders, args.rounds)
+        found[work] = {who: {"seconds": seconds[who], measure: scores[who]} for who in contenders}
+    if args.json:
+        print(json.dumps(found))
+        return
+    for work, results in found.items():
+        measure = [*results["fastdbn"]][1]
+        own = results["fastdbn"]["seconds"]
+        lines = [
+            (who, f"{one['seconds']:.3f}", f"{one['seconds'] / own:.2f}", f"{one[measure]:.4g}") for who, one in results.items()
+        ]
+        for line in table_lines((work, "seconds", "times fastdbn's", measure), lines):
+            print(line)
+        print()
+
+
+def _timed(contenders, rounds):
+    """{name: median seconds}, {name: last score} of works that take turns."""
+    import numpy as np
+
+    seconds, scores = {who: [] for who in contenders}, {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fits that end before they converge
+        contenders["fastdbn"]()
+        for _ in range(rounds):
+            for who, work in contenders.items():
+                began = time.perf_counter()
+                scores[who] = work()
+                seconds[who].append(time.perf_counter() - began)
+    return {who: float(np.median(times)) for who, times in seconds.items()}, scores

@@ -1,0 +1,61 @@
+"""Search the few settings that matter for a time, and say what that bought.
+
+examples:
+  fastdbn tune --minutes 2
+  fastdbn tune titanic.csv --target survived --minutes 10 --out tuned.safetensors
+"""
+
+import sys
+import time
+
+from fastdbn.cli import options as common
+from fastdbn.cli.commands import train
+from fastdbn.support.report import progress
+
+
+def options(parser):
+    train.about_data(parser)
+    parser.add_argument("--minutes", type=common.above_zero, default=5.0, metavar="M", help="time of the search [5]")
+    common.seed(parser, "seed of the models and of the search [0]")
+    parser.add_argument("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
+    common.header(parser)
+    common.out(parser, "model file [tuned.safetensors]", "tuned.safetensors")
+    common.quiet(parser)
+
+
+def run(args):
+    """Search on rows held out of the training rows, train the best settings on all of these, and compare on the test rows."""
+    from sklearn.base import clone
+    from sklearn.model_selection import train_test_split
+
+    from fastdbn import RBM, DBNClassifier, DBNRegressor
+    from fastdbn.cli.results import check_out, save_somewhere
+    from fastdbn.cli.rows import digits, training_rows
+    from fastdbn.cli.tuning import search
+    from fastdbn.tables.read import existing
+
+    if args.data is not None:
+        existing(args.data)
+    check_out(args.out, args.force)
+    rows = training_rows(args) if args.data else digits()
+    estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
+    rbm = RBM(visible=rows.visible, scale=args.scale if args.data else "none")
+    default = estimator(rbm=rbm, random_state=args.seed, n_jobs=args.jobs)
+    strata = rows.y if rows.task == "classify" else None
+    X, X_valid, y, y_valid = train_test_split(rows.X, rows.y, test_size=0.2, random_state=args.seed, stratify=strata)
+    progress(f"searching for {args.minutes:g} minutes, by the scores of {X_valid.shape[0]} rows held out")
+    began = time.perf_counter()
+    fitted = clone(default).fit(X, y)
+    seconds = 60 * args.minutes - (time.perf_counter() - began)
+    settings, (n, first, best) = search(fitted, X, y, X_valid, y_valid, seconds, args.seed, progress)
+    model, plain = clone(default).set_params(**settings).fit(rows.X, rows.y), clone(default).fit(rows.X, rows.y)
+    measure = "accuracy" if rows.task == "classify" else "R2"
+    tuned, before = model.score(rows.X_test, rows.y_test), plain.score(rows.X_test, rows.y_test)
+    print(f"test {measure}: {tuned:.4f} tuned, {before:.4f} with the defaults ({rows.X_test.shape[0]} rows)")
+    print(f"rows held out: {best:.4f} tuned, {first:.4f} with the defaults; {n} settings tried")
+    for name, value in settings.items():
+        print(f"  {name} = {value:.4g}" if isinstance(value, float) else f"  {name} = {value}")
+    sys.stdout.flush()
+    vars(model).update(rows.attributes)
+    save_somewhere(model, args.out)
+    progress(f"saved {args.out}")
