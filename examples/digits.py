@@ -1,17 +1,27 @@
-"""Train on handwritten digits, save, load and test."""
+"""Classify handwritten digits: pretraining and fine-tuning, beside logistic regression.
 
-import tempfile
-from pathlib import Path
+A network of two hidden layers is pretrained without labels and then trained by back-propagation. The picture has the
+weights of hidden units of the first layer.
+"""
 
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.linear_model import LogisticRegression
 
-from fastdbn import DBNClassifier, load
+from common import arguments, digits, finish, say
+from fastdbn import RBM, DBNClassifier, plot
 
-X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.2, stratify=y, random_state=0)
-model = DBNClassifier(random_state=0).fit(X_train, y_train)
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "digits.safetensors"
-    model.save(path)
-    print(f"{path.stat().st_size / 1024:.0f} KiB; test accuracy of the loaded model: {load(path).score(X_test, y_test):.3f}")
+
+def main():
+    args = arguments(__doc__)
+    data = digits(args)
+    n_iter, max_iter = (2, 2) if args.quick else (10, 15)
+    layers = RBM(n_iter=n_iter, batch_size=100, learning_rate=0.1)
+    options = {"max_iter": max_iter, "batch_size": 100, "random_state": 0, "n_jobs": args.jobs}
+    model = DBNClassifier((64, 64) if args.quick else (500, 500), rbm=layers, **options).fit(data.X, data.y)
+    linear = LogisticRegression(max_iter=100).fit(data.X, data.y)
+    say(f"{data.name}, test accuracy of a DBN", f"{model.score(data.X_test, data.y_test):.4f}")
+    say("logistic regression", f"{linear.score(data.X_test, data.y_test):.4f}")
+    finish(args, plot.filters(model.dbn_).figure)
+
+
+if __name__ == "__main__":
+    main()
