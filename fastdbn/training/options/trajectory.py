@@ -25,8 +25,9 @@ from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, refuse_with
 
 LONGEST = 64
 """The most frozen machines."""
-PAUSE = 2
-"""Minibatches for each Gibbs step of a frozen machine."""
+OFTEN, SELDOM = 2, 20
+"""Minibatches between two exchanges with the reservoir, at the customary learning rate of the units, and the most. A frozen
+machine makes a Gibbs step as often."""
 KEPT = 16
 """Rounds whose states the reservoir has, and rounds after a machine is frozen, which take its chains from where they began."""
 FIRST, OWN = 1 << 17, 3 << 16
@@ -48,7 +49,6 @@ class Trajectory(Option):
     """
 
     fused = True
-    minibatches = 2
     keeps: ClassVar = {
         W: (None, HIDDEN),
         B: (None, VISIBLE),
@@ -131,11 +131,17 @@ class Trajectory(Option):
         b = self.training.backend
         return BlockMachine(b, self.model.visible_unit, self.model.hidden_unit, Params(*map(b.array, params)))
 
+    def begin_epoch(self, epoch):
+        """The slower the model moves, the more minibatches come between two exchanges."""
+        layer, rate = self.training.layer, self.training.hyper.learning_rate
+        customary = min(layer.visible.learning_rate, layer.hidden.learning_rate)
+        self.minibatches = int(np.clip(OFTEN * customary / max(rate, 1e-30), 1, SELDOM))
+
     def after_call(self):
         step, frozen = self.training.step, self.ladder.machines
         if self.rounds == 0:
             self._rounds(KEPT)
-        elif step - self.last >= PAUSE * len(frozen):
+        elif step - self.last >= self.minibatches * len(frozen):
             self.last = step
             self._rounds(1)
         if self._exchange() >= self.target:
