@@ -5,7 +5,7 @@ import pytest
 from exact import Machine
 from runs import BERNOULLI
 
-from fastdbn import RBM, evaluate
+from fastdbn import RBM, evaluate, load
 from fastdbn import Machine as PublicMachine
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
@@ -117,6 +117,24 @@ def test_shares_of_modes(tempered):
         found = shares(model.machine_.visible(model._chains, draw=True, random_state=0))
         errors.append((np.abs(found - exact) / np.sqrt(exact * (1 - exact) / len(model._chains))).max())
     assert errors[0] < 3.5 < errors[1]
+
+
+def test_samples_by_the_trajectory_have_the_shares_of_the_model(tempered):
+    """Within 4 standard errors, also those that start in one mode."""
+    rbm, _ = tempered
+    exact, n = shares(Enumeration(rbm.machine_).draw(4000, 0)), 400
+    for start in (None, np.tile(PATTERNS[:1], (n, 1))):
+        found = shares(rbm.sample(n, 40, random_state=0, start=start, method="trajectory"))
+        assert (np.abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) * (1 / n + 1 / 4000))).all()
+
+
+def test_only_a_fit_with_a_trajectory_can_be_sampled_by_it(tmp_path):
+    rbm = RBM(4, n_iter=2, **CHAINS).fit(four_modes(100))
+    rbm.save(tmp_path / "model")
+    drawn = [model.sample(5, 3, random_state=0, method="trajectory") for model in (rbm, load(tmp_path / "model"))]
+    assert drawn[0].tobytes() == drawn[1].tobytes()
+    with pytest.raises(ValueError, match="is for RBMs that were trained with trajectory"):
+        RBM(4, n_iter=1).fit(four_modes(100)).sample(5, method="trajectory")
 
 
 def test_the_bits_depend_neither_on_threads_nor_on_the_route(monkeypatch):

@@ -221,7 +221,7 @@ class FittedRBM(Estimator):
         n_samples : int or None, default None
             None is one, or with `start` one for each of its rows.
         n_steps : int or None, default None
-            Steps of each chain. None is 1000 for "gibbs" and 100 for "tempering".
+            Steps of each chain. None is 1000 for "gibbs" and 100 for others.
         random_state : None, int, RandomState or Generator
             None continues with the noise of the model's own seed.
         mean : bool, default False
@@ -230,10 +230,11 @@ class FittedRBM(Estimator):
             For units that count: the sum of each row. None draws from those of the fit data, or takes those of `start`.
         start : (n_samples, n_features) array, CSR matrix or None, default None
             Where chains start, such as earlier samples. None starts them at draws that know the visible biases alone.
-        method : {"auto", "gibbs", "tempering"}, default "auto"
+        method : {"auto", "gibbs", "tempering", "trajectory"}, default "auto"
             "gibbs" draws hidden and visible units in turn. "tempering" has replicas of each chain at inverse temperatures from
-            1 down to 0, which exchange states, so a chain goes from mode to mode. Its first call finds the temperatures. "auto"
-            is "gibbs". docs/sampling.md compares them.
+            1 down to 0, which exchange states, so a chain goes from mode to mode. Its first call finds the temperatures.
+            "trajectory" has them at the frozen machines of a fit with `trajectory`. "auto" is "gibbs". docs/sampling.md compares
+            them.
 
         Returns
         -------

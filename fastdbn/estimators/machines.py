@@ -13,7 +13,9 @@ import numpy as np
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import most_exact
+from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.machine import Machine
+from fastdbn.training.options import trajectory
 from fastdbn.units import get_unit
 
 _prepared: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -63,7 +65,11 @@ def _of_rbm(rbm):
 
 def _build(backend, rbm):
     down = None if downward(rbm) is rbm.components_ else downward(rbm).T
-    return Machine.of_host(backend, get_unit(rbm.visible_), get_unit(rbm.hidden_), host_params(rbm), down)
+    machine = Machine.of_host(backend, get_unit(rbm.visible_), get_unit(rbm.hidden_), host_params(rbm), down)
+    for params in trajectory.machines_of(rbm._extras)[:-1]:
+        params = Params(*(backend.constant(x) for x in params))
+        machine.trajectory.append(BlockMachine(backend, machine.visible_unit, machine.hidden_unit, params))
+    return machine
 
 
 def machines_of(estimator):

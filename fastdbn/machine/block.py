@@ -57,6 +57,7 @@ class BlockMachine:
     def __init__(self, backend, visible, hidden, params, down=None):
         self.backend, self.visible_unit, self.hidden_unit, self.params = backend, visible, hidden, params
         self.down = params.W if down is None else down
+        self.trajectory: list[BlockMachine] = []  # earlier versions, from one without weights
         self.shape = len(params.b), len(params.c)
 
     @property
