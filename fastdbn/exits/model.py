@@ -22,6 +22,7 @@ from fastdbn.estimators.outliers import DBNOutlierDetector
 from fastdbn.estimators.rows import threshold_of
 from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits import formulas
+from fastdbn.exits.operations import Operations
 from fastdbn.inputs import ranges
 from fastdbn.inputs.extent import FURTHEST
 from fastdbn.units import get_unit
@@ -29,13 +30,16 @@ from fastdbn.units import get_unit
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
+    """One step of what a model computes: arrays, settings, and a formula."""
+
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Its arrays by name."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
-    def apply(self, ops, x):
+    def apply(self, ops: Operations, x: Any) -> Any:
+        """What it computes of a value."""
         raise NotImplementedError
 
 
