@@ -227,7 +227,6 @@ def test_progress_without_a_terminal(capsys):
 
 def test_progress_on_a_terminal(monkeypatch):
     """A live line for each stage, which is closed at its end and after an interrupt; models are copied while it is open."""
-    pytest.importorskip("tqdm")
 
     class Terminal(io.StringIO):
         def isatty(self):

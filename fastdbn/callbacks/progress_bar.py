@@ -4,6 +4,7 @@ import sys
 import time
 
 import numpy as np
+from tqdm import tqdm
 
 from fastdbn.callbacks.callback import Callback
 from fastdbn.support.report import progress
@@ -21,7 +22,7 @@ class ProgressBar(Callback):
     """Show progress on stderr.
 
     On a terminal each stage is a live line by tqdm: rows trained on, rows a second, time left, and measures of the last epoch.
-    Without a terminal, or without tqdm (``pip install tqdm``), it is one line at the end of the stage.
+    Without a terminal it is one line at the end of the stage.
 
     Examples
     --------
@@ -39,8 +40,7 @@ class ProgressBar(Callback):
 
     def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
         self._line = {"began": time.perf_counter(), "first": epoch, "n_rows": n_rows, "epoch": epoch, "words": ""}
-        tqdm = _tqdm()
-        if tqdm is not None:
+        if sys.stderr.isatty():
             self._bar = tqdm(
                 total=n_epochs * n_rows,
                 initial=epoch * n_rows,
@@ -63,7 +63,7 @@ class ProgressBar(Callback):
     def on_stage_end(self, estimator, stage):
         self._close()
         line, self._line = self._line, None
-        if _tqdm() is None and line is not None and line["epoch"] > line["first"]:
+        if not sys.stderr.isatty() and line is not None and line["epoch"] > line["first"]:
             seconds, n = time.perf_counter() - line["began"], line["epoch"] - line["first"]
             rate = n * line["n_rows"] / max(seconds, 1e-9)
             progress(f"{title_of(stage)}: {n} epochs in {seconds:.1f} s, {rate:,.0f} rows/s, {line['words']}")
@@ -76,14 +76,3 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
         self._bar = None
-
-
-def _tqdm():
-    """The class of live lines, where stderr is a terminal and tqdm is installed."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm
