@@ -180,3 +180,12 @@ def test_scores_of_csr(model):
     expected = model.score_samples(X)
     assert np.allclose(model.score_samples(sparse.csr_matrix(X)), expected, rtol=1e-5)
     assert np.allclose([model.score_samples(X[i : i + 1])[0] for i in range(len(X))], expected, rtol=1e-5)
+
+
+def test_rows_are_brought_together_in_small_arrays(monkeypatch):
+    """Another layout would be compiled for; of a large array no copy is made."""
+    X = np.asfortranarray(np.arange(12.0).reshape(4, 3))
+    assert data.source(X, data.Scaling()).X.flags.c_contiguous
+    assert np.array_equal(data.source(X, data.Scaling()).X, X)
+    monkeypatch.setattr(data, "COPIED", X.nbytes - 1)
+    assert data.source(X, data.Scaling()).X is X

@@ -259,6 +259,7 @@ def test_one_kernel_for_all_data():
         for kind in ("float32", "float64", "uint8", "int64", "bool"):
             frozen = X.astype(kind)
             frozen.flags.writeable = False
-            for data in (X.astype(kind), frozen, sparse.csr_matrix(X.astype(kind))):
+            layouts = X.astype(kind), np.asfortranarray(X, kind), np.repeat(X, 2, axis=1).astype(kind)[:, ::2]
+            for data in (*layouts, frozen, sparse.csr_matrix(X.astype(kind))):
                 RBM(5, n_iter=1, visible="bernoulli", binarize="sample" if X is real else None).fit(data)
     assert len(steps.cd_steps(bernoulli, bernoulli).signatures) == 1

@@ -173,7 +173,7 @@ def test_range_of_later_data(again):
     assert bits(model) == before
 
 
-def test_softmax_visible_units_need_one_of_k():
+def test_softmax_visible_units_need_one_of_k(composed):
     """Rows that are no categories have no meaning for softmax units."""
     X = np.eye(3)[np.random.default_rng(0).integers(0, 3, (30, 2))].reshape(30, 6)
     model = small(visible=softmax(3)).fit(X)

@@ -13,6 +13,8 @@ from fastdbn.backends.protocol import Source
 BYTES, STORED = 1 << 20, 1 << 20
 """Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
 in the cache, and never a temporary that grows with the data."""
+COPIED = 1 << 28
+"""Bytes of an array up to which its rows are brought together."""
 
 
 class Scaling(NamedTuple):
@@ -187,7 +189,12 @@ def totals(unit, X, most=256):
 
 
 def source(X, scaling, threshold=None):
-    """The backend's `Source` of user data."""
+    """The backend's `Source` of user data; a copy of an array whose rows do not lie one after another, unless it is large.
+
+    Kernels read rows, and would be compiled anew for each such layout.
+    """
+    if isinstance(X, np.ndarray) and not X.flags.c_contiguous and X.nbytes <= COPIED:
+        X = np.ascontiguousarray(X)
     return Source(X, scaling.shift, scaling.scale, scaling.clip, threshold)
 
 

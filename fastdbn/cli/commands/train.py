@@ -73,6 +73,7 @@ def run(args):
     """Train, test on held-out rows, save."""
     from fastdbn.backends.devices import get_backend
     from fastdbn.callbacks import ProgressBar
+    from fastdbn.cli.ahead import compiled_ahead
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import make_model, task_of
     from fastdbn.cli.reports import columns_of, write
@@ -100,7 +101,7 @@ def run(args):
     model.set_params(verbose=int(args.verbose), callbacks=None if args.quiet or args.verbose else [ProgressBar()])
     progress(f"training {type(model).__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
     began = time.perf_counter()
-    with checkpointed(model, args) as resume:
+    with compiled_ahead(model, rows.X, rows.y), checkpointed(model, args) as resume:
         model.fit(rows.X, rows.y, resume=resume)
     seconds = time.perf_counter() - began
     model.set_params(callbacks=None)
