@@ -1,10 +1,8 @@
 """Pictures: what they show is right, they draw on the given axes, and models that cannot be drawn get an error that says so."""
 
-import runpy
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import matplotlib
 
@@ -196,15 +194,6 @@ def test_what_is_no_model():
     with pytest.raises(ValueError, match="pretrain=True"):
         plot.samples(plain, **SHAPE)
     assert plot.activity(plain, X).has_data()
-
-
-def test_picture_of_the_readme(tmp_path, monkeypatch, capsys):
-    """The example that draws it runs, reduced."""
-    path = Path(__file__).parent.parent / "examples" / "mnist.py"
-    monkeypatch.setattr(sys, "argv", [str(path), "--quick", "--jobs", "1", "--out", str(tmp_path / "mnist.png")])
-    runpy.run_path(str(path), run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) == 3
-    assert (tmp_path / "mnist.png").stat().st_size > 10_000
 
 
 def test_import_error_names_the_extra():

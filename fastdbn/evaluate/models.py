@@ -26,7 +26,8 @@ def fitted(model):
     if not isinstance(model, Estimator):
         raise TypeError(
             f"model={checks.shown(model)}: give a fitted estimator of fastdbn. Of a Pipeline give the last step, pipeline[-1], "
-            "and X as that step sees it, pipeline[:-1].transform(X)"
+            "and X as that step sees it, pipeline[:-1].transform(X). Of a TableModel give estimator_, and "
+            "preparation_.transform(X)"
         )
     check_is_fitted(model)
     return model
