@@ -35,7 +35,7 @@ FASTER = 5
 """How many times fewer seconds for an independent draw than Gibbs sampling."""
 PERSISTENT = RBM(persistent=True, n_chains=200)
 METHODS = "gibbs", "tempering", "stacked"
-CHAINS, STEPS = 300, (1000, 5000, 30_000)
+CHAINS, STEPS, SECONDS = 500, (1000, 4000, 20_000), 60
 COUPLING, SIDE = 0.8, 4
 """Of the Ising model, which is below its critical temperature; the side of its square, whose ends meet."""
 
@@ -189,13 +189,14 @@ def mixing(network, X, args):
 
 
 def measured(network, X, method):
-    """(what `evaluate.mixing` says, seconds for an independent draw) of chains that are long enough, or of the longest.
+    """(what `evaluate.mixing` says, seconds for an independent draw) of chains that are long enough, or as long as may be.
 
-    Of these the time is a lower bound: a correlation time above a tenth of the chains cannot be measured.
+    Then the time is a lower bound: a correlation time above a tenth of the chains cannot be measured.
     """
     for steps in STEPS:
+        began = time.perf_counter()
         run = evaluate.mixing(network, n_chains=CHAINS, n_steps=steps, X=X, burn_in=20, method=method, layer=0, random_state=0)
-        if steps >= 50 * run.time:
+        if steps >= 50 * run.time or time.perf_counter() - began > SECONDS:
             break
     return run, run.step_seconds / CHAINS * min(run.time, len(run.values) / 10)
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from naive import bits, sigmoid
 from test_generative import classifier
+from test_protocol import sealed
 
 from fastdbn import DBN, RBM
+from fastdbn.estimators import machines
 from fastdbn.sampling import ladder
 from fastdbn.sampling.sampler import Task
 from fastdbn.sampling.stacked import Stacked
@@ -53,7 +55,8 @@ def test_stacked_exchanges_are_in_detailed_balance():
     x, y = (np.array(states) for states in zip(*itertools.product(bits(4), repeat=2), strict=True))
     chains = Stacked(task(stack(dtype="float64")._machines(), 0, len(x)))
     chains.chains[0].h[:], chains.chains[1].v[:] = x, y
-    flow = np.multiply.outer(law_of_hidden(BELOW), ABOVE.p_v()) * np.minimum(1, np.exp(chains.log_odds(0))).reshape(16, 16)
+    accepted = np.minimum(1, np.exp(chains.log_odds(np.array([0])))).reshape(16, 16)
+    flow = np.multiply.outer(law_of_hidden(BELOW), ABOVE.p_v()) * accepted
     assert np.allclose(flow, flow.T, rtol=1e-10)
     assert flow.max() > 1e-3
 
@@ -71,7 +74,7 @@ def test_tempered_exchanges_are_in_detailed_balance():
     chains = Tempering(task([rbm(machine, dtype="float64").machine_], 0, len(x), found))
     for i in range(2):
         chains.chains[i].v[:], chains.chains[i + 1].v[:] = x, y
-        flow = np.exp(np.add.outer(logs[i], logs[i + 1])) * np.minimum(1, np.exp(chains.log_odds(i))).reshape(64, 64)
+        flow = np.exp(np.add.outer(logs[i], logs[i + 1])) * np.minimum(1, np.exp(chains.log_odds(np.array([i])))).reshape(64, 64)
         assert np.allclose(flow, flow.T, rtol=1e-10)
 
 
@@ -167,6 +170,20 @@ def test_draws_depend_on_the_seed_alone():
         assert np.array_equal(one, model.sample(300, 4, random_state=0, method=method))
         assert np.array_equal(one[:7], model.sample(7, 4, random_state=0, method=method))
         assert not np.array_equal(one, model.sample(300, 4, random_state=1, method=method))
+
+
+def test_methods_ask_nothing_of_buffers(monkeypatch):
+    """Draws through sealed buffers are those of the CPU, bit for bit."""
+    labelled = classifier(exact.LabelledMachine(4, 2, 3, seed=3))
+
+    def draws():
+        found = [stack().sample(5, 3, random_state=0, method=method, layer=0) for method in ("tempering", "stacked")]
+        labelled.n_jobs = 1 if labelled.n_jobs is None else None  # drops the machine
+        return [*found, *(labelled.sample(5, 3, random_state=0, method="tempering", label=label) for label in (None, 1))]
+
+    expected = draws()
+    monkeypatch.setattr(machines, "get_backend", sealed)
+    assert all(map(np.array_equal, draws(), expected))
 
 
 def test_refusals():

@@ -61,19 +61,40 @@ class Exchange(Sampler):
 
     def _sweep(self, t):
         """Propose exchanges between every other pair of neighbours, then move all replicas; t counts sweeps."""
-        first = t % 2
-        for i in range(first, self.n_replicas - 1, 2):
-            log_odds = self.log_odds(i)
-            key = self.keys(rng.SWAP, t * self.n_replicas + i)
-            chosen = np.flatnonzero(np.log1p(-rng.row_uniforms(self.rows, key)) < log_odds)
-            self.accepted[i] += np.exp(np.minimum(log_odds, 0)).sum()
-            self.proposed[i] += len(log_odds)
-            if len(chosen):
-                self._exchange(i, chosen)
+        lower = np.arange(t % 2, self.n_replicas - 1, 2)
+        if len(lower):
+            log_odds = self.log_odds(lower)
+            chosen = np.log1p(-self._uniforms(t, lower)) < log_odds
+            self.accepted[lower] += np.exp(np.minimum(log_odds, 0)).sum(axis=1)
+            self.proposed[lower] += len(self.rows)
+            self.exchange(lower, chosen)
+            self._follow(lower, chosen)
         for i in range(self.n_replicas):
-            lower = (i - first) % 2 == 0
-            partner = i + 1 if lower else i - 1
-            self.move(i, t, partner if first <= partner < self.n_replicas else None)
+            self.move(i, t, i + 1 if i in lower else i - 1 if i - 1 in lower else None)
+
+    def _uniforms(self, t, lower):
+        """A uniform for each proposal, (pairs, B), of one call for all pairs."""
+        n, steps = len(self.rows), (t * self.n_replicas + lower).astype(np.uint32)
+        key = self.keys(rng.SWAP, 0)._replace(step=np.repeat(steps, n))
+        return rng.row_uniforms(np.tile(self.rows, len(lower)), key).reshape(-1, n)
+
+    def _follow(self, lower, chosen):
+        """Count the states that come to the replica whose draws are wanted from the one that moves freely."""
+        came = self._came
+        came[lower], came[lower + 1] = np.where(chosen, (came[lower + 1], came[lower]), (came[lower], came[lower + 1]))
+        came[self._far] = True
+        self.trips += int(came[self._near].sum())
+        came[self._near] = False
+
+    def change_places(self, x, y, buffers, of_x, of_y):
+        """Exchange some rows of x with as many of y; two buffers have room for them."""
+        b, n = self.backend, len(of_x)
+        x_rows, y_rows = b.array(of_x.astype(np.uint32)), b.array(of_y.astype(np.uint32))
+        from_x, from_y = (b.part(buffer, 0, n) for buffer in buffers)
+        b.copy(x, from_x, rows=x_rows)
+        b.copy(y, from_y, rows=y_rows)
+        b.copy(from_x, y, places=y_rows)
+        b.copy(from_y, x, places=x_rows)
 
     def key_of(self, i):
         """The noise's keys of a replica: a function of (purpose, its own step)."""
@@ -88,27 +109,13 @@ class Exchange(Sampler):
         """Set the replica whose draws are wanted to host states of its visible units."""
 
     @abc.abstractmethod
-    def log_odds(self, i):
-        """(B,) the logarithm of p(y) q(x) / (p(x) q(y)) for replicas i and i + 1."""
+    def log_odds(self, lower):
+        """(pairs, B) the logarithms of p(y) q(x) / (p(x) q(y)) for pairs of replicas: those of numbers `lower`, and the next."""
 
     @abc.abstractmethod
-    def pairs(self, i):
-        """Pairs of buffers whose rows change places where replicas i and i + 1 exchange, each with a pair of buffers to use."""
+    def exchange(self, lower, chosen):
+        """Let the chosen rows (pairs, B) of such pairs change places."""
 
     @abc.abstractmethod
     def move(self, i, t, partner):
         """Gibbs steps of a replica, after its exchange in sweep t with a partner, or without one (None)."""
-
-    def _exchange(self, i, chosen):
-        b, places, n = self.backend, self.backend.array(chosen.astype(np.uint32)), len(chosen)
-        for x, y, *buffers in self.pairs(i):
-            of_x, of_y = (b.part(buffer, 0, n) for buffer in buffers)
-            b.copy(x, of_x, rows=places)
-            b.copy(y, of_y, rows=places)
-            b.copy(of_x, y, places=places)
-            b.copy(of_y, x, places=places)
-        came = self._came
-        came[i, chosen], came[i + 1, chosen] = came[i + 1, chosen], came[i, chosen]
-        came[self._far] = True
-        self.trips += int(came[self._near].sum())
-        came[self._near] = False

@@ -56,8 +56,13 @@ class Stacked(Exchange):
         self.machine.begin(self.chain, self.who, self.keys, None, states, True)
         self.machine.walk(self.chain, self.who, self.key_of(self.layer), 2 * WARM_UP, 2 * WARM_UP + 1)
 
-    def log_odds(self, i):
-        return self._difference(self.chains[i].h, i) - self._difference(self.chains[i + 1].v, i)
+    def log_odds(self, lower):
+        return np.array([self._difference(self.chains[i].h, i) - self._difference(self.chains[i + 1].v, i) for i in lower])
+
+    def exchange(self, lower, chosen):
+        for i, of_pair in zip(lower, chosen, strict=True):
+            rows = np.flatnonzero(of_pair)
+            self.change_places(self.chains[i].h, self.chains[i + 1].v, self._buffers[i], rows, rows)
 
     def _difference(self, h, i):
         """G of states between layers i and i + 1."""
@@ -70,9 +75,6 @@ class Stacked(Exchange):
         b.field(h, below.params.W, down, True)
         b.cgf(below.visible_unit, below.params.b, down, part)
         return out - part
-
-    def pairs(self, i):
-        return ((self.chains[i].h, self.chains[i + 1].v, *self._buffers[i]),)
 
     def move(self, i, t, partner):
         """A Gibbs step. It begins at the units that were exchanged: hidden ones with the layer above, else visible ones."""

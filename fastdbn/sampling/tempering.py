@@ -22,12 +22,26 @@ class Tempering(Exchange):
         betas, base, b = ladder.betas, ladder.base, machine.backend
         super().__init__(task, len(betas), 0, len(betas) - 1)
         self.machines = [machine.tempered(beta, base) for beta in betas]
-        self.chains = [x.new_chain(n) for x in self.machines]
+        self._v = b.states(machine.joint_unit, len(betas) * n, len(base))  # of all replicas
+        self._field = b.zeros(len(betas) * n, machine.shape[1])
+        self.chains = [self._chain(i) for i in range(len(betas))]
         self.machine, self.chain = self.machines[-1], self.chains[-1]
         self.betas, self._at = betas, [b.constant(np.full(n, beta)) for beta in betas]
         self._toward = b.constant(b.to_host(machine.params.b).astype(np.float64) - base)
-        self._buffers = [[b.zeros(n, width) for _ in range(2)] for width in (len(base), machine.shape[1])]
-        self._part = np.empty(n)
+        self._buffers = [[b.zeros(len(betas) // 2 * n, width) for _ in range(2)] for width in (len(base), machine.shape[1])]
+        self._pairs = [self._betas_of_pairs(first) for first in (0, 1)]
+
+    def _chain(self, i):
+        """The chain of a replica, whose visible states and hidden fields are a part of those of all replicas."""
+        b, n, chain = self.backend, len(self.rows), self.machines[i].new_chain(len(self.rows))
+        v, field = (b.part(x, i * n, (i + 1) * n) for x in (self._v, self._field))
+        b.copy(chain.v, v)
+        return chain._replace(v=v, h_mean=field)
+
+    def _betas_of_pairs(self, first):
+        """Inverse temperatures of the upper and the lower replica of its pair, for each row of all replicas in pairs."""
+        lower, n = np.arange(first, self.n_replicas - 1, 2), len(self.rows)
+        return [self.backend.constant(np.repeat(self.betas[lower + up], 2 * n)) for up in (1, 0)]
 
     @classmethod
     def refusal(cls, machines, layer):
@@ -46,25 +60,26 @@ class Tempering(Exchange):
     def restart(self, states):
         self.machine.begin(self.chain, self.who, self.keys, None, states, True)
 
-    def log_odds(self, i):
-        below, above = (self._step_up(x, i) for x in (i, i + 1))
+    def log_odds(self, lower):
+        """By log p_{i + 1}(v) - log p_i(v), but for a constant, of the states of both. Their fields stay in the chains."""
+        b, (W, _, c), n = self.backend, self.machine.params, len(self.rows)
+        start, stop = lower[0] * n, (lower[-1] + 2) * n
+        v, field = b.part(self._v, start, stop), b.part(self._field, start, stop)
+        step_up, part = np.empty(len(v)), np.empty(len(v))
+        b.field(v, W, field)
+        b.dot(v, self._toward, step_up)
+        step_up *= np.repeat(self.betas[lower + 1] - self.betas[lower], 2 * n)
+        for at, sign in zip(self._pairs[lower[0] % 2], (1, -1), strict=True):
+            b.cgf(self.machine.hidden_unit, c, field, part, at)
+            step_up += sign * part
+        below, above = step_up.reshape(-1, 2, n).transpose(1, 0, 2)
         return below - above
 
-    def _step_up(self, replica, i):
-        """log p_{i + 1}(v) - log p_i(v), but for a constant, of a replica's states; their fields stay in its h_mean."""
-        b, out, part, chain = self.backend, np.empty(len(self.rows)), self._part, self.chains[replica]
-        W, _, c = self.machine.params
-        b.field(chain.v, W, chain.h_mean)
-        b.dot(chain.v, self._toward, out)
-        out *= self.betas[i + 1] - self.betas[i]
-        for at, sign in ((self._at[i + 1], 1), (self._at[i], -1)):
-            b.cgf(self.machine.hidden_unit, c, chain.h_mean, part, at)
-            out += sign * part
-        return out
-
-    def pairs(self, i):
-        x, y = self.chains[i], self.chains[i + 1]
-        return (x.v, y.v, *self._buffers[0]), (x.h_mean, y.h_mean, *self._buffers[1])
+    def exchange(self, lower, chosen):
+        pair, row = np.nonzero(chosen)
+        below = lower[pair] * len(self.rows) + row
+        for x, buffers in zip((self._v, self._field), self._buffers, strict=True):
+            self.change_places(x, x, buffers, below, below + len(self.rows))
 
     def move(self, i, t, partner):
         """A Gibbs step; after an exchange the fields are there already."""

@@ -4,6 +4,8 @@ The first of them has no weights, so each of its Gibbs steps draws anew. Exchang
 earlier versions of it (training/options/trajectory.py; machine/ladder.py has the odds).
 """
 
+import numpy as np
+
 from fastdbn.machine.ladder import log_ratio
 from fastdbn.sampling.exchange import WARM_UP, Exchange, refusal_of_untied
 
@@ -37,12 +39,17 @@ class Trajectory(Exchange):
     def restart(self, states):
         self.machine.begin(self.chain, self.who, self.keys, None, states, True)
 
-    def log_odds(self, i):
-        below, above = (log_ratio(*self.machines[i : i + 2], self.chains[x].v) for x in (i, i + 1))
-        return below - above
+    def log_odds(self, lower):
+        return np.array([self._step_up(i, i) - self._step_up(i + 1, i) for i in lower])
 
-    def pairs(self, i):
-        return ((self.chains[i].v, self.chains[i + 1].v, *self._buffers),)
+    def _step_up(self, replica, i):
+        """log p_{i + 1}(v) - log p_i(v), but for a constant, of a replica's states."""
+        return log_ratio(*self.machines[i : i + 2], self.chains[replica].v)
+
+    def exchange(self, lower, chosen):
+        for i, of_pair in zip(lower, chosen, strict=True):
+            rows = np.flatnonzero(of_pair)
+            self.change_places(self.chains[i].v, self.chains[i + 1].v, self._buffers, rows, rows)
 
     def move(self, i, t, partner):
         first = 2 * (WARM_UP + t)
