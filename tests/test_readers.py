@@ -13,7 +13,7 @@ from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_labels, read_table
 
 DRAW = np.random.default_rng(0)
-QUICK = ["--layers", "5", "--epochs", "1", "--pretrain-epochs", "1", "--quiet"]
+QUICK = ["--layers", "5", "--epochs", "1", "--pretrain-epochs", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -125,12 +125,13 @@ def test_sparse_files(capsys):
     assert "target first in each line" in found
     assert main(["train", "t.svmlight", *QUICK, "--out", "m"]) == 0
     Path("few.svmlight").write_text("0 1:1 3:2\n1 2:1\n")
+    capsys.readouterr()
     assert main(["predict", "m", "few.svmlight"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 3
     for form in ("csr", "csc", "coo"):
         sparse.save_npz("s.npz", X.asformat(form))
         assert np.allclose(read_table("s.npz")[0].numbers.toarray(), X.toarray())
-    assert main(["train", "s.npz", *QUICK]) == 1
+    assert main(["train", "s.npz", "--out", "n"]) == 1
     assert "--labels" in capsys.readouterr().err
     np.save("y.npy", np.arange(40) % 2)
     Path("y.csv").write_text("kind\n" + "a\nb\n" * 20)
@@ -187,3 +188,70 @@ def test_faults_in_blocks(monkeypatch):
     for bad, says in (("1,2,3", "line 30 has 3 fields"), ('1,"2', "what follows line 29 is no CSV")):
         Path("t.csv").write_text("\n".join([*lines[:29], bad, *lines[29:]]))
         assert says in refused(read_table, "t.csv")
+
+
+# ---- HDF5, folders of images, groups
+
+
+def test_hdf5(capsys):
+    """Arrays by name, with sets of rows, as in .npz files; what lies in other files is refused."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("t.h5", "w") as file:
+        for part, n in (("train", 40), ("test", 9)):
+            file[f"{part}_images"] = DRAW.integers(0, 256, (n, 4, 4)).astype(np.uint8)
+            file[f"{part}_labels"] = np.array(["a", "b"], dtype="S")[np.arange(n) % 2]
+    assert read_table("t.h5")[1].startswith("40 images of 4x4")
+    assert has_split("t.h5", "test")
+    assert not has_split("t.h5", "val")
+    assert main(["train", "t.h5", *QUICK]) == 0
+    assert "testing on 9" in capsys.readouterr().err
+    with h5py.File("u.h5", "w") as file:
+        file["X"] = h5py.ExternalLink("t.h5", "train_images")
+        file.create_dataset("data", (3, 2), "f4", external=[("t.h5", 0, 24)])
+    assert "data lies in another file" in refused(read_table, "u.h5")
+    with h5py.File("v.h5", "w") as file:
+        file.create_dataset("X", (1 << 40, 2), "f4", chunks=(1 << 20, 2))
+    assert "unpacks to more than" in refused(read_table, "v.h5")
+    Path("w.h5").write_bytes(b"x" * 99)
+    assert "w.h5 is no HDF5 file" in refused(read_table, "w.h5")
+
+
+def test_folder_of_images(capsys):
+    """The folders are the classes; a folder of test images is found; sizes must agree."""
+    Image = pytest.importorskip("PIL.Image")
+    for part, n in (("train", 12), ("test", 3)):
+        for kind in ("cat", "dog"):
+            folder = Path("pictures", part, kind)
+            folder.mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(DRAW.integers(0, 256, (4, 5)).astype(np.uint8)).save(folder / f"{i}.png")
+    table, found = read_table("pictures")
+    assert found == "24 images of 5x4, flattened to 20 columns; 2 folders of classes"
+    assert table.target.tolist() == ["cat"] * 12 + ["dog"] * 12
+    assert main(["train", "pictures", *QUICK]) == 0
+    assert "testing on 6" in capsys.readouterr().err
+    assert read_table("pictures/test/cat")[0].target is None
+    Path("pictures/train/cat/notes.txt").write_text("no image")
+    Path("pictures/train/dog/bad.png").write_bytes(b"no image")
+    assert "bad.png is no image that Pillow reads" in refused(read_table, "pictures")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save("pictures/train/dog/bad.png")
+    assert "sizes of 5x4 and 9x9 pixels: scale all" in refused(read_table, "pictures")
+    Path("none").mkdir()
+    assert "none has no images" in refused(read_table, "none")
+
+
+def test_groups(capsys):
+    """All rows of a group are trained on, or all are tested on, and the group is no feature."""
+    who = np.arange(60) % 3 * 2 + DRAW.integers(0, 2, 60)
+    rows = [f"p{w},{DRAW.normal():.3f},{DRAW.normal():.3f},{'ab'[i % 2]}" for i, w in enumerate(who)]
+    Path("t.csv").write_text("\n".join(["who,x,y,kind", *rows]) + "\n")
+    assert main(["train", "t.csv", "--target", "kind", "--groups", "who", *QUICK]) == 0
+    said = capsys.readouterr().err
+    assert "groups: " in said
+    assert "2 features" in said
+    assert main(["train", "t.csv", "--target", "x", "--groups", "who", *QUICK, "--out", "m"]) == 0
+    assert main(["train", "t.csv", "--target", "kind", "--groups", "none", "--out", "n"]) == 1
+    assert "--groups none: no such column" in capsys.readouterr().err
+    Path("t.csv").write_text("who,x,kind\n" + "a,1,u\na,2,u\n" * 5 + "b,2,v\nb,1,v\n" * 5)
+    assert main(["train", "t.csv", "--target", "kind", "--groups", "who", "--out", "n"]) == 1
+    assert "is only in groups to test on" in capsys.readouterr().err

@@ -53,7 +53,10 @@ def training_rows(args):
     found, said = read.read_table(args.data, args.header, [args.target] if args.target else (), target=args.target)
     progress(f"{args.data}: {said}")
     values, place = _target(found, args)
-    absent = () if place is None else (place,)
+    groups, absent = None, () if place is None else (place,)
+    if args.groups is not None:
+        of_group = table.position(found.names, found.width, args.groups, "--groups")
+        groups, absent = found.cells(of_group), (*absent, of_group)
     preparation = None
     if not found.whole:
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, values, absent)
@@ -66,7 +69,7 @@ def training_rows(args):
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     more = _more_rows(args, found, task, place)
-    train, test = (np.arange(found.height), None) if more else _split(found.height, y, task, args.test_size)
+    train, test = (np.arange(found.height), None) if more else _split(found.height, y, task, args.test_size, groups)
     plain = preparation is None or preparation.visible_ == "auto"
     if plain:
         keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
@@ -161,8 +164,32 @@ def _features_of(found, attributes, n):
     return table.features(found, table.wanted(found, names, n, attributes["left_out_"]), needed=True)
 
 
-def _split(n, y, task, share):
+def _split_groups(n, y, task, share, groups):
+    """As `_split`, with the rows of a group on one side, and the classes as even as groups allow."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    groups = np.array([str(group) for group in groups])
+    found = len(set(groups))
+    if found < 2:
+        raise ValueError("--groups: the column holds one group alone, and training and testing need groups of their own")
+    folds = max(2, min(found, round(1 / (share or 0.2))))
+    if task == "classify":
+        splits = StratifiedGroupKFold(folds, shuffle=True, random_state=SPLIT_SEED).split(np.zeros(n), y, groups)
+    else:
+        splits = GroupKFold(folds).split(np.zeros(n), y, groups)
+    train, test = next(iter(splits))
+    unknown = set(y[test]) - set(y[train]) if task == "classify" else ()
+    if unknown or not len(test):
+        named = f"the class {min(unknown)!s} is only in groups" if unknown else "there are no groups"
+        raise ValueError(f"--groups: {named} to test on: give --test-size, or other groups")
+    progress(f"groups: {len(set(groups[train]))} to train on, {len(set(groups[test]))} to test on, of {found}")
+    return train, test
+
+
+def _split(n, y, task, share, groups=None):
     """Numbers of the rows to train on and of those to test on; every class has rows to train on."""
+    if groups is not None:
+        return _split_groups(n, y, task, share, groups)
     from sklearn.model_selection import train_test_split
     from sklearn.utils import shuffle
 

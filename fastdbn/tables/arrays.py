@@ -72,7 +72,12 @@ def _member(path, arrays, key):
 def npz_has_split(path, split):
     """Whether a .npz file has a set of rows of that name."""
     with _archive(path) as arrays:
-        return any(x.format(split) in arrays.files for x, _ in OF_SPLIT)
+        return has_keys_of(split, arrays.files)
+
+
+def has_keys_of(split, keys):
+    """Whether some keys name a set of rows."""
+    return any(x.format(split) in keys for x, _ in OF_SPLIT)
 
 
 def read_npz(path, split):
@@ -81,15 +86,20 @@ def read_npz(path, split):
         keys = set(arrays.files)
         if keys >= SPARSE and keys & {"indptr", "row", "offsets"}:
             return _sparse(path, arrays)
-        pairs = [(x.format(split), y.format(split)) for x, y in OF_ALL + OF_SPLIT if x.format(split) in keys]
-        if not pairs:
-            raise ValueError(
-                f"{path} has the keys {', '.join(sorted(keys)) or 'of no array'}: name the features X and the target y "
-                f"(or {split}_images and {split}_labels)"
-            )
-        for_x, for_y = pairs[0]
-        table, found = _of_array(f"{path}: {for_x}", _member(path, arrays, for_x))
-        y = _member(path, arrays, for_y) if for_y in keys else None
+        return of_keys(path, keys, lambda key: _member(path, arrays, key), split)
+
+
+def of_keys(path, keys, member, split):
+    """(Table, what was found) of a file of named arrays; member(key) gives one."""
+    pairs = [(x.format(split), y.format(split)) for x, y in OF_ALL + OF_SPLIT if x.format(split) in keys]
+    if not pairs:
+        raise ValueError(
+            f"{path} has the keys {', '.join(sorted(keys)) or 'of no array'}: name the features X and the target y "
+            f"(or {split}_images and {split}_labels)"
+        )
+    for_x, for_y = pairs[0]
+    table, found = _of_array(f"{path}: {for_x}", member(for_x))
+    y = member(for_y) if for_y in keys else None
     others = ", ".join(sorted(keys - {for_x, for_y}))
     found += f" in {for_x}" + (f", target {for_y}" if y is not None else "") + (f"; further keys: {others}" if others else "")
     return with_target(path, table, y, for_x, for_y), found

@@ -7,10 +7,12 @@ import numpy as np
 from fastdbn.tables.arrays import npy, npz_has_split, read_npy, read_npz
 from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
 from fastdbn.tables.csvfile import read_csv
+from fastdbn.tables.folder import folder_has_split, read_folder
+from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
 from fastdbn.tables.idx import array, is_idx, read_idx, test_images
 from fastdbn.tables.svmlight import SVMLIGHT, read_svmlight
 
-FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, idx or .svmlight"
+FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, .h5, idx or .svmlight"
 
 
 def existing(path):
@@ -21,8 +23,8 @@ def existing(path):
     FileNotFoundError
         if there is none.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file, or of a folder of images")
     return Path(path)
 
 
@@ -40,7 +42,7 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
     header, names, every, target
         As for `read_csv`.
     split : {"train", "val", "test"}
-        The set of rows to take where there are several: in a .npz file, or in idx files beside each other.
+        The set of rows to take where there are several: in a .npz or HDF5 file, in folders, or in idx files beside each other.
 
     Returns
     -------
@@ -67,6 +69,10 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
 def _reader(path, split):
     """A function that reads a file of any format but CSV."""
     suffix = _suffix(path)
+    if path.is_dir():
+        return lambda: read_folder(path, split)
+    if suffix in HDF5:
+        return lambda: read_hdf5(path, split)
     if is_idx(path):
         return lambda: read_idx(path, split)
     if suffix == ".npy":
@@ -83,6 +89,10 @@ def _reader(path, split):
 def has_split(path, split):
     """Whether a file has a set of rows of that name, in itself or in files beside it."""
     path = Path(path)
+    if path.is_dir():
+        return folder_has_split(path, split)
+    if _suffix(path) in HDF5:
+        return hdf5_has_split(path, split)
     if is_idx(path):
         return split == "test" and test_images(path) is not None
     return _suffix(path) == ".npz" and npz_has_split(path, split)

@@ -19,7 +19,9 @@ from fastdbn.cli import config
 from fastdbn.cli import options as common
 from fastdbn.support.report import progress
 
-FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz (X and y, or train_images and train_labels), idx, .svmlight"
+FORMATS = (
+    ".csv, .tsv, .parquet, .feather, .npy, .npz or .h5 (X and y, or train_images and train_labels), idx, .svmlight, or a folder"
+)
 
 
 MODELS = "classifier", "regressor", "generative", "autoencoder", "outliers", "dbn", "rbm"
@@ -35,6 +37,7 @@ def about_data(parser):
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
     option("--test", metavar="FILE", help="file of the rows to test on, with the columns of DATA")
     option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
+    option("--groups", metavar="COLUMN", help="column of groups, such as patients: all rows of one are trained on, or tested on")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
     told = "take a column for a number, flag, category or date, or drop it; may be repeated"
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
@@ -81,10 +84,11 @@ def run(args):
     from fastdbn.cli.rows import digits, training_rows
     from fastdbn.tables.read import existing
 
-    about_data = args.target or args.labels or args.test or args.header is not None or args.keep or args.kinds
+    about_data = args.target or args.labels or args.test or args.header is not None or args.keep or args.kinds or args.groups
     if args.data is None and about_data:
         raise ValueError(
-            "--target, --labels, --test, --keep, --as and --header need DATA: name a file, or train on digits without them"
+            "--target, --labels, --test, --groups, --keep, --as and --header need DATA: name a file, or leave them out and train "
+            "on digits"
         )
     if args.data is not None:
         existing(args.data)
