@@ -18,6 +18,7 @@ ELSEWHERE = {
     "score",
     "fit_transform",
     "fit_predict",
+    "set_callbacks",
     "set_output",
     "set_params",
     "get_params",

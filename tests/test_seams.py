@@ -76,6 +76,7 @@ USES = {
     "save": lambda model, folder: model.save(folder / "saved"),
     "score": lambda model, folder: model.score(X, *(labelled(model) or signs(model))),
     "score_samples": lambda model, folder: model.score_samples(X),
+    "set_callbacks": lambda model, folder: model.set_callbacks(),
     "set_output": lambda model, folder: model.set_output(transform="default"),
     "set_params": lambda model, folder: model.set_params(verbose=0),
     "stack": stacked,
