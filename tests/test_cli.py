@@ -380,9 +380,10 @@ def test_no_training_is_lost(folder, capsys, monkeypatch):
     (folder / "gone").mkdir()
     fit = DBNClassifier.fit
 
-    def remove(self, X, y):
-        (folder / "gone").rmdir()
-        return fit(self, X, y)
+    def remove(self, X, y, **more):
+        fitted = fit(self, X, y, **more)
+        shutil.rmtree(folder / "gone")
+        return fitted
 
     monkeypatch.setattr(DBNClassifier, "fit", remove)
     code, _, err = run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "gone/m")

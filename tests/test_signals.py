@@ -95,7 +95,7 @@ def test_bad_recordings():
         ([[1.0, np.nan]], {}, "recording 0 is not finite at sample 1"),
         ([np.zeros((3, 2))], {}, r"recording 0 has shape \(3, 2\)"),
         ([np.zeros(9)], {"high": 9000}, "high=9000"),
-        ([np.zeros(9)], {"step": 1e-9}, "less than a sample"),
+        ([np.zeros(9)], {"step": 1e-9}, "less than one sample"),
         ([np.zeros(9)], {"n_mels": 0}, "n_mels=0"),
     ):
         with pytest.raises(ValueError, match=says):

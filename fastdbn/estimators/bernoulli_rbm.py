@@ -13,6 +13,7 @@ from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import all_or_nothing
 from fastdbn.estimators.layer import free_energies, hidden_given_rows
 from fastdbn.estimators.outcome import of_layers, tell
+from fastdbn.estimators.parameters import check_shared
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.files.state import Part, fields
@@ -160,6 +161,7 @@ class BernoulliRBM(Estimator):
         -------
         self
         """
+        check_shared(self)
         n_iter = checks.integer(self.n_iter, "n_iter", 0)
         self._begin_run(False)
         X = self._checked(X, reset=True)

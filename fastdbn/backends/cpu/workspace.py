@@ -1,5 +1,6 @@
 """The buffers in which whole minibatches are trained, aligned to lines of the cache."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Workspace(NamedTuple):
 
 def aligned(shape, dtype):
     """An array of zeros that begins at a line of the cache."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + LINE, np.uint8)
     start = -buffer.__array_interface__["data"][0] % LINE
     return buffer[start : start + size].view(dtype).reshape(shape)
