@@ -10,6 +10,7 @@ import itertools
 import json
 import tempfile
 import time
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
 from fastdbn.estimators.rbm import RBM
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.support.report import progress
+from fastdbn.support.report import FitWarning, progress
 from fastdbn.units import UNITS
 
 DTYPES = ("float32", "float64")
@@ -89,7 +90,9 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
         if key in done and None not in map(_read, done[key]):
             new, old = 0, len(done[key])
         else:
-            step()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FitWarning)  # fits of a few rows learn nothing
+                step()
             new, old = count_kernels()[0] - misses, count_kernels()[1] - hits
             done[key] = sorted(used_files() - files)
             jit.write(_record(), json.dumps(done).encode())
