@@ -22,6 +22,7 @@ from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
 from fastdbn.estimators.rbm import RBM
+from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.report import FitWarning, progress
@@ -33,6 +34,8 @@ DATA = ("float32", "float64", "uint8", "bool", "int64", "int32")
 COMMON = ("bernoulli", "gaussian", "softmax")
 """Unit types that are compiled by default. Each pair of two takes half a minute."""
 ROWS, WIDTH = 6, 4
+MANY = BLOCK + 1
+"""Rows of more than one block, for which weights are laid out anew."""
 THREADED = 128, 320
 """Rows and columns of a layer that is large enough for two threads."""
 
@@ -172,8 +175,8 @@ def _use_rbm(dtype, visible, hidden, kinds):
     for X in _forms(visible, kind):
         rbm = fit(X)
         for use in (rbm.transform, rbm.score_samples, rbm.reconstruct, rbm.gibbs):
-            use(X)
-            use(X[:1])
+            for rows in (X, X[:1], *((_data(visible, kind, rows=MANY),) if isinstance(X, np.ndarray) else ())):
+                use(rows)
         rbm.sample(2, n_steps=2)
 
 
@@ -191,8 +194,8 @@ def _use_networks(dtype, unit, kind):
         for model, target in ((DBNClassifier, y), (DBNRegressor, y + 0.5), (DBNRegressor, np.column_stack([y, y]))):
             fitted = model((WIDTH, WIDTH), **more).fit(X, target, sample_weight=np.ones(ROWS))
             for use in (fitted.predict, fitted.transform):
-                use(X)
-                use(X[:1])
+                for rows in (X, X[:1], _data("bernoulli", kind, rows=MANY)):
+                    use(rows)
             fitted.partial_fit(X, target)
 
 
