@@ -5,8 +5,9 @@ differ; docs/migration.md says where. (https://github.com/albertbup/deep-belief-
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
@@ -53,6 +54,7 @@ def _dbn(params):
     return DBN(sizes, rbm=rbm, propagate="mean", **shared)
 
 
+@dataclass(eq=False, repr=False)
 class UnsupervisedDBN(TransformerMixin, BaseEstimator):
     """A stack of RBMs, as `fastdbn.DBN` trains it.
 
@@ -77,27 +79,15 @@ class UnsupervisedDBN(TransformerMixin, BaseEstimator):
         The fitted network, with samples, scores and `save`.
     """
 
-    def __init__(
-        self,
-        hidden_layers_structure: Sequence[int] = (100, 100),
-        activation_function: str = "sigmoid",
-        optimization_algorithm: str = "sgd",
-        learning_rate_rbm: float = 1e-3,
-        n_epochs_rbm: int = 10,
-        contrastive_divergence_iter: int = 1,
-        batch_size: int = 32,
-        verbose: bool = True,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden_layers_structure = hidden_layers_structure
-        self.activation_function = activation_function
-        self.optimization_algorithm = optimization_algorithm
-        self.learning_rate_rbm = learning_rate_rbm
-        self.n_epochs_rbm = n_epochs_rbm
-        self.contrastive_divergence_iter = contrastive_divergence_iter
-        self.batch_size = batch_size
-        self.verbose = verbose
-        self.random_state = random_state
+    hidden_layers_structure: Sequence[int] = (100, 100)
+    activation_function: str = "sigmoid"
+    optimization_algorithm: str = "sgd"
+    learning_rate_rbm: float = 1e-3
+    n_epochs_rbm: int = 10
+    contrastive_divergence_iter: int = 1
+    batch_size: int = 32
+    verbose: bool = True
+    random_state: Any = None
 
     def fit(self, X: Any, y: Any = None) -> "UnsupervisedDBN":
         """Train the layers on X, (n, n_features), one on top of the other; y is ignored. Returns self."""
@@ -110,40 +100,25 @@ class UnsupervisedDBN(TransformerMixin, BaseEstimator):
         return self.dbn_.transform(_rows(X))
 
 
+@dataclass(eq=False, repr=False)
 class _Supervised(BaseEstimator):
     """What both supervised classes share."""
 
-    _network: type
+    _network: ClassVar[type]
 
-    def __init__(
-        self,
-        hidden_layers_structure: Sequence[int] = (100, 100),
-        activation_function: str = "sigmoid",
-        optimization_algorithm: str = "sgd",
-        learning_rate: float = 1e-3,
-        learning_rate_rbm: float = 1e-3,
-        n_iter_backprop: int = 100,
-        l2_regularization: float = 1.0,
-        n_epochs_rbm: int = 10,
-        contrastive_divergence_iter: int = 1,
-        batch_size: int = 32,
-        dropout_p: float = 0.0,
-        verbose: bool = True,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden_layers_structure = hidden_layers_structure
-        self.activation_function = activation_function
-        self.optimization_algorithm = optimization_algorithm
-        self.learning_rate = learning_rate
-        self.learning_rate_rbm = learning_rate_rbm
-        self.n_iter_backprop = n_iter_backprop
-        self.l2_regularization = l2_regularization
-        self.n_epochs_rbm = n_epochs_rbm
-        self.contrastive_divergence_iter = contrastive_divergence_iter
-        self.batch_size = batch_size
-        self.dropout_p = dropout_p
-        self.verbose = verbose
-        self.random_state = random_state
+    hidden_layers_structure: Sequence[int] = (100, 100)
+    activation_function: str = "sigmoid"
+    optimization_algorithm: str = "sgd"
+    learning_rate: float = 1e-3
+    learning_rate_rbm: float = 1e-3
+    n_iter_backprop: int = 100
+    l2_regularization: float = 1.0
+    n_epochs_rbm: int = 10
+    contrastive_divergence_iter: int = 1
+    batch_size: int = 32
+    dropout_p: float = 0.0
+    verbose: bool = True
+    random_state: Any = None
 
     def pre_train(self, X: Any) -> Any:
         """Train the layers on X alone, which may have rows without a label. Returns self."""
