@@ -105,6 +105,14 @@ def test_config(folder, capsys):
     assert "rows.csv" not in load("m").command_
 
 
+@pytest.mark.filterwarnings("default::fastdbn.FitWarning")
+def test_a_bad_fit_warns_once(folder, capsys):
+    """The fit without pretraining, which the user has not asked for, does not warn."""
+    code, _, err = run(capsys, "train", "rows.csv", "--target", "kind", "--learning-rate", "1e6", "--epochs", "3", *QUICK)
+    assert code == 0, err
+    assert err.count("the output is the same for all") + err.count("worse than a constant") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

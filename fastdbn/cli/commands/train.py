@@ -14,10 +14,11 @@ import json
 import shlex
 import sys
 import time
+import warnings
 
 from fastdbn.cli import config
 from fastdbn.cli import options as common
-from fastdbn.support.report import progress
+from fastdbn.support.report import FitWarning, progress
 
 FORMATS = (
     ".csv, .tsv, .parquet, .feather, .npy, .npz or .h5 (X and y, or train_images and train_labels), idx, .svmlight, or a folder"
@@ -141,7 +142,10 @@ def _scores(model, rows, seconds):
         return scores_of(*given), None
     if seconds > MOST_SECONDS:
         return scores_of(*given), f"not compared with a network without pretraining, which may take {seconds:.0f} s as well"
-    plain = clone(model).set_params(pretrain=False, verbose=0).fit(rows.X, rows.y)
+    plain = clone(model).set_params(pretrain=False, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # the fit that the user asked for has warned
+        plain.fit(rows.X, rows.y)
     scores = scores_of(*given, {"the same without pretraining": plain})
     (measure, of_model), of_plain = next(iter(next(iter(scores.found.values())).items())), [*scores.found.values()][1]
     gain, unit = of_model - of_plain[measure], "points of accuracy" if measure == "accuracy" else measure
