@@ -7,7 +7,7 @@ idx files is --data or FASTDBN_DATA) and on the 8x8 digits, on one thread. Each 
 turns for some rounds. Times are CPU time, so that other processes on the machine count less.
 
 "first" and "last" are medians over five epochs, from the second on and at the end, of medians over rounds. Target: last over
-first is at most 1.1 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit,
+first is at most 1.05 for fastdbn. "subnormal" is the share of such numbers among the weights of the first layer after the fit,
 or among the velocities of an RBM. "price" is how much longer arithmetic on such numbers takes on this processor: 1 on AMD's
 Zen 4, where nothing slows down, up to 150 on Intel's.
 """

@@ -41,12 +41,12 @@ def head(threads):
     return [*names, ONE, f"{threads} threads over one"] if threads > 1 else names
 
 
-def row(name, entry, threads):
+def row(name, entry, machine):
     """Cells of a work."""
     cells = [name, *(time_cell(entry, who) for who in ("limit", *CONTENDERS))]
-    cells += [mark(ratio(entry, rival), target(name, rival, threads)) for rival in RIVALS]
-    if threads > 1:
-        cells += [time_cell(entry, ONE), mark(ratio(entry, ONE), target(name, ONE, threads))]
+    cells += [mark(ratio(entry, rival), target(name, rival, machine)) for rival in RIVALS]
+    if machine["threads"] > 1:
+        cells += [time_cell(entry, ONE), mark(ratio(entry, ONE), target(name, ONE, machine))]
     return cells
 
 
@@ -89,7 +89,7 @@ def main():
         threads = results["machine"]["threads"]
         print(in_words(results["machine"]) + "\n\n" + top(threads, True))
         for name, entry in results["works"].items():
-            print(line(row(name, entry, threads), threads, True))
+            print(line(row(name, entry, results["machine"]), threads, True))
         print("\n" + "\n".join(f"- {note}" for note in notes(results["works"])))
 
 

@@ -91,7 +91,7 @@ def main():
         with ProcessPoolExecutor(1, get_context("spawn")) as alone:
             us, words = alone.submit(measure, work, args.threads, args.rounds).result()
         works[name] = {"description": work.describe(), "work": work._asdict(), "us": us, "left_out": words}
-        print(line(row(name, works[name], args.threads), args.threads, args.markdown), flush=True)
+        print(line(row(name, works[name], machine), args.threads, args.markdown), flush=True)
         store.add(out, machine, "works", name, works[name])
     print("\n" + "\n".join(("- " if args.markdown else "") + note for note in notes(works)))
 

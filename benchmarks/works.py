@@ -86,8 +86,11 @@ WORKS = {
         Work("W1d", "cd", (784, 500), 100, density=0.5),
         Work("W1g", "cd", (784, 500), 100, values="normal"),
         Work("W1p", "cd", (784, 500), 100, persistent=True),
+        Work("W1b", "cd", (784, 500), 4096, rows=12_288),
+        Work("W1n", "cd", (784, 100), 100),
         Work("text", "cd", (20_000, 256), 100, values="csr", density=0.005, rows=4000),
         Work("one", "predict", NETWORK, 1, rows=300),
+        Work("one small", "predict", (30, 64, 2), 1, values="unit", rows=1000),
     )
 }
 

@@ -81,7 +81,9 @@ def cd(work, X, y, threads):
             b.add_(db)
             c.add_(dc)
 
-    return torch.no_grad()(epoch)
+    train = torch.no_grad()(epoch)
+    train.parameters = W, c
+    return train
 
 
 def network(sizes):
