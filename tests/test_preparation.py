@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,43 @@ def test_kept_missing_values():
     assert {len(c.fill) for c in preparation.columns_ if c.kind == "category"} == {3}
     filled = preparation.inverse_transform(rbm.impute(numbers, n_steps=2, random_state=0))
     assert not filled.isna().any().any()
+
+
+def test_missing_values_come_back():
+    """Of each kind, whether they are marked in a unit or left as NaN."""
+    X = table(member=[True, False] * (N // 2)).astype(object)
+    X.loc[2] = None
+    for missing in ("fill", "keep"):
+        preparation = Preparation(missing=missing, kinds={"count": "category"}).fit(X)
+        back = preparation.inverse_transform(preparation.transform(X))
+        assert {column.kind for column in preparation.columns_} == {"number", "flag", "category", "date"}
+        assert back.astype(object).where(back.notna(), None).equals(X), missing
+
+
+def test_text_that_spells_numbers():
+    """A frame of text is the same table as the CSV file of it, and as a frame of numbers."""
+    X = table()
+    as_text = X.astype(str).astype(object)
+    as_text["size"] = list(map(Decimal, X["size"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(Preparation().fit(as_text).transform(as_text), Preparation().fit(X).transform(X))
+
+
+def test_large_numbers_come_back():
+    """Whole numbers beyond the integers of float64 stay floats."""
+    X = pd.DataFrame({"a": np.arange(N) % 7 * 1e20, "b": np.arange(N) % 5})
+    preparation = Preparation(kinds={"a": "number"})
+    with pytest.warns(DataWarning, match="above 2\\^53"):
+        numbers = preparation.fit_transform(X)
+    assert preparation.inverse_transform(numbers).equals(X)
+
+
+def test_inverse_of_another_width():
+    preparation = Preparation().fit(table())
+    for X in (np.zeros((2, 3)), np.zeros(9)):
+        with pytest.raises(ValueError, match=f"X has shape .*: give rows of {preparation.n_features_out_} numbers"):
+            preparation.inverse_transform(X)
 
 
 def test_plain_numbers():

@@ -97,14 +97,18 @@ class Column(NamedTuple):
     # ---- from numbers
 
     def cells(self, x):
-        """The cells that numbers (n,), or means of a category's units (n, units), stand for: an array of numbers or texts."""
+        """The cells that numbers (n,), or means of a category's units (n, units), stand for: an array of numbers or texts.
+
+        What is NaN stays missing: NaN among numbers, None among texts.
+        """
         if not self.real:
             labels = [*self.labels, None]
             if all(is_number(label) and f"{float(label):.15g}" == label for label in self.labels):
                 labels = [*map(float, self.labels), np.nan]
             chosen = x.argmax(axis=1) if self.kind == CATEGORY else (x >= 0.5).astype(int)
+            chosen[np.isnan(x.reshape(len(x), -1)).any(axis=1)] = len(self.labels)
             return np.array(labels, object if labels[-1] is None else float)[chosen]
         x = np.clip(x.astype(np.float64), self.low, self.high)
         if self.kind == DATE:
-            return np.array([written(days, self.labels[0], self.digits == 0) for days in x], object)
+            return np.array([None if np.isnan(d) else written(d, self.labels[0], self.digits == 0) for d in x], object)
         return x if self.digits < 0 else np.round(x, self.digits)

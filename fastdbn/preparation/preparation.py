@@ -270,6 +270,8 @@ class Preparation(TransformerMixin, BaseEstimator):
     def inverse_table(self, X, missing=True):
         """`inverse_transform` to a Table; missing=False gives a value where a model would have none."""
         X, n = np.asarray(X), len(self.columns_)
+        if X.ndim != 2 or X.shape[1] != self.n_features_out_:
+            raise ValueError(f"X has shape {X.shape}: give rows of {self.n_features_out_} numbers, as transform makes them")
         numbers, text = np.full((len(X), n), np.nan), {}
         for j, column in enumerate(self.columns_):
             at = self._at[column.place]

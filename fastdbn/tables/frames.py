@@ -3,11 +3,13 @@
 import numpy as np
 
 from fastdbn.support import checks
+from fastdbn.tables import cells
 from fastdbn.tables.table import Table
 
 
 def as_table(X):
-    """A `Table` of a data frame, or of a 2-D array or list of rows. Dates and true or false become text, as in a CSV file.
+    """A `Table` of a data frame, or of a 2-D array or list of rows, as a CSV file of it would be read: text that spells a number
+    is a number; dates, and true or false, are text.
 
     Raises
     ------
@@ -55,29 +57,20 @@ def _of_columns(names, columns, n):
         if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
             numbers[:, j] = column
             continue
-        cells = list(map(_cell, column))
-        known = {}
-        for i, cell in enumerate(cells):
-            if isinstance(cell, float):
-                numbers[i, j], cells[i] = cell, None if np.isfinite(cell) else str(cell)
-            else:
-                cells[i] = known.setdefault(cell, cell)
-        if any(cell is not None for cell in cells):
-            text[j] = cells
+        spelt = list(map(_cell, column))
+        numbers[:, j] = found = cells.numbers(spelt)
+        if np.isnan(numbers[:, j]).any():
+            text[j] = [cell if x != x else None for cell, x in zip(spelt, found, strict=True)]
     return Table(numbers, names, text)
 
 
 def _cell(value):
-    """A value as a float or as text, which is empty where it is missing."""
+    """A value as text, as a CSV file has it: empty where it is missing."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
-    if checks.is_missing(value):
-        return ""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return str(value)
-    return float(value)
+    return "" if checks.is_missing(value) else str(value)
 
 
 def as_frame(table):
@@ -88,10 +81,13 @@ def as_frame(table):
         return table
     columns = {}
     for j in range(table.width):
-        column = table.numbers[:, j] if j not in table.text else np.array([cell or None for cell in table.text[j]], object)
-        if column.dtype != object and np.isfinite(column).all() and (column == np.round(column)).all():
-            column = column.astype(np.int64)
-        elif column.dtype == object and set(column) <= {"True", "False"}:
-            column = column == "True"
+        if j not in table.text:
+            column = table.numbers[:, j]
+            if (np.abs(column) < 2**53).all() and (column == np.round(column)).all():
+                column = column.astype(np.int64)
+        elif set(table.text[j]) <= {"True", "False", ""}:
+            column = np.array([cell == "True" if cell else None for cell in table.text[j]])
+        else:
+            column = np.array([cell or None for cell in table.text[j]], object)
         columns[table.names[j] if table.names else j] = column
     return pd.DataFrame(columns)
