@@ -28,14 +28,24 @@ print(*count_kernels(), *sums)
 """Four kernels that compile in a fraction of a second."""
 
 
-def run(folder, code=SMALL):
-    """(kernels compiled, kernels read, what else is printed) of code in a new process with a cache folder."""
+def start(folder, code=SMALL):
+    """A new process that runs code with a cache folder."""
     environment = os.environ | {"FASTDBN_CACHE_DIR": str(folder)}
-    result = subprocess.run([sys.executable, "-c", SETUP + code], capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    compiled, cached, *rest = result.stdout.split()
+    command = [sys.executable, "-c", SETUP + code]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def end(process):
+    """(kernels compiled, kernels read, what else is printed) of a process, at its end."""
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    compiled, cached, *rest = stdout.split()
     return int(compiled), int(cached), rest
+
+
+def run(folder, code=SMALL):
+    return end(start(folder, code))
 
 
 @pytest.fixture
@@ -51,6 +61,13 @@ def test_hits(folder):
     assert compiled == 0
     assert cached > 0
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_processes_take_turns(tmp_path):
+    """Of two processes that start at once, one compiles a kernel, and the other reads it."""
+    (compiled, cached, sums), (more, others, same) = map(end, [start(tmp_path), start(tmp_path)])
+    assert (compiled + more, cached + others) == (4, 4)
+    assert sums == same
 
 
 def test_damage_is_mended(tmp_path):

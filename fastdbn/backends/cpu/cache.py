@@ -3,9 +3,12 @@
 Whoever can write there can run code in every process that reads it. So folders are made for their owner alone, and one that
 belongs to another user, but for root, or that others may write to, is neither read nor written: a warning says so once, and
 kernels are compiled without a cache. Folders of versions that nobody has used for a month are removed.
+
+Processes that need the same kernel take turns: the first one compiles it, and the others wait and read it.
 """
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -24,8 +27,12 @@ import fastdbn
 COMPILED = "maths/*.py", "units/*.py", "backends/cpu/*.py"
 HOST = "backend.py", "cache.py", "pool.py", "shipped.py"
 """The sources that CPU kernels are compiled from, and files among them that hold none."""
-FILES = "*.nbc", "warm.*", "tmp*"
-"""Names of the files in a folder: kernels, records of warmup, and what was being written."""
+TURNS = "turns"
+"""The file of a folder by which processes take turns: each kernel has a byte of it, which the process that compiles it locks."""
+FILES = "*.nbc", "warm.*", "tmp*", TURNS
+"""Names of the files in a folder: kernels, records of warmup, what was being written, and turns."""
+PATIENCE = 300.0
+"""Seconds that a process waits for its turn. Then it compiles beside the other, which may have been stopped."""
 DAY = 86400.0
 """Seconds after which a folder's use is noted again; other versions are looked through then."""
 UNUSED = 30 * DAY
@@ -134,3 +141,33 @@ def read(name):
     if hashlib.sha256(content[32:]).digest() != content[:32]:
         raise ValueError(f"{name} is damaged")
     return content[32:]
+
+
+@functools.cache
+def _turns():
+    """The open file of turns. It stays open, because to close it would end all turns of this process."""
+    return open(Path(cache_folder(), TURNS), "ab")
+
+
+def _lock(name, how):
+    """Lock or unlock the byte of a kernel's file."""
+    fcntl.lockf(_turns(), how, 1, int(hashlib.sha256(name.encode()).hexdigest()[:12], 16))
+
+
+def take_turn(name):
+    """Wait while another process compiles the kernel of a file; then others wait for this one, until `end_turn` or its end."""
+    end = time.monotonic() + PATIENCE
+    with contextlib.suppress(OSError):  # a folder that cannot be written, or a file system without locks
+        while cache_folder() is not None and time.monotonic() < end:
+            try:
+                _lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.05)
+
+
+def end_turn(name):
+    """Let others read what this process has written."""
+    with contextlib.suppress(OSError):
+        if cache_folder() is not None:
+            _lock(name, fcntl.LOCK_UN)

@@ -27,7 +27,7 @@ from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
 from fastdbn.backends.cpu import flush, noise, shipped
-from fastdbn.backends.cpu.cache import cache_folder, read, write
+from fastdbn.backends.cpu.cache import cache_folder, end_turn, read, take_turn, write
 from fastdbn.backends.cpu.compiler import Inner
 from fastdbn.maths import rng, scalar
 from fastdbn.support.report import progress
@@ -151,6 +151,18 @@ class _Cache(NullCache):
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
+        found = self._read(sig, target_context)
+        if found is not None:
+            return found
+        _announce(self._function, cache_folder())
+        name = self._name(sig, target_context.codegen().magic_tuple())
+        take_turn(name)
+        found = self._read(sig, target_context)  # what another process has compiled meanwhile
+        if found is not None:
+            end_turn(name)
+        return found
+
+    def _read(self, sig, target_context):
         processor = target_context.codegen().magic_tuple()
         for folder, named in ((read, processor), (shipped.read, shipped.in_place_of(processor))):
             with contextlib.suppress(Exception):  # no file, or whatever a damaged one makes of unpickling and linking
@@ -159,17 +171,16 @@ class _Cache(NullCache):
                 if folder is read:
                     _used.add(name)
                 return found
-        _announce(self._function, cache_folder())
         return None
 
     def save_overload(self, sig, cres):
-        if cache_folder() is None or cres.library.has_dynamic_globals:
-            return
+        name = self._name(sig, cres.codegen.magic_tuple())
         # a full or read-only disk is no reason to fail
         with contextlib.suppress(OSError, pickle.PickleError, ValueError, TypeError, AttributeError):
-            name = self._name(sig, cres.codegen.magic_tuple())
-            write(name, dumps(cres._reduce()))
-            _used.add(name)
+            if cache_folder() is not None and not cres.library.has_dynamic_globals:
+                write(name, dumps(cres._reduce()))
+                _used.add(name)
+        end_turn(name)
 
 
 _kernels: list = []
