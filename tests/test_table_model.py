@@ -4,10 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 import fastdbn
-from fastdbn import DBN, RBM, DataWarning, DBNAutoencoder, DBNClassifier, DBNRegressor, Preparation, TableModel
+from fastdbn import (
+    DBN,
+    RBM,
+    DataWarning,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    Preparation,
+    TableModel,
+    evaluate,
+)
 
 N = 60
 DRAW = np.random.default_rng(0)
@@ -93,6 +105,103 @@ def test_search(people):
         TableModel(DBNClassifier((4,), max_iter=1, **QUICK)), {"estimator__alpha": [0.0, 0.1], "estimator__rbm__k": [1, 2]}, cv=2
     )
     assert search.fit(X, y).best_estimator_.predict(X).shape == (N,)
+
+
+NUMBERS = "predict_log_proba", "decision_function", "score_samples", "free_energy", "sample_hidden", "transform"
+TABLES = "reconstruct", "denoise", "gibbs"
+MODELS = {
+    "RBM": RBM(4, n_iter=1, random_state=0),
+    "DBN": DBN((4,), **QUICK),
+    "DBNClassifier": DBNClassifier((4,), max_iter=1, **QUICK),
+    "DBNAutoencoder": DBNAutoencoder((4,), max_iter=1, **QUICK),
+    "DBNOutlierDetector": DBNOutlierDetector((4,), **QUICK),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_methods_are_those_of_the_estimator(people, name):
+    """Whatever the estimator computes of numbers, the model computes of a table, and gives tables where those are rows."""
+    X, y = people
+    model = TableModel(MODELS[name]).fit(X, y if name == "DBNClassifier" else None)
+    inside, numbers = model.estimator_, model.preparation_.transform(X)
+    for method in (*NUMBERS, *TABLES):
+        assert hasattr(model, method) == hasattr(inside, method)
+        if not hasattr(model, method):
+            continue
+        options = {"random_state": 1} if method in ("sample_hidden", "gibbs") else {}
+        found, known = getattr(model, method)(X, **options), getattr(inside, method)(numbers, **options)
+        if method in NUMBERS:
+            assert np.array_equal(found, known)
+        else:
+            assert found.equals(model.preparation_.inverse_transform(known))
+    if hasattr(inside, "inverse_transform"):
+        assert list(model.inverse_transform(model.transform(X))) == ["age", "job", "member"]
+    if name in ("RBM", "DBN"):
+        assert len(model.sample(start=X[:3], n_steps=1)) == 3
+    if name == "DBNOutlierDetector":
+        assert np.array_equal(clone(model).fit_predict(X), model.predict(X))
+    framed = clone(model).set_output(transform="pandas").fit_transform(X, y)
+    assert list(framed) == list(model.get_feature_names_out())
+    assert model.to_host() is model
+    layers = "dbn_" if hasattr(inside, "dbn_") else "machine_" if name == "RBM" else "layers_"
+    with pytest.raises(AttributeError, match=rf"take that of its estimator, estimator_\.{layers}"):
+        getattr(model, layers)
+    with pytest.raises(AttributeError, match=r"of a .* has no attribute 'nothing'"):
+        model.nothing  # noqa: B018
+
+
+def test_parts_and_further_training(people):
+    """Passes over parts, warm starts, up-down and rows to watch train the estimator on the numbers of the table."""
+    X, y = people
+    model = TableModel(DBNClassifier((4,), pretrain=False, random_state=0)).partial_fit(X[:30], y[:30], classes=["old", "young"])
+    inside = clone(model.estimator_).partial_fit(model.preparation_.transform(X[:30]), y[:30], classes=["old", "young"])
+    assert np.array_equal(inside.coefs_[0], model.estimator_.coefs_[0])
+    assert model.partial_fit(X[30:], y[30:]).estimator_.n_iter_ == 2
+    model = TableModel(DBNClassifier((4,), max_iter=1, warm_start=True, **QUICK)).fit(X, y, validation_data=(X, y))
+    assert np.isfinite(model.estimator_.history_["validation_loss"]).all()
+    assert model.fit(X, y).estimator_.n_iter_ == 2
+    dbn = TableModel(DBN((4, 3), **QUICK)).fit(X, validation_data=X)
+    assert dbn.up_down(X, 1) is dbn
+    assert dbn.estimator_.up_down_iter_ == 1
+
+
+def test_an_interrupted_fit_is_kept(people):
+    """What Ctrl-C leaves goes on with warm_start, to the bits of a fit without it."""
+    X, y = people
+
+    def stop(epoch, layer, **_):
+        if (layer, epoch) == ("fine-tuning", 1):
+            raise KeyboardInterrupt
+
+    model = TableModel(DBNClassifier((4,), max_iter=3, callbacks=[stop], warm_start=True, **QUICK))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.predict(X).shape == (N,)
+    model.set_params(estimator__callbacks=None).fit(X, y)
+    whole = TableModel(DBNClassifier((4,), max_iter=3, **QUICK)).fit(X, y)
+    assert np.array_equal(model.predict_proba(X), whole.predict_proba(X))
+
+
+def test_evaluation_and_pictures_take_tables(people, tmp_path):
+    """They are given the estimator and the numbers of the table."""
+    X, y = people
+    model = TableModel(RBM(4, n_iter=1, random_state=0)).fit(X)
+    numbers, log_z = model.preparation_.transform(X), evaluate.log_z(model)
+    assert log_z == evaluate.log_z(model.estimator_)
+    assert np.array_equal(evaluate.log_likelihood(model, X), evaluate.log_likelihood(model.estimator_, numbers))
+    assert evaluate.free_energy_gap(model, X_train=X, X_validation=X) == 0
+    with pytest.raises(NotFittedError):
+        evaluate.log_z(TableModel(RBM(4)))
+    pytest.importorskip("matplotlib")
+    plot = fastdbn.plot
+    assert plot.activity(model, X) is not None
+    assert plot.weights(model) is not None
+    model = TableModel(DBNClassifier((4,), max_iter=1, **QUICK)).fit(X, y)
+    assert plot.confusion_matrix(model, X, y) is not None
+    fastdbn.write_report(tmp_path / "r.html", model, X, y, X_test=X, y_test=y)
+    page = (tmp_path / "r.html").read_text()
+    assert "cook" in page  # columns are described as they came
+    assert "model = TableModel(DBNClassifier(" in page
 
 
 def test_refused():

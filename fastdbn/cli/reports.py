@@ -1,27 +1,13 @@
 """What the commands that write a report share."""
 
-import numpy as np
-from scipy import sparse
-
-from fastdbn.report.data import MOST_COLUMNS
+from fastdbn.report import data
 from fastdbn.support.report import progress
 from fastdbn.tables import read
-from fastdbn.tables.cells import is_missing
 
 
-def columns_of(table, header=None):
-    """The first columns of a Table, or of a data file, by name, to be described: numbers, or text where any cell is text.
-
-    None for a sparse matrix, whose rows say as much.
-    """
-    table = read.read_table(table, header)[0] if isinstance(table, str) else table
-    if sparse.issparse(table.numbers):
-        return None
-    columns = {}
-    for j in range(min(table.width, MOST_COLUMNS)):
-        text = any(cell is not None and not is_missing(cell) for cell in table.text.get(j, ()))
-        columns[table.names[j] if table.names else str(j)] = table.cells(j) if text else np.asarray(table.numbers[:, j])
-    return columns
+def columns_of(path, header=None):
+    """The columns of a data file, to be described."""
+    return data.columns_of(read.read_table(path, header)[0])
 
 
 def write(path, model, rows, columns, image_shape=None):

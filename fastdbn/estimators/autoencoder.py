@@ -318,7 +318,11 @@ class DBNAutoencoder(Supervised):
             On the scale of the clean data.
         """
         check_is_fitted(self)
-        return self.scaling_.invert(means(self, self._brought_inside(checked(self, X, reset=False))))
+        return self._denoised(checked(self, X, reset=False))
+
+    def _denoised(self, X):
+        """`denoise` of checked rows."""
+        return self.scaling_.invert(means(self, self._brought_inside(X)))
 
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
@@ -341,7 +345,7 @@ class DBNAutoencoder(Supervised):
         clean = None if y is None else _clean_rows(X := checked(self, X, reset=False), y)
         if clean is None:
             return score_reconstruction(self, X := later_rows(self, X), self.scaling_.invert(means(self, X)), sample_weight)
-        return score_reconstruction(self, clean, self.denoise(X), sample_weight)
+        return score_reconstruction(self, clean, self._denoised(X), sample_weight)
 
 
 def _clean_rows(X, y):

@@ -21,7 +21,7 @@ from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, c
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, in_training
-from fastdbn.estimators.validation import named, pair_of
+from fastdbn.estimators.validation import named, pair_of, rows_of
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
 from fastdbn.files.state import Record, Tensor, fields
@@ -193,7 +193,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         schedule = schedule._replace(n_iter=n_iter)
         pretrains = not goes_on or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, labels, weights, goes_on, None, X_watched)
+            self._pretrain(X, labels, weights, goes_on, None, rows_of(validation_data))
         self._up_down(X, labels, weights, schedule, score=self._measurer(X_watched, y_watched))
         if pretrains:
             tell(of_layers(self.layers_, self))
@@ -268,6 +268,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
 
         def measure(state):
             network = copy.copy(self)
+            vars(network).pop("feature_names_in_", None)  # the rows are checked
             network.layers_ = [copy.copy(rbm) for rbm in self.layers_]
             all_at_once(*network._changes(state))
             logs = network.predict_log_proba(X)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 
@@ -12,10 +12,11 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.load import load
 from fastdbn.estimators.network import DeepNetwork
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.validation import rows_of
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import DataWarning, progress, warn
-from fastdbn.tables.frames import as_frame, as_table
+from fastdbn.tables.frames import as_frame, as_table, frame_kind
 
 
 def _has(name):
@@ -23,7 +24,20 @@ def _has(name):
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
 
-class TableModel(BaseEstimator):
+def _method(name, told, back=None):
+    """A method of the estimator, given a table; `back` makes its result one of the TableModel's, `told` says what that is."""
+
+    def method(self, X, *args, **options):
+        rows = self._prepared(X)
+        found = getattr(self.estimator_, name)(rows, *args, **options)
+        return found if back is None else back(self, found, X)
+
+    method.__name__, method.__qualname__ = name, f"TableModel.{name}"
+    method.__doc__ = f"The estimator's `{name}` for a table: {told}. Further arguments are those of the estimator's method."
+    return available_if(_has(name))(method)
+
+
+class TableModel(TransformerMixin, BaseEstimator):
     """A model of a table with text, dates and missing values: data frames in, data frames out.
 
     Parameters
@@ -64,7 +78,7 @@ class TableModel(BaseEstimator):
         y : (n,) array or None
             The target. Columns that determine it are left out.
         **options
-            Further arguments of the estimator's `fit`, such as `sample_weight`.
+            Further arguments of the estimator's `fit`, such as `sample_weight`; rows of `validation_data` are a table too.
 
         Returns
         -------
@@ -80,18 +94,63 @@ class TableModel(BaseEstimator):
         DataWarning
             names the columns that are left out, and why.
         """
-        model = self._new_model()
+        if getattr(self.estimator, "warm_start", False) and hasattr(self, "estimator_"):
+            model, preparation, table = self._again(), self.preparation_, as_table(X)
+        else:
+            model, preparation, table = self._begun(X, y)
+        return self._trained(model, "fit", preparation, table, y, options)
+
+    @available_if(_has("partial_fit"))
+    def partial_fit(self, X, y=None, **options):
+        """Make one pass over a part of a table. The first call without a fit learns the preparation from its rows.
+
+        Parameters are those of `fit`.
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        DataWarning
+            for values that the first part did not have. They count as missing.
+        """
+        if hasattr(self, "estimator_"):
+            model, preparation, table = self.estimator_, self.preparation_, as_table(X)
+        else:
+            model, preparation, table = self._begun(X, y)
+        return self._trained(model, "partial_fit", preparation, table, y, options)
+
+    def _begun(self, X, y):
+        """A new model, the preparation that suits it and a table, and the table."""
+        model, table = self._new_model(), as_table(X)
         preparation = Preparation() if self.preparation is None else clone(self.preparation)
         if _first(model).missing is not None:
             preparation.missing = KEEP
-        table = as_table(X)
         preparation.fit_table(table, None if y is None else np.asarray(y))
+        preparation.frames_ = frame_kind(X)
         _tell(preparation, table, getattr(model, "verbose", 0))
-        if isinstance(_first(model).visible, str) and _first(model).visible == "auto":
-            _set_visible(model, preparation.visible_)
-        model.fit(preparation.transform_table(table), *(() if y is None else (y,)), **options)
-        model.preparation_ = preparation
-        self.estimator_ = model
+        _set_visible(model, preparation.visible_)
+        return model, preparation, table
+
+    def _again(self):
+        """The fitted model with the present parameters of the estimator."""
+        model = self.estimator_.set_params(**self._new_model().get_params(deep=False))
+        _set_visible(model, self.preparation_.visible_)
+        return model
+
+    def _trained(self, model, method, preparation, table, y, options):
+        """Train a model by one of its methods. It is kept if it was interrupted, too."""
+        rows, watched = preparation.transform_table(table), options.get("validation_data")
+        if watched is not None:
+            of_table = preparation.transform_table(as_table(rows_of(watched)))
+            options["validation_data"] = (of_table, *watched[1:]) if isinstance(watched, tuple) else of_table
+        try:
+            getattr(model, method)(rows, *(() if y is None else (y,)), **options)
+        finally:
+            if hasattr(model, "n_features_in_"):
+                model.preparation_ = preparation
+                self.estimator_ = model
         return self
 
     def _new_model(self):
@@ -133,6 +192,16 @@ class TableModel(BaseEstimator):
         check_is_fitted(self)
         self.estimator_.save(path)
 
+    def to_device(self, device="cuda"):
+        """From now on the estimator computes on `device`, as `RBM.to_device` says. Returns self."""
+        check_is_fitted(self)
+        self.estimator_.to_device(device)
+        return self
+
+    def to_host(self):
+        """From now on the estimator computes on the CPU. Returns self."""
+        return self.to_device("cpu")
+
     # ---- use
 
     def __sklearn_is_fitted__(self):
@@ -159,60 +228,79 @@ class TableModel(BaseEstimator):
     def feature_names_in_(self):
         return self.preparation_.feature_names_in_
 
+    def __getattr__(self, name):
+        """What the estimator has and a table has not, such as weights, is named in an error."""
+        model = vars(self).get("estimator_", vars(self).get("estimator"))
+        if name.startswith("_") or not hasattr(model, name):
+            raise AttributeError(f"a TableModel of a {type(model).__name__} has no attribute {name!r}")
+        raise AttributeError(f"a TableModel has no attribute {name!r}: take that of its estimator, estimator_.{name}")
+
     def _prepared(self, X, missing=None):
         check_is_fitted(self)
         return self.preparation_.transform_table(as_table(X), missing)
 
-    @available_if(_has("predict"))
-    def predict(self, X):
-        """The estimator's `predict` for a table."""
-        return self.estimator_.predict(self._prepared(X))
+    def _as_table(self, numbers, X):
+        """The table that numbers stand for, as a frame of the kind of X."""
+        return as_frame(self.preparation_.inverse_table(numbers), frame_kind(X))
 
-    @available_if(_has("predict_proba"))
-    def predict_proba(self, X):
-        """The estimator's `predict_proba` for a table."""
-        return self.estimator_.predict_proba(self._prepared(X))
+    predict = _method("predict", "labels, or numbers")
+    predict_proba = _method("predict_proba", "probabilities of the classes, in the order of `classes_`")
+    predict_log_proba = _method("predict_log_proba", "their logarithms")
+    decision_function = _method("decision_function", "scores less the threshold, negative for outliers")
+    score_samples = _method("score_samples", "how normal each row is; higher is more normal")
+    free_energy = _method("free_energy", "the free energy of each row")
+    energy = _method("energy", "the energy of each row with hidden states H")
+    sample_hidden = _method("sample_hidden", "drawn states of the hidden units")
+    reconstruct = _method("reconstruct", "the table that rows become on their way up and down", _as_table)
+    denoise = _method("denoise", "a table of clean rows", _as_table)
+    gibbs = _method("gibbs", "the table that rows become by Gibbs steps", _as_table)
+    up_down = _method("up_down", "trains on by up-down, and returns the TableModel", lambda self, *_: self)
 
-    @available_if(_has("decision_function"))
-    def decision_function(self, X):
-        """The estimator's `decision_function` for a table."""
-        return self.estimator_.decision_function(self._prepared(X))
-
-    @available_if(_has("score_samples"))
-    def score_samples(self, X):
-        """The estimator's `score_samples` for a table."""
-        return self.estimator_.score_samples(self._prepared(X))
-
-    @available_if(_has("transform"))
-    def transform(self, X):
+    def transform(self, X, **options):
         """The estimator's `transform` for a table: hidden features."""
-        return self.estimator_.transform(self._prepared(X))
+        rows = self._prepared(X)
+        return self.estimator_.transform(rows, **options)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features that `transform` gives."""
+        check_is_fitted(self)
+        return self.estimator_.get_feature_names_out()
+
+    @available_if(_has("fit_predict"))
+    def fit_predict(self, X, y=None, **options):
+        """Fit to a table, and say of each row whether it is an outlier, -1, or not, 1."""
+        return self.fit(X, y, **options).predict(X)
+
+    @available_if(_has("inverse_transform"))
+    def inverse_transform(self, X, **options):
+        """The table that hidden states or codes stand for."""
+        check_is_fitted(self)
+        return self.preparation_.inverse_transform(self.estimator_.inverse_transform(X, **options))
 
     def score(self, X, y=None, sample_weight=None):
         """The estimator's `score` for a table."""
-        return self.estimator_.score(self._prepared(X), y, sample_weight=sample_weight)
+        rows = self._prepared(X)
+        return self.estimator_.score(rows, y, sample_weight=sample_weight)
 
     @available_if(_has("sample"))
-    def sample(self, n_samples=1, **options):
+    def sample(self, n_samples=None, **options):
         """New rows as a table.
 
         Parameters
         ----------
-        n_samples : int, default 1
+        n_samples : int or None, default None
+            None is one, or with `start` one for each of its rows.
         **options
-            Further arguments of the estimator's `sample`.
+            Further arguments of the estimator's `sample`; `start` is a table.
 
         Returns
         -------
-        pandas DataFrame, or a Table where pandas is not installed
+        data frame of the kind of the fit, of pandas if that was none; a Table where pandas is not installed
         """
         check_is_fitted(self)
+        if options.get("start") is not None:
+            options["start"] = self._prepared(options["start"])
         return self.preparation_.inverse_transform(self.estimator_.sample(n_samples, **options))
-
-    @available_if(_has("reconstruct"))
-    def reconstruct(self, X):
-        """The estimator's reconstruction of rows, as a table."""
-        return self.preparation_.inverse_transform(self.estimator_.reconstruct(self._prepared(X)))
 
     def impute(self, X, **options):
         """Fill in the missing values of a table.
@@ -226,7 +314,7 @@ class TableModel(BaseEstimator):
 
         Returns
         -------
-        pandas DataFrame, or a Table where pandas is not installed
+        data frame of the kind of X, of pandas if it is none; a Table where pandas is not installed
             The columns that are used, in the order of the fit. What is known is as it was.
 
         Raises
@@ -239,7 +327,8 @@ class TableModel(BaseEstimator):
         if network is None:
             raise ValueError(f"pretrain={self.estimator_.pretrain!r}: without a pretrained network nothing can be filled in")
         filled = network.impute(numbers, **options)
-        return as_frame(self.preparation_.inverse_table(np.where(np.isnan(numbers), filled, numbers), missing=False))
+        table = self.preparation_.inverse_table(np.where(np.isnan(numbers), filled, numbers), missing=False)
+        return as_frame(table, frame_kind(X))
 
 
 def _first(model) -> Any:
@@ -248,7 +337,10 @@ def _first(model) -> Any:
 
 
 def _set_visible(model: Estimator, visible):
-    """Let a model have these visible units."""
+    """Let a model have these visible units, unless it says which."""
+    given = _first(model).visible
+    if not (isinstance(given, str) and given == "auto"):
+        return
     if isinstance(model, RBM):
         model.set_params(visible=visible)
     elif model.rbm is None:

@@ -20,6 +20,7 @@ from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.estimate import estimate, exactly
 from fastdbn.evaluate.exact import BITS, Enumeration, count_bits, exact_log_z, machine_with_z, rbm_of
+from fastdbn.evaluate.models import of_tables
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.initial import base_of_means
@@ -172,6 +173,7 @@ def base_biases(model, X=None):
     return base_of_means(unit, mean, X.shape[0])
 
 
+@of_tables
 def ais(
     model,
     n_chains=100,
@@ -236,6 +238,7 @@ def ais(
     return _annealed(model, X, checks.flag(exact, "exact"), plan)
 
 
+@of_tables
 def reverse_ais(
     model,
     n_chains=100,

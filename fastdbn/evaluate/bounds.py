@@ -10,6 +10,7 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, visible_blocks
 from fastdbn.estimators.rows import later_rows, threshold_of
 from fastdbn.evaluate.exact import Enumeration, exact_log_z, machine_with_z, rbm_of
+from fastdbn.evaluate.models import of_tables
 from fastdbn.machine import pseudo
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -61,6 +62,7 @@ def _log_jacobian(model):
     return float(np.log(model.scaling_.scale).sum()) if continuous else 0.0
 
 
+@of_tables
 def log_z(model):
     """log Z of a small RBM, exactly. All states of one side are enumerated, and the other side is summed out.
 
@@ -84,6 +86,7 @@ def log_z(model):
     return exact_log_z(model)
 
 
+@of_tables
 def exact_samples(model, n_samples, random_state=None):
     """Independent draws from p(v) of a small RBM, one whose `log_z` can be computed.
 
@@ -104,6 +107,7 @@ def exact_samples(model, n_samples, random_state=None):
     return rbm.scaling_.invert(Enumeration(machine_with_z(rbm), rbm.n_jobs).draw(n, seed))
 
 
+@of_tables
 def log_likelihood(model, X, log_z=None):
     """log p(x) of each row under an RBM, in nats.
 
@@ -134,6 +138,7 @@ def log_likelihood(model, X, log_z=None):
     return _log_jacobian(rbm) - free_energies(rbm, X) - z
 
 
+@of_tables
 def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     """Variational lower bound on log p(x) of each row under a DBN, and the tighter importance-weighted bound.
 
@@ -186,6 +191,7 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
     return Bound(mean - z, logs - np.log(n) - z)
 
 
+@of_tables
 def pseudo_log_likelihood(model, X, exact=True, random_state=None):
     """Log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
 
@@ -222,6 +228,7 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
     return out
 
 
+@of_tables
 def free_energy_gap(model, X_train, X_validation):
     """How much less probable validation rows are than training rows, in nats per row. Z cancels out.
 

@@ -18,6 +18,7 @@ from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import method_for
 from fastdbn.evaluate.ais import rows_of
 from fastdbn.evaluate.exact import rbm_of
+from fastdbn.evaluate.models import of_tables
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.sampling.exchange import Exchange
@@ -114,6 +115,7 @@ def integrated_time(values):
     return float(times[enough[0]]) if len(enough) else np.inf
 
 
+@of_tables
 def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in=0, method="gibbs", layer=-1, random_state=None):
     """Run chains of an RBM by a sampling method, and measure how fast they forget their past and what a draw costs.
 

@@ -1,5 +1,8 @@
 """What evaluation and pictures ask of a model, whatever its class: its layers, its weights, and what it computes of rows."""
 
+import functools
+import inspect
+
 import numpy as np
 
 from fastdbn.estimators.autoencoder import DBNAutoencoder
@@ -10,7 +13,31 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.support import checks
+
+ROWS = "X", "X_train", "X_validation", "X_test"
+"""Names of arguments that are rows."""
+
+
+def of_tables(function):
+    """Let a function of a model and of rows take a TableModel and tables, too: it is given the estimator and its numbers."""
+    signature = inspect.signature(function)
+    name = next(iter(signature.parameters))
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
+        model = given.arguments[name]
+        if isinstance(model, TableModel):
+            check_is_fitted(model)
+            given.arguments[name] = model.estimator_
+            for rows in ROWS:
+                if given.arguments.get(rows) is not None:
+                    given.arguments[rows] = model.preparation_.transform(given.arguments[rows])
+        return function(*given.args, **given.kwargs)
+
+    return run
 
 
 def fitted(model):
@@ -26,8 +53,7 @@ def fitted(model):
     if not isinstance(model, Estimator):
         raise TypeError(
             f"model={checks.shown(model)}: give a fitted estimator of fastdbn. Of a Pipeline give the last step, pipeline[-1], "
-            "and X as that step sees it, pipeline[:-1].transform(X). Of a TableModel give estimator_, and "
-            "preparation_.transform(X)"
+            "and X as that step sees it, pipeline[:-1].transform(X)"
         )
     check_is_fitted(model)
     return model

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from fastdbn.evaluate.models import of_tables
+
 COLOURS = "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 """Colours that people with any colour vision tell apart (Petroff 2021, "Accessible color sequences for data visualization")."""
 SIGNED = "RdBu_r"
@@ -20,7 +22,8 @@ SETTINGS = {"text.parse_math": False}
 
 
 def drawn(function):
-    """A function that draws: its texts are shown as they stand."""
+    """A function that draws: it takes a TableModel and a table, too, and its texts are shown as they stand."""
+    function = of_tables(function)
 
     @functools.wraps(function)
     def draw(*args, **kwargs):

@@ -19,7 +19,7 @@ from fastdbn.preparation.column import CATEGORY, FLAG, NUMBER
 from fastdbn.preparation.kinds import LARGEST, Fault, Unusable, check_kind, column_of, identifies_rows
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
-from fastdbn.tables.frames import as_frame, as_table
+from fastdbn.tables.frames import as_frame, as_table, frame_kind
 from fastdbn.tables.table import SHOWN, Table, left_out, listed, position, wanted
 
 FILL, KEEP = MISSING = "fill", "keep"
@@ -83,7 +83,9 @@ class Preparation(TransformerMixin, BaseEstimator):
         ValueError
             names columns, rows and values that cannot be used, and the remedy.
         """
-        return self.fit_table(as_table(X), None if y is None else np.asarray(y))
+        self.fit_table(as_table(X), None if y is None else np.asarray(y))
+        self.frames_ = frame_kind(X)
+        return self
 
     def fit_table(self, table, target=None, absent=()):
         """`fit` for a Table, of which columns at some positions do not count."""
@@ -261,11 +263,11 @@ class Preparation(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        pandas DataFrame, or a Table where pandas is not installed
+        data frame of the kind of the fit, of pandas if that was none; a Table where pandas is not installed
             Numbers are within the range of the fit, with as many digits. Labels are the most probable ones.
         """
         check_is_fitted(self, "columns_")
-        return as_frame(self.inverse_table(X))
+        return as_frame(self.inverse_table(X), getattr(self, "frames_", None))
 
     def inverse_table(self, X, missing=True):
         """`inverse_transform` to a Table; missing=False gives a value where a model would have none."""

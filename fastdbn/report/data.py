@@ -1,14 +1,30 @@
 """The data's table: type, range and missing values of each column."""
 
 import numpy as np
+from scipy import sparse
 
 from fastdbn.support.checks import is_missing
+from fastdbn.tables import cells
 
 HEADER = "column", "type", "missing", "distinct", "range, or most frequent", "mean ± deviation"
 MOST_COLUMNS = 200
 """Columns that are described."""
 FREQUENT = 3
 """The texts of a column that are named."""
+
+
+def columns_of(table):
+    """The first columns of a Table by name, to be described: numbers, or text where any cell is text.
+
+    None for a sparse matrix, whose rows say as much.
+    """
+    if sparse.issparse(table.numbers):
+        return None
+    columns = {}
+    for j in range(min(table.width, MOST_COLUMNS)):
+        text = any(cell is not None and not cells.is_missing(cell) for cell in table.text.get(j, ()))
+        columns[table.names[j] if table.names else str(j)] = table.cells(j) if text else np.asarray(table.numbers[:, j])
+    return columns
 
 
 def described(name, values):

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from fastdbn.estimators.classes import classes
+from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.table_model import TableModel
 from fastdbn.evaluate.models import dense, feature_names, fitted, take
 from fastdbn.evaluate.scores import scores_of
 from fastdbn.plot.images import shape_of
 from fastdbn.report import data, html, pictures, settings
 from fastdbn.report.environment import environment
 from fastdbn.support.atomic import replacing
+from fastdbn.tables.frames import as_table
 
 
 def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shape=None, table=None, command=None):
@@ -23,7 +26,7 @@ def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shap
     ----------
     path : str or path
         An existing file is replaced.
-    model : fitted estimator of fastdbn
+    model : fitted estimator of fastdbn, or a TableModel
     X : (n, n_features) array, CSR matrix or frame
         Rows that the model was trained on.
     y : (n,) array or None, default None
@@ -52,6 +55,11 @@ def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shap
     >>> X = load_digits().data / 16
     >>> write_report("report.html", RBM(36, n_iter=5, random_state=0).fit(X), X)
     """
+    if isinstance(model, TableModel):
+        check_is_fitted(model)
+        table = data.columns_of(as_table(X)) if table is None else table
+        X, X_test = (rows if rows is None else model.preparation_.transform(rows) for rows in (X, X_test))
+        model = model.estimator_
     fitted(model)
     shape_of(model, image_shape)
     described = table if table is not None else _columns(model, X)

@@ -71,9 +71,11 @@ def in_python(model):
     """Lines of Python that repeat the fit, with the seed that it had."""
     seed = model.seed_ if hasattr(model, "seed_") else layers(model)[0].seed_
     again = repr(clone(model).set_params(random_state=seed))
-    names = sorted({type(model).__name__, *(["RBM"] if "RBM(" in again else [])})
+    names = {type(model).__name__, *(["RBM"] if "RBM(" in again else [])}
+    if hasattr(model, "preparation_"):
+        again, names = f"TableModel({again})", {*names, "TableModel"}
     target = ", y" if hasattr(model, "classes_") or hasattr(model, "target_mean_") else ""
-    return f"from fastdbn import {', '.join(names)}\n\nmodel = {again}\nmodel.fit(X{target})"
+    return f"from fastdbn import {', '.join(sorted(names))}\n\nmodel = {again}\nmodel.fit(X{target})"
 
 
 def in_words(model):

@@ -1,5 +1,7 @@
 """Tables in memory: data frames of pandas, polars and Arrow, arrays and lists."""
 
+import importlib
+
 import numpy as np
 
 from fastdbn.support import checks
@@ -73,10 +75,19 @@ def _cell(value):
     return "" if checks.is_missing(value) else str(value)
 
 
-def as_frame(table):
-    """A pandas DataFrame of a table, with whole numbers as integers; the table itself where pandas is not installed."""
+def frame_kind(X):
+    """The package whose data frame X is, "pandas" or "polars"; None for others."""
+    kind = type(X).__module__.partition(".")[0]
+    return kind if kind in ("pandas", "polars") else None
+
+
+def as_frame(table, kind=None):
+    """A data frame of a table, of "polars" or, by default, of pandas, with whole numbers as integers.
+
+    The table itself where the package is not installed.
+    """
     try:
-        import pandas as pd
+        package = importlib.import_module(kind or "pandas")
     except ImportError:
         return table
     columns = {}
@@ -90,4 +101,6 @@ def as_frame(table):
         else:
             column = np.array([cell or None for cell in table.text[j]], object)
         columns[table.names[j] if table.names else j] = column
-    return pd.DataFrame(columns)
+    if kind != "polars":
+        return package.DataFrame(columns)
+    return package.DataFrame({str(name): x.tolist() if x.dtype == object else x for name, x in columns.items()}, nan_to_null=True)

@@ -30,6 +30,7 @@ def run(args):
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import needs_matplotlib
     from fastdbn.cli.rows import Rows, digits, learns_target, load_model, rows_for, targets_for, training_rows
+    from fastdbn.report import data
     from fastdbn.tables.read import existing
 
     needs_matplotlib()
@@ -50,5 +51,5 @@ def run(args):
         y = targets_for(model, found, args, told and told.target)
         if y is None and learns_target(model):
             progress("no scores, because the file has no target that is known: name its column by --target")
-        rows, columns = Rows(X, y, None, None, "", {}), columns_of(found)
+        rows, columns = Rows(X, y, None, None, "", {}), data.columns_of(found)
     write(args.out, model, rows, columns, args.image_shape)
