@@ -219,10 +219,16 @@ def test_progress_without_a_terminal(capsys):
     """One line for each stage, at its end."""
     DBNClassifier((5,), callbacks=[ProgressBar()], **NETWORK).fit(X, Y)
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("layer 1: 1 epochs in ")
+    assert first.startswith("layer 1: 1 epoch in ")
     assert "rows/s, reconstruction error " in first
     assert second.startswith("fine-tuning: 2 epochs in ")
     assert "loss " in second
+
+
+def test_progress_of_one_layer_with_labels(capsys):
+    """A network of one layer has no wake phase to speak of."""
+    GenerativeDBNClassifier((5,), rbm=RBM(n_iter=1), up_down_iter=1, callbacks=[ProgressBar()], random_state=0).fit(X, Y)
+    assert "wake loss" not in capsys.readouterr().err
 
 
 def test_progress_on_a_terminal(monkeypatch):

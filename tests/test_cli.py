@@ -202,6 +202,12 @@ def test_usage(argv, capsys):
     assert error.value.code == 2
 
 
+def test_help_without_a_command(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "Train a network on a table" in capsys.readouterr().err
+
+
 def test_no_training_is_lost(folder, capsys, monkeypatch):
     """A model that cannot be saved is saved elsewhere; the message says where, and how to move it."""
     import shlex

@@ -125,3 +125,22 @@ def test_without_matplotlib(folder, capsys, monkeypatch):
         code, err = run(capsys, *command)
         assert code == 1
         assert 'pip install "fastdbn[plot]"' in err
+
+
+def test_clean_rows_as_a_picture(folder, capsys):
+    """A line of rows above a line of what the model makes of them; a table is not written under a picture's name."""
+    X = load_digits().data[:23] / 16
+    np.save("rows.npy", X)
+    model = RBM(4, n_iter=1, random_state=0).fit(X)
+    model.save("rbm")
+    code, err = run(capsys, "denoise", "rbm", "rows.npy", "--out", "clean.png")
+    assert code == 0, err
+    shown = matplotlib.image.imread("clean.png")[::6, ::6, 0]  # a pixel is 6 of the picture
+    tiles = np.array([shown[9 * i : 9 * i + 8, 9 * j : 9 * j + 8] for i in range(4) for j in range(10)]).reshape(2, 2, 10, 64)
+    clean = fastdbn.load("rbm").denoise(X, n_steps=1, method="mean-field", random_state=0)
+    assert np.allclose(tiles[:, 0].reshape(20, 64), X[:20], atol=0.01)
+    assert np.allclose(tiles[:, 1].reshape(20, 64), clean[:20], atol=0.01)
+    code, err = run(capsys, "score", "rbm", "rows.npy", "--out", "scores.png")
+    assert code == 1
+    assert "tables are written as .csv or .npy" in err
+    assert not (folder / "scores.png").exists()

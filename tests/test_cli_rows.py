@@ -87,6 +87,20 @@ def test_evaluate(rows, capsys):
     assert "name its column by --target" in said
 
 
+@pytest.mark.parametrize("target", ["f", "-1"])
+def test_evaluate_by_the_target_of_the_training(target, rows, capsys):
+    """A model of `fastdbn train` knows its target's name, or its position in files of as many columns."""
+    quick = "--layers", "4", "--pretrain-epochs", "1", "--epochs", "1", "--out", "model.safetensors"
+    assert run(capsys, "train", "rows.csv", "--target", target, *quick)[0] == 0
+    code, out, err = run(capsys, "evaluate", "model.safetensors", "rows.csv")
+    assert code == 0, err
+    assert out == run(capsys, "evaluate", "model.safetensors", "rows.csv", "--target", "f")[1]
+    rows[NAMES[:5]].to_csv("features.csv", index=False)
+    code, _, err = run(capsys, "evaluate", "model.safetensors", "features.csv")
+    assert code == 1
+    assert "name its column by --target" in err
+
+
 @pytest.mark.parametrize("model", [RBM(4, n_iter=1, **SMALL), DBN((4, 3), rbm=RBM(n_iter=1), **SMALL)], ids=["RBM", "DBN"])
 def test_likelihood(model, rows, capsys):
     kept(model, rows)

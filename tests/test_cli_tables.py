@@ -43,6 +43,15 @@ def test_headerless_tables(folder, capsys):
     assert "no names for them" in err
 
 
+def test_a_position_is_not_looked_for_in_line_1(folder, capsys):
+    """Line 1 of a table without a header may hold a number that is the target's position."""
+    lines = (f"{i % 2},{i % 3},0,{i * i}" for i in range(40))
+    (folder / "digits.csv").write_text("\n".join(lines))
+    code, _, err = run(capsys, "train", "digits.csv", "--target", "0", *QUICK, "--out", "m")
+    assert code == 0, err
+    assert "40 rows, 4 columns, no header found" in err
+
+
 def test_labels_and_columns(folder, capsys):
     """Labels are printed as they were spelt; index and copies of the target are left out with a line, kept where told."""
     draw = np.random.default_rng(2)

@@ -11,6 +11,7 @@ from command_line import run
 
 from fastdbn import load
 from fastdbn.cli import peers, tuning
+from fastdbn.cli.commands import train
 
 QUICK = ["--layers", "6", "--pretrain-epochs", "1", "--out", "m", "--force"]
 
@@ -67,9 +68,40 @@ def test_options_are_parameters(folder, capsys):
 
 
 @pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("rbm", {"n_iter": 3, "batch_size": 7, "learning_rate": 0.05}),
+        ("dbn", {"rbm__n_iter": 3, "rbm__batch_size": 7, "rbm__learning_rate": 0.05}),
+        ("generative", {"up_down_iter": 3, "rbm__batch_size": 7, "rbm__learning_rate": 0.05}),
+        ("outliers", {"rbm__n_iter": 3, "rbm__batch_size": 7, "rbm__learning_rate": 0.05}),
+    ],
+)
+def test_options_of_models_that_are_not_fine_tuned(model, found, folder, capsys):
+    """They are parameters of the RBMs; epochs are those of up-down where there is it."""
+    more = ["--epochs", "3", "--batch-size", "7", "--learning-rate", "0.05", "--layers", "6", "--out", "m", "--target", "kind"]
+    code, _, err = run(capsys, "train", "rows.csv", "--model", model, *more)
+    assert code == 0, err
+    params = load("m").get_params()
+    assert {name: params[name] for name in found} == found
+
+
+def test_pretraining_is_compared_by_the_time_of_fine_tuning(folder, capsys, monkeypatch):
+    """The network without pretraining is left out where its own epochs would take too long, however long pretraining was."""
+    monkeypatch.setattr(train, "MOST_SECONDS", 1e9)
+    given = "train", "rows.csv", "--target", "kind", "--epochs", "2", *QUICK
+    assert "pretraining brought" in run(capsys, *given)[1]
+    monkeypatch.setattr(train, "MOST_SECONDS", 0)
+    assert "not compared with a network without pretraining, which would take" in run(capsys, *given)[1]
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model", "rbm", "--epochs", "2"], "--epochs: RBM has no such parameter"),
+        (["--model", "rbm", "--dropout", "0.2"], "--dropout: RBM has no such parameter"),
+        (["--model", "dbn", "--epochs", "2", "--pretrain-epochs", "3"], "the same for DBN, which is not fine-tuned"),
+        (["--target", "x0", "--task", "regress", "--class-weight", "balanced"], "--class-weight: DBNRegressor has no such"),
+        (["--target", "Kind"], "did you mean 'kind'? The columns are x0, x1"),
+        ([], "the columns are x0, x1, x2, x3, x4, kind. To learn the rows without"),
         (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
         (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
         (["--model", "rbm", "--task", "classify"], "contradict each other"),

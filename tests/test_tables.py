@@ -261,7 +261,8 @@ def test_positions():
     table = Table(np.zeros((1, 3)), ["2", "x", "5"])
     assert [position(table.names, 3, c) for c in ("2", "-1", "x", "0")] == [2, 2, 1, 0]
     assert "the column named '5' is number 2" in refused(position, table.names, 3, "5")
-    assert "the columns are 2, x, 5" in refused(position, table.names, 3, "y")
+    assert "no such column; the columns are 2, x, 5" in refused(position, table.names, 3, "yes")
+    assert "did you mean 'x'?" in refused(position, table.names, 3, "X")
     assert "--header" in refused(position, None, 3, "y")
 
 

@@ -11,6 +11,8 @@ from fastdbn.support.report import progress
 
 SHOWN = ("reconstruction_error", "validation_reconstruction_error", "loss", "validation_loss", "validation_score", "wake_loss")
 """The measures that a line shows, where they are."""
+NOTHING = "wake_loss", 0.0
+"""What up-down says of a network of one layer, which has no wake phase."""
 
 
 def title_of(stage):
@@ -22,7 +24,8 @@ class ProgressBar(Callback):
     """Show progress on stderr.
 
     On a terminal each stage is a live line by tqdm: rows trained on, rows a second, time left, and measures of the last epoch.
-    Without a terminal it is one line at the end of the stage.
+    Without a terminal it is one line at the end of the stage, with the rows a second of its
+    median epoch, so that compiling in the first does not count.
 
     Examples
     --------
@@ -39,7 +42,7 @@ class ProgressBar(Callback):
         return {"_bar": None, "_line": None}  # a terminal cannot be pickled or copied
 
     def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
-        self._line = {"began": time.perf_counter(), "first": epoch, "n_rows": n_rows, "epoch": epoch, "words": ""}
+        self._line = {"began": time.perf_counter(), "n_rows": n_rows, "seconds": [], "words": ""}
         if sys.stderr.isatty():
             self._bar = tqdm(
                 total=n_epochs * n_rows,
@@ -54,19 +57,21 @@ class ProgressBar(Callback):
     def on_epoch_end(self, estimator, stage, epoch, metrics):
         if self._line is None:  # a pass of `partial_fit` is no stage
             return
-        words = (f"{name.replace('_', ' ')} {metrics[name]:.4g}" for name in SHOWN if np.isfinite(metrics.get(name, np.nan)))
-        self._line |= {"epoch": self._line["epoch"] + 1, "words": ", ".join(words)}
+        known = [name for name in SHOWN if np.isfinite(metrics.get(name, np.nan)) and (name, metrics[name]) != NOTHING]
+        self._line["words"] = "".join(f", {name.replace('_', ' ')} {metrics[name]:.4g}" for name in known)
+        self._line["seconds"].append(metrics["seconds"])
         if self._bar is not None:
-            self._bar.set_postfix_str(self._line["words"], refresh=False)
+            self._bar.set_postfix_str(self._line["words"][2:], refresh=False)
             self._bar.update(self._line["n_rows"])
 
     def on_stage_end(self, estimator, stage):
         self._close()
         line, self._line = self._line, None
-        if not sys.stderr.isatty() and line is not None and line["epoch"] > line["first"]:
-            seconds, n = time.perf_counter() - line["began"], line["epoch"] - line["first"]
-            rate = n * line["n_rows"] / max(seconds, 1e-9)
-            progress(f"{title_of(stage)}: {n} epochs in {seconds:.1f} s, {rate:,.0f} rows/s, {line['words']}")
+        if not sys.stderr.isatty() and line is not None and line["seconds"]:
+            seconds, n = time.perf_counter() - line["began"], len(line["seconds"])
+            rate = line["n_rows"] / max(np.median(line["seconds"]), 1e-9)
+            epochs = f"{n} epoch{'s' * (n != 1)}"
+            progress(f"{title_of(stage)}: {epochs} in {seconds:.1f} s, {rate:,.0f} rows/s{line['words']}")
 
     def on_fit_end(self, estimator, complete):
         self._close()

@@ -48,6 +48,8 @@ def main(argv=None):
     try:
         parser = build_parser()
         words = with_config(parser, sys.argv[1:] if argv is None else argv)
+        if not words:
+            parser.exit(2, parser.format_help())
         args = parser.parse_args(words)
         args.words = tuple(words)
         with warnings.catch_warnings():

@@ -13,6 +13,9 @@ import numpy as np
 from fastdbn.support.atomic import replacing
 from fastdbn.support.report import progress
 
+OTHER_FORMATS = ".png", ".jpg", ".jpeg", ".pdf", ".svg", ".xlsx", ".parquet", ".npz"
+"""Endings of files that no table is written to."""
+
 
 def check_out(path, force, option="--out"):
     """Refuse, before any work, a path that cannot or may not be written; `option` is where it was given.
@@ -40,6 +43,8 @@ def put_table(path, header, columns):
     if path is None:
         _put_csv(sys.stdout, header, columns)
         return
+    if Path(path).suffix.lower() in OTHER_FORMATS:
+        raise ValueError(f"--out {path}: tables are written as .csv or .npy; give one of these names")
     if Path(path).suffix == ".npy" and any(column.dtype == object for column in columns):
         raise ValueError(f"--out {path}: the table has text, which .npy files do not hold: write a .csv file")
     with replacing(path) as aside:
@@ -82,14 +87,14 @@ def needs_matplotlib():
         raise ValueError(str(error)) from None
 
 
-def put_picture(path, model, image_shape, draw):
+def put_picture(path, model, image_shape, draw, n_columns=None):
     """Rows of images as a PNG, in a grid; draw() makes the rows, once it is known that they are images."""
     needs_matplotlib()
     from fastdbn.plot.images import needed_shape, picture
 
     shape = needed_shape(model, image_shape)
     with replacing(path) as aside:
-        picture(aside, draw(), shape)
+        picture(aside, draw(), shape, n_columns)
     progress(f"wrote {path}")
 
 

@@ -50,7 +50,7 @@ def digits(task="classify"):
 
 def training_rows(args):
     """The rows of a file, split into those to train on and to test on."""
-    found, said = read.read_table(args.data, args.header, [args.target] if args.target else (), target=args.target)
+    found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
     values, place = _target(found, args)
     groups, absent = None, () if place is None else (place,)
@@ -127,7 +127,11 @@ def _target(found, args):
     if found.width == 1:
         raise ValueError(f"{args.data}: {table.ONE_COLUMN}. Training needs features beside the target")
     if args.target is None:
-        raise ValueError("--target is missing: name the column to predict, or its position (-1 is the last)")
+        known = f"; the columns are {table.listed(found.names)}" if found.names else ""
+        raise ValueError(
+            f"--target is missing: name the column to predict, or its position (-1 is the last){known}. To learn rows without "
+            "a target give --model, such as dbn or outliers"
+        )
     place = table.position(found.names, found.width, args.target)
     progress(f"target: column {found.name(place)}")
     return found.column(place), place
@@ -138,7 +142,8 @@ def _more_rows(args, found, task, place):
     if args.test is not None:
         if args.test_size is not None:
             raise ValueError("--test and --test-size: give one of them")
-        more, said = read.read_table(args.test, args.header, [args.target] if place is not None else (), target=args.target)
+        names = table.named(args.target) if place is not None else ()
+        more, said = read.read_table(args.test, args.header, names, target=args.target)
         if place is not None:
             values = more.column(table.position(more.names, more.width, args.target))
         elif more.target is None and task is not None:
@@ -267,14 +272,20 @@ def learns_target(model):
 
 
 def targets_for(model, found, args, of_training):
-    """The targets of a file's rows, by the column that the user named or else that of the training; None if it has none."""
+    """The targets of a file's rows, by the column that the user named or else that of the training; None if it has none.
+
+    A position counts in files of as many columns as that of the training had.
+    """
     if not learns_target(model):
         return None
     values, name = found.target, args.target
-    if name is None and values is None and of_training in (found.names or ()):
-        name = of_training
+    if name is None and values is None and of_training is not None:
+        width = model.preparation_.width_ if hasattr(model, "preparation_") else model.n_features_in_ + len(model.left_out_)
+        if of_training in (found.names or ()) or (table.is_position(of_training) and found.width == width):
+            name = of_training
     if name is not None:
-        spelt, _ = read.read_table(args.data, args.header, (name,), target=name)  # labels keep the spelling of their cells
+        names = found.names or table.named(name)  # which find the header that was found before
+        spelt, _ = read.read_table(args.data, args.header, names, bool(found.names), target=name)  # labels as they are spelt
         values = spelt.column(table.position(spelt.names, spelt.width, name))
     if values is None:
         return None

@@ -94,10 +94,13 @@ def grid(tiles, n_columns):
     return image
 
 
-def picture(path, rows, shape):
-    """Write a PNG of rows as images in a grid on white, whose pixels are squares of pixels if they are few."""
+def picture(path, rows, shape, n_columns=None):
+    """Write a PNG of rows as images in a grid on white, whose pixels are squares of pixels if they are few.
+
+    The grid has n_columns columns, or about as many as lines.
+    """
     tiles = coloured(as_images(rows, shape), *limits(rows))
-    image = grid(tiles, columns_of(len(tiles)))
+    image = grid(tiles, n_columns or columns_of(len(tiles)))
     image[image[..., 3] == 0] = 255
     times = max(1, WIDTH // image.shape[1])
     matplotlib.image.imsave(path, image.repeat(times, axis=0).repeat(times, axis=1), format="png")

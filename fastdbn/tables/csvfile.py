@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import itertools
+import shlex
 import warnings
 from array import array
 from collections import Counter
@@ -219,4 +220,7 @@ def read_csv(path, header=None, names=(), every=False, target=None):
             table = cells.table(names)
             return table, f"{table.size}, {found}"
     except UnicodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV") from None
+        raise ValueError(
+            f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV, or, if it comes from Windows, convert it by "
+            f"iconv -f windows-1252 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
+        ) from None

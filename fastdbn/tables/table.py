@@ -1,5 +1,6 @@
 """A table: its columns by name or position, those that are features, and those that are left out."""
 
+import difflib
 import re
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -87,6 +88,16 @@ class Table(NamedTuple):
         return cells
 
 
+def is_position(column):
+    """Whether a text names a column by its position."""
+    return bool(re.fullmatch(r"[+-]?\d+", column))
+
+
+def named(column):
+    """The names that show where a header is, for a column that is given by name, by position or not at all."""
+    return () if column is None or is_position(column) else (column,)
+
+
 def position(names, width, column, option="--target"):
     """The position of a column, given by name or by an integer. An integer is always a position; -1 is the last.
 
@@ -95,11 +106,16 @@ def position(names, width, column, option="--target"):
     ValueError
         if there is no such column.
     """
-    if not re.fullmatch(r"[+-]?\d+", column):
+    if not is_position(column):
         if names and column in names:
             return names.index(column)
-        unknown = "no header was found, so give its position, from 0 (-1 is the last), or --header if line 1 names the columns"
-        raise ValueError(f"{option} {column}: no such column; {f'the columns are {listed(names)}' if names else unknown}")
+        if not names:
+            remedy = "no header was found, so give its position, from 0 (-1 is the last), or --header if line 1 names the columns"
+            raise ValueError(f"{option} {column}: no such column; {remedy}")
+        lower = [name.lower() for name in names]
+        near = [names[lower.index(name)] for name in difflib.get_close_matches(column.lower(), lower, 1)]
+        guess = f"did you mean {near[0]!r}? The columns" if near else "the columns"
+        raise ValueError(f"{option} {column}: no such column; {guess} are {listed(names)}")
     place = int(column)
     if not -width <= place < width:
         named = f"; the column named {column!r} is number {names.index(column)}" if column in (names or ()) else ""

@@ -2,10 +2,14 @@
 
 examples:
   fastdbn denoise model.safetensors noisy.npz --out clean.npy
+  fastdbn denoise model.safetensors noisy.npz --out clean.png
   fastdbn denoise rbm.safetensors sensors.csv --method sample --steps 20
 """
 
 from fastdbn.cli import options as common
+
+ACROSS, MOST = 10, 50
+"""Images in a line of a picture, and the most rows that it shows."""
 
 
 def options(parser):
@@ -15,23 +19,45 @@ def options(parser):
     parser.add_argument("--method", choices=("mean-field", "mean", "sample"), default="mean-field", help=told)
     parser.add_argument("--steps", type=common.positive, default=1, help="of an RBM or a DBN: passes up and down [1]")
     common.seed(parser)
-    common.out(parser, ".npy or CSV file [CSV to stdout]")
+    common.image_shape(parser)
+    common.out(parser, ".npy or CSV file, or .png for a picture of the first rows above clean ones [CSV to stdout]")
 
 
 def run(args):
-    """Clean rows as .npy or CSV, in the form of the table that the model was trained on."""
-    from fastdbn.cli.results import put_rows
+    """Clean rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
+    from fastdbn.cli.results import put_picture, put_rows
     from fastdbn.cli.rows import load_model, network_of, rows_for
     from fastdbn.estimators.autoencoder import DBNAutoencoder
+    from fastdbn.evaluate.models import dense
     from fastdbn.tables.read import existing
 
     existing(args.data)
     model = load_model(args)
     names = getattr(model, "feature_names_in_", None)
     X = rows_for(model, args)[-1]
-    if isinstance(model, DBNAutoencoder):
-        clean = model.denoise(X)
-    else:
+
+    def clean(X):
+        if isinstance(model, DBNAutoencoder):
+            return model.denoise(X)
         network = network_of(args, model, "denoise")
-        clean = network.denoise(X, n_steps=args.steps, method=args.method, random_state=args.seed)
-    put_rows(args.out, model, clean, names)
+        return network.denoise(X, n_steps=args.steps, method=args.method, random_state=args.seed)
+
+    if args.out is not None and args.out.lower().endswith(".png"):
+        n, across = shown(X.shape[0])
+        given = dense(X[:n])
+        put_picture(args.out, model, args.image_shape, lambda: lines_of(given, clean(X[:n]), across), across)
+    else:
+        put_rows(args.out, model, clean(X), names)
+
+
+def shown(n):
+    """(rows that a picture shows of n, images in a line)."""
+    across = min(n, ACROSS)
+    return min(n - n % across, MOST), across
+
+
+def lines_of(given, clean, across):
+    """Given rows and clean ones, a line of the first above a line of the second."""
+    import numpy as np
+
+    return np.stack([X.reshape(-1, across, X.shape[1]) for X in (given, clean)], axis=1).reshape(-1, given.shape[1])

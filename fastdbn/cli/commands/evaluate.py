@@ -1,7 +1,7 @@
 """Score a model on the rows of a table, beside baselines.
 
 examples:
-  fastdbn evaluate model.safetensors titanic.csv --target survived
+  fastdbn evaluate model.safetensors titanic.csv
   fastdbn evaluate model.safetensors t10k-images-idx3-ubyte.gz --json
   fastdbn evaluate rbm.safetensors binary.npz --likelihood
 """
@@ -12,7 +12,7 @@ from fastdbn.cli import options as common
 def options(parser):
     common.model(parser)
     common.data(parser)
-    parser.add_argument("--target", metavar="COLUMN", help="name or position of the target column [that of the file]")
+    parser.add_argument("--target", metavar="COLUMN", help="name or position of the target column [that of the training]")
     told = "also the mean log-likelihood of a row, with log Z by annealed importance sampling; of a DBN a lower bound"
     parser.add_argument("--likelihood", action="store_true", help=told)
     common.seed(parser)
@@ -26,6 +26,7 @@ def run(args):
     import fastdbn
     from fastdbn.cli.results import numbers, table_lines
     from fastdbn.cli.rows import learns_target, rows_for, targets_for
+    from fastdbn.cli.trained import training_of
     from fastdbn.evaluate.scores import scores_of
     from fastdbn.support.report import progress
     from fastdbn.tables.read import existing
@@ -33,7 +34,8 @@ def run(args):
     existing(args.data)
     model = fastdbn.load(args.model)
     found, _, X = rows_for(model, args)
-    y = targets_for(model, found, args, None)
+    told = training_of(model)
+    y = targets_for(model, found, args, told and told.target)
     if y is None and learns_target(model):
         raise ValueError(f"{args.data} has no target that is known: name its column by --target")
     scores = scores_of(model, X, y, None, None)

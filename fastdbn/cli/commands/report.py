@@ -6,11 +6,9 @@ examples:
   fastdbn report rbm.safetensors faces.npz --image-shape 40,30
 """
 
-import argparse
 from pathlib import Path
 
 from fastdbn.cli import options as common
-from fastdbn.cli.commands import train
 from fastdbn.support.report import progress
 
 
@@ -26,21 +24,17 @@ def options(parser):
 
 def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
-    from fastdbn.cli.models import task_of
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import needs_matplotlib
     from fastdbn.cli.rows import Rows, digits, learns_target, load_model, rows_for, targets_for, training_rows
+    from fastdbn.cli.trained import training_of
     from fastdbn.report import data
     from fastdbn.tables.read import existing
 
     needs_matplotlib()
-    model, told = load_model(args), None
-    if hasattr(model, "command_"):
-        parser = argparse.ArgumentParser()
-        train.options(parser)
-        told = parser.parse_args(model.command_[1:])
-        told.task = task_of(told.model, told.task)
-    elif args.data is None:
+    model = load_model(args)
+    told = training_of(model)
+    if told is None and args.data is None:
         raise ValueError("DATA is missing: only `fastdbn train` notes in a model which file it was trained on. Name a file")
     if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
         rows = training_rows(told) if told.data else digits(told.task)

@@ -27,7 +27,7 @@ FORMATS = (
 
 MODELS = "classifier", "regressor", "generative", "autoencoder", "outliers", "dbn", "rbm"
 MOST_SECONDS = 60
-"""A fit that took longer is not repeated without pretraining."""
+"""If fine-tuning took longer, it is not repeated without pretraining."""
 
 
 def about_data(parser):
@@ -53,10 +53,10 @@ def options(parser):
     option("--model", choices=MODELS, help=told)
     option("--layers", type=common.sizes, metavar="256,128", help="hidden units of each layer")
     common.seed(parser, "seed of the model [0]")
-    option("--epochs", type=common.positive, metavar="N", help="epochs of fine-tuning")
+    option("--epochs", type=common.positive, metavar="N", help="epochs of fine-tuning, or of RBMs without it")
     option("--pretrain-epochs", type=common.positive, metavar="N", help="epochs of each layer's pretraining")
-    option("--batch-size", type=common.positive, metavar="N", help="rows of a minibatch, of fine-tuning or of an RBM")
-    option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate of fine-tuning")
+    option("--batch-size", type=common.positive, metavar="N", help="rows of a minibatch, likewise")
+    option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate, likewise")
     option("--dropout", type=common.share, metavar="SHARE", help="share of hidden units that fine-tuning drops")
     option("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
@@ -75,11 +75,13 @@ def options(parser):
 
 def run(args):
     """Train, test on held-out rows, save."""
+    import numpy as np
+
     from fastdbn.backends.devices import get_backend
     from fastdbn.callbacks import ProgressBar
     from fastdbn.cli.ahead import compiled_ahead
     from fastdbn.cli.checkpoints import checkpointed
-    from fastdbn.cli.models import make_model, task_of
+    from fastdbn.cli.models import check_options, make_model, task_of
     from fastdbn.cli.reports import columns_of, write
     from fastdbn.cli.results import check_out, needs_matplotlib, numbers, save_somewhere
     from fastdbn.cli.rows import digits, training_rows
@@ -101,9 +103,17 @@ def run(args):
         check_out(args.report, args.force, "--report")
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     args.task = task_of(args.model, args.task)
+    if args.model is not None:
+        check_options(args, args.model)  # before any work
     rows = training_rows(args) if args.data else digits(args.task)
     model = make_model(args, rows.task, rows.visible, args.scale if args.data else "none")
-    model.set_params(verbose=int(args.verbose), callbacks=None if args.quiet or args.verbose else [ProgressBar()])
+    tuned = []  # seconds of each epoch of fine-tuning
+
+    def timed(layer, metrics, **_):
+        if layer == "fine-tuning":
+            tuned.append(metrics["seconds"])
+
+    model.set_params(verbose=int(args.verbose), callbacks=[timed] if args.quiet or args.verbose else [timed, ProgressBar()])
     progress(f"training {type(model).__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
     began = time.perf_counter()
     with compiled_ahead(model, rows.X, rows.y), checkpointed(model, args) as resume:
@@ -111,13 +121,13 @@ def run(args):
     seconds = time.perf_counter() - began
     model.set_params(callbacks=None)
     first = model.layers_[0] if hasattr(model, "layers_") else model
-    progress(f"the model took data {first.scaling_.words}, for {getattr(first.visible_, 'name', first.visible_)} units")
+    progress(f"visible units: {getattr(first.visible_, 'name', first.visible_)}, on data {first.scaling_.words}")
     given = rows.attributes | {"command_": args.words}
     vars(model).update(given)
     save_somewhere(model, args.out)
     for name in given:
         delattr(model, name)  # the rows here are features already
-    scores, bought = _scores(model, rows, seconds)
+    scores, bought = _scores(model, rows, float(np.median(tuned)) * model.n_iter_ if tuned else 0.0)
     if args.json:
         print(json.dumps({"model": args.out, "seconds": round(seconds, 3), "scores": numbers(scores.found)}))
     else:
@@ -131,7 +141,10 @@ def run(args):
 
 
 def _scores(model, rows, seconds):
-    """The scores beside baselines, and what pretraining was worth: a line, or None where that was not measured."""
+    """The scores beside baselines, and what pretraining was worth: a line, or None for models that are not fine-tuned.
+
+    seconds is what fine-tuning took.
+    """
     from sklearn.base import clone
 
     from fastdbn import DBNClassifier, DBNRegressor
@@ -141,7 +154,7 @@ def _scores(model, rows, seconds):
     if not isinstance(model, (DBNClassifier, DBNRegressor)):
         return scores_of(*given), None
     if seconds > MOST_SECONDS:
-        return scores_of(*given), f"not compared with a network without pretraining, which may take {seconds:.0f} s as well"
+        return scores_of(*given), f"not compared with a network without pretraining, which would take {seconds:.0f} s"
     plain = clone(model).set_params(pretrain=False, verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the fit that the user asked for has warned

@@ -1,0 +1,17 @@
+"""The command that trained a model, which its file notes."""
+
+import argparse
+
+from fastdbn.cli.commands import train
+from fastdbn.cli.models import task_of
+
+
+def training_of(model):
+    """The options by which `fastdbn train` made a model; None for a model that was not made by it."""
+    if not hasattr(model, "command_"):
+        return None
+    parser = argparse.ArgumentParser()
+    train.options(parser)
+    told = parser.parse_args(model.command_[1:])
+    told.task = task_of(told.model, told.task)
+    return told
