@@ -86,7 +86,8 @@ def change_tensor(draw, record, tensors):
             at = ... if draw.random() < 0.3 or not x.size else tuple(draw.integers(n) for n in x.shape)
             x[at] = np.array(huge[draw.integers(len(huge))]).astype(x.dtype)
     elif way == 5:
-        x = x.astype([np.float16, np.float64, np.float32, np.int32, np.bool_][draw.integers(5)])
+        with np.errstate(invalid="ignore"):
+            x = x.astype([np.float16, np.float64, np.float32, np.int32, np.bool_][draw.integers(5)])
     elif way == 6:
         x = [x.T, x[:-1], x[:0], x.ravel(), x[None], np.concatenate([x, x]), np.repeat(x, 2, -1), x[..., :1]][draw.integers(8)]
     elif way == 7:

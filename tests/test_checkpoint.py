@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from kill_fits import MODELS, STOP, X, Y, kill, learnt
+from model_files import rewrite
 from scipy import sparse
 from sklearn.base import clone
 from test_interrupt import Interrupt
@@ -145,7 +146,7 @@ def test_other_parameters(saved, parameter, value, message):
 )
 def test_other_data(saved, data, message):
     model = clone(MODELS["classifier"])
-    with pytest.raises(ValueError, match=f"resume: the checkpoint is of a fit to other data: .*{message}"):
+    with pytest.raises(ValueError, match=f"{saved}' is of a fit to other data: .*{message}"):
         model.fit(*data, resume=saved)
     assert not [name for name in vars(model) if name.endswith("_")]
 
@@ -169,6 +170,31 @@ def test_other_files(saved, tmp_path):
         model.fit(X, Y, resume="last")
     with pytest.raises(ValueError, match="resume=3: give"):
         model.fit(X, Y, resume=3)
+
+
+@pytest.mark.parametrize("lacking", ["draws", "velocity", "step", "seed"])
+def test_a_checkpoint_that_lacks_what_its_fit_has(lacking, tmp_path):
+    """Only what a later stage brings may be lacking, all of it or none."""
+    path = tmp_path / "last.safetensors"
+    model_of("rbm", Checkpoint(tmp_path)).fit(X, Y)
+
+    def change(record, tensors):
+        del record["state"][lacking]
+        for name in [name for name in tensors if name.startswith(f"{lacking}.")]:
+            del tensors[name]
+
+    rewrite(path, change)
+    with pytest.raises(ValueError, match=rf"{path} does not hold .*lacks {lacking}"):
+        model_of("rbm").fit(X, Y, resume=path)
+
+
+def test_part_of_a_stage(tmp_path):
+    """A network has all that fine-tuning begins with, or nothing of it."""
+    path = tmp_path / "last.safetensors"
+    model_of("regressor", Checkpoint(tmp_path)).fit(X, Y)
+    rewrite(path, lambda record, tensors: record["state"].pop("n_iter"))
+    with pytest.raises(ValueError, match=rf"{path} does not hold .*lacks n_iter"):
+        model_of("regressor").fit(X, Y, resume=path)
 
 
 def test_another_given_network(tmp_path):

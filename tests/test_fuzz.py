@@ -4,6 +4,7 @@ import contextlib
 import resource
 
 import fuzz_files
+from fuzz_models import QUICK, originals
 
 COUNT = 300
 
@@ -19,19 +20,15 @@ def little_memory():
 
 
 def test_mutated_files(tmp_path):
-    """Files of six classes and more: refused by name, the same, or another model that works."""
-    paths = fuzz_files.originals(tmp_path, fuzz_files.QUICK)
-    files = {name: path.read_bytes() for name, path in paths.items()}
-    models = {name: fuzz_files.load(path) for name, path in paths.items()}
-    for path in paths.values():
-        fuzz_files.use(fuzz_files.load(path), True)  # compiles, which takes more memory
+    """Models and checkpoints: refused by name, the same, or another model that works."""
+    files = fuzz_files.prepared(tmp_path, QUICK)  # compiles, which takes more memory
     with little_memory():
-        results = [fuzz_files.judge(seed, files, models, tmp_path) for seed in range(COUNT)]
+        results = [fuzz_files.judge(seed, files, tmp_path) for seed in range(COUNT)]
     assert [result for result in results if result[3] == "FAILED"] == []
     assert {result[3] for result in results} >= {"refused", "same", "other"}
 
 
 def test_seeds_repeat(tmp_path):
     """A seed names one mutation."""
-    data = fuzz_files.originals(tmp_path, ["rbm"])["rbm"].read_bytes()
+    data = originals(tmp_path, ["rbm"])["rbm"].data
     assert all(fuzz_files.mutated(seed, data) == fuzz_files.mutated(seed, data) for seed in range(20))

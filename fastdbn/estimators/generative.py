@@ -24,7 +24,7 @@ from fastdbn.estimators.rows import check_values, checked, in_training
 from fastdbn.estimators.validation import named, pair_of, rows_of
 from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files import entries
-from fastdbn.files.state import Record, Tensor, fields
+from fastdbn.files.state import Later, Record, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.machine import initial
 from fastdbn.maths import rng
@@ -114,9 +114,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
 
     _saved = fields(
         classes_=entries.LABELS,
-        label_components_=Tensor("n_hidden", "n_classes"),
-        label_intercept_=Tensor("n_classes"),
-        _label_velocity=Record(lambda W, b: (W, b), W=Tensor("n_classes", "n_hidden"), b=Tensor("n_classes")),
+        label_components_=Later(Tensor("n_hidden", "n_classes")),
+        label_intercept_=Later(Tensor("n_classes")),
+        _label_velocity=Later(Record(lambda W, b: (W, b), W=Tensor("n_classes", "n_hidden"), b=Tensor("n_classes"))),
     )
     _check_loaded = loaded.check_labels
 

@@ -33,14 +33,14 @@ class Run(NamedTuple):
 
     epochs are those that the estimator had before the present call; begun has for each stage the epoch at which it began and how
     many it was to train; done names the stages that are complete. data are fingerprints of the data, by name, if checkpoints need
-    them. resumes says whether this call goes on from a checkpoint.
+    them. resumes names the checkpoint that this call goes on from, or is "".
     """
 
     epochs: int
     begun: dict
     done: tuple = ()
     data: dict | None = None
-    resumes: bool = False
+    resumes: str = ""
 
 
 def _stage(value):
@@ -84,12 +84,12 @@ class Interruptible:
             return self._has_begun()
         run, warm = vars(self).get("_run"), checks.flag(self.warm_start, "warm_start")
         if run and run.resumes:
-            self._run = run._replace(resumes=False)
-        saved = None if checkpoint is None else resume.found(self, checkpoint)
+            self._run = run._replace(resumes="")
+        saved, named = (None, "") if checkpoint is None else resume.found(self, checkpoint)
         if saved is not None:
             self._forget()
             all_at_once((self, {name: value for name, value in vars(saved).items() if name in declared(type(self))}))
-            self._run = saved._run._replace(epochs=_epochs(self), resumes=True)
+            self._run = saved._run._replace(epochs=_epochs(self), resumes=named)
         elif checkpoint is not None:
             return False
         return (warm or saved is not None) and self._has_begun()
@@ -102,7 +102,7 @@ class Interruptible:
         data = {name: fingerprint.fingerprint(x) for name, x in arrays.items() if x is not None}
         differ = [*fingerprint.differences(data, run.data)] if run.resumes else []
         if differ:
-            raise ValueError(f"resume: the checkpoint is of a fit to other data: {'; '.join(differ)}. Give those of the fit")
+            raise ValueError(f"{run.resumes} is of a fit to other data: {'; '.join(differ)}. Give those of the fit")
         self._run = run._replace(data=data)
 
     def _begin_run(self, goes_on, epochs=None):

@@ -235,6 +235,7 @@ def check_threshold(detector, owner):
     detector._share()
     if not hasattr(detector, "offset_"):  # a checkpoint
         return
+    refuse(not hasattr(detector, "extent_"), "it lacks extent")
     ordered = -SQUARES < detector.offset_ <= detector.top_ < SQUARES
     refuse(not ordered, f"offset={detector.offset_!r} and top={detector.top_!r}: scores below {SQUARES:g}, in this order")
     refuse((detector.extent_.low > detector.extent_.high).any(), "extent.low exceeds extent.high")
@@ -278,18 +279,18 @@ def check_network(network, owner):
         suits = found == [*zip(sizes, units, strict=False)][: len(templates)] and layers[0].visible_ == network.visible_
         refuse(not suits or network.dbn_.n_features_in_ != n_in, "the sizes and units of dbn are not those of the network")
         _check_templates(layers, templates)
+        network._check_suits(network.dbn_)
 
 
 def _check_pretraining(network):
     """The checkpoint of a network whose layers are not all pretrained yet."""
     network._check(None)
-    begun = [name for name in ("intercepts_", "visible_", "n_iter_", "history_") if hasattr(network, name)]
-    refuse(begun, f"it has {', '.join(begun)} without coefs")
     layers, templates = network.dbn_.layers_, network._dbn()._new_layers()
     found = [(len(rbm.components_), get_unit(rbm.hidden_)) for rbm in layers]
     wanted = [(rbm.n_components, get_unit(rbm.hidden)) for rbm in templates]
     refuse(found != wanted[: len(found)], "the sizes and units of dbn are not those of the network")
     refuse(network.dbn_.n_features_in_ != network.n_features_in_, "dbn has other features than the network")
+    network._check_suits(network.dbn_)
 
 
 def check_targets(regressor, owner):

@@ -149,7 +149,7 @@ def _overfits(rbm, last, epochs):
     gap, errors, held_out = (
         history[name] for name in ("free_energy_gap", "reconstruction_error", "validation_reconstruction_error")
     )
-    if np.isnan(gap[-1]):
+    if np.isnan(gap[-1]) or np.isnan(held_out[-1]):
         return None
     if np.isfinite(log_p := last["validation_pseudo_likelihood"]):
         overfits, seen = gap[-1] - gap[0] > SHARE * abs(log_p), f"a pseudo-likelihood of {log_p:.3g}"

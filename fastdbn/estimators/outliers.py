@@ -14,7 +14,7 @@ from fastdbn.estimators.fitted_dbn import DRAWS
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rows import checked, clipped, threshold_of
 from fastdbn.files.entries import NUMBER
-from fastdbn.files.state import Record, fields
+from fastdbn.files.state import Later, Maybe, Record, fields
 from fastdbn.inputs.extent import Extent, extent
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
@@ -94,7 +94,11 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     -1
     """
 
-    _saved = fields(offset_=NUMBER, top_=NUMBER, extent_=Record(Extent, low=loaded.EACH, high=loaded.EACH, width=loaded.SCALE))
+    _saved = fields(
+        offset_=Later(NUMBER),
+        top_=Later(NUMBER),
+        extent_=Maybe(Record(Extent, low=loaded.EACH, high=loaded.EACH, width=loaded.SCALE)),
+    )
     _check_loaded = loaded.check_threshold
 
     contamination: Any = "auto"
@@ -142,7 +146,8 @@ class DBNOutlierDetector(OutlierMixin, DBN):
             self._trained_on(X, weights)
 
     def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
-        for name in ("offset_",) if resume else ("offset_", "extent_"):  # they belong to the scores, and the rows, before
+        of_scores, of_rows = ["offset_", "top_"], ["extent_"]  # of those before
+        for name in of_scores if resume else of_scores + of_rows:
             vars(self).pop(name, None)
         super()._fit_layers(layers, X, weights, resume, epochs, validation)
 

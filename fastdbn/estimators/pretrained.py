@@ -90,7 +90,7 @@ class Pretrained(DeepNetwork):
         """Refuse units, a scaling and a threshold that are not those of the pretrained network."""
         whose = "the pretrained network", "give the same"
         templates = self._templates()
-        for rbm, template in zip(dbn.layers_, templates, strict=True):
+        for rbm, template in zip(dbn.layers_, templates, strict=False):
             parameters.same("hidden", get_unit(template.hidden, "hidden"), get_unit(rbm.hidden_), *whose)
         parameters.check_same_data(templates[0], dbn.layers_[0], *whose)
         parameters.same("binarize", threshold_of(templates[0]), threshold_of(dbn.layers_[0]), *whose)

@@ -15,7 +15,9 @@ FREE = "n_jobs", "verbose", "callbacks", "warm_start"
 
 
 def found(estimator, resume):
-    """The estimator that a checkpoint holds, checked to be one of this estimator's fit; None if "last" finds no file.
+    """(the estimator that a checkpoint holds, checked to be one of this estimator's fit, and what messages call the checkpoint).
+
+    The estimator is None if "last" finds no file.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def found(estimator, resume):
     """
     path = _path(estimator, resume)
     if path is None:
-        return None
+        return None, ""
     try:
         saved, params = state.load_checkpoint(path)
     except FileNotFoundError:
@@ -47,7 +49,7 @@ def found(estimator, resume):
             "an uninterrupted fit. Use missing='drop' where they must be",
             UserWarning,
         )
-    return saved
+    return saved, named
 
 
 def _first(saved):

@@ -19,7 +19,7 @@ from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.files import entries
-from fastdbn.files.state import FINITE, NOT_NEGATIVE, Maybe, Part, Record, Series, Tensor, fields
+from fastdbn.files.state import FINITE, NOT_NEGATIVE, Later, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.maths import rng
@@ -63,14 +63,14 @@ class Supervised(FineTuning, Pretrained):
     tol: float | None = None
 
     _saved = fields(
-        coefs_=Series(_array, "n_layers"),
-        intercepts_=Series(lambda i: _array(i, 1), "n_layers"),
-        visible_=entries.unit("n_features"),
+        coefs_=Later(Series(_array, "n_layers")),
+        intercepts_=Later(Series(lambda i: _array(i, 1), "n_layers")),
+        visible_=Later(entries.unit("n_features")),
         scaling_=loaded.SCALING,
         seed_=entries.SEED,
-        n_iter_=entries.count("n_epochs"),
-        history_=entries.history("n_epochs"),
-        _step=entries.count(),
+        n_iter_=Later(entries.count("n_epochs")),
+        history_=Later(entries.history("n_epochs")),
+        _step=Later(entries.count()),
         _optimizer=OPTIMIZER,
         _best=Maybe(
             Record(

@@ -142,19 +142,20 @@ def decode(value, name):
 
 def entry(record, name, kind):
     """The entry of a record, of the given type."""
-    refuse(not isinstance(record, dict), f"{reprlib.repr(record)} where a record with {name!r} belongs")
+    if not isinstance(record, dict):  # messages are made where they are needed: they take longer than the checks
+        raise ValueError(f"{reprlib.repr(record)} where a record with {name!r} belongs")
     return of_kind(record[name], name, kind)
 
 
 def of_kind(value, name, kind):
     """A value, which must have the given type; True is no number."""
-    of_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    refuse(not of_kind, f"{name}={reprlib.repr(value)} is no {getattr(kind, '__name__', 'number')}")
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{name}={reprlib.repr(value)} is no {getattr(kind, '__name__', 'number')}")
     return value
 
 
 def whole(value, name, least=0, below=COUNTS):
     """A whole number in [least, below)."""
-    inside = type(value) is int and least <= value < below
-    refuse(not inside, f"{name}={reprlib.repr(value)} is no whole number in [{least}, {below})")
+    if not (type(value) is int and least <= value < below):
+        raise ValueError(f"{name}={reprlib.repr(value)} is no whole number in [{least}, {below})")
     return value

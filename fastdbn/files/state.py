@@ -45,7 +45,7 @@ def fields(**of_attributes):
 class Place(NamedTuple):
     """Where an estimator stands in a file: its path there ("layers.0."), the tensors of the file, and the sizes known so far.
 
-    A partial estimator may lack attributes: it is that of a checkpoint.
+    A partial estimator may lack those of `Later`: it is that of a checkpoint.
     """
 
     estimator: Any
@@ -147,6 +147,19 @@ class Maybe:
         return self.field.get(place, name, entry)
 
 
+class Later:
+    """What is there once a later stage of a fit has begun: a checkpoint lacks all such attributes of a class, or none."""
+
+    def __init__(self, field):
+        self.field = field
+
+    def put(self, place, name, value):
+        return self.field.put(place, name, value)
+
+    def get(self, place, name, entry):
+        return self.field.get(place, name, entry)
+
+
 # ---- the loop
 
 
@@ -167,12 +180,14 @@ def get_all(fields, place, state):
     """The values of some entries."""
     others = sorted(set(state) - {name.strip("_") for name in fields})
     refuse(others, f"{place.path}{', '.join(others):.80} do not belong")
+    keys_later = {name.strip("_") for name, field in fields.items() if isinstance(field, Later)}
+    may_lack = keys_later if place.partial and not keys_later & set(state) else ()
     values = {}
     for name, field in fields.items():
         key = name.strip("_")
         absent = field.absent if isinstance(field, Maybe) else ABSENT
-        lacking = key not in state and not isinstance(field, Maybe) and not place.partial
-        refuse(lacking and "run" in state, NOT_YET)
+        lacking = key not in state and not isinstance(field, Maybe) and key not in may_lack
+        refuse(lacking and "run" in state and not place.partial, NOT_YET)
         refuse(lacking, f"it lacks {place.path}{key}")
         value = field.get(place, key, state[key]) if key in state else absent
         if value is not ABSENT:
@@ -220,7 +235,7 @@ def load(path):
 
 
 def load_checkpoint(path):
-    """(estimator, its parameters as JSON) of a file, where the estimator may be partial."""
+    """(estimator, its parameters as JSON) of a file; the estimator may lack what is there `Later`."""
     return _load(path, True)
 
 
