@@ -38,8 +38,9 @@ def split_everything(monkeypatch):
 
 @pytest.fixture
 def composed(monkeypatch):
-    """Let RBMs train by single operations. Whole minibatches would be compiled for each pair of unit types in each precision."""
+    """Let models train by single operations: whole minibatches would be compiled for each pair of unit types and precision."""
     monkeypatch.setattr(CPU, "cd_steps", lambda *_: False)
+    monkeypatch.setattr(CPU, "backprop_steps", lambda *_: None)
 
 
 def pytest_addoption(parser):

@@ -15,6 +15,9 @@ def left_by(model):
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 
+FAST = {"pretrain": False, "max_iter": 2, "random_state": 0}
+
+
 def check(monkeypatch, make, X, y, threads=(1, 2, 3, 8), **weights):
     """make(n_jobs=...) fitted in whole minibatches is what single operations on one thread make of it."""
     calls, fused = [], CPU.backprop_steps
@@ -67,7 +70,7 @@ def test_odd_sizes(size, monkeypatch, split_everything):
 
 @pytest.mark.filterwarnings("ignore::fastdbn.support.report.FitWarning")
 def test_batches_of_thousands_and_other_data(monkeypatch, split_everything):
-    """Blocks of many rows, which BLAS multiplies; weighted rows; CSR; float64."""
+    """Blocks of many rows, which BLAS multiplies; weighted rows; CSR."""
     data, y = rows()
     for kind in ("binary", "real"):
         make = classifier(batch_size=1100, hidden_layer_sizes=(270,), max_iter=1)
@@ -75,6 +78,12 @@ def test_batches_of_thousands_and_other_data(monkeypatch, split_everything):
     weights = np.random.default_rng(1).random(len(y))
     check(monkeypatch, classifier(class_weight="balanced"), data["sparse"], y, (1, 3), sample_weight=weights)
     check(monkeypatch, classifier(), sparse.csr_matrix(data["sparse"]), y, (1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::fastdbn.support.report.FitWarning")
+def test_in_float64(monkeypatch, split_everything):
+    data, y = rows()
     check(monkeypatch, classifier(dtype="float64", dropout=0.3), data["sparse"].astype(float), y, (1, 3))
 
 
@@ -85,6 +94,7 @@ HIDDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::fastdbn.support.report.FitWarning")
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_other_units(hidden, monkeypatch, split_everything):
@@ -94,11 +104,17 @@ def test_other_units(hidden, monkeypatch, split_everything):
 
 @pytest.mark.filterwarnings("ignore::fastdbn.support.report.FitWarning")
 def test_other_losses(monkeypatch, split_everything):
-    """Squared errors, and the loss of inputs by their unit types, of a mixed layer too."""
-    data, _ = rows()
-    X, fast = data["real"], {"pretrain": False, "max_iter": 2, "random_state": 0}
-    check(monkeypatch, lambda **more: DBNRegressor((70,), dropout=0.2, **fast, **more), X, X[:, :3], (1, 3))
-    check(monkeypatch, lambda **more: DBNAutoencoder((130, 20), dropout=0.2, **fast, **more), X, None, (1, 3))
+    """Squared errors, and the loss of inputs by their unit types."""
+    X = rows()[0]["real"]
+    check(monkeypatch, lambda **more: DBNRegressor((70,), dropout=0.2, **FAST, **more), X, X[:, :3], (1, 3))
+    check(monkeypatch, lambda **more: DBNAutoencoder((130, 20), dropout=0.2, **FAST, **more), X, None, (1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::fastdbn.support.report.FitWarning")
+def test_mixed_inputs(monkeypatch, split_everything):
+    """The loss of a layer of several unit types."""
+    X = rows()[0]["real"]
     mixed = [("bernoulli", slice(0, 100)), ("gaussian", slice(100, 180)), ("softmax:4", slice(180, 300))]
     X = np.hstack([X[:, :180], np.tile(np.eye(4, dtype=np.float32)[np.arange(len(X)) % 4], 30)])
-    check(monkeypatch, lambda **more: DBNAutoencoder((20,), rbm=RBM(visible=mixed), **fast, **more), X, None, (1, 3))
+    check(monkeypatch, lambda **more: DBNAutoencoder((20,), rbm=RBM(visible=mixed), **FAST, **more), X, None, (1, 3))

@@ -155,8 +155,11 @@ def test_fused_equals_composed_in_float64(held, monkeypatch, tmp_path, split_eve
         check_fused(monkeypatch, make(tmp_path), (1, 3), kind=kind, n_components=200, **(options | CHAINS[chains]))
 
 
+RARE = [pytest.param(units, marks=pytest.mark.slow) for units in ("bernoulli gaussian", "bernoulli softmax", "rectified spin")]
+
+
 @pytest.mark.parametrize("chains", ["CD-3", "PCD-1"])
-@pytest.mark.parametrize("units", ["gaussian", "softmax", "bernoulli gaussian", "bernoulli softmax", "rectified spin"])
+@pytest.mark.parametrize("units", ["gaussian", "softmax", *RARE])
 def test_fused_equals_composed_for_other_units(units, chains, monkeypatch, split_everything):
     """Real states and groups on either side, of layers of several words and parts; Gaussian visible units on binary data too."""
     visible, hidden = (units + " bernoulli").split()[:2]

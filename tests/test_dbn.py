@@ -77,7 +77,7 @@ def test_parameters_of_layers_are_named(model, binary):
 
 @pytest.mark.parametrize("hidden", ["bernoulli", ("bernoulli", "gaussian", "bernoulli"), "softmax"])
 @pytest.mark.parametrize("propagate", ["mean", "sample"])
-def test_propagation(hidden, propagate, binary):
+def test_propagation(hidden, propagate, binary, composed):
     """Upper layers learn from means or from draws, whatever the units; the fit repeats itself."""
     X = binary(50, 8)
     rbm = RBM(n_iter=2, learning_rate=0.01)

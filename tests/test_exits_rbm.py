@@ -43,7 +43,7 @@ def test_to_sklearn_from_an_rbm():
     ("visible", "hidden", "rows"), [("bernoulli", "bernoulli", X), ("spin", "spin", 2 * X - 1), ("softmax:3", "bernoulli", POTTS)]
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_rbms_files_give_the_parameters_back(visible, hidden, rows, dtype, tmp_path):
+def test_rbms_files_give_the_parameters_back(visible, hidden, rows, dtype, tmp_path, composed):
     h5py = pytest.importorskip("h5py")
     model = RBM(4, visible=visible, hidden=hidden, dtype=dtype, **FAST).fit(rows)
     to_rbms(model, tmp_path / "model.h5")

@@ -232,7 +232,7 @@ def test_unfitted_models_are_not_saved(name, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, composed):
     """The old model stays whole and nothing half-written lies about; the error names a folder that is not there."""
     model, path = fitted("rbm"), tmp_path / "m"
     with pytest.raises(OSError, match="nowhere"):

@@ -276,7 +276,7 @@ def test_fits_gain_likelihood(visible, hidden, composed):
     assert after > before + 0.3, (before, after)
 
 
-def test_a_new_unit_type_trains():
+def test_a_new_unit_type_trains(composed):
     """The ternary unit above, ten lines, learns as the built-in ones do: nothing else knows of it."""
     draw = np.random.default_rng(6)
     prototypes = draw.integers(-1, 2, (3, 12))
