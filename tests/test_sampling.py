@@ -9,8 +9,8 @@ from naive import bits, sigmoid
 from test_generative import classifier
 from test_protocol import sealed
 
-from fastdbn import DBN, RBM
-from fastdbn.estimators import machines
+from fastdbn import DBN, RBM, GenerativeDBNClassifier, load
+from fastdbn.estimators import machines, starts
 from fastdbn.sampling import ladder
 from fastdbn.sampling.sampler import Task
 from fastdbn.sampling.stacked import Stacked
@@ -206,3 +206,66 @@ def test_refusals():
     assert np.array_equal(counts.sample(2, 2, random_state=0), counts.sample(2, 2, random_state=0, method="gibbs"))
     rows = BELOW.V[:3]
     assert np.array_equal(stack().sample(start=rows, n_steps=2), stack().sample(start=rows, n_steps=2, method="gibbs"))
+
+
+# ---- where chains of networks begin
+
+
+def two_modes(n=200):
+    """Rows near all ones, with label 1, in a quarter of the cases, and near all zeros, with label 0."""
+    draw = np.random.default_rng(0)
+    y = (np.arange(n) % 4 == 0).astype(int)
+    return np.abs(y[:, None] - (draw.random((n, 8)) < 0.02)).astype(np.float32), y
+
+
+def test_networks_begin_at_states_of_the_fit(tmp_path):
+    """By default in the modes of the data and by their shares, also from a file; from nowhere after partial_fit."""
+    X, _ = two_modes()
+    model = DBN((6, 4), rbm=RBM(n_iter=40, learning_rate=0.3, batch_size=10), random_state=0).fit(X)
+    assert model.starts_.shape == (200, 4)
+    assert 0.15 < (model.sample(400, random_state=0).mean(axis=1) > 0.5).mean() < 0.35
+    model.save(tmp_path / "model")
+    assert np.array_equal(load(tmp_path / "model").sample(9, random_state=0), drawn := model.sample(9, random_state=0))
+    assert np.array_equal(drawn[:4], model.sample(4, random_state=0))
+    assert np.array_equal(drawn, model.sample(9, 10, random_state=0))
+    random = model.sample(9, 10, random_state=0, start="random")
+    assert not np.array_equal(drawn, random)
+    assert np.array_equal(model.sample(9, random_state=0, start="random"), model.sample(9, 1000, 0, start="random"))
+    model.partial_fit(X)
+    assert model.starts_ is None
+    with pytest.raises(ValueError, match="start='nowhere'"):
+        model.sample(2, start="nowhere")
+
+
+def test_means_of_a_network():
+    """They are those of a mean-field pass down from the means of the last step."""
+    model, rows = stack(), BELOW.V[:9]
+    first, top = (rbm.machine_ for rbm in model.layers_)
+    below = top.gibbs(model._draw_up(rows, 1, 0, 0), 3, random_state=0).v_mean
+    assert np.array_equal(model.sample(None, 3, 0, mean=True, start=rows), first.visible(below))
+
+
+def test_rows_where_chains_begin():
+    """They are drawn by their weights; rows without labels or values are left out, and rare classes have some."""
+    X, labels, weights = np.zeros((3000, 2)), np.zeros((3000, 3)), np.ones(3000)
+    labels[:, 0], labels[2900:, 0], labels[2900:2990, 1], labels[2990:, 2] = 1, 0, 1, 1
+    labels[0], X[1], weights[2] = 0, np.nan, 0
+    rows = starts.rows_of(starts.generator(0, 0), X, weights, labels)
+    assert len(set(rows)) == len(rows) and not {0, 1, 2} & set(rows)
+    assert labels[rows].sum(axis=0)[1:].tolist() == [32, 10]
+    kept, classes = np.arange(6.0)[:, None], np.array([0, 0, 0, 0, 1, 1])
+    wanted = np.array([1, 0, 1, 0, 1, 2])
+    found = starts.spread(kept, 6, (0, 1), classes, wanted)
+    assert set(found[[0, 2, 4], 0]) == {4, 5} and (found[[1, 3], 0] < 4).all()
+    assert np.array_equal(found[:3], starts.spread(kept, 3, (0, 1), classes, wanted[:3]))
+    assert sorted(starts.spread(kept, 12, (0, 1))[:, 0]) == sorted([*range(6)] * 2)
+
+
+def test_classes_begin_at_states_of_their_own():
+    """After no step at all, draws of a class are of it."""
+    X, y = two_modes()
+    options = {"rbm": RBM(n_iter=30, learning_rate=0.3, batch_size=10), "up_down_iter": 20}
+    model = GenerativeDBNClassifier((6, 4), random_state=0, **options).fit(X, y)
+    for label in (0, 1):
+        assert np.abs(model.sample(50, 1, random_state=0, label=label).mean() - label) < 0.1
+    assert 0.15 < (model.sample(400, random_state=0).mean(axis=1) > 0.5).mean() < 0.35

@@ -20,7 +20,7 @@ from fastdbn.estimators.rows import check_values, checked
 from fastdbn.estimators.validation import check_held_out, rows_of, watched
 from fastdbn.estimators.wake_sleep import WakeSleep
 from fastdbn.files.entries import count
-from fastdbn.files.state import Part, Series, fields
+from fastdbn.files.state import NOT_NEGATIVE, Maybe, Part, Series, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.inputs.data import Scaling
 from fastdbn.maths import rng
@@ -72,6 +72,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         (upwards, recognition) and ``generative_components_`` (downwards).
     n_iter_ : int
         Epochs of all layers together.
+    starts_ : (n, units of the top) array or None
+        Top hidden states of some rows of the last fit, at which chains of `sample` begin. Set it to None to remove them.
     up_down_iter_, up_down_history_ : int, dict of arrays
         Epochs of `up_down`, and one number for each: ``wake_loss`` and ``sleep_loss``, which are the means over rows of
         -log p(h below | h above) and -log q(h above | h below), summed over layers; ``update_ratio`` of the top; ``seconds``.
@@ -89,7 +91,12 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     (200, 6)
     """
 
-    _saved = fields(layers_=Series(lambda i: Part(RBM)), _draws=count())
+    _saved = fields(
+        layers_=Series(lambda i: Part(RBM)),
+        _draws=count(),
+        starts_=Maybe(Tensor("n_starts", None), None),
+        start_classes_=Maybe(Tensor("n_starts", dtype="float64", holds=NOT_NEGATIVE), None),
+    )
     _check_loaded = loaded.check_stack
 
     def __sklearn_is_fitted__(self):
@@ -136,6 +143,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         shared = {name: getattr(layers[0], name) for name in (*SHARED, "random_state")}
         network = cls(sizes, rbm=templates, **shared)
         network.layers_, network._draws, network._up_down_best = layers, 0, None
+        network._forget_starts()
         network.n_features_in_ = layers[0].n_features_in_
         return network
 
@@ -175,6 +183,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         self._fit_layers(layers, X, weights, goes_on, epochs, validation)
         self._trained_on(X, weights)
         if epochs is None:
+            self._keep_starts(X, weights)
             self._end_run()
         return self
 
@@ -191,6 +200,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         if resume:
             self._follow(layers)
             check_values(self.layers_[0], X)
+            self._forget_starts()
         else:
             sizes = X.shape[1], *(rbm.n_components for rbm in layers)
             parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
@@ -199,6 +209,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                     self._plan(i, 0, parameters.epochs(rbm, X.shape[0]))
             layers[0]._begin(X, weights, epochs is not None)
             self.layers_, self._draws, self._up_down_best = [layers[0]], 0, None
+            self._forget_starts()
         for rbm in layers:  # before any is trained
             weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
         lower_states, drawn, validation = X, None, watched(self, validation, layers[0].missing is not None)

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from fastdbn.estimators import starts
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.fitted_rbm import hidden_rows
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
 from fastdbn.estimators.rows import later_rows
-from fastdbn.estimators.sampling import check_sample, check_totals, drawn, method_for
+from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, method_for
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.inputs import data
 from fastdbn.machine.passes import Passes, level_keys
@@ -142,16 +143,18 @@ class FittedDBN(Imputation, Estimator):
         n_samples : int or None, default None
             None is one, or with `start` one for each of its rows.
         n_steps : int or None, default None
-            Steps of the chains. None is 1000 for "gibbs" and "stacked", and 100 for "tempering".
+            Steps of the chains. None is 10 for "gibbs" from `starts_`, 100 for "tempering", else 1000.
         random_state : None, int, RandomState or Generator
             None continues with the noise of the model's own seed.
         mean : bool, default False
-            Return the visible means of the pass down, instead of states drawn from them.
+            Return visible means, by a pass down that takes means all the way from the last step, instead of drawn states.
         totals : int, (n_samples,) array or None, default None
             For visible units that count: the sum of each row. None draws from those of the fit data.
-        start : (n_samples, n_features) array, CSR matrix or None, default None
-            Rows whose states in the layer under the top, drawn by an up-pass, the chains start at. None starts them at draws that
-            know the biases alone.
+        start : (n_samples, n_features) array, CSR matrix, "random" or None, default None
+            Rows whose states in the layer under the top, drawn by an up-pass, the chains start at. None starts Gibbs chains of
+            the top at `starts_`, hidden states of some rows of the fit. So draws stay in the modes of the data, and in their
+            shares. "random" starts chains at draws that know the biases alone. So does None for other methods and layers, and
+            where the last training was `partial_fit`.
         method : {"auto", "gibbs", "tempering", "stacked"}, default "auto"
             The first two as for `RBM.sample`, in the top RBM. "stacked" runs chains in all layers, and neighbouring layers
             exchange states; it needs weights that `up_down` has not untied. "auto" is "gibbs".
@@ -167,7 +170,7 @@ class FittedDBN(Imputation, Estimator):
         check_is_fitted(self)
         width = max(sum(rbm.components_.shape) for rbm in self.layers_)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, width)
-        machines, there, layer = self._machines(), start is not None, checks.layer(layer, len(self.layers_))
+        machines, there, layer = self._machines(), is_rows(start), checks.layer(layer, len(self.layers_))
         unit, rbm, machine = machines[0].visible_unit, self.layers_[layer], machines[layer]
         totals, noise = check_totals(unit, n, totals, start), self._next_noise(random_state)
         if there:
@@ -177,21 +180,45 @@ class FittedDBN(Imputation, Estimator):
             states = start_states(rbm, machine, n, *noise, None if layer else totals)
         method = method_for(method, machines, layer, there)
         block = n if method is METHODS["gibbs"] else None
-        found = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block)
+        hidden = self._begun(method, start, n, noise) if layer + 1 == len(machines) else None
+        found = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block, hidden)
         return self._descend(*found, *noise, mean, totals, layer)
 
+    def _forget_starts(self):
+        """Begin no chains at states of an earlier fit."""
+        self.starts_ = self.start_classes_ = None
+
+    def _keep_starts(self, X, weights, labels=None):
+        """Keep states at which `sample` begins: the top's hidden units, drawn given some rows of the fit and their labels."""
+        draw = starts.generator(self.layers_[0].seed_, 0)
+        rows = starts.rows_of(draw, X, weights, labels)
+        if len(rows) == 0:
+            return
+        states = self._draw_up(X[rows], len(self.layers_) - 1, rng.seed_of(draw), 0)
+        if labels is not None:
+            states = np.hstack([states, labels[rows]])
+            self.start_classes_ = labels[rows].argmax(axis=1).astype(np.float64)
+        self.starts_ = self.top_rbm().machine_.hidden(states, draw=True, random_state=draw)
+
+    def _begun(self, method, start, n, noise, wanted=None):
+        """Hidden states of the top at which n chains begin, of wanted class numbers if given; None if they begin elsewhere."""
+        if start is not None or self.starts_ is None or method is not METHODS["gibbs"]:
+            return None
+        return starts.spread(self.starts_, n, noise, self.start_classes_, wanted)
+
     def _descend(self, states, means, seed, number, mean, totals=None, layer=-1):
-        """From states of the layer under one, and their means, down to the data: drawn states, or visible means."""
+        """From states of the layer under one down to the data: drawn states; or with `mean` from their means: visible means."""
         machines, first, n = self._machines()[:layer], self.layers_[0], len(states)
-        if machines:
-            backend, host = machines[0].backend, start_states(first, machines[0], n, seed, number, totals)
-            with backend.single_threaded():
-                passes = Passes(machines, machines[0].row_numbers(slice(0, n)), level_keys(seed, number, rng.DOWN))
-                v = backend.states(machines[0].visible_unit, *host.shape, host)
-                h = backend.states(machines[-1].hidden_unit, *states.shape, states)
-                passes.down(h, passes.buffers(), v)
-            states, means = backend.to_host(v), backend.to_host(passes.means[0])
-        return first.scaling_.invert(means if mean else states)
+        if not machines:
+            return first.scaling_.invert(means if mean else states)
+        backend, host = machines[0].backend, start_states(first, machines[0], n, seed, number, totals)
+        if mean:
+            return with_totals(machines[0].visible_unit, self._down(means, len(machines)), host)
+        with backend.single_threaded():
+            passes = Passes(machines, machines[0].row_numbers(slice(0, n)), level_keys(seed, number, rng.DOWN))
+            v = backend.states(machines[0].visible_unit, *host.shape, host)
+            passes.down(backend.states(machines[-1].hidden_unit, *states.shape, states), passes.buffers(), v)
+        return first.scaling_.invert(backend.to_host(v))
 
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.

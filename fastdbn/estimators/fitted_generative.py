@@ -13,7 +13,7 @@ from fastdbn.estimators.imputation import Average, begin
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import up, visible_blocks
 from fastdbn.estimators.rows import later_rows
-from fastdbn.estimators.sampling import check_sample, drawn, ladder_of, method_for
+from fastdbn.estimators.sampling import check_sample, drawn, is_rows, ladder_of, method_for
 from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
@@ -155,7 +155,8 @@ class FittedGenerative(FittedDBN):
         """
         check_is_fitted(self)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
-        held, lower, layer, there = None, self._machines()[:-1], len(self.layers_) - 1, start is not None
+        held, lower, layer, there = None, self._machines()[:-1], len(self.layers_) - 1, is_rows(start)
+        numbers = None
         if label is not None:
             if np.shape(label) not in ((), (n,)):
                 raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
@@ -170,7 +171,9 @@ class FittedGenerative(FittedDBN):
 
         method = method_for(method, stack(slice(0, 1)), layer, there)
         block = n if method is METHODS["gibbs"] else None
-        return self._descend(*drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block), *noise, mean)
+        hidden = self._begun(method, start, n, noise, numbers)
+        found = drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block, hidden)
+        return self._descend(*found, *noise, mean)
 
     def _fill_block(self, v, rows, mask, n_steps, method, key):
         """As for `DBN`, but that the labels of a network of one layer run too, in Gibbs steps of the top RBM."""

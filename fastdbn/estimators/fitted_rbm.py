@@ -14,7 +14,7 @@ from fastdbn.estimators.layer import (
 )
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
-from fastdbn.estimators.sampling import check_sample, check_totals, drawn, ladder_of, method_for
+from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, ladder_of, method_for
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.machine import initial
 from fastdbn.machine.block import block_rows, draw_keys
@@ -228,8 +228,8 @@ class FittedRBM(Estimator):
             Return the visible means of the last step, which look smoother, instead of states drawn from them.
         totals : int, (n_samples,) array or None, default None
             For units that count: the sum of each row. None draws from those of the fit data, or takes those of `start`.
-        start : (n_samples, n_features) array, CSR matrix or None, default None
-            Where chains start, such as earlier samples. None starts them at draws that know the visible biases alone.
+        start : (n_samples, n_features) array, CSR matrix, "random" or None, default None
+            Where chains start, such as earlier samples. None and "random" start them at draws that know the visible biases alone.
         method : {"auto", "gibbs", "tempering", "trajectory"}, default "auto"
             "gibbs" draws hidden and visible units in turn. "tempering" has replicas of each chain at inverse temperatures from
             1 down to 0, which exchange states, so a chain goes from mode to mode. Its first call finds the temperatures.
@@ -243,7 +243,7 @@ class FittedRBM(Estimator):
         """
         check_is_fitted(self)
         n, start = check_sample(self, n_samples, n_steps, mean, start, method, sum(self.components_.shape))
-        machine, there = self.machine_, start is not None
+        machine, there = self.machine_, is_rows(start)
         totals, noise = check_totals(machine.visible_unit, n, totals, start), self._next_noise(random_state)
         states = self._states_of(start) if there else start_states(self, machine, n, *noise, totals)
         method = method_for(method, [machine], 0, there)

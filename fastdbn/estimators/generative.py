@@ -97,6 +97,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         Weights L between the top and the labels.
     label_intercept_ : (n_classes,) array
         Biases l of the labels.
+    starts_, start_classes_ : (n, units of the top) and (n,) arrays, or None
+        As for `DBN`, and the numbers of their classes.
     n_iter_, up_down_iter_, up_down_history_
         As for `DBN`.
 

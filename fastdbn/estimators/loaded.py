@@ -202,6 +202,8 @@ def check_stack(dbn, owner):
     refuse(n_in != dbn.n_features_in_, f"layers.0 has {n_in} features where there are {dbn.n_features_in_}")
     dbn._check_neighbours(layers)
     _check_templates(layers, dbn._new_layers()[:n])
+    if dbn.starts_ is not None:
+        _check_starts(dbn.starts_, layers[-1])
     if dbn._up_down_best is not None:
         _check_untied(dbn, dbn._up_down_best)
     for rbm in layers:
@@ -210,6 +212,15 @@ def check_stack(dbn, owner):
         if rbm is not layers[0] and rbm.scaling_.scale is not None:
             states = float((1.0 + np.abs(rbm.scaling_.shift)).max() * rbm.scaling_.scale.max())
             _check_inputs("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
+
+
+def _check_starts(states, top):
+    """States at which chains begin are those of the top's hidden units."""
+    n = len(top.components_)
+    refuse(states.shape[1] != n or not len(states), f"starts of shape {states.shape} where the top has {n} units")
+    for part, start, stop, _ in get_unit(top.hidden_).parts(n):
+        x = states[:, start:stop]
+        refuse(not ((x >= part.low) & (x <= part.high)).all(), f"starts holds states that {part.name} units do not have")
 
 
 def _check_untied(dbn, best):
@@ -246,6 +257,7 @@ def check_labels(estimator, owner):
     refuse_counts(get_unit(estimator.layers_[0].visible_))
     if not hasattr(estimator, "label_components_"):  # a checkpoint
         return
+    refuse(estimator.starts_ is not None and estimator.start_classes_ is None, "it lacks start_classes")
     n, top = len(estimator.label_components_), len(estimator.layers_[-1].components_)
     refuse(n != top, f"label_components of {n} hidden units where the top layer has {top}")
     _check_inputs("labels", estimator.label_components_, estimator.label_intercept_, 1.0, get_unit("softmax"))

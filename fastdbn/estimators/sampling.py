@@ -9,6 +9,7 @@ import numpy as np
 
 from fastdbn.estimators import machines
 from fastdbn.estimators.rows import later_rows
+from fastdbn.estimators.starts import STEPS
 from fastdbn.inputs import ranges
 from fastdbn.machine.block import block_rows
 from fastdbn.sampling import METHODS, ladder
@@ -17,19 +18,28 @@ from fastdbn.support import checks
 
 AUTO = "gibbs"
 """The method that models draw by if they are not told."""
+RANDOM = "random"
+"""The `start` of chains that begin at draws which know the biases alone."""
 AT_ONCE = 16
 """Chains with replicas are handled in blocks of fewer rows, by this factor."""
 
 _ladders: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
+def is_rows(start):
+    """Whether chains start at rows, of a checked `start`."""
+    return not (start is None or isinstance(start, str))
+
+
 def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
-    """(number of samples, start as checked rows or None) for `sample`; a chain takes `width` numbers."""
+    """(number of samples, start as checked rows, or as "random" or None) for `sample`; a chain takes `width` numbers."""
     checks.choice(method, "method", ("auto", *METHODS))
     if n_steps is not None:
         checks.integer(n_steps, "n_steps")
     checks.flag(mean, "mean")
-    if start is not None:
+    if isinstance(start, str):
+        checks.choice(start, "start", (RANDOM,))
+    elif start is not None:
         start = later_rows(estimator, start)
         if n_samples not in (None, start.shape[0]):
             raise ValueError(
@@ -38,14 +48,14 @@ def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
         return start.shape[0], start
     n = checks.integer(1 if n_samples is None else n_samples, "n_samples")
     checks.room(n * width, "n_samples", n_samples)
-    return n, None
+    return n, start
 
 
 def check_totals(unit, n, totals, start):
     """`totals` of `sample`, checked: (n, 1), or None."""
     if totals is None:
         return None
-    if start is not None:
+    if is_rows(start):
         raise ValueError("totals: chains that begin at `start` keep the totals of its rows, so leave totals out")
     if not unit.keeps_total:
         raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
@@ -90,7 +100,7 @@ def ladder_of(estimator, sources, machine):
     return value
 
 
-def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=None):
+def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=None, hidden=None):
     """(states, means) on the scale of a layer's visible units, without labels, of a chain for each of some host states.
 
     Parameters
@@ -106,16 +116,19 @@ def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=Non
     ladder : callable
     block : int or None
         Rows at a time.
+    hidden : (n, n_hidden) array or None
+        Hidden states at which Gibbs chains begin, if not `there`. Then they make `starts.STEPS` steps, if they are not told.
     """
     n, width = states.shape
     out, means = np.empty_like(states), np.empty_like(states)
-    size = block or max(1, block_rows(width) // AT_ONCE)
+    size, steps = block or max(1, block_rows(width) // AT_ONCE), method.steps if hidden is None else STEPS
     for first in range(0, n, size):
         rows = slice(first, min(first + size, n))
-        sampler = method(Task(stack(rows), layer, np.arange(rows.start, rows.stop, dtype=np.uint32), *noise, ladder))
+        numbers, begin = np.arange(rows.start, rows.stop, dtype=np.uint32), None if hidden is None else hidden[rows]
+        sampler = method(Task(stack(rows), layer, numbers, *noise, ladder, begin))
         with sampler.machine.backend.single_threaded():
             sampler.start(states[rows], there)
-            sampler.run(0, method.steps if n_steps is None else n_steps)
+            sampler.run(0, steps if n_steps is None else n_steps)
         sampler.machine.backend.fetch(sampler.drawn, out[rows])
         sampler.machine.backend.fetch(sampler.chain.v_mean, means[rows])
     return out, means

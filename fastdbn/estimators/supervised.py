@@ -310,7 +310,7 @@ class Supervised(FineTuning, Pretrained):
         X = later_rows(self, X)
         return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1, out=out)
 
-    def sample(self, n_samples=1, n_steps=1000, random_state=None, mean=False):
+    def sample(self, n_samples=1, n_steps=None, random_state=None, mean=False):
         """Draw visible states from the pretrained network, as `DBN.sample`.
 
         Raises

@@ -168,6 +168,7 @@ class WakeSleep:
         They are those that the run lacks, or a pass of its own. `score` gives measures of a state, or is None.
         """
         first, lower, top = self.layers_[0], self.layers_[:-1], self._top()
+        self._forget_starts()
         done = getattr(self, "up_down_iter_", 0)
         recognition = [Directed(rbm.components_.T, rbm.intercept_hidden_) for rbm in lower]
         generative = [Directed(downward(rbm), rbm.intercept_visible_) for rbm in lower]
@@ -191,4 +192,5 @@ class WakeSleep:
         more = {"tell": self._teller(UP_DOWN), "verbose": self.verbose, "stopping": stopping, "since": start}
         run.run(lacking, keep, history, best=self._up_down_best, **more)
         if not a_pass:
+            self._keep_starts(X, weights, labels)
             self._leave(UP_DOWN)

@@ -130,7 +130,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
     n_chains : int, default 100
     n_steps : int, default 1000
     X : (n, n_features) array, CSR matrix or None, default None
-        Chains start at rows of X. None starts them as `sample` does.
+        Chains start at rows of X. None starts them at draws that know the biases alone.
     burn_in : int, default 0
         Steps that are made and not counted first.
     method : {"auto", "gibbs", "tempering", "stacked"}, default "gibbs"

@@ -11,7 +11,7 @@ BINS, FEW, PANELS, ROWS = 30, 12, 12, 1000
 
 
 @drawn
-def columns(model, X, columns=None, *, n_steps=1000, random_state=0, axes=None):
+def columns(model, X, columns=None, *, n_steps=None, random_state=0, axes=None):
     """Histograms of columns of the data, filled, and of as many rows that the model draws, as lines.
 
     Where both agree, the model has learned how a column is distributed. How columns depend on each other is not shown.
@@ -23,8 +23,8 @@ def columns(model, X, columns=None, *, n_steps=1000, random_state=0, axes=None):
     X : (n, n_features) array, CSR matrix or frame
     columns : sequence of int or str, or None, default None
         Positions or names. None is the first 12.
-    n_steps : int, default 1000
-        Gibbs steps of each chain.
+    n_steps : int or None, default None
+        Gibbs steps of each chain. None is the number that `sample` takes.
     random_state : int, RandomState, Generator or None, default 0
         None continues with the noise of the model's own seed.
     axes : sequence of matplotlib Axes or None, default None

@@ -50,7 +50,7 @@ def reconstructions(model, X, n=10, *, image_shape=None, cmap="gray", ax=None):
 
 
 @drawn
-def samples(model, n=None, *, label=None, n_steps=1000, random_state=0, mean=True, image_shape=None, cmap="gray", ax=None):
+def samples(model, n=None, *, label=None, n_steps=None, random_state=0, mean=True, image_shape=None, cmap="gray", ax=None):
     """Rows that the model draws, as images; a line for each class where it draws rows of a class.
 
     Parameters
@@ -61,8 +61,8 @@ def samples(model, n=None, *, label=None, n_steps=1000, random_state=0, mean=Tru
         How many. None is 36, or 8 of each class.
     label : class, sequence of classes or None, default None
         For `GenerativeDBNClassifier`: the classes to draw, `n` rows of each. None is all of them.
-    n_steps : int, default 1000
-        Gibbs steps of each chain.
+    n_steps : int or None, default None
+        Gibbs steps of each chain. None is the number that `sample` takes.
     random_state : int, RandomState, Generator or None, default 0
         None continues with the noise of the model's own seed.
     mean : bool, default True

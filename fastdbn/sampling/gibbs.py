@@ -5,7 +5,7 @@ from fastdbn.sampling.sampler import Sampler
 
 
 class Gibbs(Sampler):
-    """Chains that begin at draws from the biases alone, or at given states."""
+    """Chains that begin at given visible or hidden states, or at draws from the biases alone."""
 
     steps = 1000
 
@@ -14,8 +14,14 @@ class Gibbs(Sampler):
         self.who, self.chain = self.machine.backend.array(task.rows), self.machine.new_chain(len(task.rows))
 
     def start(self, states, there):
-        key = rng.key(self._task.seed, self._task.number, rng.stream(rng.INIT, 0, 2))
-        self._first = self.machine.begin(self.chain, self.who, self._task.keys, key, states, there)
+        task, backend, machine = self._task, self.machine.backend, self.machine
+        if there or task.hidden is None:
+            key = rng.key(task.seed, task.number, rng.stream(rng.INIT, 0, 2))
+            self._first = machine.begin(self.chain, self.who, task.keys, key, states, there)
+            return
+        for unit, values, out in ((machine.hidden_unit, task.hidden, self.chain.h), (machine.visible_unit, states, self.drawn)):
+            backend.copy(backend.states(unit, *values.shape, values), out)
+        self._first = 1
 
     def run(self, first, last):
         keys, lag = self._task.keys, self.machine.lag

@@ -14,6 +14,7 @@ class Task(NamedTuple):
     rows : (B,) uint32 host array, numbers of the chains, by which their noise is named
     seed, number : of the noise, as `draw_keys` takes them
     ladder : callable that gives the `Ladder` of that machine
+    hidden : (B, n_hidden) host array or None, hidden states of that machine at which Gibbs chains begin that start nowhere else
     """
 
     machines: list
@@ -22,6 +23,7 @@ class Task(NamedTuple):
     seed: int
     number: int
     ladder: Any = None
+    hidden: Any = None
 
     @property
     def machine(self):

@@ -11,7 +11,7 @@ from fastdbn.cli import options as common
 def options(parser):
     common.model(parser)
     parser.add_argument("-n", type=common.positive, default=10, metavar="N", help="rows [10]")
-    parser.add_argument("--steps", type=common.positive, default=1000, help="Gibbs steps [1000]")
+    parser.add_argument("--steps", type=common.positive, help="Gibbs steps [10 for networks, 1000 for RBMs]")
     common.seed(parser)
     common.image_shape(parser)
     common.out(parser, ".npy or CSV file, or .png for a picture of their means [CSV to stdout]")
