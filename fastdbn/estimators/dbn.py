@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
-from fastdbn.estimators.layer import hidden_given_rows
+from fastdbn.estimators.layer import states_above
 from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
@@ -257,5 +257,5 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         binary = unit.support == (0.0, 1.0)
         if self.propagate == "sample" and not binary:
             key = rng.key(rbm.seed_, 0, rng.stream(rng.DATA, rbm.layer_, 1))
-            return hidden_given_rows(rbm, lower_states, key=key), None
-        return hidden_given_rows(rbm, lower_states), self.propagate if binary else None
+            return states_above(lower_states, rbm, key), None
+        return states_above(lower_states, rbm), self.propagate if binary else None

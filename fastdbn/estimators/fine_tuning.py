@@ -1,6 +1,7 @@
 """How a network is fine-tuned: a run of back-propagation is made, watched and kept."""
 
 import copy
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ class Watched(NamedTuple):
     X: Any
     noisy: Any
     target: Any
+
+
+@functools.singledispatch
+def run_of(X, network, backend, units, rows, target, weights, plan, state, score, noise):
+    """The run of back-propagation that trains a network on checked rows X; arguments as of `BackPropagation`."""
+    data = network._source(backend, X)
+    return BackPropagation(backend, units, data, rows, target, weights, plan, network.seed_, state, score, noise)
 
 
 class FineTuning:
@@ -54,7 +62,6 @@ class FineTuning:
         """Fine-tune by some rows of X with the weights of all; watched are `Watched` rows of the user's own, or None."""
         score, stopping, history, backend = None, self._stopping(epochs), self.history_, backend_for(self)
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
-        source = backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
         noise = self._noise(backend, units[0], X, noisy)
         if watched is not None:
             watched = watched._replace(X=clipped(self, watched.X))
@@ -62,7 +69,7 @@ class FineTuning:
         elif self._holds_out(epochs):
             rows, held_out = self._split(rows, target, self.seed_)
             watched = Watched(X[held_out], None, None if target is None else target[held_out])
-            seen = None if noise is None else noise.held_out(source, held_out)
+            seen = None if noise is None else noise.held_out(self._source(backend, X), held_out)
         if watched is not None:
             score = self._measurer(watched, seen)
             unknown = np.full(self.n_iter_, np.nan)
@@ -76,7 +83,7 @@ class FineTuning:
         size = min(plan.batch_size, len(rows))
         plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
-        run = BackPropagation(backend, units, source, rows, target, weights, plan, self.seed_, state, score, noise)
+        run = run_of(X, self, backend, units, rows, target, weights, plan, state, score, noise)
         more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
         run.run(lacking, self._keep, history, best=self._best, **more)
         if epochs is None:
@@ -112,8 +119,11 @@ class FineTuning:
             noise = self._noise(backend, unit, watched.X, watched.noisy)
         elif isinstance(noise, Given):
             raise ValueError("validation_data has no clean rows: give (noisy rows, clean rows), as fit has them")
-        source = backend.load(data.source(watched.X, self.scaling_, binarize_of(self._layers()[0])))
-        return noise.held_out(source, np.arange(watched.X.shape[0], dtype=np.uint32))
+        return noise.held_out(self._source(backend, watched.X), np.arange(watched.X.shape[0], dtype=np.uint32))
+
+    def _source(self, backend, X):
+        """The backend's data of rows."""
+        return backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
 
     def _measurer(self, watched, seen):
         """The measures of watched rows, as a function of weights and biases; seen are the noisy states that it sees, or None."""

@@ -4,6 +4,8 @@ Functions take the RBM, for its scaling and missing values, and a machine, which
 the RBM's own machine.
 """
 
+import functools
+
 import numpy as np
 from scipy import sparse
 
@@ -13,6 +15,7 @@ from fastdbn.inputs import data
 from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
 from fastdbn.support.results import array_for
+from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer
 from fastdbn.training.options import missing_values
@@ -73,6 +76,12 @@ def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
     return out
 
 
+@functools.singledispatch
+def states_above(X, rbm, key=None):
+    """What the layer above an RBM learns from: `hidden_given_rows` of X."""
+    return hidden_given_rows(rbm, X, key=key)
+
+
 def up(layers, machines, X, out=None):
     """Hidden means of the last of some layers, block by block through all of them. They are in `out`, if that is given."""
     out = array_for(out, (X.shape[0], machines[-1].shape[1]), layers[-1].dtype, X)
@@ -130,3 +139,10 @@ def data_layer(rbm, backend, X, weights, threshold, validation=None):
     source = backend.load(data.training_source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
     units, n_rows = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), n if rows is None else len(rows)
     return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask, validation)
+
+
+@functools.singledispatch
+def run_of(X, rbm, backend, weights, threshold, validation, settings, state, last):
+    """The run of contrastive divergence that trains an RBM on checked rows X; arguments as of `data_layer` and of the run."""
+    layer = data_layer(rbm, backend, X, weights, threshold, validation)
+    return ContrastiveDivergence(backend, layer, settings, state, last)

@@ -16,7 +16,7 @@ READ = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.uint8, np.bo
 """Types of data that the backend reads as they are."""
 
 
-def _types_for(X):
+def types_for(X):
     """Types to read X in, the one to convert any other to first: float32 for one that it holds exactly, else float64.
 
     So the same numbers give the same model in any container: columns far from zero keep their digits until they are scaled.
@@ -46,6 +46,8 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
     """
     if not reset and _has_form(estimator, X) and _is_finite(X):  # `validate_data` takes as long as a small network for one row
         return X
+    if hasattr(X, "checked_for"):  # rows elsewhere, which are checked there (fastdbn/dask)
+        return X.checked_for(estimator, reset)
     checks.matrix(X)
     X = given = checks.unmasked(X, "X", may_lack)
     X = validate_data(
@@ -53,7 +55,7 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         X,
         reset=reset,
         accept_sparse="csr",
-        dtype=_types_for(X),
+        dtype=types_for(X),
         ensure_all_finite=False,
     )
     if finite:

@@ -9,7 +9,7 @@ from fastdbn.estimators import parameters
 from fastdbn.estimators.device import announce, backend_for, say_threads, warn_of_precision
 from fastdbn.estimators.fitted_rbm import FittedRBM
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
-from fastdbn.estimators.layer import data_layer
+from fastdbn.estimators.layer import run_of
 from fastdbn.estimators.machines import host_params
 from fastdbn.estimators.rows import binarize_of, check_values, checked, in_training, threshold_of
 from fastdbn.estimators.validation import check_held_out, watched
@@ -19,7 +19,6 @@ from fastdbn.machine import initial
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.report import progress
-from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.holdout import n_trained_on, weights_of_known
 from fastdbn.training.layer import State
 from fastdbn.training.monitors import MONITORS, Stopping, check_monitor, knows_likelihood, monitor_of
@@ -125,20 +124,17 @@ class TrainedRBM(FittedRBM):
         if self.learning_rate is None and start is not None:
             settings = settings._replace(learning_rate=parameters.falling(settings.learning_rate, start, last - start))
         state = State(host_params(self), self._velocity, self._chains, self.n_iter_, self._step, self._extras)
-        if state.chains is not None and len(state.chains) != settings.chain_rows:
-            state = state._replace(chains=None)
         threshold = in_training(self.binarize if binarize == "own" else binarize, unit)
-        layer = data_layer(self, backend, X, weights, threshold, validation)
         if self.layer_ == 0:
             announce(self, backend)
         warn_of_precision(self, backend)
         stopping = None if start is None else self._stopping(estimator or self)
         if stopping is not None:
-            held_out = layer.held_out is not None or validation is not None
+            held_out = self.validation_fraction > 0 or validation is not None
             check_monitor(stopping.name, unit, held_out, knows_likelihood(self))
             waits = stopping.name.endswith("likelihood")
             settings = settings._replace(monitor_interval=1 if waits else settings.monitor_interval)
-        training = ContrastiveDivergence(backend, layer, settings, state, last)
+        training = run_of(X, self, backend, weights, threshold, validation, settings, state, last)
         if self.verbose:
             say_threads(self, training, X.shape[0])
         tell = self._teller(self.layer_, estimator)

@@ -1,5 +1,6 @@
 """What tells the data of a fit from others, without the data themselves: type, shape and a hash."""
 
+import functools
 import hashlib
 import reprlib
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class Fingerprint(NamedTuple):
     sha256: str
 
 
+@functools.singledispatch
 def fingerprint(x):
     """The `Fingerprint` of an array, a CSR matrix, or a list of texts."""
     hashed = hashlib.sha256()

@@ -1,8 +1,11 @@
 """What comes between a user's array and the visible units: its scaling, and statistics of its columns.
 
 inside = clip((x - shift) scale),    x = inside / scale + shift
+
+Rows that lie elsewhere register statistics of their own (fastdbn/dask/shards.py).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,6 +116,7 @@ def _sums_above(part, weights, threshold):
     return _sums(_with(part, change), weights) + zero_on * (part.shape[0] if weights is None else weights.sum())
 
 
+@functools.singledispatch
 def column_range(X, missing=False):
     """Least and greatest value of every column, of a dense array or a CSR matrix, as float64; `missing` as in `columns`."""
     low, high = np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
@@ -122,6 +126,7 @@ def column_range(X, missing=False):
     return low, high
 
 
+@functools.singledispatch
 def columns(X, weights=None, threshold=None, missing=False):
     """The `Columns` of a dense array or a CSR matrix, in one pass.
 
@@ -163,6 +168,7 @@ def columns(X, weights=None, threshold=None, missing=False):
     return Columns(low, high, mean, None if above is None else above / count, share)
 
 
+@functools.singledispatch
 def column_variance(X, mean, weights=None, observed=1.0):
     """The weighted variance of every column about a given mean, float64; of the observed values where some are missing."""
     total, count, room = np.zeros(X.shape[1]), X.shape[0] if weights is None else weights.sum(), None

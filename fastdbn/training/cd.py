@@ -59,6 +59,7 @@ class ContrastiveDivergence(Training):
     layer : Layer
     settings : Settings
     state : State
+        Chains of another number than that of the settings begin anew.
     last : int or None
         The epoch that ends the fit, after which everything is measured; None in a pass of `partial_fit`.
 
@@ -86,6 +87,8 @@ class ContrastiveDivergence(Training):
 
     def __init__(self, backend, layer, settings, state, last=None):
         super().__init__(backend, state.epoch)
+        if state.chains is not None and len(state.chains) != settings.chain_rows:
+            state = state._replace(chains=None)
         self.layer, self.settings, self.step = layer, settings, state.step
         self.title = f"layer {layer.number + 1}"
         self.options = [option for option in settings.options if option.applies(layer)]
