@@ -10,7 +10,8 @@ from test_generative import classifier
 from test_protocol import sealed
 
 from fastdbn import DBN, RBM, GenerativeDBNClassifier, load
-from fastdbn.estimators import machines, starts
+from fastdbn.backends import devices
+from fastdbn.estimators import starts
 from fastdbn.sampling import ladder
 from fastdbn.sampling.sampler import Task
 from fastdbn.sampling.stacked import Stacked
@@ -182,7 +183,7 @@ def test_methods_ask_nothing_of_buffers(monkeypatch):
         return [*found, *(labelled.sample(5, 3, random_state=0, method="tempering", label=label) for label in (None, 1))]
 
     expected = draws()
-    monkeypatch.setattr(machines, "get_backend", sealed)
+    monkeypatch.setattr(devices, "get_backend", sealed)
     assert all(map(np.array_equal, draws(), expected))
 
 

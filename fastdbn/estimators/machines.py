@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from fastdbn.backends.devices import get_backend
+from fastdbn.backends import devices
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import most_exact
 from fastdbn.machine.block import BlockMachine
@@ -78,7 +78,7 @@ def machines_of(estimator):
     computes = estimator.n_jobs, estimator.dtype, estimator.device, most_exact(rbm.precision for rbm in layers)
 
     def build():
-        backend = get_backend(*computes)
+        backend = devices.get_backend(*computes)
         return [_build(backend, rbm) for rbm in layers]
 
     return prepared(estimator, (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)

@@ -9,7 +9,7 @@ So a machine with Gaussian visible units and few hidden units is exact too.
 
 import numpy as np
 
-from fastdbn.backends.devices import get_backend
+from fastdbn.backends import devices
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.dbn import DBN
@@ -115,7 +115,7 @@ class Enumeration:
             )
             raise ValueError(f"the model has {found}: log Z is exact up to 2^{BITS} states on one side; use fastdbn.evaluate.ais")
         self.by_hidden = bits[1] <= bits[0]
-        self.backend = get_backend(n_jobs, "float64")
+        self.backend = devices.get_backend(n_jobs, "float64")
         params = Params(W.T, c, b) if self.by_hidden else Params(W, b, c)
         params = Params(*(self.backend.constant(np.ascontiguousarray(x)) for x in params))
         # the machine whose visible units are those that are enumerated
