@@ -307,6 +307,17 @@ def test_arguments():
 
 
 @both_types
+def test_constants_have_one_type(dtype):
+    """Kernels are not compiled again for the read-only arrays of fitted models, and these are not copied."""
+    x = np.arange(6, dtype=dtype).reshape(3, 2)
+    x.flags.writeable = False
+    for frozen in (x, x.T, x[0]):
+        constant = get_backend(1, dtype).constant(frozen)
+        assert constant.flags.writeable and np.shares_memory(constant, x)
+        np.testing.assert_array_equal(constant, frozen)
+
+
+@both_types
 def test_field_of_a_view_of_one_row(dtype):
     """NumPy gives a view of one row a stride of 0 where it likes; the product takes it all the same."""
     x, W = arrays(dtype, (9,), (9, 5))

@@ -211,7 +211,7 @@ class Backend(Protocol):
         """A copy of a host array (parameters, row numbers, weights) in the backend's form."""
 
     def constant(self, values: np.ndarray) -> Buffer:
-        """The same, read-only: it may share the host array's memory."""
+        """The same, but nobody writes it, because it may share the host array's memory."""
 
     def zeros(self, *shape: int) -> Buffer:
         """A buffer of zeros."""

@@ -78,7 +78,8 @@ class CPU(Backend):
         return workspace.aligned(shape, self.dtype)
 
     def constant(self, values) -> np.ndarray:
-        return np.asarray(values, self.dtype)
+        # kernels would be compiled once more for arrays that may not be written, which those of fitted models are
+        return loading._writable(np.asarray(values, self.dtype))
 
     def to_host(self, x) -> np.ndarray:
         return np.array(x)
