@@ -53,7 +53,7 @@ def test_hooks_in_their_order(name):
     expected = [("on_fit_begin", kind, False)]
     for stage, n in stages.items():
         expected.append(("on_stage_begin", kind, stage, 0, n, len(X)))
-        expected += [("on_epoch_end", kind, stage, epoch) for epoch in range(1, n + 1)]
+        expected += [(f"on_epoch_{end}", kind, stage, epoch) for epoch in range(1, n + 1) for end in ("begin", "end")]
         expected.append(("on_stage_end", kind, stage))
     assert recorder.calls == [*expected, ("on_fit_end", kind, True)]
 
@@ -67,9 +67,10 @@ def test_an_interrupted_fit_ends_and_goes_on():
     assert recorder.calls[-1] == ("on_fit_end", "RBM", False)
     recorder.calls.clear()
     model.set_params(callbacks=[recorder], warm_start=True).fit(X)
-    assert recorder.calls[:3] == [
+    assert recorder.calls[:4] == [
         ("on_fit_begin", "RBM", True),
         ("on_stage_begin", "RBM", 0, 2, 3, len(X)),
+        ("on_epoch_begin", "RBM", 0, 3),
         ("on_epoch_end", "RBM", 0, 3),
     ]
     with pytest.raises(ValueError, match="NaN"):
@@ -81,7 +82,7 @@ def test_a_pass_is_no_fit():
     """`partial_fit` tells of its epoch alone."""
     recorder = Recorder()
     RBM(5, callbacks=[recorder], **LAYERS).partial_fit(X)
-    assert recorder.calls == [("on_epoch_end", "RBM", 0, 1)]
+    assert recorder.calls == [("on_epoch_begin", "RBM", 0, 1), ("on_epoch_end", "RBM", 0, 1)]
 
 
 def test_every_callback_is_told_of_the_last_epoch():

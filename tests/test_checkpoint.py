@@ -1,5 +1,6 @@
 """Checkpoints: a fit goes on from one to the same bits, whatever happened; others are refused by name."""
 
+import copy
 import os
 import shutil
 
@@ -149,6 +150,20 @@ def test_other_data(saved, data, message):
     with pytest.raises(ValueError, match=f"{saved}' is of a fit to other data: .*{message}"):
         model.fit(*data, resume=saved)
     assert not [name for name in vars(model) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("name", ["dbn", "generative"])
+def test_checkpoints_of_up_down(name, tmp_path):
+    """A call of `up_down` goes on from its checkpoint to the same bits, and not with other data."""
+    model = model_of(name).fit(X, Y)
+    y = [Y] if name == "generative" else []
+    whole = learnt(copy.deepcopy(model).up_down(X, *y, n_iter=2))
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callbacks=[Checkpoint(tmp_path), Interrupt(1)]).up_down(X, *y, n_iter=2)
+    rest = load(tmp_path / "last.safetensors").set_params(warm_start=True)
+    with pytest.raises(ValueError, match="the run that was interrupted is of a fit to other data: X has other values"):
+        rest.up_down(1 - X, *y, n_iter=2)
+    assert learnt(rest.up_down(X, *y, n_iter=2)) == whole
 
 
 def test_other_files(saved, tmp_path):

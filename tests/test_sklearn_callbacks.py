@@ -15,7 +15,7 @@ class Recorder:
     """A callback of the protocol, which keeps the names of tasks, and stops after some epochs."""
 
     def __init__(self, stop=None):
-        self.calls, self.stop, self.given = [], stop, []
+        self.calls, self.stop, self.given, self.epochs = [], stop, [], []
 
     def setup(self, estimator, context):
         self.calls.append("setup")
@@ -25,6 +25,7 @@ class Recorder:
 
     def on_fit_task_begin(self, estimator, context):
         self.calls.append(f"begin {context.task_name}")
+        self.epochs.append(getattr(estimator, "n_iter_", None))
 
     def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
         self.calls.append(f"end {context.task_name}")
@@ -40,6 +41,7 @@ def test_the_tree_of_tasks():
     pretraining = ["begin layer 1", "begin epoch 1", "end epoch 1", "end layer 1"]
     tuning = ["begin fine-tuning", *epochs, "end fine-tuning"]
     assert recorder.calls == ["setup", "begin fit", *pretraining, *tuning, "end fit", "teardown"]
+    assert recorder.epochs == [None] * 3 + [0, 0, 1, 2], "epochs begin before they are trained"
     assert recorder.given == [(False, False, True)] * 2 + [(False, False, False)] * 5
     assert learnt(clone(MODEL).fit(X, Y)) == {k: x for k, x in learnt(model).items() if k != "_skl_callbacks"}
 

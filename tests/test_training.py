@@ -21,7 +21,7 @@ from fastdbn.training.layer import Layer, State
 from fastdbn.training.monitors import Stopping
 from fastdbn.training.options import OPTIONS, options_of
 from fastdbn.training.options.option import HIDDEN, VISIBLE
-from fastdbn.training.training import DivergenceError, Training
+from fastdbn.training.training import DivergenceError, Training, nobody
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
 from fastdbn.units import get_unit
 
@@ -202,7 +202,7 @@ class Counted(Training):
         return f"loss {metrics['loss']}"
 
 
-def outcome(values, error=None, patience=None, tell=None):
+def outcome(values, error=None, patience=None, tell=nobody):
     """(params, epoch, history) that a run of the given losses leaves."""
     kept = [None]
 
@@ -222,8 +222,8 @@ def outcome(values, error=None, patience=None, tell=None):
 def raising(error, at):
     """A callback that raises an error in an epoch."""
 
-    def tell(epoch, metrics):
-        if epoch == at:
+    def tell(hook, epoch, **metrics):
+        if (hook, epoch) == ("on_epoch_end", at):
             raise error
 
     return tell
@@ -245,9 +245,10 @@ def test_lines_and_measures(capsys):
     """A line for each epoch, and the seconds beside the measures."""
     seen = []
     run = Counted([3.0, 2.0])
-    run.run(2, lambda *_: None, {}, verbose=True, tell=lambda epoch, metrics: seen.append((epoch, set(metrics))))
+    run.run(2, lambda *_: None, {}, verbose=True, tell=lambda hook, epoch, metrics=(): seen.append((hook, epoch, set(metrics))))
     assert capsys.readouterr().err == "counting epoch 1/2: loss 3.0\ncounting epoch 2/2: loss 2.0\n"
-    assert seen == [(1, {"loss", "seconds"}), (2, {"loss", "seconds"})]
+    measured = {"on_epoch_begin": set(), "on_epoch_end": {"loss", "seconds"}}
+    assert seen == [(hook, epoch, names) for epoch in (1, 2) for hook, names in measured.items()]
 
 
 def test_options_are_made_for_one_run():

@@ -40,6 +40,17 @@ class Callback:
             Rows of an epoch.
         """
 
+    def on_epoch_begin(self, estimator, stage, epoch):
+        """An epoch begins.
+
+        Parameters
+        ----------
+        estimator : estimator
+        stage : int or str
+        epoch : int
+            From 1.
+        """
+
     def on_epoch_end(self, estimator, stage, epoch, metrics):
         """An epoch is complete, and the fitted attributes are those after it.
 
@@ -75,6 +86,9 @@ class Relay(Callback):
 
     def on_stage_begin(self, estimator, **info):
         notify(self.owner, "on_stage_begin", **info)
+
+    def on_epoch_begin(self, estimator, **info):
+        notify(self.owner, "on_epoch_begin", **info)
 
     def on_epoch_end(self, estimator, **info):
         notify(self.owner, "on_epoch_end", **info)

@@ -145,6 +145,8 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         network.layers_, network._draws, network._up_down_best = layers, 0, None
         network._forget_starts()
         network.n_features_in_ = layers[0].n_features_in_
+        if hasattr(layers[0], "feature_names_in_"):
+            network.feature_names_in_ = layers[0].feature_names_in_
         return network
 
     @staticmethod
@@ -179,7 +181,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         self._begin_run(goes_on, epochs)
         X = checked(self, X, reset=not goes_on, may_lack=layers[0].missing is not None, finite=goes_on)
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(X=X, sample_weight=weights, validation=validation)
+        self._note_data(epochs, X=X, sample_weight=weights, validation=validation)
         self._fit_layers(layers, X, weights, goes_on, epochs, validation)
         self._trained_on(X, weights)
         if epochs is None:

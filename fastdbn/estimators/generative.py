@@ -22,7 +22,7 @@ from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, in_training
 from fastdbn.estimators.validation import named, pair_of, rows_of
-from fastdbn.estimators.wake_sleep import refuse_counts
+from fastdbn.estimators.wake_sleep import refuse_counts_in
 from fastdbn.files import entries
 from fastdbn.files.state import Later, Record, Tensor, fields
 from fastdbn.inputs import data
@@ -31,7 +31,7 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
 from fastdbn.training.updown import Schedule, Untied, UpDown
-from fastdbn.units import get_unit, visible_unit
+from fastdbn.units import get_unit
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -292,13 +292,11 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             check_values(self.layers_[0], X)
             known = self.classes_
         else:
-            visible = self._first().visible
-            if not (isinstance(visible, str) and visible == "auto"):
-                refuse_counts(visible_unit(visible, X.shape[1]))
+            refuse_counts_in(self._first().visible, X.shape[1])
         numbers, self.classes_ = classes(y, X.shape[0], known, unlabelled=self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
         others = dict(zip(("validation_data X", "validation_data y"), pair_of(validation), strict=True))
-        self._note_data(X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)
+        self._note_data(epochs, X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)
         if self.class_weight is not None:
             factors = class_factors(self.class_weight, self.classes_, numbers)
             weights = factors if weights is None else weights * factors

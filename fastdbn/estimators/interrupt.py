@@ -94,16 +94,22 @@ class Interruptible:
             return False
         return (warm or saved is not None) and self._has_begun()
 
-    def _note_data(self, **arrays):
-        """Note of the run what tells its data from others; refuse data that are not those of its checkpoint."""
-        run = vars(self).get("_run")
-        if run is None or not (run.resumes or any(isinstance(callback, Checkpoint) for callback in self.callbacks or ())):
+    def _note_data(self, epochs, **arrays):
+        """Note of the run what tells its data from others, if checkpoints need it; refuse data that are not those noted before.
+
+        A pass of some `epochs` is not a run.
+        """
+        if epochs is not None:
+            return
+        known = self._run.data
+        if known is None and not any(isinstance(callback, Checkpoint) for callback in self.callbacks or ()):
             return
         data = {name: fingerprint.fingerprint(x) for name, x in arrays.items() if x is not None}
-        differ = [*fingerprint.differences(data, run.data)] if run.resumes else []
+        differ = [] if known is None else [*fingerprint.differences(data, known)]
         if differ:
-            raise ValueError(f"{run.resumes} is of a fit to other data: {'; '.join(differ)}. Give those of the fit")
-        self._run = run._replace(data=data)
+            what = self._run.resumes or "warm_start=True: the run that was interrupted"
+            raise ValueError(f"{what} is of a fit to other data: {'; '.join(differ)}. Give those of the fit, or begin anew")
+        self._run = self._run._replace(data=data)
 
     def _begin_run(self, goes_on, epochs=None):
         """Begin a run, from fitted parameters or from nothing, or go on with the one that was interrupted.
@@ -152,17 +158,13 @@ class Interruptible:
         notify(self, "on_stage_end", stage=stage)
 
     def _teller(self, stage, estimator=None):
-        """What a run calls after each epoch, to tell the callbacks of an estimator, by default this."""
-        return functools.partial(_tell_epoch, estimator or self, stage)
+        """What a run calls to tell the callbacks of an estimator, by default this, of its epochs."""
+        return functools.partial(notify, estimator or self, stage=stage)
 
     def _end_run(self):
         """The run is complete."""
         notify(self, "on_fit_end", complete=True)
         del self._run
-
-
-def _tell_epoch(estimator, stage, epoch, metrics):
-    notify(estimator, "on_epoch_end", stage=stage, epoch=epoch, metrics=metrics)
 
 
 def check_is_fitted(estimator):

@@ -23,7 +23,7 @@ class Tasks(Callback):
     """Tells scikit-learn's callbacks of a fit what ours are told; `task` is that of the whole fit, and data are its arguments."""
 
     def __init__(self, task, data):
-        self.task, self.data, self.stage = task, data, None
+        self.task, self.data, self.stage, self.epoch = task, data, None, None
 
     def on_fit_begin(self, estimator, resumed):
         self._begin(estimator, self.task)
@@ -32,12 +32,12 @@ class Tasks(Callback):
         self.stage = self.task.subcontext(title_of(stage), max_subtasks=n_epochs - epoch)
         self._begin(estimator, self.stage)
 
+    def on_epoch_begin(self, estimator, stage, epoch):
+        self.epoch = self.stage.subcontext(f"epoch {epoch}")
+        self._begin(estimator, self.epoch)
+
     def on_epoch_end(self, estimator, stage, epoch, metrics):
-        if self.stage is None:
-            return
-        task = self.stage.subcontext(f"epoch {epoch}")
-        self._begin(estimator, task)
-        if self._end(estimator, task):
+        if self._end(estimator, self.epoch):
             raise StopIteration
 
     def on_stage_end(self, estimator, stage):

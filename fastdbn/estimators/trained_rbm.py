@@ -42,7 +42,7 @@ class TrainedRBM(FittedRBM):
         self._begin_run(goes_on, epochs)
         X = checked(self, X, reset=not goes_on, may_lack=self.missing is not None, finite=goes_on)  # else `_begin` sees to it
         weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(X=X, sample_weight=weights, validation=validation)
+        self._note_data(epochs, X=X, sample_weight=weights, validation=validation)
         if goes_on:
             parameters.check_same(self, self)
             check_values(self, X)

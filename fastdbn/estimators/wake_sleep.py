@@ -15,7 +15,7 @@ from fastdbn.inputs import data
 from fastdbn.support import checks
 from fastdbn.training.monitors import OF_UP_DOWN, check_monitor
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
-from fastdbn.units import get_unit
+from fastdbn.units import get_unit, visible_unit
 
 
 def thirds(n_iter, start=0):
@@ -47,7 +47,13 @@ def with_defaults(schedule, units, start, a_pass=False):
 def refuse_counts(unit):
     """A ValueError for visible units whose totals a network cannot make."""
     if unit.keeps_total:
-        raise ValueError(f"visible={unit.name!r}: there are no fantasies of units that count, for nothing gives their totals")
+        raise ValueError(f"visible={unit.name!r}: nothing in this network gives the totals of units that count: take other units")
+
+
+def refuse_counts_in(visible, n):
+    """The same of n units that a parameter asks for; "auto" never chooses such."""
+    if not checks.is_auto(visible):
+        refuse_counts(visible_unit(visible, n))
 
 
 DIRECTED = Series(lambda i: Record(Directed, W=Tensor(None, None), bias=Tensor(None)))
@@ -127,7 +133,9 @@ class WakeSleep:
         self._begin_run(True)
         X = checked(self, X, reset=False)
         check_values(self.layers_[0], X)
-        self._up_down(X, None, checks.sample_weights(sample_weight, X.shape[0]), schedule)
+        weights = checks.sample_weights(sample_weight, X.shape[0])
+        self._note_data(None, X=X, sample_weight=weights)
+        self._up_down(X, None, weights, schedule)
         self._end_run()
         return self
 

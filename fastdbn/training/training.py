@@ -25,6 +25,10 @@ def minibatches_per_call(size, work):
     return max(1, ROWS_PER_CALL // size, int(CALL_WORK / (size * work)))
 
 
+def nobody(hook, **info):
+    """Tell nobody of a run."""
+
+
 class DivergenceError(ArithmeticError):
     """Parameters became infinite or NaN, or left the range in which the model has a distribution. The estimator keeps the
     parameters of the last good epoch."""
@@ -81,7 +85,7 @@ class Training(abc.ABC):
         for start in range(0, len(order), size):
             yield [None if x is None else b.part(x, start, start + size) for x in arrays]
 
-    def run(self, n_iter, keep, history, *, tell=None, verbose=False, stopping=None, since=0, best=None):
+    def run(self, n_iter, keep, history, *, tell=nobody, verbose=False, stopping=None, since=0, best=None):
         """Train for some epochs.
 
         Parameters
@@ -92,8 +96,8 @@ class Training(abc.ABC):
             epoch, or None without a `stopping` that keeps it. When such a run ends, state and history are those of the best.
         history : dict of arrays
             The measures of earlier epochs, by name. Measures of other names are not recorded.
-        tell : callable of (epoch from 1, metrics) or None
-            StopIteration from it ends the run cleanly.
+        tell : callable of (hook of `callbacks.Callback`, epoch from 1 and other keywords)
+            It is told where epochs begin and end. StopIteration at the end of an epoch ends the run cleanly.
         verbose : bool
             Print a line after each epoch.
         stopping : Stopping or None
@@ -115,6 +119,7 @@ class Training(abc.ABC):
         try:
             with self.backend.single_threaded():
                 for _ in range(0 if stop else n_iter):
+                    tell("on_epoch_begin", epoch=self.epochs + 1)
                     started = time.perf_counter()
                     self.epoch()
                     self.check()
@@ -126,8 +131,7 @@ class Training(abc.ABC):
                     if verbose:
                         progress(f"{self.title} epoch {self.epochs}/{last}: {self.words(metrics)}")
                     try:
-                        if tell is not None:
-                            tell(self.epochs, metrics)
+                        tell("on_epoch_end", epoch=self.epochs, metrics=metrics)
                     except StopIteration:
                         break
                     if stop:
