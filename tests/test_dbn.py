@@ -187,6 +187,8 @@ def test_stack_of_trained_layers(binary):
     network = DBN.stack([first, second])
     assert np.array_equal(network.transform(X), second.transform(first.transform(X)))
     assert (second.layer_, network.layers_[1].layer_) == (0, 1)
+    first.feature_names_in_ = np.array(list("abcdefghi"), dtype=object)
+    assert list(DBN.stack([first, second]).feature_names_in_) == list("abcdefghi")
     with pytest.raises(ValueError, match=r"layers\[1\] has 9 visible units"):
         DBN.stack([first, first])
     with pytest.raises(ValueError, match=r"layers=\[\]: give a list of fitted RBMs"):

@@ -5,7 +5,7 @@ import naive
 import numpy as np
 import pytest
 
-from fastdbn import DBN, RBM, evaluate
+from fastdbn import DBN, RBM, DBNOutlierDetector, evaluate
 
 KINDS = {
     "bernoulli": ("bernoulli", "bernoulli"),
@@ -206,6 +206,8 @@ def test_free_energy_gap():
     small = Small("bernoulli")
     likely, unlikely = small.V[small.log_p.argmax()][None], small.V[small.log_p.argmin()][None]
     assert np.isclose(evaluate.free_energy_gap(small.rbm, likely, unlikely), np.ptp(small.log_p))
+    detector = DBNOutlierDetector.stack([small.rbm], likely)
+    assert np.isclose(evaluate.free_energy_gap(detector, likely, unlikely), np.ptp(small.log_p)), "the gap has no penalties"
 
 
 class Stack:

@@ -344,6 +344,22 @@ def test_tol_is_about_the_loss():
     assert better.n_iter_ == 9 and better.history_["loss"][-1] < better.history_["loss"][0]
 
 
+def test_another_precision_is_refused(binary):
+    """Further training in another one, as RBMs refuse it."""
+    X = binary(20, 6)
+    model = DBNClassifier((4,), pretrain=False, max_iter=1, random_state=0).fit(X, X[:, 0])
+    for change in (lambda: model.partial_fit(X, X[:, 0]), lambda: model.set_params(warm_start=True).fit(X, X[:, 0])):
+        with pytest.raises(ValueError, match="dtype='float64' is not that of the fit, 'float32'"):
+            model.set_params(dtype="float64") and change()
+
+
+def test_held_out_rows_that_leave_fewer_than_classes(binary):
+    """They are not stratified."""
+    X, y = binary(12, 6), np.arange(12) % 3
+    model = DBNClassifier((4,), pretrain=False, max_iter=1, early_stopping=True, validation_fraction=0.85, random_state=0)
+    assert np.isfinite(model.fit(X, y).history_["validation_loss"]).all()
+
+
 def test_changes_of_a_fitted_network():
     """What prediction prepares is prepared anew when weights are assigned or a parameter it depends on is set."""
     X, y = binary(), np.arange(61) % 3

@@ -11,7 +11,7 @@ from naive import bits, sigmoid
 from sklearn.base import clone
 from small import binary, small
 
-from fastdbn import DBN, RBM, BernoulliRBM, GenerativeDBNClassifier, Machine, load
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, GenerativeDBNClassifier, Machine, load
 
 X = binary()
 
@@ -124,6 +124,8 @@ def test_samples_of_networks_start_at_rows():
     rows = np.repeat(bits(4)[[1, 6, 13]], 30, axis=0)
     dbn = DBN.stack([as_rbm(eye, zero, zero), as_rbm(eye, zero, zero)])
     assert np.array_equal(dbn.sample(start=rows, n_steps=2), rows)
+    tuned = DBNClassifier((4, 4), pretrain=dbn, max_iter=0, random_state=0).fit(rows, np.arange(90) % 2)
+    assert np.array_equal(tuned.sample(start=rows, n_steps=2, method="gibbs"), rows)
     top = GenerativeDBNClassifier((4,), rbm=RBM(n_iter=1), up_down_iter=0, random_state=0).fit(rows, np.arange(90) % 2)
     top.layers_[0].components_, top.layers_[0].intercept_visible_, top.layers_[0].intercept_hidden_ = eye, zero, zero
     for label in (None, 1):
@@ -192,6 +194,8 @@ def test_machine_is_dropped_when_its_sources_change(change):
             getattr(rbm, name)[:] = 0
     dbn.layers_[0].components_ = dbn.layers_[0].components_ * 3
     assert not np.array_equal(dbn.transform(X), before)
+    dbn.set_params(dtype="float64")
+    assert {dbn.transform(X).dtype, dbn.reconstruct(X).dtype, dbn.sample(2, 1).dtype} == {np.dtype("float64")}
 
 
 def test_machine_under_threads():

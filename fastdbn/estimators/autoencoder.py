@@ -20,13 +20,14 @@ from fastdbn.estimators.rows import READ, binarize_of, checked, later_rows, thre
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.estimators.validation import rows_of
+from fastdbn.estimators.wake_sleep import refuse_counts_in
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.data import Scaling
 from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 from fastdbn.training.noise import KINDS, ByFunction, ByName, Drawn, Given
-from fastdbn.units import get_unit, visible_unit
+from fastdbn.units import get_unit
 
 
 @dataclass(eq=False, repr=False)
@@ -245,11 +246,7 @@ class DBNAutoencoder(Supervised):
         return self._random_layers(sizes_down, [size != n_outputs for size in sizes_down[1:]], len(sizes))
 
     def _targets(self, y, n, resume, weights, known=None):
-        visible = self._first().visible
-        if not (isinstance(visible, str) and visible == "auto"):
-            unit = visible_unit(visible, self.n_features_in_)
-            if unit.keeps_total:
-                raise ValueError(f"visible={unit.name!r}: codes do not hold the totals of units that count: take another unit")
+        refuse_counts_in(self._first().visible, self.n_features_in_)
         return None, self.n_features_in_
 
     def _pair_of(self, validation_data):

@@ -143,7 +143,8 @@ class FineTuning:
         strata = target[rows] if self._loss == "softmax" else None
         if strata is not None:
             counts = np.bincount(strata)
-            if counts[counts > 0].min() < 2 or n_held < (counts > 0).sum():
+            counts = counts[counts > 0]
+            if counts.min() < 2 or min(n_held, len(rows) - n_held) < len(counts):
                 strata = None
         seed = int(rng.host_generator(seed, 0, rng.stream(rng.SPLIT)).integers(2**31))
         train, held = train_test_split(rows, test_size=n_held, random_state=seed, stratify=strata)

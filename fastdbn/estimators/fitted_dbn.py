@@ -292,7 +292,7 @@ class FittedDBN(Imputation, Estimator):
             yield rows, v, _drawn(passes, v, n_samples)
 
     def _log_weight(self, states):
-        """The bound's bracket, log p(v, h) - log q(h | v) but for log Z, (B,) float64, for states of all layers under the top."""
+        """The bound's bracket, log p(v, h) + log Z - log q(h | v), (B,) float64, for states of all layers under the top."""
         total = np.zeros(len(states[0]))
         for machine, below, h in zip(self._machines(), states, states[1:], strict=False):
             up, down = np.zeros(len(h)), np.zeros(len(h))

@@ -62,7 +62,7 @@ def visible_blocks(rbm, X, machine=None, write=False):
 def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
     """Hidden means given the rows of X; with a key, hidden states drawn once for each row. They are in `out`, if given."""
     machine = rbm.machine_ if machine is None else machine
-    backend, out, many = machine.backend, array_for(out, (X.shape[0], machine.shape[1]), rbm.dtype, X), None
+    backend, out, many = machine.backend, array_for(out, (X.shape[0], machine.shape[1]), machine.backend.dtype, X), None
     for rows, v in visible_blocks(rbm, X, machine):
         many, part = many or machine.in_rows(len(out)), np.asarray(out[rows])
         mean = backend.onto(part)
@@ -84,7 +84,7 @@ def states_above(X, rbm, key=None):
 
 def up(layers, machines, X, out=None):
     """Hidden means of the last of some layers, block by block through all of them. They are in `out`, if that is given."""
-    out = array_for(out, (X.shape[0], machines[-1].shape[1]), layers[-1].dtype, X)
+    out = array_for(out, (X.shape[0], machines[-1].shape[1]), machines[-1].backend.dtype, X)
     size = block_rows(max(X.shape[1], *(machine.shape[1] for machine in machines)))
     for start in range(0, X.shape[0], size):
         part = X[start : start + size]

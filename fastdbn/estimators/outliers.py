@@ -166,7 +166,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     def _share(self):
         """The share of outliers, checked; None where Tukey's fence decides."""
         share = self.contamination
-        if isinstance(share, str) and share == "auto":
+        if checks.is_auto(share):
             return None
         if isinstance(share, numbers.Real) and not isinstance(share, bool) and 0 < share <= 0.5:
             return share

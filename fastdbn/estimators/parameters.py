@@ -45,7 +45,7 @@ def settings(rbm, visible=None):
     backend_for(rbm)  # which refuses a device that is not here
     check_shared(rbm)
     learning_rate = rbm.learning_rate
-    if not (learning_rate is None or _is_auto(learning_rate)):
+    if not (learning_rate is None or checks.is_auto(learning_rate)):
         checks.schedule(learning_rate, "learning_rate")
     persistent = checks.flag(rbm.persistent, "persistent")
     momentum = 0.0 if persistent else momentum_ramp
@@ -57,14 +57,14 @@ def settings(rbm, visible=None):
         checks.integer(rbm.n_iter, "n_iter", 0)
     n_components, hidden = checks.integer(rbm.n_components, "n_components"), get_unit(rbm.hidden, "hidden")
     check_groups(hidden, n_components, "hidden")
-    if visible is None and not (isinstance(rbm.visible, list) or _is_auto(rbm.visible)):
+    if visible is None and not (isinstance(rbm.visible, list) or checks.is_auto(rbm.visible)):
         visible = get_unit(rbm.visible)
     monitors.check(rbm, visible)
     n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
     if persistent:
         of = "batch_size" if rbm.n_chains is None else "n_chains"
         checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
-    if visible is not None and (learning_rate is None or _is_auto(learning_rate)):
+    if visible is not None and (learning_rate is None or checks.is_auto(learning_rate)):
         learning_rate = min(visible.learning_rate, hidden.learning_rate)  # the customary one
     return Settings(
         checks.steps(rbm.k, "k"),
@@ -152,10 +152,10 @@ def check_same(old, new, of_data=True):
 def check_same_data(new, old, *whose):
     """The same of the units and the scaling that `old`, any fitted estimator, has for data."""
     visible, scaling = get_unit(old.visible_), old.scaling_
-    if not _is_auto(new.visible):
+    if not checks.is_auto(new.visible):
         same("visible", visible_unit(new.visible, old.n_features_in_), visible, *whose)
     own = threshold_of(new) is not None or learns_variance(visible) or isinstance(visible, Mixed)  # these scale in their own way
-    if not (own or _is_auto(new.scale)):
+    if not (own or checks.is_auto(new.scale)):
         same("scale", new.scale, "none" if scaling.scale is None else "minmax" if scaling.clip else "standard", *whose)
 
 
@@ -178,7 +178,7 @@ OF_TOP = "n_components", "visible", "hidden", "scale", "k", "learning_rate", "mo
 
 def check_labelled(top, plain):
     """The parameters that the top RBM of a network with labels must have as `plain` does."""
-    if _is_auto(top.learning_rate):
+    if checks.is_auto(top.learning_rate):
         raise ValueError(
             "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "
             "number or a schedule"
@@ -199,7 +199,3 @@ def _monitor_interval(rbm):
     interval = checks.integer(rbm.monitor_interval, "monitor_interval")
     waits = rbm.monitor is None or rbm.monitor.removeprefix("validation_") in ("pseudo_likelihood", "log_likelihood")
     return 1 if rbm.early_stopping and waits else interval
-
-
-def _is_auto(value):
-    return isinstance(value, str) and value == "auto"

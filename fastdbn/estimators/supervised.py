@@ -27,6 +27,7 @@ from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
 from fastdbn.training.backprop import OUTPUT, NetworkState, Plan, glorot
+from fastdbn.training.monitors import check_stopping
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
 
@@ -119,11 +120,7 @@ class Supervised(FineTuning, Pretrained):
             rates = [0.0, *[self.dropout] * len(sizes)]
         checks.choice(self.solver, "solver", ("sgd", "adam"))
         checks.integer(self.max_iter, "max_iter", 0)
-        checks.integer(self.n_iter_no_change, "n_iter_no_change")
-        if self.tol is not None:
-            checks.real(self.tol, "tol")
-        checks.real(self.validation_fraction, "validation_fraction", below=1.0)
-        checks.flag(self.early_stopping, "early_stopping")
+        check_stopping(self)
         parameters.check_shared(self)
         self._check_pretrained()
         self._check_own()
@@ -200,7 +197,7 @@ class Supervised(FineTuning, Pretrained):
         labels, pretrain = getattr(self, "classes_", None), self._given_weights()
         watched = self._watched(validation)
         others = {} if watched is None else {f"validation_data {name}": x for name, x in watched._asdict().items()}
-        self._note_data(X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain, **others)
+        self._note_data(epochs, X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain, **others)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         rows = self._rows_of(target, X.shape[0])
@@ -230,6 +227,7 @@ class Supervised(FineTuning, Pretrained):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} and {n_outputs} outputs differ from the fitted network's "
                 f"{fitted}: keep them, or fit anew with warm_start=False"
             )
+        parameters.same("dtype", str(self.dtype), self.coefs_[0].dtype.name)
         parameters.check_same_data(self._first(), self)
         parameters.check_same_seed(self, self)
         if self.dbn_ is not None:
@@ -310,8 +308,10 @@ class Supervised(FineTuning, Pretrained):
         X = later_rows(self, X)
         return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1, out=out)
 
-    def sample(self, n_samples=1, n_steps=None, random_state=None, mean=False):
-        """Draw visible states from the pretrained network, as `DBN.sample`.
+    def sample(
+        self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto", layer=-1
+    ):
+        """Draw visible states from the pretrained network, as `DBN.sample`, whose parameters these are.
 
         Raises
         ------
@@ -321,4 +321,4 @@ class Supervised(FineTuning, Pretrained):
         check_is_fitted(self)
         if self.dbn_ is None:
             raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
-        return self.dbn_.sample(n_samples, n_steps, random_state, mean)
+        return self.dbn_.sample(n_samples, n_steps, random_state, mean, totals, start=start, method=method, layer=layer)

@@ -245,12 +245,11 @@ def free_energy_gap(model, X_train, X_validation):
     -------
     float
     """
-    if isinstance(model, DBN):
-        scores = model.score_samples
-    else:
-        rbm = rbm_of(model)
+    rbm = None if isinstance(model, DBN) else rbm_of(model)
 
-        def scores(X):
-            return -free_energies(rbm, later_rows(model, X, ("drop",)))
+    def mean_score(X):
+        if rbm is None:
+            return np.mean(DBN.score_samples(model, X))  # a detector's own adds a penalty
+        return -np.mean(free_energies(rbm, later_rows(model, X, ("drop",))))
 
-    return float(np.mean(scores(X_train)) - np.mean(scores(X_validation)))
+    return float(mean_score(X_train) - mean_score(X_validation))

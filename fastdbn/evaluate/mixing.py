@@ -133,7 +133,7 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
         Chains start at rows of X. None starts them at draws that know the biases alone.
     burn_in : int, default 0
         Steps that are made and not counted first.
-    method : {"auto", "gibbs", "tempering", "stacked"}, default "gibbs"
+    method : {"auto", "gibbs", "tempering", "stacked", "trajectory"}, default "gibbs"
         As for `sample`.
     layer : int, default -1
         The RBM of a network.

@@ -11,6 +11,7 @@ from scipy import sparse
 from fastdbn.inputs.data import Scaling, column_variance, columns
 from fastdbn.inputs.ranges import ROUNDING, check_range
 from fastdbn.machine.initial import learns_variance
+from fastdbn.support.checks import is_auto
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.units import Mixed, get_unit, visible_unit
 
@@ -68,7 +69,7 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
         if "auto" is in doubt, or a column is constant in a first batch.
     """
     low, high, mean, _, observed = known or columns(X, weights)
-    automatic = isinstance(visible, str) and visible == "auto"
+    automatic = is_auto(visible)
     if binarize is not None:
         check_binarize(binarize, scale, low, high)
         if binarize != "sample":

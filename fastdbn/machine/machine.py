@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 
-from fastdbn.backends.devices import get_backend
+from fastdbn.backends import devices
 from fastdbn.backends.protocol import Params
 from fastdbn.machine.block import BlockMachine, Chain, block_rows, draw_keys
 from fastdbn.maths import rng
@@ -46,7 +46,7 @@ class Machine(BlockMachine):
     Attributes
     ----------
     params : Params
-        W, b and c, arrays of the backend.
+        W, b and c, arrays of the backend, which nobody writes.
     visible_unit, hidden_unit : Unit
     shape : (int, int)
         Visible and hidden units.
@@ -85,7 +85,7 @@ class Machine(BlockMachine):
             W_down = _finite(W_down, "W_down", 2)
             if W_down.shape != W.shape:
                 raise ValueError(f"W_down has shape {W_down.shape}: give that of W, {W.shape}")
-        self._bind(get_backend(n_jobs, dtype, device, precision), unit, hidden, Params(W, b, c), W_down)
+        self._bind(devices.get_backend(n_jobs, dtype, device, precision), unit, hidden, Params(W, b, c), W_down)
 
     @classmethod
     def of_host(cls, backend, visible, hidden, params, W_down=None):
@@ -207,9 +207,10 @@ class Machine(BlockMachine):
         first, seed = checks.integer(first_step, "first_step", 0), rng.seed_of(random_state)
         mask, n = None if clamp is None else self._mask(clamp, v.shape), len(v)
         if beta is not None:
-            beta = np.broadcast_to(np.asarray(beta, np.float64), n)
-            if not (np.isfinite(beta) & (beta >= 0)).all():
-                raise ValueError("beta: give inverse temperatures that are finite and at least 0")
+            betas = np.asarray(beta, np.float64)
+            if betas.shape not in ((), (n,)) or not (np.isfinite(betas) & (betas >= 0)).all():
+                raise ValueError(f"beta={checks.shown(beta)}: give a finite number of at least 0, or {n} of them")
+            beta = np.broadcast_to(betas, n)
         dtype, (nv, nh), backend = self.backend.dtype, self.shape, self.backend
         out = Chain(*(np.empty((n, width), dtype) for width in (nv, nh, nv, nh)))
         for rows in self._blocks(n):

@@ -35,7 +35,7 @@ def count_states(unit, n):
 
 
 def _shares(unit, v, rows, chosen):
-    """(states, B): the probability of each state of the chosen unit, or group, of each row; 0 or 1 but for means."""
+    """(states, B): the probability of each state of the chosen unit, or group, of each row. It is 0 or 1, except for means."""
     if unit.support == "one-of":
         return v.reshape(len(v), -1, unit.group_size(v.shape[1]))[rows, chosen].T
     low, high = unit.support

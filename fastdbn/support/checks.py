@@ -122,6 +122,11 @@ def layer(value, n):
     raise ValueError(f"layer={value!r}: give an integer from {-n} to {n - 1}, because the network has {n} hidden layers")
 
 
+def is_auto(value):
+    """Whether a parameter that may also be an array, a list or a unit is "auto"."""
+    return isinstance(value, str) and value == "auto"
+
+
 def per_layer(value, name, n_layers):
     """A list or tuple with one value for each layer, or a ValueError."""
     if len(value) != n_layers:

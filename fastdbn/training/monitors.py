@@ -94,18 +94,22 @@ def knows_likelihood(rbm):
 
 def check(rbm, unit):
     """The parameters of early stopping; unit is that of the visible units, or None where it is not known yet."""
-    checks.integer(rbm.n_iter_no_change, "n_iter_no_change")
-    if rbm.tol is not None:
-        checks.real(rbm.tol, "tol")
-    checks.real(rbm.validation_fraction, "validation_fraction", below=1.0)
     if isinstance(rbm.early_stopping, str):
         raise ValueError(f"early_stopping={rbm.early_stopping!r}: give early_stopping=True, monitor={rbm.early_stopping!r}")
     name, allowed = rbm.monitor, [monitor for monitor, how in MONITORS.items() if how.sense is not None]
     if name is not None:
         checks.choice(name, "monitor", allowed)
-    if not checks.flag(rbm.early_stopping, "early_stopping"):
-        return
-    check_monitor(monitor_of(rbm, unit), unit, True, knows_likelihood(rbm))
+    if check_stopping(rbm):
+        check_monitor(monitor_of(rbm, unit), unit, True, knows_likelihood(rbm))
+
+
+def check_stopping(estimator):
+    """What RBMs and fine-tuning have alike; returns whether to stop early."""
+    checks.integer(estimator.n_iter_no_change, "n_iter_no_change")
+    if estimator.tol is not None:
+        checks.real(estimator.tol, "tol")
+    checks.real(estimator.validation_fraction, "validation_fraction", below=1.0)
+    return checks.flag(estimator.early_stopping, "early_stopping")
 
 
 def check_monitor(name, unit, held_out, known):
@@ -247,8 +251,8 @@ class Rows:
         """(mean, spread, dead share, saturated share) of the hidden means left in place.
 
         The spread is the deviation over rows, a root mean square over units. Shares are NaN where the units have no such end.
-        All count from a unit's lower end to its upper one, but for the mean. The units of a group of K share one between them:
-        they are dead below a K-th of what other units are, and their spread counts sqrt(K) times.
+        All but the mean are relative to a unit's range. The units of a group of K share one between them: they are dead below a
+        K-th of what other units are, and their spread counts sqrt(K) times.
         """
         unit, h = self.layer.hidden, self.backend.to_host(self.h)
         means, group = np.mean(h, axis=0, dtype=np.float64), unit.group_size(h.shape[1])

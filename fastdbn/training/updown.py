@@ -12,8 +12,8 @@ Below the top RBM recognition weights R (upwards) and generative weights G (down
 The chain begins at the states of the data, as in CD, so that the modes near them are learnt and not an average over all. With no
 layer under the top RBM this is CD-k of an RBM with labels, which is how that is trained before. Statistics of the top take means
 of t, as those of cd.py do. Labels are drawn with t summed out, in a Gibbs sampler whose blocks are h_L and (y, t). Where they are
-drawn given t, as they were published, they hardly ever change, for t has seen them, and CD-1 learns little about which label is
-right: on MNIST that makes 0.1 to 0.2 points more of errors after as many epochs.
+drawn given t, as published, they hardly ever change, because t has seen them. CD-1 then learns little about which label is right:
+on MNIST the error is 0.1 to 0.2 points higher after as many epochs.
 
 A row without a label adds log p(x) to the objective, not log p(x, y): its label is one more hidden unit. The gradient averages
 the positive phase over p(y | h_L), so a draw from this exact posterior takes the label's place (Larochelle and Bengio 2008).

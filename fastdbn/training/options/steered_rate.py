@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastdbn.maths.optim import steer
+from fastdbn.support import checks
 from fastdbn.training.options.option import Option
 
 
@@ -16,7 +17,7 @@ class SteeredRate(Option):
 
     @classmethod
     def of(cls, rbm, visible, hidden):
-        return cls() if isinstance(rbm.learning_rate, str) and rbm.learning_rate == "auto" else None
+        return cls() if checks.is_auto(rbm.learning_rate) else None
 
     @classmethod
     def check_extras(cls, extras, visible):
