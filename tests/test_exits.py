@@ -9,7 +9,7 @@ import pytest
 
 import fastdbn
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
-from fastdbn.exits import torch_modules
+from fastdbn.exits import formulas, torch_modules
 from fastdbn.exits.model import describe
 from tests.model_files import GREY, LABELS, MODELS, fitted
 from tests.model_files import X as BINARY
@@ -179,7 +179,7 @@ def own(unit):
     ("estimator", "X", "words"),
     [
         (RBM(4, hidden="rectified", **FAST), BINARY, "'rectified'.* its mean needs the tail of the normal distribution"),
-        (RBM(4, hidden=own("bernoulli"), **FAST), BINARY, "'own' is a record of your own"),
+        (RBM(4, hidden=own("bernoulli"), **FAST), BINARY, "'own' cannot be exported: it is none of those"),
         (DBNOutlierDetector((4, 3), **NETWORK), BINARY, "of 2 layers cannot be exported.*random draws"),
         (DBNOutlierDetector((4,), rbm=RBM(hidden="noisy-relu", n_iter=1)), BINARY, "its log normaliser is a dilogarithm"),
         (DBNOutlierDetector((4,), rbm=RBM(visible="binomial:3", n_iter=1)), BINARY, "its base measure needs logarithms"),
@@ -189,6 +189,13 @@ def test_what_cannot_be_exported_is_refused(estimator, X, words):
     model = estimator.fit(X)
     with pytest.raises(ValueError, match=words):
         fastdbn.to_numpy(model)
+
+
+def test_a_new_unit_type_has_no_formulas_yet(monkeypatch):
+    """A type that is added to `UNITS` is refused, and not taken for another."""
+    monkeypatch.setitem(fastdbn.units.UNITS, "own", own("spin"))
+    assert formulas.family(own("spin")) is None
+    assert all(formulas.family(unit) == name.partition(":")[0] for name, unit in fastdbn.units.UNITS.items() if name != "own")
 
 
 def test_refuses_what_is_no_fitted_model(tmp_path):

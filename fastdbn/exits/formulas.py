@@ -4,8 +4,13 @@ They are those of `fastdbn.units`, whose functions are made for kernels. `ops` i
 """
 
 from fastdbn.maths.scalar import LOG_2PI
-from fastdbn.units import get_unit
+from fastdbn.units import named
 
+KNOWN = {
+    *("bernoulli", "spin", "binomial", "softmax", "gaussian", "gaussian-variance"),
+    *("rectified", "noisy-relu", "replicated-softmax"),
+}
+"""The families of units whose formulas are here, or are lacking below."""
 TAIL = "needs the tail of the normal distribution"
 FACTORIALS = "needs logarithms of factorials"
 NO_MEAN = {"rectified": TAIL, "replicated-softmax": "needs the total of each row"}
@@ -15,12 +20,9 @@ NO_BASE = {"replicated-softmax": FACTORIALS, "binomial": FACTORIALS}
 
 
 def family(unit):
-    """The name of a unit without its number: "softmax" of "softmax:4"; None of a unit that fastdbn does not know."""
-    try:
-        known = get_unit(unit.name) == unit
-    except ValueError:
-        known = False
-    return unit.name.partition(":")[0] if known else None
+    """The name of a unit without its number: "softmax" of "softmax:4"; None of one that is not known here."""
+    name = unit.name.partition(":")[0]
+    return name if name in KNOWN and named(unit) == unit.name else None
 
 
 def check_formula(unit, what, lacking):
@@ -33,7 +35,7 @@ def check_formula(unit, what, lacking):
     """
     name = family(unit)
     if name is None:
-        raise ValueError(f"unit {unit.name!r} is a record of your own, and exports know the formulas of fastdbn's units alone")
+        raise ValueError(f"unit {unit.name!r} cannot be exported: it is none of those whose formulas exports know")
     if name in lacking:
         raise ValueError(f"unit {unit.name!r} cannot be exported: its {what} {lacking[name]}, for which there is no operator")
 
