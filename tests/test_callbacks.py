@@ -11,8 +11,18 @@ import pytest
 from sklearn.base import clone
 from test_interrupt import LAYERS, Interrupt, X, Y, layer, learnt
 
-from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, callbacks
-from fastdbn.callbacks import Callback, CSVLogger, EarlyStopping, ProgressBar
+from fastdbn import (
+    DBN,
+    RBM,
+    DBNAutoencoder,
+    DBNClassifier,
+    DBNOutlierDetector,
+    DBNRegressor,
+    GenerativeDBNClassifier,
+    callbacks,
+    load,
+)
+from fastdbn.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, ProgressBar
 
 NETWORK = {"rbm": layer(1), "max_iter": 2, **LAYERS}
 MODELS = {
@@ -202,12 +212,22 @@ def test_log_goes_on(tmp_path):
     assert [row["epoch"] for row in lines(path)] == ["1", "2", "3", "4"]
 
 
+def test_passes_go_on(tmp_path):
+    """`partial_fit` adds its epochs to the log of the fit, and makes the folder of its checkpoints."""
+    path = tmp_path / "log.csv"
+    model = RBM(5, n_iter=2, callbacks=[CSVLogger(path)], **LAYERS).fit(X)
+    model.set_params(callbacks=[CSVLogger(path), Checkpoint(tmp_path / "new")]).partial_fit(X).partial_fit(X)
+    assert [row["epoch"] for row in lines(path)] == ["1", "2", "3", "4"]
+    assert load(tmp_path / "new" / "last.safetensors").n_iter_ == 4
+
+
 def test_log_of_others_stays(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("a,b\n1,2\n")
     model = RBM(5, n_iter=1, **LAYERS).fit(X).set_params(warm_start=True, callbacks=[CSVLogger(path)])
-    with pytest.raises(ValueError, match="is no file of a CSVLogger: give another path"):
-        model.fit(X)
+    for train in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="is no file of a CSVLogger: give another path"):
+            train(X)
     assert path.read_text() == "a,b\n1,2\n"
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         model.set_params(callbacks=[CSVLogger(tmp_path / "none" / "log.csv")]).fit(X)

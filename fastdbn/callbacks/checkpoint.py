@@ -116,6 +116,7 @@ class Checkpoint(Callback):
 
     def _save(self, estimator):
         if self.save_last:
+            self.dirpath.mkdir(parents=True, exist_ok=True)  # `partial_fit` begins no fit
             state.save(estimator, self.last, partial=True)
         self._pending = False
 

@@ -11,8 +11,9 @@ KEY = "stage", "epoch"
 class CSVLogger(Callback):
     """Write a line for each epoch to a CSV file: stage, epoch, and all measures. What was not measured stays empty.
 
-    A stage that has other measures adds its columns. A fit that goes on from an earlier one goes on in its file, and the epochs
-    that it trains anew replace those of the file; any other fit replaces the file. A file of anything else is an error.
+    A stage that has other measures adds its columns. A fit that goes on from an earlier one goes on in its file, and so does
+    `partial_fit`. Epochs that are trained anew replace those of the file. Any other fit replaces the file. A file of anything
+    else is an error.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class CSVLogger(Callback):
 
     def __init__(self, path):
         self.path = path
-        self._columns, self._rows = [*KEY], []
+        self._columns, self._rows = None, None
 
     def on_fit_begin(self, estimator, resumed):
         known = self._read()
@@ -48,6 +49,9 @@ class CSVLogger(Callback):
             self._write()
 
     def on_epoch_end(self, estimator, stage, epoch, metrics):
+        if self._rows is None:  # a pass of `partial_fit`
+            self.on_fit_begin(estimator, resumed=True)
+            self.on_stage_begin(estimator, stage, epoch - 1, epoch, None)
         row = {"stage": str(stage), "epoch": epoch} | {name: value for name, value in metrics.items() if value == value}
         self._rows.append(row)
         if set(metrics) <= set(self._columns):
@@ -58,7 +62,7 @@ class CSVLogger(Callback):
             self._write()
 
     def on_fit_end(self, estimator, complete):
-        self._columns, self._rows = [*KEY], []
+        self._columns, self._rows = None, None
 
     def _read(self):
         """(columns, lines) of an earlier fit, if they are there; the last one may be cut, where a process was killed."""
