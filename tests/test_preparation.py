@@ -197,6 +197,14 @@ def test_large_numbers_come_back():
     assert preparation.inverse_transform(numbers).equals(X)
 
 
+def test_fitted_again():
+    """A later fit leaves nothing of an earlier one, such as names."""
+    preparation = Preparation().fit(table())
+    X = table().to_numpy()
+    assert np.array_equal(preparation.fit(X).transform(X), Preparation().fit(X).transform(X))
+    assert not hasattr(preparation, "feature_names_in_")
+
+
 def test_inverse_of_another_width():
     preparation = Preparation().fit(table())
     for X in (np.zeros((2, 3)), np.zeros(9)):

@@ -43,6 +43,15 @@ def test_windows_of_one_series():
     assert make_pipeline(Windows(10), RBM(3, n_iter=1, random_state=0)).fit(x).transform(x).shape == (991, 3)
 
 
+def test_fitted_again():
+    """A later fit, and later parameters, leave nothing of earlier ones."""
+    windows = Windows(5).fit(np.arange(9.0))
+    assert windows.fit(np.zeros((9, 2))).transform(np.zeros((9, 2))).shape == (5, 10)
+    mel = LogMel(8000, n_mels=20, frames=3)
+    assert mel.transform([np.ones(900)]).shape == (1, 60)
+    assert mel.set_params(n_mels=10).transform([np.ones(900)]).shape == (1, 30)
+
+
 def test_bad_windows():
     for X, options, says in (
         (np.arange(3), {}, "X has 3 samples, and length=5 with horizon=0 needs 5"),

@@ -159,9 +159,10 @@ class Preparation(TransformerMixin, BaseEstimator):
         """Places of the units, and the units, of the columns."""
         columns = self.columns_
         names = [column.name for column in columns]
+        vars(self).pop("feature_names_in_", None)
         if all(names):
             self.feature_names_in_ = np.array(names, object)
-        reals, flags, categories = ([c for c in columns if c.real], [c for c in columns if c.kind == FLAG], [])
+        reals, flags = [c for c in columns if c.real], [c for c in columns if c.kind == FLAG]
         marked = [c for c in columns if c.marked and c.kind != CATEGORY]
         categories = [c for c in columns if c.kind == CATEGORY]
         self._at = {c.place: i for i, c in enumerate([*reals, *flags])}

@@ -49,6 +49,11 @@ class LogMel(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Check the parameters; nothing is learned. X and y are ignored."""
+        self._made()
+        return self
+
+    def _made(self):
+        """(samples from one frame to the next, the window of a frame, the bands)."""
         rate = checks.real(self.sample_rate, "sample_rate", 1.0)
         checks.integer(self.n_mels, "n_mels")
         if self.frames is not None:
@@ -63,9 +68,7 @@ class LogMel(TransformerMixin, BaseEstimator):
             )
         high = rate / 2 if self.high is None else checks.real(self.high, "high", most=rate / 2)
         low = checks.real(self.low, "low", below=high)
-        self._size, self._hop = size, hop
-        self._window, self._bands = get_window("hann", size), _bands(rate, size, self.n_mels, low, high)
-        return self
+        return hop, get_window("hann", size), _bands(rate, size, self.n_mels, low, high)
 
     def transform(self, X):
         """Spectra of recordings.
@@ -84,9 +87,8 @@ class LogMel(TransformerMixin, BaseEstimator):
         ValueError
             for what is no recording, or not finite.
         """
-        if not hasattr(self, "_bands"):
-            self.fit(X)
-        spectra = [self._spectrum(x, i) for i, x in enumerate(X)]
+        made = self._made()
+        spectra = [self._spectrum(x, i, *made) for i, x in enumerate(X)]
         if self.frames is None:
             return spectra
         return np.array([_resized(spectrum, self.frames).ravel() for spectrum in spectra], np.float32)
@@ -94,7 +96,7 @@ class LogMel(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return True
 
-    def _spectrum(self, x, number):
+    def _spectrum(self, x, number, hop, window, bands):
         x = np.asarray(x)
         if x.ndim != 1 or x.dtype.kind not in "iuf" or not len(x):
             raise ValueError(f"recording {number} has shape {x.shape} and type {x.dtype}: give numbers of one channel, (n,)")
@@ -102,9 +104,9 @@ class LogMel(TransformerMixin, BaseEstimator):
         if not np.isfinite(x).all():
             raise ValueError(f"recording {number} is not finite at sample {int(np.argmin(np.isfinite(x)))}: leave it out")
         x = x / (np.abs(x).max() or 1.0)
-        x = np.pad(x, (0, max(0, self._size - len(x))))
-        frames = np.lib.stride_tricks.sliding_window_view(x, self._size)[:: self._hop]
-        power = np.abs(fft.rfft(frames * self._window)) ** 2 @ self._bands
+        x = np.pad(x, (0, max(0, len(window) - len(x))))
+        frames = np.lib.stride_tricks.sliding_window_view(x, len(window))[::hop]
+        power = np.abs(fft.rfft(frames * window)) ** 2 @ bands
         floor = max(power.max(), 1e-30) * 10 ** (-self.range_db / 10)
         spectrum = np.log(np.maximum(power, floor))
         return (spectrum - spectrum.mean() if self.center else spectrum).astype(np.float32)

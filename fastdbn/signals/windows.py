@@ -59,6 +59,7 @@ class Windows(TransformerMixin, BaseEstimator):
         checks.integer(self.length, "length")
         checks.integer(self.step, "step")
         checks.integer(self.horizon, "horizon", 0)
+        vars(self).pop("n_channels_", None)
         series = self._series(X)
         self.lengths_ = np.array([len(x) for x in series])
         self.n_channels_ = series[0].shape[1]
@@ -95,8 +96,8 @@ class Windows(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "lengths_")
         parts = []
         for x in self._series(X):
-            views = np.lib.stride_tricks.sliding_window_view(x, self.length, axis=0)[self._starts(len(x))[0] :: self.step]
-            views = views[: len(self._starts(len(x)))]
+            stop = len(x) - self.length - self.horizon + 1
+            views = np.lib.stride_tricks.sliding_window_view(x, self.length, axis=0)[: stop : self.step]
             parts.append(views[:, 0] if x.shape[1] == 1 else views.transpose(0, 2, 1).reshape(len(views), -1))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -105,7 +106,8 @@ class Windows(TransformerMixin, BaseEstimator):
 
         Use it to split by series, as GroupKFold does, and to give windows the labels of their series (``y[groups]``).
         """
-        return np.repeat(np.arange(len(series := self._series(X))), [len(self._starts(len(x))) for x in series])
+        counts = [len(self._starts(len(x))) for x in self._series(X)]
+        return np.repeat(np.arange(len(counts)), counts)
 
     def ahead(self, X):
         """The samples `horizon` steps after the end of each window: (n_windows,) of one channel, else (n_windows, n_channels)."""
