@@ -18,6 +18,8 @@ from sklearn.preprocessing import MinMaxScaler
 from small import ESTIMATORS, binary, each_estimator
 
 from fastdbn import DBN, RBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, plot
+from fastdbn.plot.columns import _panel
+from fastdbn.plot.images import coloured, limits
 
 X = binary(40, 12)
 Y = np.arange(40) % 2
@@ -93,6 +95,32 @@ def test_panels(models, estimator):
         plot.columns(model, X, [0, 1, 2], n_steps=2, axes=own)
     with pytest.raises(ValueError, match="no_such"):
         plot.learning_curves(model, ["no_such"])
+
+
+def test_missing_pixels():
+    """They do not decide what is black and white, and are drawn as nothing."""
+    rows = np.array([[0.0, 1.0, np.nan, 0.5]])
+    assert limits(rows) == (0.0, 1.0)
+    assert limits(rows * np.nan) == (0.0, 1.0)
+    assert coloured(rows[:, None], 0, 1)[0, 0, :, 3].tolist() == [255, 255, 0, 255]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coloured(np.full((1, 2, 2, 3), np.nan), 0, 1)
+
+
+def test_few_values_far_apart():
+    """A column of few whole numbers is drawn by value only where these are near each other."""
+    for values, n_bins in (([0.0, 3.0], 4), ([0.0, 1e12], 30)):
+        ax = Figure().subplots()
+        _panel(ax, np.array(values * 5), np.array(values * 5), "x")
+        assert len(ax.patches[0].get_data().values) == n_bins
+
+
+def test_predictions_of_several_outputs(models, monkeypatch):
+    model = models["DBNRegressor"]
+    monkeypatch.setattr(type(model), "predict", lambda self, X: np.zeros((len(X), 2)))
+    with pytest.raises(ValueError, match="a model of one output"):
+        plot.predictions(model, X, Y)
 
 
 def test_curves_are_the_history(models):

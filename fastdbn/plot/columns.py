@@ -6,8 +6,9 @@ from fastdbn.evaluate.models import dense, feature_names, fitted, generator, som
 from fastdbn.plot.style import COLOURS, drawn, plain, several_axes, short
 from fastdbn.support import checks
 
-BINS, FEW, PANELS, ROWS = 30, 12, 12, 1000
-"""Bins of a histogram, values up to which a column is drawn by value, panels if none are named, and rows of either kind."""
+BINS, FEW, WIDEST, PANELS, ROWS = 30, 12, 100, 12, 1000
+"""Bins of a histogram; values, and the range of them, up to which a column is drawn by value; panels if none are named; rows of
+either kind."""
 
 
 @drawn
@@ -59,7 +60,7 @@ def _position(column, names, model):
 def _panel(ax, data, samples, name):
     """Shares of rows by bin; bins lie around the values of a column that has few of them."""
     values = np.unique(data)
-    few = 1 < len(values) <= FEW and np.allclose(values, np.round(values))
+    few = 1 < len(values) <= FEW and np.ptp(values) <= WIDEST and np.allclose(values, np.round(values))
     if few:
         bins = np.arange(values[0] - 0.5, values[-1] + 1)
     else:

@@ -66,8 +66,12 @@ def as_images(rows, shape):
 
 
 def limits(rows):
-    """The values that are black and white: 0 and 1, or 0 and 255, where rows fill about that, else their extremes."""
-    low, high = float(np.min(rows)), float(np.max(rows))
+    """The values that are black and white: 0 and 1, or 0 and 255, where rows fill about that, else their extremes.
+
+    Missing values do not count.
+    """
+    known = rows[np.isfinite(rows)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     for top in (1.0, 255.0):
         if 0 <= low and top / 4 < high <= top:
             return 0.0, top
@@ -76,11 +80,11 @@ def limits(rows):
 
 def coloured(images, low, high, cmap="gray"):
     """Images as (n, height, width, 4) bytes of red, green, blue and opacity; low and high are black and white."""
-    shares = np.clip((images - low) / (high - low), 0.0, 1.0)
+    shares = np.clip((images - low) / (high - low), 0.0, 1.0)  # NaN is transparent where there is a map of colours
     if shares.ndim == 3:
         return matplotlib.colormaps[cmap](shares, bytes=True)
     opaque = np.full((*shares.shape[:3], 1), 255, np.uint8)
-    return np.concatenate([np.round(255 * shares).astype(np.uint8), opaque], axis=-1)
+    return np.concatenate([np.round(255 * np.nan_to_num(shares)).astype(np.uint8), opaque], axis=-1)
 
 
 def grid(tiles, n_columns):

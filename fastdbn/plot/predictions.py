@@ -135,12 +135,13 @@ def predictions(model, X, y, *, ax=None):
         if the model is no regressor, or has several outputs.
     """
     having(model, "target_mean_", "draw confusion_matrix of classifiers, and outlier_scores of outlier detectors")
-    if np.ndim(y) != 1:
+    predicted = model.predict(X)
+    if np.ndim(y) != 1 or predicted.ndim != 1:
         raise ValueError(f"y has shape {np.shape(y)}: give the numbers of one output, (n,), and a model of one output")
     ax = new_axes(ax, (5.2, 5.2))
     PredictionErrorDisplay.from_predictions(
         y,
-        model.predict(X),
+        predicted,
         kind="actual_vs_predicted",
         scatter_kwargs={"color": COLOURS[0], "alpha": 0.6, "s": 18, "lw": 0},
         line_kwargs={"color": "grey", "lw": 1},
