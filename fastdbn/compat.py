@@ -23,12 +23,6 @@ UNITS = {"sigmoid": "bernoulli", "relu": "noisy-relu"}
 """The hidden unit type of each activation function."""
 
 
-def _choice(value, name, known):
-    if value not in known:
-        raise ValueError(f"{name}={value!r}: give {' or '.join(map(repr, known))}")
-    return value
-
-
 def _rows(X):
     """One row as a table of one row, as that package takes it."""
     return X[None] if getattr(X, "ndim", 2) == 1 else X
@@ -36,8 +30,8 @@ def _rows(X):
 
 def _dbn(params):
     """The `DBN` that the parameters of a class here describe."""
-    _choice(params["optimization_algorithm"], "optimization_algorithm", ("sgd",))
-    hidden = UNITS[_choice(params["activation_function"], "activation_function", tuple(UNITS))]
+    checks.choice(params["optimization_algorithm"], "optimization_algorithm", ("sgd",))
+    hidden = UNITS[checks.choice(params["activation_function"], "activation_function", UNITS)]
     checks.real(params["learning_rate_rbm"], "learning_rate_rbm")
     rbm = RBM(
         hidden=hidden,

@@ -76,8 +76,8 @@ def test_unsupervised_and_searches():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"activation_function": "tanh"}, "activation_function='tanh': give 'sigmoid' or 'relu'"),
-        ({"optimization_algorithm": "adam"}, "optimization_algorithm='adam': give 'sgd'"),
+        ({"activation_function": "tanh"}, "activation_function='tanh': give one of 'sigmoid', 'relu'"),
+        ({"optimization_algorithm": "adam"}, "optimization_algorithm='adam': give one of 'sgd'"),
         ({"hidden_layers_structure": []}, "hidden_layers_structure"),
         ({"dropout_p": 1.0}, "dropout_p"),
         ({"l2_regularization": -1}, "l2_regularization"),

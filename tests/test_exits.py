@@ -45,6 +45,7 @@ CASES = {
     "missing": (RBM(5, missing="drop", **FAST), LACKING),
     "codes of mixed": (DBNAutoencoder((5, 4), rbm=RBM(visible=UNITS, n_iter=0), max_iter=0, random_state=0), MIXED),
     "mixed detector": (DBNOutlierDetector((5,), rbm=RBM(visible=UNITS, n_iter=0), random_state=0), MIXED),
+    "spin classifier": (GenerativeDBNClassifier((5,), rbm=RBM(hidden="spin", n_iter=0), random_state=0), BINARY),
     "spin detector": (DBNOutlierDetector((5,), rbm=RBM(hidden="spin", n_iter=0), random_state=0), FAR),
     "groups on top": (GenerativeDBNClassifier((5, 6), rbm=GROUPS, up_down_iter=0, random_state=0), FAR),
 }

@@ -60,7 +60,6 @@ def cgf(ops, unit, s, n):
     if name == "softmax":
         return ops.sum(ops.logsumexp(s, n, unit.group_size(n)))
     if name == "spin":
-        s = ops.let("s", s)
         return ops.sum(ops.softplus(s * 2.0) - s)
     if name == "binomial":
         return ops.sum(ops.softplus(s) * unit.high)
