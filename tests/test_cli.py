@@ -69,6 +69,7 @@ def test_predictions_are_the_models(folder, capsys):
     X = np.load("features.npy")
     assert [row[0] for row in rows[1:]] == model.predict(X).tolist()
     assert np.allclose(np.array([row[1:] for row in rows[1:]], float), model.predict_proba(X))
+    assert "which .npy files do not hold" in run(capsys, "predict", "m", "named.csv", "--out", "p.npy")[2]
     assert run(capsys, "predict", "m", "named.csv", "--out", "p.csv")[0] == 0
     assert (folder / "p.csv").read_text() == out
 

@@ -56,6 +56,7 @@ def test_report_of_the_training(folder, capsys):
     assert "Scores of 24 rows that training did not see" in text
     assert "fastdbn train digits.csv --target digit --layers 8" in text
     assert "images of 8×8" in text
+    assert "leave them out" in run(capsys, "report", "m", "digits.csv", "--target", "p3", "--out", "d.html")[1]
     code, err = run(capsys, "report", "m", "--out", "a.html")
     assert code == 1
     assert "--force" in err

@@ -52,6 +52,8 @@ def test_denoise(model, rows, capsys):
     assert code == 0
     assert header == NAMES
     np.testing.assert_allclose(clean.astype(float), model.denoise(rows), rtol=1e-6)
+    code, _, said = run(capsys, "denoise", "model.safetensors", "rows.csv", "--steps", "2")
+    assert (code == 1 and "leave them out" in said) if isinstance(model, DBNAutoencoder) else code == 0
 
 
 def test_score(rows, capsys):

@@ -12,6 +12,9 @@ from command_line import run
 from fastdbn import load
 from fastdbn.cli import peers, tuning
 from fastdbn.cli.commands import train
+from fastdbn.cli.config import with_config
+from fastdbn.cli.main import build_parser
+from fastdbn.cli.rows import training_rows
 
 QUICK = ["--layers", "6", "--pretrain-epochs", "1", "--out", "m", "--force"]
 
@@ -137,6 +140,50 @@ def test_config(folder, capsys):
     assert "rows.csv" not in load("m").command_
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "header", "keep"),
+    [
+        ("header = true", ["--no-header"], False, []),
+        ("header = true", [], True, []),
+        ("header = false", [], False, []),
+        ("no_header = true", ["--header"], True, []),
+        ('keep = ["x0", "x1"]', ["--keep", "x2"], None, ["x2"]),
+    ],
+)
+def test_the_command_line_wins(text, words, header, keep, folder):
+    """Over what the file says of the same, by whatever option; a flag that is false has its opposite."""
+    Path("run.toml").write_text(text)
+    for command in ("train", "tune", "bench"):
+        parser = build_parser()
+        args = parser.parse_args(with_config(parser, [command, "--config", "run.toml", *words]))
+        assert (args.header, args.keep) == (header, keep)
+
+
+@pytest.mark.parametrize("command", ["train", "tune", "bench"])
+@pytest.mark.parametrize("words", [["--target", "x"], ["--no-header"], ["--as", "x=flag"], ["--task", "regress"]], ids=str)
+def test_digits_have_no_columns(command, words, folder, capsys):
+    """Options that say something of a file's columns are refused where there is none."""
+    code, _, err = run(capsys, command, *words)
+    assert code == 1
+    assert "name a file" in err
+
+
+def test_digits_are_split_as_told(capsys):
+    args = build_parser().parse_args(["train", "--test-size", "0.5"])
+    assert len(training_rows(args).X_test) == 898
+
+
+def test_test_rows_of_one_class(folder, capsys):
+    """They can be scored, though not learned from."""
+    lines = Path("rows.csv").read_text().splitlines()
+    Path("one.csv").write_text("\n".join([lines[0], *(line for line in lines[1:] if line.endswith("1"))]))
+    given = ["train", "rows.csv", "--target", "kind", "--keep", "x0", "--epochs", "1", *QUICK]
+    code, _, err = run(capsys, *given, "--test", "one.csv")
+    assert code == 0, err
+    assert run(capsys, "evaluate", "m", "one.csv", "--target", "kind")[0] == 0
+    assert "one class alone" in run(capsys, "train", "one.csv", "--target", "kind", *QUICK)[2]
+
+
 @pytest.mark.filterwarnings("default::fastdbn.FitWarning")
 def test_a_bad_fit_warns_once(folder, capsys):
     """The fit without pretraining, which the user has not asked for, does not warn."""
@@ -149,6 +196,7 @@ def test_a_bad_fit_warns_once(folder, capsys):
     ("text", "said"),
     [
         ("layer = 3", "has no option 'layer'; it has "),
+        ("help = true", "has no option 'help'"),
         ("quiet = 3", "quiet = 3: give true or false"),
         ("quiet", "no TOML file"),
         ('config = "other.toml"', "has no option 'config'"),

@@ -124,6 +124,8 @@ def test_sparse_files(capsys):
     assert np.allclose(table.numbers.toarray(), X.toarray())
     assert "target first in each line" in found
     assert main(["train", "t.svmlight", *QUICK, "--out", "m"]) == 0
+    assert main(["impute", "m", "t.svmlight"]) == 1
+    assert "there is nothing to fill in" in capsys.readouterr().err
     Path("few.svmlight").write_text("0 1:1 3:2\n1 2:1\n")
     capsys.readouterr()
     assert main(["predict", "m", "few.svmlight"]) == 0

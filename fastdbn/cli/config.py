@@ -25,44 +25,41 @@ def with_config(parser, argv):
     ValueError
         for a file that is no TOML, or an option that the command does not have.
     """
-    first = argparse.ArgumentParser(add_help=False)
-    option(first)
-    path = first.parse_known_args(argv[1:])[0].config
-    command = _command(parser, argv[0]) if argv else None
-    if path is None or command is None:
+    of_commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    command = of_commands.choices.get(argv[0]) if argv else None
+    if command is None or "--config" not in command._option_string_actions:
+        return argv
+    unset = argparse.Namespace(**dict.fromkeys(action.dest for action in command._actions))
+    typed = vars(command.parse_known_args(argv[1:], unset)[0])
+    path = typed["config"]
+    if path is None:
         return argv
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"--config {path}: no TOML file: {error}") from None
-    words, typed = [], vars(command.parse_known_args(argv[1:])[0])
+    words = []
     for name, value in given.items():
         words += _words(command, path, name, value, typed)
     return [argv[0], *words, *argv[1:]]
 
 
-def _command(parser, name):
-    """The parser of a command, or None."""
-    of_commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return of_commands.choices.get(name)
-
-
 def _words(command, path, name, value, typed):
-    """The words of one entry of the file; typed are the arguments of the command line alone."""
-    flag = "--" + name.replace("_", "-")
-    known = {text: action for action in command._actions for text in action.option_strings}
-    places = {action.dest for action in command._actions if not action.option_strings}
-    if name in places:
-        return [] if typed[name] is not None else [str(value)]
-    if flag not in known or name == "config":
-        wanted = sorted({text[2:] for text in known if text.startswith("--")} - {"config", "help"} | places)
+    """The words of one entry of the file, none if it was typed; typed are the arguments of the command line alone."""
+    known = {text.removeprefix("--"): action for action in command._actions for text in action.option_strings or [action.dest]}
+    name = name.replace("_", "-")
+    action = known.get(name)
+    if action is None or action.dest in ("help", "config"):
+        wanted = sorted(text for text in known if text not in ("-h", "help", "config"))
         raise ValueError(f"--config {path}: {command.prog} has no option {name!r}; it has {', '.join(wanted)}")
-    action = known[flag]
+    if typed[action.dest] is not None:
+        return []
+    if not action.option_strings:
+        return [str(value)]
     if action.nargs == 0:
         if not isinstance(value, bool):
             raise ValueError(f"--config {path}: {name} = {value!r}: give true or false")
-        return [flag] if value else []
+        return [f"--{name}"] if value else [f"--no-{name}"] if f"no-{name}" in known else []
     if isinstance(value, list) and isinstance(action, argparse._AppendAction):
-        return [word for each in value for word in (flag, str(each))]
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return [f"{flag}={text}"]
+        return [f"--{name}={each}" for each in value]
+    return [f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]

@@ -63,14 +63,14 @@ def check_options(args, model):
         raise ValueError(f"--epochs and --pretrain-epochs are the same for {name}, which is not fine-tuned: give one of them")
 
 
-def make_model(args, task, visible, scale):
+def make_model(args, task, visible):
     """The estimator that the options describe, not fitted; task is "classify", "regress" or None."""
     name = args.model or OF_TASK[task]
     check_options(args, name)
     estimator = CLASSES[name]
     known = {field.name for field in fields(estimator)}
     own = {"n_jobs": args.jobs, "device": args.device, "random_state": args.seed}
-    layer = {"visible": visible, "scale": scale}
+    layer = {"visible": visible, "scale": args.scale}
     if args.pretrain_epochs is not None:
         layer["n_iter"] = args.pretrain_epochs
     if args.validation is not None:

@@ -43,12 +43,13 @@ def put_table(path, header, columns):
     if path is None:
         _put_csv(sys.stdout, header, columns)
         return
-    if Path(path).suffix.lower() in OTHER_FORMATS:
+    ending = Path(path).suffix.lower()
+    if ending in OTHER_FORMATS:
         raise ValueError(f"--out {path}: tables are written as .csv or .npy; give one of these names")
-    if Path(path).suffix == ".npy" and any(column.dtype == object for column in columns):
+    if ending == ".npy" and any(column.dtype.kind in "OSU" for column in columns):
         raise ValueError(f"--out {path}: the table has text, which .npy files do not hold: write a .csv file")
     with replacing(path) as aside:
-        if Path(path).suffix == ".npy":
+        if ending == ".npy":
             with open(aside, "wb") as file:
                 np.save(file, np.column_stack(columns), allow_pickle=False)
         else:
@@ -95,6 +96,17 @@ def put_picture(path, model, image_shape, draw, n_columns=None):
     shape = needed_shape(model, image_shape)
     with replacing(path) as aside:
         picture(aside, draw(), shape, n_columns)
+    progress(f"wrote {path}")
+
+
+def put_report(path, model, rows, image_shape=None):
+    """The report of a model on `Rows`."""
+    from fastdbn import write_report
+    from fastdbn.report.data import columns_of
+
+    columns = None if rows.table is None else columns_of(rows.table)
+    held_out = {"X_test": rows.X_test, "y_test": rows.y_test}
+    write_report(path, model, rows.X, rows.y, **held_out, table=columns, image_shape=image_shape)
     progress(f"wrote {path}")
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn.cli.results import check_out
-from fastdbn.cli.target import target_values
+from fastdbn.cli.target import check_varies, target_values
 from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
@@ -20,14 +20,19 @@ SPLIT_SEED = 0
 
 
 class Rows(NamedTuple):
-    """X and y to train on, X and y to test on, the task, and attributes of the model that say what the features are."""
+    """X and y to train on, X and y to test on, the task, and attributes of the model that say what the features are.
+
+    table is that of the file, or None. groups are those of the rows to train on, or None.
+    """
 
     X: Any
     y: Any
     X_test: Any
     y_test: Any
-    task: str
+    task: str | None
     attributes: dict
+    table: Any = None
+    groups: Any = None
 
     @property
     def visible(self):
@@ -35,28 +40,36 @@ class Rows(NamedTuple):
         return self.attributes["preparation_"].visible_ if "preparation_" in self.attributes else "auto"
 
 
-def digits(task="classify"):
-    """The rows of digits that are scaled already, without labels where the task is None."""
+def _digits(args):
+    """Rows of digits, scaled, without labels where the task is None."""
     from sklearn.datasets import load_digits
 
+    given = args.target, args.labels, args.test, args.groups, args.keep, args.kinds
+    if any(given) or args.header is not None:
+        raise ValueError(
+            "--target, --labels, --test, --groups, --keep, --as and --header need DATA: name a file, or leave them out and train "
+            "on digits"
+        )
+    if args.task == "regress":
+        raise ValueError("digits have labels, which are no numbers to predict: name a file to learn numbers from")
     X, y = load_digits(return_X_y=True)
     progress("data: 1797 handwritten digits of 8x8 pixels, which scikit-learn carries")
-    train, test = _split(len(y), y, "classify", None)
-    if task == "regress":
-        raise ValueError("digits have labels, which are no numbers to predict: name a file for --model regressor")
-    y_train, y_test = (None, None) if task is None else (y[train], y[test])
-    return Rows(X[train] / 16, y_train, X[test] / 16, y_test, task and "classify", {})
+    train, test = split(len(y), y, "classify", args.test_size)
+    y_train, y_test = (None, None) if args.task is None else (y[train], y[test])
+    return Rows(X[train] / 16, y_train, X[test] / 16, y_test, args.task and "classify", {})
 
 
 def training_rows(args):
-    """The rows of a file, split into those to train on and to test on."""
+    """The rows of a file, or digits without one, split into those to train on and to test on."""
+    if args.data is None:
+        return _digits(args)
     found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
     values, place = _target(found, args)
     groups, absent = None, () if place is None else (place,)
     if args.groups is not None:
         of_group = table.position(found.names, found.width, args.groups, "--groups")
-        groups, absent = found.cells(of_group), (*absent, of_group)
+        groups, absent = np.array([str(group) for group in found.cells(of_group)]), (*absent, of_group)
     preparation = None
     if not found.whole:
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, values, absent)
@@ -65,11 +78,12 @@ def training_rows(args):
             unless = "" if why == "as told" else f" (unless you give {option})"
             progress(f"left out: column {found.name(j)} {why}{unless}")
     y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
+    check_varies(y, task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     more = _more_rows(args, found, task, place)
-    train, test = (np.arange(found.height), None) if more else _split(found.height, y, task, args.test_size, groups)
+    train, test = (np.arange(found.height), None) if more else split(found.height, y, task, args.test_size, groups)
     plain = preparation is None or preparation.visible_ == "auto"
     if plain:
         keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
@@ -87,9 +101,9 @@ def training_rows(args):
     progress(f"task: {task or 'learn the rows'} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
     if test is None:
         X_test = _features_of(more[0], attributes, X.shape[1])
-        return Rows(X, y, X_test, more[1], task, attributes)
+        return Rows(X, y, X_test, more[1], task, attributes, found, groups)
     y_train, y_test = (None, None) if y is None else (y[train], y[test])
-    return Rows(X[train], y_train, X[test], y_test, task, attributes)
+    return Rows(X[train], y_train, X[test], y_test, task, attributes, found, None if groups is None else groups[train])
 
 
 def _kinds(given):
@@ -170,10 +184,9 @@ def _features_of(found, attributes, n):
 
 
 def _split_groups(n, y, task, share, groups):
-    """As `_split`, with the rows of a group on one side, and the classes as even as groups allow."""
+    """As `split`, with the rows of a group on one side, and the classes as even as groups allow."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    groups = np.array([str(group) for group in groups])
     found = len(set(groups))
     if found < 2:
         raise ValueError("--groups: the column holds one group alone, and training and testing need groups of their own")
@@ -191,7 +204,7 @@ def _split_groups(n, y, task, share, groups):
     return train, test
 
 
-def _split(n, y, task, share, groups=None):
+def split(n, y, task, share, groups=None):
     """Numbers of the rows to train on and of those to test on; every class has rows to train on."""
     if groups is not None:
         return _split_groups(n, y, task, share, groups)
@@ -213,9 +226,17 @@ def _split(n, y, task, share, groups=None):
     return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)
 
 
+def check_paths(args):
+    """Refuse, before any work, data that are not there, and outputs that cannot or may not be written."""
+    if getattr(args, "data", None) is not None:
+        read.existing(args.data)
+    for name in ("out", "report"):
+        check_out(getattr(args, name, None), getattr(args, "force", False), f"--{name}")
+
+
 def load_model(args, method=None):
-    """Check the path of the output, then load a model, which must have the method that a command needs."""
-    check_out(args.out, args.force)
+    """Check the paths of a command, then load a model, which must have the method that the command needs."""
+    check_paths(args)
     model = fastdbn.load(args.model)
     if method is not None and not hasattr(model, method):
         raise ValueError(f"{args.model} holds a {type(model).__name__}, which cannot {method}")
@@ -232,7 +253,6 @@ def network_of(args, model, method):
 
 def model_and_rows(args, method):
     """A model that has a method, and the features that it takes from a table."""
-    read.existing(args.data)
     model = load_model(args, method)
     return model, rows_for(model, args)[-1]
 

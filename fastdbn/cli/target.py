@@ -27,7 +27,7 @@ def target_values(values, task):
     Raises
     ------
     ValueError
-        if a value is missing or is not a number where one is needed, or if there is nothing to learn.
+        if a value is missing, or is not a number where one is needed.
     """
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -42,11 +42,15 @@ def target_values(values, task):
         y, task, why = _of_cells([str(cell).strip() for cell in values], task)
     else:
         y, task, why = _of_numbers(values, task)
-    if len(y) > 1 and (y == y[0]).all():
+    return y, task, why
+
+
+def check_varies(y, task):
+    """Refuse a target of one value alone; None is no target."""
+    if y is not None and len(y) > 1 and (y == y[0]).all():
         if task == "classify":
             raise ValueError(f"the target holds one class alone, {str(y[0])!r}: a classifier needs at least two")
         raise ValueError("the target holds one value alone: there is nothing to learn")
-    return y, task, why
 
 
 def _finite(values):

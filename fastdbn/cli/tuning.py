@@ -22,26 +22,28 @@ def space(model):
     )
 
 
-def search(model, X, y, X_valid, y_valid, seconds, seed, say):
+def search(model, X, y, train, valid, seconds, seed, say):
     """The settings with the best score on rows held out, and (settings tried, score of the defaults, best score).
 
     Optuna proposes them where it is installed, scikit-learn's halving search elsewhere. The defaults are tried first.
 
     Parameters
     ----------
-    model : estimator, fitted with its defaults on these rows
+    model : estimator, fitted with its defaults on the rows `train`
+    train, valid : (k,) arrays
+        Numbers of the rows to fit, and of those to score.
     seconds : float
-        No fit begins later than this.
+        With Optuna no fit begins later than this; halving chooses how many settings it tries by the time of one fit.
     say : callable of a line
     """
     began = time.perf_counter()
-    first = model.score(X_valid, y_valid)
+    first = model.score(X[valid], y[valid])
     say(f"defaults: {first:.4f}")
     try:
         import optuna
     except ImportError:
         say('scikit-learn searches, because Optuna is not installed: pip install "fastdbn[tune]"')
-        return _by_halving(model, X, y, X_valid, y_valid, seconds, seed, first)
+        return _by_halving(model, X, y, train, valid, seconds, seed, first)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logarithmic, linear, choices = space(model)
     found = [({}, first)]
@@ -51,7 +53,7 @@ def search(model, X, y, X_valid, y_valid, seconds, seed, say):
         given |= {name: trial.suggest_float(name, *ends) for name, ends in linear.items()}
         for name, values in choices.items():
             given[name] = values[trial.suggest_categorical(name, range(len(values)))]
-        score = clone(model).set_params(**given).fit(X, y).score(X_valid, y_valid)
+        score = clone(model).set_params(**given).fit(X[train], y[train]).score(X[valid], y[valid])
         found.append((given, score))
         if score > max(value for _, value in found[:-1]):
             say(f"{time.perf_counter() - began:.0f} s, {len(found)} settings: {score:.4f}")
@@ -63,20 +65,19 @@ def search(model, X, y, X_valid, y_valid, seconds, seed, say):
     return best, (len(found), first, score)
 
 
-def _by_halving(model, X, y, X_valid, y_valid, seconds, seed, first):
+def _by_halving(model, X, y, train, valid, seconds, seed, first):
     """`search` by scikit-learn."""
     from scipy.stats import loguniform, uniform
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-    from sklearn.model_selection import HalvingRandomSearchCV, PredefinedSplit
+    from sklearn.model_selection import HalvingRandomSearchCV
 
     logarithmic, linear, choices = space(model)
     ways = {name: loguniform(*ends) for name, ends in logarithmic.items()}
     ways |= {name: uniform(low, high - low) for name, (low, high) in linear.items()} | choices
     began = time.perf_counter()
-    clone(model).fit(X, y)
+    clone(model).fit(X[train], y[train])
     fits = seconds / max(time.perf_counter() - began, 1e-3)
     n = int(np.clip(fits / 2, 2, FACTOR**4))  # each is pretrained in full, and later rounds fine-tune few of them
-    split = PredefinedSplit(np.r_[np.full(len(y), -1), np.zeros(len(y_valid), int)])
     most = model.max_iter
     tried = HalvingRandomSearchCV(
         *(clone(model), ways),
@@ -85,12 +86,12 @@ def _by_halving(model, X, y, X_valid, y_valid, seconds, seed, first):
         min_resources=max(1, most // FACTOR ** int(math.log(n, FACTOR))),
         n_candidates=n,
         factor=FACTOR,
-        cv=split,
+        cv=[(train, valid)],
         random_state=seed,
         refit=False,
         error_score=math.nan,
     )
-    tried.fit(np.concatenate([X, X_valid]), np.concatenate([y, y_valid]))
+    tried.fit(X, y)
     if not tried.best_score_ > first:
         return {}, (n + 1, first, first)
     best = {name: value for name, value in tried.best_params_.items() if name != "max_iter"}

@@ -70,11 +70,13 @@ def scores_of(model, X, y, X_test, y_test, others=None):
 def _of_classes(model, X, y, X_test, y_test, others):
     named = {type(model).__name__: model} | others
     found = [(name, each.predict_proba(X if X_test is None else X_test)) for name, each in named.items()]
-    linear = make_pipeline(_filled(), _scaled(X), LogisticRegression(max_iter=500))
-    answers = _baselines(DummyClassifier(strategy="prior"), linear, X, y, X_test, "predict_proba")
     known, true = model.classes_, y if X_test is None else np.asarray(y_test)
     learnt = np.searchsorted(known, np.unique(y))
-    for name, given in zip(("always the most frequent class", f"logistic regression{_few(X)}"), answers, strict=True):
+    named, estimators = ["always the most frequent class"], [DummyClassifier(strategy="prior")]
+    if len(learnt) > 1:  # which a linear model needs
+        named.append(f"logistic regression{_few(X)}")
+        estimators.append(make_pipeline(_filled(), _scaled(X), LogisticRegression(max_iter=500)))
+    for name, given in zip(named, _baselines(estimators, X, y, X_test, "predict_proba"), strict=True):
         of_all = np.zeros((len(given), len(known)))
         of_all[:, learnt] = given
         found.append((name, of_all))
@@ -110,7 +112,7 @@ def _area(true, shares, known):
 
 def _of_numbers(model, X, y, X_test, y_test, others):
     linear = make_pipeline(_filled(), _scaled(X), RidgeCV(np.logspace(-3, 4, 15)))
-    answers = _baselines(DummyRegressor(), linear, X, y, X_test, "predict")
+    answers = _baselines([DummyRegressor(), linear], X, y, X_test, "predict")
     true = y if X_test is None else np.asarray(y_test)
     models = {type(model).__name__: model} | others
     named = [
@@ -129,18 +131,20 @@ def _of_numbers(model, X, y, X_test, y_test, others):
     return Scores(found, _remark(X_test, len(true)))
 
 
-def _baselines(constant, linear, X, y, X_test, method):
-    """What a constant and a linear model answer for the rows to score."""
+def _baselines(estimators, X, y, X_test, method):
+    """What a constant and a linear model, which may lack, answer for the rows to score."""
     chosen = some(X.shape[0], _rows(X))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
         if X_test is None:
             folds = max(2, min(FOLDS, X.shape[0]))
-            return [cross_val_predict(estimator, X, y, cv=folds, method=method) for estimator in (constant, linear)]
+            return [cross_val_predict(estimator, X, y, cv=folds, method=method) for estimator in estimators]
+        constant, *linear = estimators
         constant.fit(X, y)
-        linear.fit(take(X, chosen), y[chosen])
-        return [getattr(estimator, method)(X_test) for estimator in (constant, linear)]
+        for estimator in linear:
+            estimator.fit(take(X, chosen), y[chosen])
+        return [getattr(estimator, method)(X_test) for estimator in estimators]
 
 
 def _filled():

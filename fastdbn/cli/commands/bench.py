@@ -28,12 +28,9 @@ def run(args):
 
     from fastdbn.cli.peers import BATCH, EPOCHS, HIDDEN, layer_works, network_works
     from fastdbn.cli.results import table_lines
-    from fastdbn.cli.rows import digits, training_rows
-    from fastdbn.tables.read import existing
+    from fastdbn.cli.rows import training_rows
 
-    if args.data is not None:
-        existing(args.data)
-    rows = training_rows(args) if args.data else digits()
+    rows = training_rows(args)
     n, width = rows.X.shape
     score = "accuracy" if rows.task == "classify" else "R2"
     works = {

@@ -16,8 +16,8 @@ def options(parser):
     common.model(parser)
     common.data(parser)
     told = "of an RBM or a DBN: a quick guess, means, or draws [mean-field]"
-    parser.add_argument("--method", choices=("mean-field", "mean", "sample"), default="mean-field", help=told)
-    parser.add_argument("--steps", type=common.positive, default=1, help="of an RBM or a DBN: passes up and down [1]")
+    parser.add_argument("--method", choices=("mean-field", "mean", "sample"), help=told)
+    parser.add_argument("--steps", type=common.positive, help="of an RBM or a DBN: passes up and down [1]")
     common.seed(parser)
     common.image_shape(parser)
     common.out(parser, ".npy or CSV file, or .png for a picture of the first rows above clean ones [CSV to stdout]")
@@ -29,10 +29,10 @@ def run(args):
     from fastdbn.cli.rows import load_model, network_of, rows_for
     from fastdbn.estimators.autoencoder import DBNAutoencoder
     from fastdbn.evaluate.models import dense
-    from fastdbn.tables.read import existing
 
-    existing(args.data)
     model = load_model(args)
+    if isinstance(model, DBNAutoencoder) and (args.method is not None or args.steps is not None):
+        raise ValueError("--method and --steps: an autoencoder cleans rows in one pass; leave them out")
     names = getattr(model, "feature_names_in_", None)
     X = rows_for(model, args)[-1]
 
@@ -40,7 +40,7 @@ def run(args):
         if isinstance(model, DBNAutoencoder):
             return model.denoise(X)
         network = network_of(args, model, "denoise")
-        return network.denoise(X, n_steps=args.steps, method=args.method, random_state=args.seed)
+        return network.denoise(X, n_steps=args.steps or 1, method=args.method or "mean-field", random_state=args.seed)
 
     if args.out is not None and args.out.lower().endswith(".png"):
         n, across = shown(X.shape[0])

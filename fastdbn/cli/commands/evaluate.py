@@ -23,16 +23,13 @@ def run(args):
     """A table of scores, or the same as JSON."""
     import json
 
-    import fastdbn
     from fastdbn.cli.results import numbers, table_lines
-    from fastdbn.cli.rows import learns_target, rows_for, targets_for
+    from fastdbn.cli.rows import learns_target, load_model, rows_for, targets_for
     from fastdbn.cli.trained import training_of
     from fastdbn.evaluate.scores import scores_of
     from fastdbn.support.report import progress
-    from fastdbn.tables.read import existing
 
-    existing(args.data)
-    model = fastdbn.load(args.model)
+    model = load_model(args)
     found, _, X = rows_for(model, args)
     told = training_of(model)
     y = targets_for(model, found, args, told and told.target)

@@ -21,16 +21,17 @@ def options(parser):
 def run(args):
     """The table with its missing values filled in, as CSV; what it has is left as it is."""
     import numpy as np
+    from scipy import sparse
 
     from fastdbn.cli.results import put_table
     from fastdbn.cli.rows import load_model, network_of, rows_for
-    from fastdbn.tables.read import existing
     from fastdbn.tables.table import Table
 
-    existing(args.data)
     model = load_model(args)
     network = network_of(args, model, "impute")
     found, places, X = rows_for(model, args, lacking=True)
+    if sparse.issparse(X):
+        raise ValueError(f"{args.data} is a sparse matrix, which lacks no values: there is nothing to fill in")
     filled = network.impute(X, n_steps=args.steps, method=args.method, random_state=args.seed)
     prepared = hasattr(model, "preparation_")
     new = model.preparation_.inverse_table(filled, missing=False) if prepared else Table(filled)

@@ -24,12 +24,9 @@ def options(parser):
 
 def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
-    from fastdbn.cli.reports import columns_of, write
-    from fastdbn.cli.results import needs_matplotlib
-    from fastdbn.cli.rows import Rows, digits, learns_target, load_model, rows_for, targets_for, training_rows
+    from fastdbn.cli.results import needs_matplotlib, put_report
+    from fastdbn.cli.rows import Rows, learns_target, load_model, rows_for, targets_for, training_rows
     from fastdbn.cli.trained import training_of
-    from fastdbn.report import data
-    from fastdbn.tables.read import existing
 
     needs_matplotlib()
     model = load_model(args)
@@ -37,13 +34,13 @@ def run(args):
     if told is None and args.data is None:
         raise ValueError("DATA is missing: only `fastdbn train` notes in a model which file it was trained on. Name a file")
     if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
-        rows = training_rows(told) if told.data else digits(told.task)
-        columns = columns_of(told.data, told.header) if told.data else None
+        if args.target is not None or args.split is not None or args.header is not None:
+            raise ValueError("--target, --split and --header are for another file than that of the training: leave them out")
+        rows = training_rows(told)
     else:
-        existing(args.data)
         found, _, X = rows_for(model, args)
         y = targets_for(model, found, args, told and told.target)
         if y is None and learns_target(model):
             progress("no scores, because the file has no target that is known: name its column by --target")
-        rows, columns = Rows(X, y, None, None, "", {}), data.columns_of(found)
-    write(args.out, model, rows, columns, args.image_shape)
+        rows = Rows(X, y, None, None, None, {}, found)
+    put_report(args.out, model, rows, args.image_shape)

@@ -21,9 +21,7 @@ def run(args):
 
     from fastdbn.cli.results import put_table
     from fastdbn.cli.rows import load_model, network_of, rows_for
-    from fastdbn.tables.read import existing
 
-    existing(args.data)
     model = load_model(args)
     X = rows_for(model, args)[-1]
     scores = network_of(args, model, "score_samples").score_samples(X)

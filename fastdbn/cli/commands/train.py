@@ -33,6 +33,7 @@ MOST_SECONDS = 60
 def about_data(parser):
     """What says which rows and columns to learn from, and to test on."""
     option = parser.add_argument
+    config.option(parser)
     option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped [8x8 digits]")
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
@@ -62,7 +63,6 @@ def options(parser):
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
     option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
-    config.option(parser)
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
     common.json(parser)
@@ -82,31 +82,20 @@ def run(args):
     from fastdbn.cli.ahead import compiled_ahead
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import check_options, make_model, task_of
-    from fastdbn.cli.reports import columns_of, write
-    from fastdbn.cli.results import check_out, needs_matplotlib, numbers, save_somewhere
-    from fastdbn.cli.rows import digits, training_rows
-    from fastdbn.tables.read import existing
+    from fastdbn.cli.results import needs_matplotlib, numbers, put_report, save_somewhere
+    from fastdbn.cli.rows import check_paths, training_rows
 
-    about_data = args.target or args.labels or args.test or args.header is not None or args.keep or args.kinds or args.groups
-    if args.data is None and about_data:
-        raise ValueError(
-            "--target, --labels, --test, --groups, --keep, --as and --header need DATA: name a file, or leave them out and train "
-            "on digits"
-        )
-    if args.data is not None:
-        existing(args.data)
-    check_out(args.out, args.force)
+    check_paths(args)
     if args.resume and args.checkpoint is None:
         raise ValueError("--resume needs --checkpoint DIR, the folder of the checkpoint that it goes on from")
     if args.report is not None:
         needs_matplotlib()
-        check_out(args.report, args.force, "--report")
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     args.task = task_of(args.model, args.task)
     if args.model is not None:
         check_options(args, args.model)  # before any work
-    rows = training_rows(args) if args.data else digits(args.task)
-    model = make_model(args, rows.task, rows.visible, args.scale if args.data else "none")
+    rows = training_rows(args)
+    model = make_model(args, rows.task, rows.visible)
     tuned = []  # seconds of each epoch of fine-tuning
 
     def timed(layer, metrics, **_):
@@ -134,7 +123,7 @@ def run(args):
         _say(model, rows, scores, bought)
     if args.report is not None:
         vars(model).update(given)
-        write(args.report, model, rows, columns_of(args.data, args.header) if args.data else None)
+        put_report(args.report, model, rows)
     progress(f"saved {args.out}; try next:")
     for words in _further(args, model, "samples.csv" if "preparation_" in given else "samples.npy"):
         progress(f"  {shlex.join(words)}")

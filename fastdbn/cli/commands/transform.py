@@ -25,6 +25,6 @@ def run(args):
     model, X = model_and_rows(args, "transform")
     layered = isinstance(model, (DBN, Supervised))
     if not layered and args.layer not in (0, -1):
-        raise ValueError(f"--layer {args.layer}: a {type(model).__name__} has one layer")
+        raise ValueError(f"--layer {args.layer}: this {type(model).__name__} has one layer")
     H = model.transform(X, args.layer) if layered else model.transform(X)
     put_table(args.out, [f"feature_{i}" for i in range(H.shape[1])], H.T)

@@ -26,28 +26,23 @@ def options(parser):
 def run(args):
     """Search on rows held out of the training rows, train the best settings on all of these, and compare on the test rows."""
     from sklearn.base import clone
-    from sklearn.model_selection import train_test_split
 
     from fastdbn import RBM, DBNClassifier, DBNRegressor
-    from fastdbn.cli.results import check_out, save_somewhere
-    from fastdbn.cli.rows import digits, training_rows
+    from fastdbn.cli.results import save_somewhere
+    from fastdbn.cli.rows import check_paths, split, training_rows
     from fastdbn.cli.tuning import search
-    from fastdbn.tables.read import existing
 
-    if args.data is not None:
-        existing(args.data)
-    check_out(args.out, args.force)
-    rows = training_rows(args) if args.data else digits()
+    check_paths(args)
+    rows = training_rows(args)
     estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
-    rbm = RBM(visible=rows.visible, scale=args.scale if args.data else "none")
+    rbm = RBM(visible=rows.visible, scale=args.scale)
     default = estimator(rbm=rbm, random_state=args.seed, n_jobs=args.jobs)
-    strata = rows.y if rows.task == "classify" else None
-    X, X_valid, y, y_valid = train_test_split(rows.X, rows.y, test_size=0.2, random_state=args.seed, stratify=strata)
-    progress(f"searching for {args.minutes:g} minutes, by the scores of {X_valid.shape[0]} rows held out")
+    train, valid = split(len(rows.y), rows.y, rows.task, None, rows.groups)
+    progress(f"searching for {args.minutes:g} minutes, by the scores of {len(valid)} rows held out")
     began = time.perf_counter()
-    fitted = clone(default).fit(X, y)
+    fitted = clone(default).fit(rows.X[train], rows.y[train])
     seconds = 60 * args.minutes - (time.perf_counter() - began)
-    settings, (n, first, best) = search(fitted, X, y, X_valid, y_valid, seconds, args.seed, progress)
+    settings, (n, first, best) = search(fitted, rows.X, rows.y, train, valid, seconds, args.seed, progress)
     model, plain = clone(default).set_params(**settings).fit(rows.X, rows.y), clone(default).fit(rows.X, rows.y)
     measure = "accuracy" if rows.task == "classify" else "R2"
     tuned, before = model.score(rows.X_test, rows.y_test), plain.score(rows.X_test, rows.y_test)
