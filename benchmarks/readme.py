@@ -65,6 +65,18 @@ def on_mnist():
     return ["| MNIST | figure | value |", "|---|---|--:|", *("| " + " | ".join(line) + " |" for line in lines)]
 
 
+def start_up():
+    """A Markdown table of the seconds of first commands."""
+    seconds = store.read(store.FOLDER / "startup.json")["seconds"]
+    lines = [
+        ("`fastdbn train`, which compiles its kernels", "fastdbn train, empty cache"),
+        ("`fastdbn train`, kernels in the cache", "fastdbn train, warm cache"),
+        ("a first `RBM` fit, which compiles its kernels", "first fit, empty cache"),
+        ("a first `RBM` fit, kernels in the cache", "first fit, warm cache"),
+    ]
+    return ["| start-up | seconds |", "|---|--:|", *(f"| {what} | {seconds[name]:.1f} |" for what, name in lines)]
+
+
 def section():
     """The text between the marks."""
     one, two = (store.read(store.FOLDER / f"throughput{end}.json") for end in ("", "-2-threads"))
@@ -78,7 +90,8 @@ def section():
         "microseconds per sample. The limit is the time of the dense matrix products alone, through NumPy. The next three are "
         "fastdbn's samples per second, divided by those of the limit or of the peer: above 1, fastdbn is faster."
     )
-    return "\n".join([BEGIN, *textwrap.wrap(first, 127, break_on_hyphens=False), "", *table(one, two), "", *on_mnist(), END])
+    tables = [*table(one, two), "", *on_mnist(), "", *start_up()]
+    return "\n".join([BEGIN, *textwrap.wrap(first, 127, break_on_hyphens=False), "", *tables, END])
 
 
 def main():

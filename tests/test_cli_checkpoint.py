@@ -79,6 +79,8 @@ def test_usage(folder, capsys):
     assert main([*TRAIN, "--resume"]) == 1
     assert "--resume needs --checkpoint DIR" in capsys.readouterr().err
     assert main([*TRAIN, "--checkpoint", "run", "--resume"]) == 0
+    assert "run has no checkpoint: beginning anew" in capsys.readouterr().err
     assert main([*TRAIN, "--checkpoint", "run", "--force"]) == 1
     assert "has checkpoints of another fit" in capsys.readouterr().err
     assert main([*TRAIN, "--checkpoint", "run", "--resume", "--force"]) == 0
+    assert "going on from run/last.safetensors" in capsys.readouterr().err

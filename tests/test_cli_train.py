@@ -68,6 +68,8 @@ def test_options_are_parameters(folder, capsys):
     assert (found["batch_size"], found["learning_rate_init"], found["dropout"]) == (7, 0.01, 0.3)
     assert (found["class_weight"], found["early_stopping"], found["validation_fraction"]) == ("balanced", True, 0.2)
     assert found["n_jobs"] == 1
+    assert run(capsys, "train", "rows.csv", "--model", "autoencoder", "--noise", "masking", *QUICK, "--epochs", "1")[0] == 0
+    assert load("m").noise == "masking"
 
 
 @pytest.mark.parametrize(
@@ -101,10 +103,11 @@ def test_pretraining_is_compared_by_the_time_of_fine_tuning(folder, capsys, monk
     ("words", "said"),
     [
         (["--model", "rbm", "--dropout", "0.2"], "--dropout: RBM has no such parameter"),
+        (["--model", "dbn", "--noise", "masking"], "--noise: DBN has no such parameter"),
         (["--model", "dbn", "--epochs", "2", "--pretrain-epochs", "3"], "the same for DBN, which is not fine-tuned"),
         (["--target", "x0", "--task", "regress", "--class-weight", "balanced"], "--class-weight: DBNRegressor has no such"),
         (["--target", "Kind"], "did you mean 'kind'? The columns are x0, x1"),
-        ([], "the columns are x0, x1, x2, x3, x4, kind. To learn the rows without"),
+        ([], "the columns are x0, x1, x2, x3, x4, kind. To learn rows without"),
         (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
         (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
         (["--model", "rbm", "--task", "classify"], "contradict each other"),

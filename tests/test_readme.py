@@ -1,6 +1,7 @@
 """The README's Python examples run as they stand, and the commands that it names exist."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,13 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_example_runs(number, tmp_path, monkeypatch):
-    """Each block is a program of its own."""
+def test_example_runs(number, tmp_path, monkeypatch, capsys):
+    """Each block is a program of its own. What a comment says that it prints, it prints, to within a few rows."""
     monkeypatch.chdir(tmp_path)
     exec(compile(EXAMPLES[number], f"README example {number}", "exec"), {"__name__": "__main__"})
+    said, told = (re.findall(r"^.*test accuracy (\d\.\d+)$", text, re.M) for text in (EXAMPLES[number], capsys.readouterr().out))
+    assert len(said) == len(told)
+    assert all(abs(float(a) - float(b)) < 0.01 for a, b in zip(said, told, strict=True))
 
 
 def test_there_are_examples():
@@ -29,7 +33,7 @@ def test_commands_parse(line):
     """Every command line of the README is one that the parser takes."""
     from fastdbn.cli.main import build_parser
 
-    build_parser().parse_args(line.split())
+    build_parser().parse_args(shlex.split(line, comments=True))
 
 
 def test_ci_runs_the_commands_of_the_readme():

@@ -19,6 +19,9 @@ def checkpointed(model, args):
     checkpoint = Checkpoint(folder, every_n_epochs=MOST if args.checkpoint is None else 1)
     if args.checkpoint is None:
         _remove(checkpoint)
+    elif args.resume:
+        found = checkpoint.last.exists()
+        progress(f"going on from {checkpoint.last}" if found else f"{folder} has no checkpoint: beginning anew")
     given = model.callbacks
     model.set_params(callbacks=[*(given or ()), checkpoint])
     try:

@@ -23,6 +23,7 @@ OPTIONS = {
     "learning_rate": "learning_rate_init",
     "dropout": "dropout",
     "class_weight": "class_weight",
+    "noise": "noise",
 }
 """Options, and the parameters of networks that they stand for."""
 OF_LAYERS = {"epochs": "n_iter", "batch_size": "batch_size", "learning_rate": "learning_rate"}

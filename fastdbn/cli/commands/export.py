@@ -44,4 +44,5 @@ def run(args):
             export_onnx(model, args.out)
         except ImportError as error:
             raise ValueError(str(error)) from error
-    progress(f"saved {args.out}")
+    takes = "each column of the table by its name" if is_prepared(model) else f"rows of {model.n_features_in_} numbers, named X"
+    progress(f"saved {args.out}" + (f": it takes {takes}" if form == "onnx" else ""))

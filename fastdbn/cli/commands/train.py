@@ -6,6 +6,7 @@ examples:
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
   fastdbn train --config run.toml                (lines such as target = "price", layers = [128, 64], quiet = true)
   fastdbn train sensors.csv --model outliers --out outliers.safetensors
+  fastdbn train images.npz --model autoencoder --layers 512 --noise salt-and-pepper --out clean.safetensors
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
   fastdbn train houses.csv --target price --checkpoint run --resume      (goes on after a crash; begins anew without a checkpoint)
 """
@@ -60,6 +61,8 @@ def options(parser):
     option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate, likewise")
     option("--dropout", type=common.share, metavar="SHARE", help="share of hidden units that fine-tuning drops")
     option("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
+    noises = ("masking", "salt-and-pepper", "gaussian")
+    option("--noise", choices=noises, help="noise that an autoencoder learns to remove, for `fastdbn denoise`")
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
     option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
