@@ -6,8 +6,9 @@ from exact import Machine
 from naive import sigmoid
 from runs import gradient, phases, run_of
 from scipy import sparse
+from sklearn.base import clone
 
-from fastdbn import DBN, RBM, load
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, load
 from fastdbn.training.options.missing_values import MissingValues, split
 from fastdbn.units import get_unit, softmax
 
@@ -278,3 +279,84 @@ def test_refusals():
     model = RBM(4, missing="drop", n_iter=1).fit(X)
     with pytest.raises(ValueError, match="column 0 has max 7"):
         model.partial_fit(Y)
+
+
+def grouped(n=300, share=0.3):
+    """Gappy rows of two prototypes, and which prototype each is of."""
+    draw = np.random.default_rng(1)
+    y, prototypes = draw.integers(0, 2, n), np.tile([[0, 0, 1, 1], [1, 1, 0, 0]], 3)
+    X = (prototypes[y] ^ (draw.random((n, 12)) < 0.05)).astype(np.float32)
+    return np.where(draw.random(X.shape) < share, np.float32(NAN), X), y
+
+
+NETWORKS = {
+    "classifier": lambda rbm: DBNClassifier((8,), rbm=rbm, max_iter=40, random_state=0),
+    "regressor": lambda rbm: DBNRegressor((8,), rbm=rbm, max_iter=40, random_state=0),
+    "generative": lambda rbm: GenerativeDBNClassifier((8, 8), rbm=rbm, up_down_iter=20, random_state=0),
+}
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_learn_from_and_predict_rows_with_gaps(name, way):
+    """Pretraining learns around gaps, fine-tuning and predictions take them as the first RBM does."""
+    X, y = grouped()
+    model = NETWORKS[name](RBM(n_iter=30, missing=way)).fit(X[:200], y[:200], validation_data=(X[:50], y[:50]))
+    assert model.score(X[200:], y[200:]) > (0.95 if name != "regressor" else 0.8)
+    assert np.isfinite(model.transform(X)).all()
+    assert model.__sklearn_tags__().input_tags.allow_nan
+    assert not clone(model).set_params(rbm=RBM()).__sklearn_tags__().input_tags.allow_nan
+    with pytest.raises(ValueError, match=r"contains NaN .* networks with rbm=RBM\(missing='sample'\)"):
+        clone(model).set_params(rbm=RBM()).fit(X, y)
+
+
+@pytest.mark.parametrize("way", ["drop", "sample"])
+def test_fine_tuning_begins_with_what_the_first_layer_makes_of_gaps(way, tmp_path):
+    """Before its first epoch the network computes what its pretrained layers do; a row's output does not depend on others."""
+    X, y = grouped()
+    model = DBNClassifier((8, 4), rbm=RBM(n_iter=2, missing=way), max_iter=0, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.transform(X), model.dbn_.transform(X), atol=1e-6)
+    np.testing.assert_allclose(model.transform(X[:3]), model.transform(X)[:3], atol=1e-6)
+    whole = np.nan_to_num(X)
+    assert np.array_equal(model.predict_proba(whole), model.predict_proba(whole.copy()))
+    model.save(tmp_path / "m")
+    assert np.array_equal(load(tmp_path / "m").predict_proba(X), model.predict_proba(X))
+    assert np.array_equal(model.fit(X, y).predict_proba(X), load(tmp_path / "m").predict_proba(X))
+
+
+def test_autoencoder_with_gaps():
+    """What is observed is reconstructed well, and scored alone; a classifier given its own network takes gaps too."""
+    X, y = grouped()
+    model = DBNAutoencoder((6,), rbm=RBM(n_iter=30, missing="sample"), max_iter=20, random_state=0).fit(X)
+    seen = ~np.isnan(X)
+    assert np.mean((model.reconstruct(X) - X)[seen] ** 2) < 0.1
+    assert np.isfinite(model.denoise(X)).all()
+    assert -3.5 < model.score(X) < 0  # 12 units that are guessed would have -8.3
+    given = DBNClassifier((6,), pretrain=model.dbn_, max_iter=10, random_state=0).fit(X, y)
+    assert given.score(X, y) > 0.95
+    assert given.partial_fit(X, y).n_iter_ == 11
+
+
+def test_outliers_with_gaps():
+    """Scores are those of rows that conditional means complete; rows that are machines of their own cannot be compared."""
+    X, _ = grouped()
+    model = DBNOutlierDetector((8,), rbm=RBM(n_iter=30, missing="sample"), contamination=0.1, random_state=0).fit(X)
+    odd = np.where(np.isnan(X), X, 1 - X)
+    odd[:, :2] = X[:, :2]
+    assert model.decision_function(X).mean() > model.decision_function(odd).mean()
+    with pytest.raises(ValueError, match="missing='drop' gives each row a machine of its own"):
+        DBNOutlierDetector((8,), rbm=RBM(n_iter=1, missing="drop")).fit(X)
+
+
+def test_gaps_that_no_layer_fills():
+    """Networks without a pretrained RBM, and a threshold, refuse them with the remedy."""
+    X, y = grouped()
+    rbm = RBM(n_iter=1, missing="sample")
+    with pytest.raises(ValueError, match="a network that was not pretrained"):
+        DBNClassifier((8,), rbm=rbm, pretrain=False).fit(X, y)
+    with pytest.raises(ValueError, match="a network that was not pretrained"):
+        DBNClassifier((8,), rbm=rbm, pretrain=False, max_iter=0).fit(np.nan_to_num(X), y).predict(X)
+    with pytest.raises(ValueError, match=r"binarize=0\.5 with missing values"):
+        DBNClassifier((8,), rbm=RBM(n_iter=1, missing="sample", binarize=0.5)).fit(X, y)
+    with pytest.raises(ValueError, match="missing='drop' reaches the top RBM"):
+        GenerativeDBNClassifier((8,), rbm=RBM(missing="drop")).fit(X, y)

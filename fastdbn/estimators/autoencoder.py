@@ -27,6 +27,7 @@ from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 from fastdbn.training.noise import KINDS, ByFunction, ByName, Drawn, Given
+from fastdbn.training.options.missing_values import WAYS
 from fastdbn.units import get_unit
 
 
@@ -274,7 +275,7 @@ class DBNAutoencoder(Supervised):
         -------
         (n, units of the code) array
         """
-        return means(self, later_rows(self, X), self._n_encoding(), out=out)
+        return means(self, self._later_rows(X), self._n_encoding(), out=out)
 
     def inverse_transform(self, X):
         """Decode codes to rows.
@@ -296,7 +297,7 @@ class DBNAutoencoder(Supervised):
 
     def reconstruct(self, X):
         """Encode and decode rows, (n, n_features), on the scale of X."""
-        outputs = means(self, later_rows(self, X))
+        outputs = means(self, self._later_rows(X))
         return self.scaling_.invert(outputs)
 
     def denoise(self, X):
@@ -315,11 +316,11 @@ class DBNAutoencoder(Supervised):
             On the scale of the clean data.
         """
         check_is_fitted(self)
-        return self._denoised(checked(self, X, reset=False))
+        return self._denoised(checked(self, X, reset=False, may_lack=self._may_lack()))
 
     def _denoised(self, X):
         """`denoise` of checked rows."""
-        return self.scaling_.invert(means(self, self._brought_inside(X)))
+        return self.scaling_.invert(means(self, self._completed(self._brought_inside(X))))
 
     def score(self, X, y=None, sample_weight=None):
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
@@ -339,9 +340,10 @@ class DBNAutoencoder(Supervised):
         float
         """
         check_is_fitted(self)
-        clean = None if y is None else _clean_rows(X := checked(self, X, reset=False), y)
+        clean = None if y is None else _clean_rows(X := checked(self, X, reset=False, may_lack=self._may_lack()), y)
         if clean is None:
-            return score_reconstruction(self, X := later_rows(self, X), self.scaling_.invert(means(self, X)), sample_weight)
+            X = later_rows(self, X, WAYS)
+            return score_reconstruction(self, X, self.scaling_.invert(means(self, self._completed(X))), sample_weight)
         return score_reconstruction(self, clean, self._denoised(X), sample_weight)
 
 

@@ -51,7 +51,7 @@ class FineTuning:
         if X is None:
             return None
         with named():
-            X, noisy = self._pair(checked(self, X, reset=False), y)
+            X, noisy = self._pair(checked(self, X, reset=False, may_lack=self._may_lack()), y)
             target, _ = self._targets(y, X.shape[0], True, None)
             if target is None:
                 return Watched(X, noisy, None)

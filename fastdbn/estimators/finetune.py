@@ -13,7 +13,6 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.base import Scored
 from fastdbn.estimators.classes import Classifier, class_factors, classes, known_classes
 from fastdbn.estimators.forward import means
-from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG, LABELS
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
@@ -196,14 +195,14 @@ class DBNClassifier(Classifier, Supervised):
 
     def predict(self, X, out=None):
         """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
-        X = later_rows(self, X)
+        X = self._later_rows(X)
         out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
         out[...] = self.classes_[means(self, X).argmax(axis=1)]
         return out
 
     def _outputs(self, X):
         """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
-        z = means(self, later_rows(self, X)).astype(np.float64)
+        z = means(self, self._later_rows(X)).astype(np.float64)
         return z - z.max(axis=1, keepdims=True)
 
     def predict_log_proba(self, X):
@@ -391,7 +390,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
 
     def predict(self, X, out=None):
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64; in `out`, if that is given."""
-        X = later_rows(self, X)
+        X = self._later_rows(X)
         out = array_for(out, (X.shape[0],) if self._flat else (X.shape[0], len(self.target_mean_)), np.float64, X)
         out[...] = (means(self, X).astype(np.float64) * self.target_scale_ + self.target_mean_).reshape(out.shape)
         return out

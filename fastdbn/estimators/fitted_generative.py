@@ -12,7 +12,6 @@ from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.imputation import Average, begin
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import up, visible_blocks
-from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import check_sample, drawn, is_rows, ladder_of, method_for
 from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
@@ -84,7 +83,7 @@ class FittedGenerative(FittedDBN):
             many draws of that layer's states.
         """
         check_is_fitted(self)
-        X = later_rows(self, X)
+        X = self._checked(X)
         out, machines = np.empty((X.shape[0], len(self.classes_))), self._machines()
         if n_samples is None:
             top, H = self.layers_[-1], up(self.layers_[:-1], machines[:-1], X) if len(machines) > 1 else X

@@ -259,7 +259,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         if X is None:
             return None, None
         with named():
-            X = checked(self, X, reset=False)
+            X = checked(self, X, reset=False, may_lack=self._may_lack())
             numbers, _ = classes(y, X.shape[0], self.classes_, unlabelled=self.unlabelled)
             if not (numbers >= 0).any():
                 raise ValueError("y has no label: give rows with labels")
@@ -287,7 +287,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         known are the classes of a first call of `partial_fit`, or None.
         """
         self._begin_run(resume, epochs)
-        X = checked(self, X, reset=not resume)
+        X = checked(self, X, reset=not resume, may_lack=self._may_lack())
         if resume:
             check_values(self.layers_[0], X)
             known = self.classes_

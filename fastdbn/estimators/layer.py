@@ -59,6 +59,29 @@ def visible_blocks(rbm, X, machine=None, write=False):
             yield rows, v
 
 
+def completed(rbm, X):
+    """Checked rows with their missing values as the RBM takes them, on the scale of X.
+
+    "sample" has conditional means there, by mean field; "drop" what adds nothing to the hidden units' fields.
+
+    Raises
+    ------
+    ValueError
+        for data that a threshold binarises, because means cannot be compared with it.
+    """
+    if rbm.missing is None or (mask := missing_values.split(X)[1]) is None:
+        return X
+    if (threshold := threshold_of(rbm)) is not None:
+        raise ValueError(
+            f"binarize={threshold!r} with missing values: give rows that are binarised, such as "
+            f"np.where(np.isnan(X), X, X > {threshold!r}), and binarize=None"
+        )
+    states = np.empty(X.shape, rbm.dtype)
+    for rows, v in visible_blocks(rbm, X):
+        rbm.machine_.backend.fetch(v, states[rows])
+    return np.where(mask, rbm.scaling_.invert(states), X).astype(X.dtype)
+
+
 def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
     """Hidden means given the rows of X; with a key, hidden states drawn once for each row. They are in `out`, if given."""
     machine = rbm.machine_ if machine is None else machine

@@ -119,6 +119,16 @@ class DeepNetwork(Estimator):
         """The RBM object that describes the data."""
         return self._templates()[0]
 
+    def _may_lack(self):
+        """Whether rows may have missing values, which the first layer then takes."""
+        return self._first().missing is not None
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        first = self.rbm[0] if isinstance(self.rbm, (list, tuple)) and self.rbm else self.rbm
+        tags.input_tags.allow_nan = getattr(first, "missing", None) is not None
+        return tags
+
     def _new_layers(self):
         """Unfitted copies of the RBM objects with the sizes and the parameters that this network owns."""
         parameters.check_shared(self)

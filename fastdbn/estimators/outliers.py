@@ -12,12 +12,14 @@ from fastdbn.estimators import loaded
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.fitted_dbn import DRAWS
 from fastdbn.estimators.interrupt import check_is_fitted
+from fastdbn.estimators.layer import completed
 from fastdbn.estimators.rows import checked, clipped, threshold_of
 from fastdbn.files.entries import NUMBER
 from fastdbn.files.state import Later, Maybe, Record, fields
 from fastdbn.inputs.extent import Extent, extent
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
+from fastdbn.training.options import missing_values
 from fastdbn.units import get_unit
 
 
@@ -146,6 +148,11 @@ class DBNOutlierDetector(OutlierMixin, DBN):
             self._trained_on(X, weights)
 
     def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
+        if layers[0].missing == "drop" and missing_values.split(X)[1] is not None:
+            raise ValueError(
+                "missing='drop' gives each row a machine of its own, and their scores cannot be compared: use missing='sample', "
+                "or fill in what is missing"
+            )
         of_scores, of_rows = ["offset_", "top_"], ["extent_"]  # of those before
         for name in of_scores if resume else of_scores + of_rows:
             vars(self).pop(name, None)
@@ -155,7 +162,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         """Set the threshold by the scores of the rows that were trained on, and their weights."""
         if weights is not None and not weights.all():
             X, weights = X[weights > 0], weights[weights > 0]
-        share, X, first = self._share(), clipped(self, X), self.layers_[0]
+        share, X, first = self._share(), completed(self.layers_[0], clipped(self, X)), self.layers_[0]
         found = extent(get_unit(first.visible_), first.scaling_, X, threshold_of(first) is not None)
         self.extent_ = self.extent_.joined(found) if hasattr(self, "extent_") else found
         scores = self._bounds(X, DRAWS)
@@ -182,6 +189,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         Parameters
         ----------
         X : (n, n_features) array or CSR matrix
+            With ``RBM(missing="sample")`` NaN is a missing value, and counts as its mean given the others.
         n_samples : int, default 10
 
         Returns
@@ -190,7 +198,8 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         """
         check_is_fitted(self)
         checks.integer(n_samples, "n_samples")
-        inside, cost = self.extent_.split(checked(self, X, reset=False))
+        X = checked(self, X, reset=False, may_lack=self.layers_[0].missing == "sample")
+        inside, cost = self.extent_.split(completed(self.layers_[0], X))
         scores = self._bounds(clipped(self, inside), n_samples)
         penalty = max(2.0 * (self.top_ - self.offset_), 1.0)
         return np.where(cost > 0, np.minimum(scores, self.top_) - penalty * cost, scores)

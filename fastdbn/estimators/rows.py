@@ -90,7 +90,8 @@ def later_rows(estimator, X, lacking=()):
         alike = as_given and isinstance(unit, Unit) and unit.group == 1 and np.isfinite(unit.high)
         if alike and ranges.all_inside(X, unit.low, unit.high):  # so it is finite
             return X
-    may_lack = getattr(first, "missing", None) in lacking
+    source = first._layers()[0] if hasattr(first, "coefs_") else first
+    may_lack = getattr(source, "missing", None) in lacking
     return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
 
 

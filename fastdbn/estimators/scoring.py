@@ -44,7 +44,7 @@ def score_reconstruction(model, X, reconstructed, sample_weight):
         share = inside(scaling, x) if threshold is None else np.where(x > threshold, high, low)
         share, p = ((values - low) / (high - low) for values in (share, inside(scaling, mean)))
         p = np.clip(p, SURE, 1 - SURE)
-        return _mean((share * np.log(p) + (1 - share) * np.log1p(-p)).sum(axis=1), sample_weight)
+        return _mean(np.nansum(share * np.log(p) + (1 - share) * np.log1p(-p), axis=1), sample_weight)  # of what is observed
     x, average = np.ma.masked_invalid(x), functools.partial(np.ma.average, weights=checks.sample_weights(sample_weight, len(x)))
     error, variance = (average(np.square(x - center), axis=0).filled(0.0) for center in (mean, average(x, axis=0)))
     return -float(np.mean(error / np.where(variance > 0, variance, 1.0)))

@@ -15,6 +15,7 @@ from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.fine_tuning import FineTuning
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.layer import completed
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
@@ -28,6 +29,7 @@ from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
 from fastdbn.training.backprop import OUTPUT, NetworkState, Plan, glorot
 from fastdbn.training.monitors import check_stopping
+from fastdbn.training.options import missing_values
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
 
@@ -191,7 +193,7 @@ class Supervised(FineTuning, Pretrained):
         resume = self._goes_on(epochs, checkpoint)
         pretrained = epochs is None and self._interrupted()
         self._begin_run(resume or pretrained, epochs)
-        X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained)), y)
+        X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained), may_lack=self._may_lack()), y)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         labels, pretrain = getattr(self, "classes_", None), self._given_weights()
@@ -207,6 +209,9 @@ class Supervised(FineTuning, Pretrained):
         else:
             sizes = checks.layer_sizes(self.hidden_layer_sizes)
             self._begin(X, sizes, n_outputs, weights, dbn, epochs, seed, watched and watched.X)
+        X, noisy = self._completed(X), self._completed(noisy)
+        if watched is not None:
+            watched = watched._replace(X=self._completed(watched.X), noisy=self._completed(watched.noisy))
         self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs, watched)
         if epochs is not None:
             return self
@@ -233,7 +238,7 @@ class Supervised(FineTuning, Pretrained):
         if self.dbn_ is not None:
             self._check_suits(self.dbn_)
         if threshold_of(self) is None:
-            ranges.check_values(get_unit(self.visible_), self.scaling_, X)
+            ranges.check_values(get_unit(self.visible_), self.scaling_, X, self._may_lack())
 
     def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed, validation):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained, validation rows to
@@ -258,7 +263,7 @@ class Supervised(FineTuning, Pretrained):
                     "data, give a fitted DBN as pretrain, or give pretrain=False",
                     UserWarning,
                 )
-            data_rbm = self._first()
+            X, data_rbm = self._completed(X), self._first()
             unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, binarize_of(data_rbm), weights, None, epochs is not None)
             ranges.check_groups(unit, X)
             if self.verbose:
@@ -290,6 +295,21 @@ class Supervised(FineTuning, Pretrained):
 
     # ---- use
 
+    def _completed(self, X):
+        """Checked rows, or None, with their missing values as the first RBM takes them."""
+        if X is None or not self._may_lack() or missing_values.split(X)[1] is None:
+            return X
+        if self.dbn_ is None:
+            raise ValueError(
+                "X has missing values, and a network that was not pretrained cannot take them: fit with pretrain=True, or fill "
+                "them first, such as by sklearn.impute.SimpleImputer"
+            )
+        return completed(self.dbn_.layers_[0], X)
+
+    def _later_rows(self, X):
+        """Rows for use by the fitted network, checked and completed."""
+        return self._completed(later_rows(self, X, missing_values.WAYS))
+
     def transform(self, X, layer=-1, out=None):
         """Means of a hidden layer of the fine-tuned network.
 
@@ -305,7 +325,7 @@ class Supervised(FineTuning, Pretrained):
         -------
         (n, units of the layer) array
         """
-        X = later_rows(self, X)
+        X = self._later_rows(X)
         return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1, out=out)
 
     def sample(

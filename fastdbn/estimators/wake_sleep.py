@@ -6,6 +6,7 @@ from fastdbn.backends.protocol import Params
 from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators.device import backend_for
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
+from fastdbn.estimators.layer import completed
 from fastdbn.estimators.machines import downward, host_params
 from fastdbn.estimators.parameters import falling
 from fastdbn.estimators.rows import binarize_of, check_values, checked
@@ -131,7 +132,7 @@ class WakeSleep:
         refuse_counts(get_unit(self.layers_[0].visible_))
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
         self._begin_run(True)
-        X = checked(self, X, reset=False)
+        X = checked(self, X, reset=False, may_lack=self._may_lack())
         check_values(self.layers_[0], X)
         weights = checks.sample_weights(sample_weight, X.shape[0])
         self._note_data(None, X=X, sample_weight=weights)
@@ -186,6 +187,7 @@ class WakeSleep:
         units = [get_unit(first.visible_), *(get_unit(rbm.hidden_) for rbm in self.layers_)]
         start, lacking = (done, schedule.n_iter) if a_pass else self._enter(UP_DOWN, done, schedule.n_iter, X.shape[0])
         schedule, backend = with_defaults(schedule, units, start, a_pass), backend_for(self)
+        X = completed(first, X)
         source = backend.load(data.source(X, first.scaling_, binarize_of(first)), for_training=True)
 
         def keep(state, history, best):

@@ -97,10 +97,10 @@ def layer_weights(model):
 
 def hidden_means(model, X):
     """The means of each hidden layer given the rows of X, (n, units) arrays, lowest first."""
-    X = later_rows(model, X, ("drop", "sample"))
     if isinstance(model, Supervised):
+        X = model._later_rows(X)
         return [means(model, X, i + 1) for i in range(len(layer_weights(model)))]
-    found = []
+    X, found = later_rows(model, X, ("drop", "sample")), []
     for rbm in layers(model):
         X = hidden_given_rows(rbm, X)
         found.append(X)

@@ -317,7 +317,8 @@ def _means(unit, n):
 def _network(network):
     """The stages of a network that was back-propagated: its inputs, then two for each layer."""
     forward = forward_of(network)
-    stages = [_inputs(network, network.n_features_in_, network.dtype, forward.threshold, True)]
+    lacks = network._layers()[0].missing == "drop"
+    stages = [_inputs(network, network.n_features_in_, network.dtype, forward.threshold, True, lacks=lacks)]
     for unit, W, b in zip(forward.units[1:], network.coefs_, network.intercepts_, strict=True):
         stages += [Affine(W=W, b=b), _means(unit, len(b))]
     return stages

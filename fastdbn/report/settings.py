@@ -6,7 +6,6 @@ from sklearn.base import clone
 from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows
-from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.models import layers, take
 from fastdbn.support.checks import shown
 from fastdbn.units import get_unit
@@ -60,7 +59,7 @@ def warnings_of(model, X, y):
             target = np.searchsorted(model.classes_, y)
         else:
             target = (y.reshape(len(y), -1) - model.target_mean_) / model.target_scale_
-        found = of_outputs(means(model, later_rows(model, take(X, rows))), target, np.ones(len(rows)))
+        found = of_outputs(means(model, model._later_rows(take(X, rows))), target, np.ones(len(rows)))
         lines += [f"{line[0].upper()}{line[1:]}." for line in found]
     if vars(model).get("_run"):
         lines.append("The fit was interrupted. Set warm_start=True and fit again: it goes on where it stopped.")

@@ -163,7 +163,8 @@ def finite(X, estimator, allow_nan=False):
     remedy = "scale it, or leave the row out"
     if np.isnan(value):
         remedy = (
-            "fill it in, as scikit-learn's SimpleImputer does, or leave the row out; RBM takes it with missing='drop' or 'sample'"
+            "fill it in, as scikit-learn's SimpleImputer does, or leave the row out; RBM(missing='sample') takes it, and so do "
+            "networks with rbm=RBM(missing='sample')"
         )
     raise ValueError(f"Input X contains {'NaN' if np.isnan(value) else 'infinity'} in row {row}, column {column}: {remedy}")
 
