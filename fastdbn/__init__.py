@@ -34,7 +34,7 @@ _HOMES = {
     "to_sklearn": "exits.sklearn_rbm",
     "from_rbms": "exits.rbms_file",
     "to_rbms": "exits.rbms_file",
-    "show_versions": "cli.versions",
+    "show_versions": "report.environment",
     "write_report": "report.page",
 }
 

@@ -118,10 +118,8 @@ def export_onnx(model: Estimator | TableModel, path: str | PathLike[str], *, inp
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fastdbn.export_onnx(model, f"{folder}/model.onnx")
     """
-    if is_prepared(model):
-        proto = _proto(describe(model, "float64"), model.preparation_, input_dtype)
-    else:
-        proto = _proto(describe(model, input_dtype), None, input_dtype)
+    preparation = model.preparation_ if is_prepared(model) else None
+    proto = _proto(describe(model, input_dtype if preparation is None else "float64"), preparation, input_dtype)
     if (size := proto.ByteSize()) > MOST_BYTES:
         raise ValueError(f"the model takes {size:,} bytes, and an ONNX file holds less than 2 GiB: export a smaller network")
     with replacing(path) as aside:

@@ -10,14 +10,10 @@ import numpy as np
 from fastdbn.exits.onnx_graph import Value
 from fastdbn.preparation.column import FLAG, OTHER
 from fastdbn.preparation.preparation import KEEP, Preparation
-from fastdbn.tables.cells import MISSING, is_number
+from fastdbn.tables.cells import MISSING
 
 ML_OPSET = 3
 """The version of the operators of ai.onnx.ml, which look up text."""
-
-
-def _is_numeric(column):
-    return column.real or all(is_number(label) and f"{float(label):.15g}" == label for label in column.labels)
 
 
 def _spellings(labels):
@@ -33,7 +29,7 @@ def _spellings(labels):
 def _one_hot(graph, column, x):
     """(n, labels) float64: 1 for the label of each row; zeros where it is missing."""
     labels = column.labels
-    if _is_numeric(column):
+    if column.numeric:
         known = graph.constant(np.array([[float(label) for label in labels]], x.dtype), f"{x.name}.labels")
         return graph.cast(graph.node("Equal", x, known, dtype="bool"), "float64")
     rare, numbers = labels.index(OTHER) if OTHER in labels else -1, _spellings(labels)
@@ -71,7 +67,7 @@ def table_inputs(graph, preparation: Preparation, dtype: str):
     inputs, keep = [], preparation.missing == KEEP
     reals, flags, marks, categories = (list[Value]() for _ in range(4))
     for column in preparation.columns_:
-        x = Value(graph, column.name or f"x{column.place}", dtype if _is_numeric(column) else "str")
+        x = Value(graph, column.name or f"x{column.place}", dtype if column.numeric else "str")
         inputs.append(graph.info(x, ["N", 1]))
         units, empty = _units(graph, column, x, keep)
         (reals if column.real else flags if column.kind == FLAG else categories).append(units)

@@ -35,7 +35,7 @@ def confusion_matrix(model, X, y, *, normalize=None, ax=None):
     ValueError
         if the model is no classifier.
     """
-    _classifier(model, "draw predictions of regressors, and outlier_scores of outlier detectors")
+    having(model, "classes_", "draw predictions of regressors, and outlier_scores of outlier detectors")
     n = len(model.classes_)
     ax = new_axes(ax, (min(2.6 + 0.42 * n, 9.0),) * 2)
     long = max(len(str(label)) for label in model.classes_) > 3
@@ -92,7 +92,7 @@ def roc(model, X, y, *, ax=None):
     if hasattr(model, "decision_function"):
         curves = [("outliers", y == -1, -having(model, "decision_function", "").decision_function(X))]
     else:
-        _classifier(model, "a ROC curve needs a classifier or an outlier detector")
+        having(model, "classes_", "a ROC curve needs a classifier or an outlier detector")
         scores, known = model.predict_proba(X), model.classes_
         chosen = [1] if len(known) == 2 else range(len(known))
         curves = [(known[j], y == known[j], scores[:, j]) for j in chosen]
@@ -152,7 +152,3 @@ def predictions(model, X, y, *, ax=None):
         axis.set_major_formatter(ScalarFormatter())
     legend(ax)
     return plain(ax, f"Predictions of {len(y)} rows", "predicted", "true")
-
-
-def _classifier(model, instead):
-    having(model, "classes_", instead)

@@ -47,6 +47,11 @@ class Column(NamedTuple):
         """How many units its values take; the mark of a number or a flag is apart."""
         return len(self.labels) + self.marked if self.kind == CATEGORY else 1
 
+    @property
+    def numeric(self):
+        """Whether it has numbers: of its own, or labels that all spell numbers."""
+        return self.real or all(is_number(label) and f"{float(label):.15g}" == label for label in self.labels)
+
     def unmarked(self):
         """The column without a unit for missing values."""
         known = self.fill[: len(self.labels)] if self.kind == CATEGORY else self.fill
@@ -102,9 +107,7 @@ class Column(NamedTuple):
         What is NaN stays missing: NaN among numbers, None among texts.
         """
         if not self.real:
-            labels = [*self.labels, None]
-            if all(is_number(label) and f"{float(label):.15g}" == label for label in self.labels):
-                labels = [*map(float, self.labels), np.nan]
+            labels = [*map(float, self.labels), np.nan] if self.numeric else [*self.labels, None]
             chosen = x.argmax(axis=1) if self.kind == CATEGORY else (x >= 0.5).astype(int)
             chosen[np.isnan(x.reshape(len(x), -1)).any(axis=1)] = len(self.labels)
             return np.array(labels, object if labels[-1] is None else float)[chosen]

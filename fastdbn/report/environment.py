@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_info
 
 import fastdbn
 from fastdbn.backends.cpu.blas import has_extension, single_threaded
+from fastdbn.backends.cpu.cache import cache_folder
 from fastdbn.backends.cpu.pool import available_threads
 
 PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "safetensors", "threadpoolctl", "numba-cuda")
@@ -28,6 +29,13 @@ def environment():
     libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
     values["blas"] = "; ".join(f"{x['internal_api']} {x['version']} {x.get('architecture', '')}".strip() for x in libraries)
     return values
+
+
+def show_versions():
+    """Print the versions of Python, the platform and the packages, the kernel cache and the BLAS libraries in use."""
+    cache = cache_folder() or "none: no folder can be written"
+    for name, value in (environment() | {"kernel cache": cache}).items():
+        print(f"{name:<14} {value}")
 
 
 def _processor():

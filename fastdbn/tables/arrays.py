@@ -16,7 +16,7 @@ SPARSE = {"format", "data"}
 """Keys of every sparse matrix."""
 
 
-def _of_array(what, X):
+def of_array(what, X):
     """(table, what was found) of an array of features."""
     if X.dtype.kind not in "biuf":
         raise ValueError(f"{what} has values of type {X.dtype}: features must be numbers")
@@ -44,7 +44,7 @@ def _explained(what, name="X"):
 
 def read_npy(path):
     """(Table, what was found) of a .npy file."""
-    return _of_array(str(path), npy(path))
+    return of_array(str(path), npy(path))
 
 
 def npy(path):
@@ -98,7 +98,7 @@ def of_keys(path, keys, member, split):
             f"(or {split}_images and {split}_labels)"
         )
     for_x, for_y = pairs[0]
-    table, found = _of_array(f"{path}: {for_x}", member(for_x))
+    table, found = of_array(f"{path}: {for_x}", member(for_x))
     y = member(for_y) if for_y in keys else None
     others = ", ".join(sorted(keys - {for_x, for_y}))
     found += f" in {for_x}" + (f", target {for_y}" if y is not None else "") + (f"; further keys: {others}" if others else "")

@@ -5,7 +5,7 @@ FOLDER/cat/1.png, FOLDER/dog/2.png          or          FOLDER/train/cat/1.png, 
 
 import numpy as np
 
-from fastdbn.tables.table import Table
+from fastdbn.tables.arrays import of_array
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".webp"}
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -44,8 +44,7 @@ def read_folder(path, split):
             sizes = " and ".join(f"{width}x{height}" for height, width in (first.shape, pixels.shape))
             raise ValueError(f"{files[0][0]} and {file} have sizes of {sizes} pixels: scale all images to one size")
         X[i] = pixels
-    said = f"{len(files)} images of {first.shape[1]}x{first.shape[0]}, flattened to {first.size} columns"
-    table = Table(X.reshape(len(X), -1), image=True)
+    table, said = of_array(folder, X)
     if files[0][1] is None:
         return table, f"{said}; no folders of classes"
     return table._replace(target=np.array([name for _, name in files], object)), f"{said}; {len(classes)} folders of classes"

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
+from fastdbn.tables.arrays import of_array
 from fastdbn.tables.packed import check_unpacked, damage_named, unpacked
-from fastdbn.tables.table import Table
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 NAME = re.compile(r"(.*?)images([-.]idx)\d(.*)")
@@ -69,8 +69,7 @@ def read_idx(path, split="train"):
     X = array(path)
     if X.ndim < 2:
         raise ValueError(f"{path} holds labels: give the file of the images, and the labels are found beside it")
-    table = Table(X.reshape(len(X), -1), image=X.ndim > 2)
-    found, labels = f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {table.width} columns", _labels_of(path)
+    (table, found), labels = of_array(path, X), _labels_of(path)
     if labels is None:
         return table, f"{found}; no labels beside it"
     y = array(labels)

@@ -7,6 +7,6 @@ def options(parser):
 
 def run(args):
     """Print them."""
-    from fastdbn.cli.versions import show_versions
+    from fastdbn import show_versions
 
     show_versions()
