@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdbn.cli.target import target_values
+from fastdbn.cli.target import check_varies, target_values
 from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_table
 from fastdbn.tables.table import SHOWN, Table, features, left_out, position, wanted
@@ -237,14 +237,20 @@ def test_targets_of_several_columns():
         (np.array([1.0, np.nan, np.inf]), "not finite in row 2 and in 1 more"),
         (np.array([1.0, 1e200]), "holds 1e+200 in row 2"),
         (np.array(["1", ""], dtype=object), "is empty in row 2"),
-        (np.array(["x"] * 3, dtype=object), "one class alone, 'x'"),
-        (np.array([2.5] * 3), "one value alone"),
         (np.array(["2020-01-01"], dtype="M8[D]"), "type datetime64"),
     ],
 )
 def test_bad_targets(values, says):
-    """What is missing, and what cannot be learnt."""
+    """What is missing, or no target."""
     assert says in refused(target_values, values, "auto")
+
+
+@pytest.mark.parametrize(("values", "says"), [(["x"] * 3, "one class alone, 'x'"), ([2.5] * 3, "one value alone")])
+def test_targets_of_one_value(values, says):
+    """They are targets, as of rows to test on, but nothing to learn from."""
+    y, task, _ = target_values(np.array(values), "auto")
+    assert y.tolist() == values
+    assert says in refused(check_varies, y, task)
 
 
 def test_doubtful_class():
