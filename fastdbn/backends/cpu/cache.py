@@ -145,8 +145,8 @@ def read(name):
 
 @functools.cache
 def _turns():
-    """The open file of turns. It stays open, because to close it would end all turns of this process."""
-    return open(Path(cache_folder(), TURNS), "ab")
+    """The file of turns, as a number. It stays open, because to close it would end all turns of this process."""
+    return os.open(os.path.join(cache_folder(), TURNS), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _lock(name, how):
