@@ -187,6 +187,18 @@ def test_methods_ask_nothing_of_buffers(monkeypatch):
     assert all(map(np.array_equal, draws(), expected))
 
 
+def test_ladders_are_found_anew(monkeypatch):
+    """For other arrays, and in another precision, so that draws do not depend on what was drawn before."""
+    found = []
+    monkeypatch.setattr(ladder, "find", lambda machine: found.append(machine.backend.dtype.name))
+    model = rbm(BELOW)
+    for change in ({}, {"verbose": 1}, {"dtype": "float64"}):
+        model.set_params(**change)._ladder()
+    model.intercept_hidden_ = model.intercept_hidden_ + 1
+    model._ladder()
+    assert found == ["float32", "float64", "float64"]
+
+
 def test_refusals():
     """A method that cannot draw from a model says why, and what to give; "auto" takes Gibbs sampling then."""
     counts = RBM(3, visible="replicated-softmax", n_iter=0, random_state=0).fit(np.eye(4, dtype=int) + 1)

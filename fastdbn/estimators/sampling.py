@@ -3,6 +3,7 @@
 "auto" is `AUTO`, but Gibbs sampling where chains begin at `start`, and where that method cannot draw: of counts.
 """
 
+import operator
 import weakref
 
 import numpy as np
@@ -82,7 +83,8 @@ def method_for(name, stack, layer, there=False):
 
 
 def ladder_of(estimator, sources, machine):
-    """The `Ladder` of a model, kept for an estimator while the arrays that the machine was built from are the same objects.
+    """The `Ladder` of a model, kept for an estimator while its precision and the arrays that the machine was built from are the
+    same objects.
 
     Parameters
     ----------
@@ -91,9 +93,10 @@ def ladder_of(estimator, sources, machine):
     machine : callable of a number of chains
         Makes the machine.
     """
+    sources = *sources, estimator.dtype
     with machines.lock:
         known, value = _ladders.get(estimator, ((), None))
-    if len(known) != len(sources) or any(x is not y for x, y in zip(known, sources, strict=True)):
+    if len(known) != len(sources) or any(map(operator.is_not, known, sources)):
         value = ladder.find(machine(ladder.CHAINS))  # outside of the lock, because it takes a while; twice gives the same
         with machines.lock:
             _ladders[estimator] = sources, value
