@@ -44,6 +44,29 @@ def test_models_without_a_target(model, folder, capsys):
     assert load("m").n_features_in_ == 5
 
 
+@pytest.mark.parametrize("model", ["classifier", "generative", "regressor"])
+def test_missing_targets(model, folder, capsys):
+    """Classifiers learn from rows without a label; others leave them out. A line counts them, and `evaluate` takes the file."""
+    lines = Path("rows.csv").read_text().splitlines()
+    lines[3:23] = [line[:-1] + ("" if model != "regressor" else "NA") for line in lines[3:23]]
+    Path("gappy.csv").write_text("\n".join(lines))
+    more = ["--epochs", "1"] if model != "generative" else []
+    code, out, err = run(capsys, "train", "gappy.csv", "--target", "kind", "--keep", "x0", "--model", model, *QUICK, *more)
+    assert code == 0, err
+    if model == "regressor":
+        assert "20 of 60 rows have no target, in row 3 and in 19 more, and are left out" in err
+        assert "on 32 rows, testing on 8" in err
+    else:
+        assert "20 of 60 rows have no label: training learns from them without one" in err
+        assert "on 52 rows, testing on 8" in err
+        assert np.isnan(load("m").unlabelled)
+        assert len(load("m").classes_) == 2
+    code, out, err = run(capsys, "evaluate", "m", "gappy.csv", "--target", "kind", "--json")
+    assert code == 0, err
+    assert json.loads(out)["rows"] == 40
+    assert "20 of 60 rows have no target" in err
+
+
 @pytest.mark.parametrize("options", [[], ["--model", "generative"], ["--model", "regressor", "--epochs", "2"]], ids=str)
 def test_test_file(options, folder, capsys):
     """The rows of another file are the test rows; columns are found by name."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdbn.cli.target import check_varies, target_values
+from fastdbn.cli.rows import split
+from fastdbn.cli.target import check_varies, labelled, target_values
 from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_table
 from fastdbn.tables.table import SHOWN, Table, features, left_out, position, wanted
@@ -234,15 +235,49 @@ def test_targets_of_several_columns():
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (np.array([1.0, np.nan, np.inf]), "not finite in row 2 and in 1 more"),
+        (np.array([1.0, np.nan, np.inf]), "not finite in row 3"),
+        (np.array([np.nan, np.nan]), "not finite in row 1 and in 1 more"),
         (np.array([1.0, 1e200]), "holds 1e+200 in row 2"),
-        (np.array(["1", ""], dtype=object), "is empty in row 2"),
+        (np.array(["", ""], dtype=object), "is empty in row 1 and in 1 more"),
         (np.array(["2020-01-01"], dtype="M8[D]"), "type datetime64"),
     ],
 )
 def test_bad_targets(values, says):
     """What is missing, or no target."""
     assert says in refused(target_values, values, "auto")
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "task"),
+    [
+        (np.array(["a", "", "b"] * 9, dtype=object), [True, False, True] * 9, "classify"),
+        (np.array(["1", "NA", "0"] * 9, dtype=object), [True, False, True] * 9, "classify"),
+        (np.arange(30) / np.r_[np.nan, np.arange(1, 30)], [False] + [True] * 29, "regress"),
+        (np.array([[1.5, 2.5], [np.nan, 1.0]]), [True, False], "regress"),
+        (np.array([1, 0, 1] * 9), [True] * 27, "classify"),
+    ],
+)
+def test_missing_targets(values, known, task):
+    """They are masked; what is known is as it would be alone."""
+    y, found, _ = target_values(values, task)
+    assert found == task
+    assert np.ma.isMaskedArray(y) != all(known)
+    assert labelled(y).tolist() == known
+    assert np.array_equal(np.ma.getdata(y)[known], target_values(values[known], task)[0])
+
+
+def test_rows_without_a_label_are_not_tested_on():
+    """They are trained on, unless their group is tested on; a copy of the target is found among the others."""
+    y = np.ma.array(np.arange(60) % 2, mask=np.arange(60) % 3 == 0)
+    train, test = split(60, y, "classify", 0.25)
+    assert sorted([*train, *test]) == list(range(60))
+    assert not np.ma.getmaskarray(y[test]).any()
+    groups = np.array([str(i // 6) for i in range(60)])
+    train, test = split(60, y, "classify", 0.25, groups)
+    assert not set(groups[train]) & set(groups[test])
+    assert np.ma.getmaskarray(y[train]).any()
+    table = Table(np.column_stack([np.arange(60) % 2, np.arange(60)]).astype(float), ["copy", "other"])
+    assert list(left_out(table, y, [0, 1])) == [0]
 
 
 @pytest.mark.parametrize(("values", "says"), [(["x"] * 3, "one class alone, 'x'"), ([2.5] * 3, "one value alone")])

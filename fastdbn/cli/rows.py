@@ -8,7 +8,7 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn.cli.results import check_out
-from fastdbn.cli.target import check_varies, target_values
+from fastdbn.cli.target import check_varies, labelled, target_values, with_target
 from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
@@ -59,25 +59,32 @@ def _digits(args):
     return Rows(X[train] / 16, y_train, X[test] / 16, y_test, args.task and "classify", {})
 
 
-def training_rows(args):
-    """The rows of a file, or digits without one, split into those to train on and to test on."""
+def training_rows(args, unlabelled=False):
+    """The rows of a file, or digits without one, split into those to train on and to test on.
+
+    Rows without a target are left out. With `unlabelled` classifiers train on them; then y is a masked array.
+    """
     if args.data is None:
         return _digits(args)
     found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
     values, place = _target(found, args)
+    y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
+    if unlabelled and task == "classify" and np.ma.isMaskedArray(y):
+        progress(f"{np.sum(~labelled(y))} of {len(y)} rows have no label: training learns from them without one")
+    else:
+        found, y = with_target(found, y)
     groups, absent = None, () if place is None else (place,)
     if args.groups is not None:
         of_group = table.position(found.names, found.width, args.groups, "--groups")
         groups, absent = np.array([str(group) for group in found.cells(of_group)]), (*absent, of_group)
     preparation = None
     if not found.whole:
-        preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, values, absent)
+        preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, y, absent)
         for j, why in preparation.left_out_.items():
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
             unless = "" if why == "as told" else f" (unless you give {option})"
             progress(f"left out: column {found.name(j)} {why}{unless}")
-    y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
     check_varies(y, task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
@@ -102,7 +109,7 @@ def training_rows(args):
     if test is None:
         X_test = _features_of(more[0], attributes, X.shape[1])
         return Rows(X, y, X_test, more[1], task, attributes, found, groups)
-    y_train, y_test = (None, None) if y is None else (y[train], y[test])
+    y_train, y_test = (None, None) if y is None else (y[train], np.ma.getdata(y[test]))
     return Rows(X[train], y_train, X[test], y_test, task, attributes, found, None if groups is None else groups[train])
 
 
@@ -172,7 +179,7 @@ def _more_rows(args, found, task, place):
             return None
         values = more.target
     progress(f"test rows: {said}")
-    return more, None if task is None else target_values(values, task)[0]
+    return (more, None) if task is None else with_target(more, target_values(values, task)[0])
 
 
 def _features_of(found, attributes, n):
@@ -205,7 +212,15 @@ def _split_groups(n, y, task, share, groups):
 
 
 def split(n, y, task, share, groups=None):
-    """Numbers of the rows to train on and of those to test on; every class has rows to train on."""
+    """Numbers of the rows to train on and of those to test on; every class has rows to train on.
+
+    Rows without a label are none to test on. They are trained on, unless rows of their group are tested on.
+    """
+    if np.ma.isMaskedArray(y):
+        known, others = np.flatnonzero(labelled(y)), np.flatnonzero(~labelled(y))
+        train, test = split(len(known), y.data[known], task, share, None if groups is None else groups[known])
+        others = others if groups is None else others[~np.isin(groups[others], groups[known[test]])]
+        return np.concatenate([known[train], others]), known[test]
     if groups is not None:
         return _split_groups(n, y, task, share, groups)
     from sklearn.model_selection import train_test_split

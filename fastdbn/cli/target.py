@@ -3,7 +3,9 @@
 import numpy as np
 
 from fastdbn.preparation.kinds import LARGEST
-from fastdbn.tables.cells import in_rows, is_missing, mostly_numeric, numbers, text_among
+from fastdbn.support.report import DataWarning, warn
+from fastdbn.tables.cells import in_rows, is_missing, is_number, mostly_numeric, numbers, text_among
+from fastdbn.tables.table import Table
 
 FEW_CLASSES = 20
 """Integers are classes if there are at most so many distinct ones, and fewer than half of the rows."""
@@ -20,16 +22,22 @@ def target_values(values, task):
 
     Returns
     -------
-    y : (n,) or (n, k) array
+    y : (n,) or (n, k) array; a masked one if values are missing
     "classify" or "regress"
     str
 
     Raises
     ------
     ValueError
-        if a value is missing, or is not a number where one is needed.
+        if no row has a value, or one is not a number where one is needed.
     """
     values = np.asarray(values)
+    known = _known(values)
+    if not known.all() and known.any():
+        filled = values.copy()
+        filled[~known] = values[known][0]
+        y, task, why = target_values(filled, task)
+        return np.ma.array(y, mask=np.broadcast_to(~known.reshape(-1, *[1] * (y.ndim - 1)), y.shape)), task, why
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.dtype.kind == "S":
@@ -45,8 +53,34 @@ def target_values(values, task):
     return y, task, why
 
 
+def _known(values):
+    """Which rows have a target, (n,) bool: none that is empty or NaN, nor NA and the like beside numbers."""
+    if values.dtype.kind == "f":
+        return ~np.isnan(values).reshape(len(values), -1).any(axis=1)
+    if values.ndim > 1 or values.dtype.kind not in "UO":
+        return np.ones(len(values), bool)
+    cells = [str(cell).strip() for cell in values]
+    numeric = all(is_number(cell) for cell in cells if not is_missing(cell))
+    return np.array([not is_missing(cell) if numeric else cell not in ("", "nan") for cell in cells], bool)
+
+
+def labelled(y):
+    """Which rows have a target, (n,) bool, of what `target_values` gave."""
+    return ~np.ma.getmaskarray(y).reshape(len(y), -1).any(axis=1)
+
+
+def with_target(rows, y):
+    """The rows, a Table or an array, that have a target, and their targets; a warning counts the others."""
+    if not np.ma.isMaskedArray(y):
+        return rows, y
+    known, lacking = np.flatnonzero(labelled(y)), np.flatnonzero(~labelled(y))
+    warn(f"{len(lacking)} of {len(y)} rows have no target, {in_rows(lacking)}, and are left out", DataWarning)
+    return rows.rows(known) if isinstance(rows, Table) else rows[known], y.data[known]
+
+
 def check_varies(y, task):
     """Refuse a target of one value alone; None is no target."""
+    y = None if y is None else np.ma.getdata(y)[labelled(y)]
     if y is not None and len(y) > 1 and (y == y[0]).all():
         if task == "classify":
             raise ValueError(f"the target holds one class alone, {str(y[0])!r}: a classifier needs at least two")

@@ -137,8 +137,14 @@ def _repeats(column, target):
 
 
 def left_out(table, target, columns):
-    """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers, or None."""
-    found = {}
+    """Which of some columns must not be features, and why, in words, by position. target is (n,), text or numbers, or None.
+
+    Rows that its mask covers do not count.
+    """
+    found, seen = {}, slice(None)
+    if np.ma.isMaskedArray(target):
+        seen = np.flatnonzero(~np.ma.getmaskarray(target))
+        target = target.data[seen]
     repeatable = target is not None and 1 < len(set(target.tolist())) <= len(target) / 2
     for j in columns:
         column = table.column(j)
@@ -147,7 +153,7 @@ def left_out(table, target, columns):
             found[j] = "is empty and has no name"
         elif unnamed and j == 0 and len(set(column)) == len(column):
             found[j] = "has no name and numbers the rows, as the index that pandas writes"
-        elif repeatable and _repeats(column, target):
+        elif repeatable and _repeats(column[seen], target):
             found[j] = "determines the target one to one, so it would give the answer away"
     return found
 

@@ -26,6 +26,7 @@ def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
     from fastdbn.cli.results import needs_matplotlib, put_report
     from fastdbn.cli.rows import Rows, learns_target, load_model, rows_for, targets_for, training_rows
+    from fastdbn.cli.target import with_target
     from fastdbn.cli.trained import training_of
 
     needs_matplotlib()
@@ -36,11 +37,12 @@ def run(args):
     if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
         if args.target is not None or args.split is not None or args.header is not None:
             raise ValueError("--target, --split and --header are for another file than that of the training: leave them out")
-        rows = training_rows(told)
+        rows = training_rows(told, unlabelled=True)
     else:
         found, _, X = rows_for(model, args)
         y = targets_for(model, found, args, told and told.target)
         if y is None and learns_target(model):
             progress("no scores, because the file has no target that is known: name its column by --target")
+        X, y = with_target(X, y)
         rows = Rows(X, y, None, None, None, {}, found)
     put_report(args.out, model, rows, args.image_shape)

@@ -97,8 +97,10 @@ def run(args):
     args.task = task_of(args.model, args.task)
     if args.model is not None:
         check_options(args, args.model)  # before any work
-    rows = training_rows(args)
+    rows = training_rows(args, unlabelled=True)
     model = make_model(args, rows.task, rows.visible)
+    if np.ma.isMaskedArray(rows.y):
+        model.set_params(unlabelled=np.nan)
     tuned = []  # seconds of each epoch of fine-tuning
 
     def timed(layer, metrics, **_):
@@ -137,12 +139,15 @@ def _scores(model, rows, seconds):
 
     seconds is what fine-tuning took.
     """
+    import numpy as np
     from sklearn.base import clone
 
     from fastdbn import DBNClassifier, DBNRegressor
+    from fastdbn.cli.target import labelled
     from fastdbn.evaluate.scores import scores_of
 
-    given = model, rows.X, rows.y, rows.X_test, rows.y_test
+    known = slice(None) if rows.y is None else labelled(rows.y)
+    given = model, rows.X[known], None if rows.y is None else np.ma.getdata(rows.y)[known], rows.X_test, rows.y_test
     if not isinstance(model, (DBNClassifier, DBNRegressor)):
         return scores_of(*given), None
     if seconds > MOST_SECONDS:
