@@ -12,7 +12,7 @@ _HOMES = {
     "BernoulliRBM": "estimators.bernoulli_rbm",
     "DBN": "estimators.dbn",
     "DBNClassifier": "estimators.finetune",
-    "DBNRegressor": "estimators.finetune",
+    "DBNRegressor": "estimators.regressor",
     "DBNAutoencoder": "estimators.autoencoder",
     "GenerativeDBNClassifier": "estimators.generative",
     "DBNOutlierDetector": "estimators.outliers",

@@ -14,9 +14,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
+from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.load import load
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.support import checks
 
 UNITS = {"sigmoid": "bernoulli", "relu": "noisy-relu"}

@@ -63,13 +63,14 @@ TAKEN = {
     "n_iter_no_change precision propagate scale solver visible rbm__warm_start "
     "RBM.early_stopping rbm__early_stopping LABELS.persistent LABELS.clip_norm LABELS.sparsity_cost LABELS.variance_rate",
     "none": "rbm centering fast_learning_rate missing n_chains n_gibbs sparsity_target temperatures trajectory monitor "
-    "noise rbm__callbacks rbm__n_jobs rbm__random_state LABELS.max_norm LABELS.tol",
-    "true": "early_stopping persistent pretrain warm_start",
+    "noise rbm__callbacks rbm__n_jobs rbm__random_state rbm__memory_limit LABELS.max_norm LABELS.tol",
+    "true": "early_stopping persistent pretrain warm_start shuffle",
     "zero": "n_iter max_iter dropout validation_fraction rbm__verbose LABELS.l1",
     "true zero": "verbose",
     "none zero": "binarize momentum RBM.n_iter up_down_iter",
     "none huge": "max_norm",
     "none negative": "n_jobs",
+    "none huge astronomic": "memory_limit",
     "none empty-dict": "class_weight",
     "text none negative huge astronomic real nan infinite numpy empty-text": "unlabelled",
     "none empty-tuple empty-list": "callbacks",
@@ -316,6 +317,8 @@ CHANGED = {
     "trajectory": 0.3,
     "monitor_interval": 2,
     "validation_fraction": 0.25,
+    "shuffle": False,
+    "memory_limit": 1000,
 }
 """Parameters that may change between fits, and another value."""
 FIXED = {"n_components", "visible", "hidden", "scale", "dtype", "random_state", "binarize"}

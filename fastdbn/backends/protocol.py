@@ -111,8 +111,8 @@ class Network(NamedTuple):
 class Source(NamedTuple):
     """How rows of host data become visible states: x -> clip((x - shift) scale), or zeros and ones.
 
-    X is a dense array or a scipy CSR matrix. shift and scale are None or (nv,). threshold is None, a number (1 where the
-    unscaled x exceeds it), or "sample" (1 with probability x, scaled, drawn anew for each epoch).
+    X is a dense array, a scipy CSR matrix, or rows in a file (`Stored`). shift and scale are None or (nv,). threshold is None, a
+    number (1 where the unscaled x exceeds it), or "sample" (1 with probability x, scaled, drawn anew for each epoch).
     """
 
     X: Any
@@ -204,8 +204,8 @@ class Backend(Protocol):
 
     # ---- memory
 
-    def load(self, source: Source, for_training: bool = False) -> Any:
-        """Host data in the backend's form; `load_rows` reads it. for_training: rows are read many times, so packing pays."""
+    def load(self, source: Source, for_training: bool = False, first: int = 0) -> Any:
+        """Host data for `load_rows`, whose rows are numbered from `first` on. for_training: packing pays."""
 
     def array(self, values: np.ndarray) -> Buffer:
         """A copy of a host array (parameters, row numbers, weights) in the backend's form."""

@@ -20,8 +20,9 @@ from fastdbn.backends.cpu import jit
 from fastdbn.backends.cpu.jit import cache_folder, count_kernels, keep_quiet, used_files
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
+from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.machine.block import BLOCK
 from fastdbn.maths import rng
 from fastdbn.support import checks

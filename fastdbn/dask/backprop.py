@@ -19,7 +19,7 @@ from fastdbn.estimators.rows import binarize_of
 from fastdbn.inputs import data
 from fastdbn.maths.optim import RULES, Optimizer, at_epoch, step_hyper
 from fastdbn.training.backprop import BackPropagation, NetworkState
-from fastdbn.training.training import order_of_epoch
+from fastdbn.training.order import order_of_epoch
 
 
 class Job(NamedTuple):
@@ -60,7 +60,8 @@ def _trained(shard, progress, job, does):
     first, last, fraction = does
     run = _run(shard, progress.network, job, job.plan, True)
     size = job.plan.batch_size
-    order = shard.keep("order", run.epochs, lambda: shard.rows[order_of_epoch(run.seed, 127, run.epochs, len(shard.rows))])
+    numbers = run.seed, 127, run.epochs, len(shard.rows), job.plan.shuffle
+    order = shard.keep("order", run.epochs, lambda: shard.rows[order_of_epoch(*numbers)])
     loss = 0.0
     with run.backend.single_threaded():
         for rows, target, weight in run.minibatches(
@@ -157,7 +158,7 @@ class Rounds(BackPropagation):
             sizes = [len(x) for x in shards.split_numbers(self.rows)]
             some = rounds.of_average(sizes, plan.batch_size, shards.sync.every)
         else:
-            order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows))]
+            order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows), self.plan.shuffle)]
             some = rounds.of_gradient(shards, order, plan.batch_size, self.row_weights)
         state, loss = rounds.carried_out(shards, self.joined, WORKS[kind], Progress(self.state(), 0.0), job, some)
         layers = zip(state.coefs, state.intercepts, state.optimizer.states, strict=True)
@@ -170,7 +171,7 @@ class Rounds(BackPropagation):
 
 
 @run_of.register
-def _(X: Shards, network, backend, units, rows, target, weights, plan, state, score, noise):
+def _(X: Shards, network, backend, units, rows, target, weights, plan, state, score, noise, first=0):
     rounds.check_size(X.sync, plan.batch_size, "batch_size")
     computes = network.n_jobs or 1, network.dtype, network.device, precision_of(network)
     job = Job(computes, units, network.scaling_, binarize_of(network._layers()[0]), plan, network.seed_)

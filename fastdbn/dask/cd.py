@@ -35,7 +35,7 @@ from fastdbn.training.options.missing_values import MissingValues
 from fastdbn.training.options.row_weights import RowWeights
 from fastdbn.training.options.sparsity import Sparsity
 from fastdbn.training.options.totals import Totals
-from fastdbn.training.training import order_of_epoch
+from fastdbn.training.order import order_of_epoch
 from fastdbn.units import get_unit
 
 KNOWN = {
@@ -107,7 +107,7 @@ def _trained(shard, state, job, does):
     layer, size = run.layer, run.settings.batch_size
 
     def order():
-        order = order_of_epoch(layer.seed, layer.number, job.epoch, layer.n_rows)
+        order = order_of_epoch(layer.seed, layer.number, job.epoch, layer.n_rows, layer.shuffle)
         return order if layer.rows is None else layer.rows[order]
 
     rows = shard.keep("order", job.epoch, order)[first * size : last * size]
@@ -231,7 +231,7 @@ class Rounds(ContrastiveDivergence):
             some = rounds.of_average(sizes, size, shards.sync.every)
         else:
             n = shards.shape[0] if self.rows is None else len(self.rows)
-            order = order_of_epoch(self.layer.seed, self.layer.number, epoch, n)
+            order = order_of_epoch(self.layer.seed, self.layer.number, epoch, n, self.layer.shuffle)
             order = order if self.rows is None else self.rows[order]
             some = rounds.of_gradient(shards, order, size, self.of_rows, self.settings.persistent)
         self._take(rounds.carried_out(shards, self.joined, WORKS[kind], self.state(), job, some))
@@ -250,7 +250,7 @@ class Rounds(ContrastiveDivergence):
 
 
 @run_of.register
-def _(X: Shards, rbm, backend, weights, threshold, validation, settings, state, last):
+def _(X: Shards, rbm, backend, weights, threshold, validation, settings, state, last, first=0):
     _check(X, rbm, settings)
     n, rows, held_out = X.shape[0], None, None
     if rbm.validation_fraction:

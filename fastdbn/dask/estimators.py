@@ -14,9 +14,10 @@ from fastdbn.dask.cluster import client_of
 from fastdbn.dask.evaluate import score_of_rows
 from fastdbn.dask.shards import Shards, Sync
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
+from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.rbm import RBM
+from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.files.parameters import register
 from fastdbn.support import checks
 

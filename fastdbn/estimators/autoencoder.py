@@ -16,12 +16,14 @@ from sklearn.utils import check_array
 from fastdbn.estimators.forward import loss_of_units, means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
-from fastdbn.estimators.rows import READ, binarize_of, checked, later_rows, threshold_of
+from fastdbn.estimators.parameters import Part
+from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.estimators.validation import rows_of
 from fastdbn.estimators.wake_sleep import refuse_counts_in
 from fastdbn.inputs import data, ranges
+from fastdbn.inputs.blocks import READ
 from fastdbn.inputs.data import Scaling
 from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
@@ -42,11 +44,11 @@ class DBNAutoencoder(Supervised):
         Gaussian units and a small rate: ``rbm=[RBM(), RBM(hidden="gaussian", learning_rate=0.001)]`` (Hinton and Salakhutdinov
         2006).
     rbm : RBM, list of RBM or None, default None
-        How the layers are pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or the layers
-        of `pretrain` if that is a DBN. RBMs are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of
-        the first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``,
-        ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and ``warm_start``; an RBM that sets one of these
-        is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
+        How the layers are pretrained: one RBM for all layers, or a list with one for each. None means ``RBM()``, or the layers of
+        `pretrain` if that is a DBN. RBMs are copied, never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the
+        first RBM describe the data, also with ``pretrain=False``. The network decides ``n_components``, ``n_jobs``, ``device``,
+        ``dtype``, ``random_state``, ``verbose``, ``callbacks``, ``warm_start`` and ``memory_limit``; an RBM that sets one of
+        these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the name is ``rbm__0__k``.
     propagate : {"sample", "mean"}, default "sample"
         What the next layer learns from in pretraining: hidden states drawn from the hidden means, or these as probabilities.
     pretrain : bool or DBN, default True
@@ -59,6 +61,8 @@ class DBNAutoencoder(Supervised):
         Update rule of fine-tuning.
     batch_size : int, default 32
         Rows of a minibatch in fine-tuning. Pretraining uses that of `rbm`.
+    shuffle : bool, default True
+        Whether each epoch of fine-tuning has the rows in an order of its own. False takes them as they come.
     momentum : float, callable of the epoch, list or None, default None
         Momentum of "sgd" in fine-tuning. None is 0.5 for five epochs, then 0.9.
     learning_rate_init : float, callable of the epoch, list or None, default None
@@ -106,6 +110,9 @@ class DBNAutoencoder(Supervised):
         says more.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or fine-tune for `max_iter` more epochs.
+    memory_limit : int, str or None, default None
+        Bytes of rows in memory at a time, an integer or a text such as "500MB"; weights and the program come on top. Rows are
+        then shuffled in two levels, and means of hidden layers lie in a file: docs/large-data.md says more.
 
     Attributes
     ----------
@@ -177,7 +184,7 @@ class DBNAutoencoder(Supervised):
         """
         return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None, *, epoch=None, first_row=0):
         """Make one pass of back-propagation over X. It never pretrains.
 
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
@@ -186,8 +193,11 @@ class DBNAutoencoder(Supervised):
         Parameters
         ----------
         X, y, sample_weight : as for `fit`
+        epoch, first_row : int or None, int
+            The part of an epoch that X is, as for `RBM.partial_fit`.
         """
-        return self._fit(X, y, sample_weight, 1)
+        checks.refuse(bool(first_row) and y is not None, f"first_row={first_row} beside clean rows as y: leave it out")
+        return self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
 
     def _check_own(self):
         known = callable(self.noise) or (isinstance(self.noise, str) and self.noise in KINDS)

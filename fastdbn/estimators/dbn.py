@@ -40,14 +40,14 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         Number of hidden units of each layer, lowest layer first.
     rbm : RBM, list of RBM or None, default None
         How the layers are trained: one RBM for all layers, or a list with one for each. None means ``RBM()``. RBMs are copied,
-        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network
-        decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
-        ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network decides
+        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks``, ``warm_start`` and
+        ``memory_limit``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
         name is ``rbm__0__k``.
     propagate : {"sample", "mean"}, default "sample"
-        What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
-        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
-        for each row and hidden unit, or 8 in float64.
+        What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli units),
+        or the means, taken as probabilities. The means of all rows are kept while the next layer trains, in memory, or in a file
+        where X comes from one or `memory_limit` is set: 4 bytes for each row and hidden unit, or 8 in float64.
     n_jobs : int or None, default None
         Number of threads. None and -1 use all processors, -2 all but one, and so on. The result does not depend on it.
     device : {"cpu", "cuda", "auto"}, default "cpu"
@@ -64,6 +64,9 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         says more.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or train further after a complete one.
+    memory_limit : int, str or None, default None
+        Bytes of rows in memory at a time, an integer or a text such as "500MB"; weights and the program come on top. Rows are
+        then shuffled in two levels, and means of hidden layers lie in a file: docs/large-data.md says more.
 
     Attributes
     ----------

@@ -10,13 +10,17 @@ from sklearn.model_selection import train_test_split
 from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once
+from fastdbn.estimators.layer import numbered_from
+from fastdbn.estimators.parameters import WHOLE
 from fastdbn.estimators.rows import binarize_of, checked, clipped
 from fastdbn.estimators.validation import named, pair_of
 from fastdbn.inputs import data
 from fastdbn.maths import rng
+from fastdbn.support.stored import Stored
 from fastdbn.training.backprop import BackPropagation, NetworkState
 from fastdbn.training.monitors import OF_OUTPUTS, Stopping
 from fastdbn.training.noise import Given
+from fastdbn.training.order import shuffle_of
 from fastdbn.units import get_unit
 
 
@@ -29,10 +33,12 @@ class Watched(NamedTuple):
 
 
 @functools.singledispatch
-def run_of(X, network, backend, units, rows, target, weights, plan, state, score, noise):
-    """The run of back-propagation that trains a network on checked rows X; arguments as of `BackPropagation`."""
-    data = network._source(backend, X)
-    return BackPropagation(backend, units, data, rows, target, weights, plan, network.seed_, state, score, noise)
+def run_of(X, network, backend, units, rows, target, weights, plan, state, score, noise, first=0):
+    """The run of back-propagation that trains a network on checked rows X, numbered from `first` on; arguments as of
+    `BackPropagation`."""
+    found = network._source(X)
+    source, stored = backend.load(found, first=first), found.X if isinstance(found.X, Stored) else None
+    return BackPropagation(backend, units, source, rows, target, weights, plan, network.seed_, state, score, noise, stored)
 
 
 class FineTuning:
@@ -58,9 +64,11 @@ class FineTuning:
             rows = self._rows_of(target, X.shape[0])
             return Watched(X[rows], None, target[rows])
 
-    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs, watched=None):
+    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs, watched=None, part=WHOLE):
         """Fine-tune by some rows of X with the weights of all; watched are `Watched` rows of the user's own, or None."""
-        score, stopping, history, backend = None, self._stopping(epochs), self.history_, backend_for(self)
+        first = self.n_iter_ if part.epoch is None else part.epoch
+        score, stopping, backend = None, self._stopping(epochs), backend_for(self)
+        history = {name: values[:first] for name, values in self.history_.items()}
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         noise = self._noise(backend, units[0], X, noisy)
         if watched is not None:
@@ -69,21 +77,23 @@ class FineTuning:
         elif self._holds_out(epochs):
             rows, held_out = self._split(rows, target, self.seed_)
             watched = Watched(X[held_out], None, None if target is None else target[held_out])
-            seen = None if noise is None else noise.held_out(self._source(backend, X), held_out)
+            seen = None if noise is None else noise.held_out(backend.load(self._source(X)), held_out)
         if watched is not None:
             score = self._measurer(watched, seen)
-            unknown = np.full(self.n_iter_, np.nan)
+            unknown = np.full(first, np.nan)
             history = {"validation_loss": unknown, "validation_score": unknown} | history
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
-        first = self.n_iter_
         start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter, len(rows))
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
         size = min(plan.batch_size, len(rows))
         plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
+        plan = plan._replace(shuffle=shuffle_of(self, X.shape[1]))
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
-        run = run_of(X, self, backend, units, rows, target, weights, plan, state, score, noise)
+        rows = rows + np.uint32(part.first_row)
+        target, weights = (numbered_from(x, part.first_row) for x in (target, weights))
+        run = run_of(X, self, backend, units, rows, target, weights, plan, state, score, noise, part.first_row)
         more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
         run.run(lacking, self._keep, history, best=self._best, **more)
         if epochs is None:
@@ -119,11 +129,11 @@ class FineTuning:
             noise = self._noise(backend, unit, watched.X, watched.noisy)
         elif isinstance(noise, Given):
             raise ValueError("validation_data has no clean rows: give (noisy rows, clean rows), as fit has them")
-        return noise.held_out(self._source(backend, watched.X), np.arange(watched.X.shape[0], dtype=np.uint32))
+        return noise.held_out(backend.load(self._source(watched.X)), np.arange(watched.X.shape[0], dtype=np.uint32))
 
-    def _source(self, backend, X):
-        """The backend's data of rows."""
-        return backend.load(data.source(X, self.scaling_, binarize_of(self._layers()[0])))
+    def _source(self, X):
+        """The `Source` of rows."""
+        return data.source(X, self.scaling_, binarize_of(self._layers()[0]))
 
     def _measurer(self, watched, seen):
         """The measures of watched rows, as a function of weights and biases; seen are the noisy states that it sees, or None."""

@@ -15,11 +15,13 @@ from fastdbn.inputs import data
 from fastdbn.machine.block import block_rows
 from fastdbn.maths import rng
 from fastdbn.support.results import array_for
+from fastdbn.support.stored import Stored, store
 from fastdbn.training.cd import ContrastiveDivergence
 from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer
 from fastdbn.training.options import missing_values
 from fastdbn.training.options.learned_variances import base_scaling
+from fastdbn.training.order import shuffle_of
 from fastdbn.units import get_unit
 
 AT_ONCE = 4
@@ -44,6 +46,8 @@ def visible_blocks(rbm, X, machine=None, write=False):
     with backend.single_threaded():
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
+            if isinstance(X, Stored):
+                X.release()
             if not write:
                 yield rows, backend.view_rows(source, start, rows.stop, key, buffer)
                 continue
@@ -85,9 +89,17 @@ def completed(rbm, X):
 def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
     """Hidden means given the rows of X; with a key, hidden states drawn once for each row. They are in `out`, if given."""
     machine = rbm.machine_ if machine is None else machine
-    backend, out, many = machine.backend, array_for(out, (X.shape[0], machine.shape[1]), machine.backend.dtype, X), None
+    out = array_for(out, (X.shape[0], machine.shape[1]), machine.backend.dtype, X)
+    for _ in hidden_blocks(rbm, X, machine, key, lambda rows: np.asarray(out[rows])):
+        pass
+    return out
+
+
+def hidden_blocks(rbm, X, machine, key, part_of):
+    """Write the same block by block into the arrays that `part_of` gives for slices of rows, and yield each of them."""
+    backend, many = machine.backend, None
     for rows, v in visible_blocks(rbm, X, machine):
-        many, part = many or machine.in_rows(len(out)), np.asarray(out[rows])
+        many, part = many or machine.in_rows(X.shape[0]), part_of(rows)
         mean = backend.onto(part)
         if key is None:
             many.hidden_given(v, mean)
@@ -96,12 +108,21 @@ def hidden_given_rows(rbm, X, machine=None, key=None, out=None):
             h = backend.states(machine.hidden_unit, *part.shape)
             many.hidden_given(v, mean, h, machine.row_numbers(rows), key)
             backend.fetch(h, part)
-    return out
+        yield part
+
+
+def stored_hidden(rbm, X, key=None):
+    """The same in a temporary file, as `Stored` rows."""
+    room = np.empty((min(AT_ONCE * block_rows(1), X.shape[0]), rbm.machine_.shape[1]), rbm.machine_.backend.dtype)
+    blocks = hidden_blocks(rbm, X, rbm.machine_, key, lambda rows: room[: rows.stop - rows.start])
+    return store(blocks, packs=False, reads_ahead=False)
 
 
 @functools.singledispatch
 def states_above(X, rbm, key=None):
-    """What the layer above an RBM learns from: `hidden_given_rows` of X."""
+    """What the layer above an RBM learns from: `hidden_given_rows` of X, in a file if X lies in one or memory is limited."""
+    if isinstance(X, Stored) or rbm.memory_limit is not None:
+        return stored_hidden(rbm, X, key)
     return hidden_given_rows(rbm, X, key=key)
 
 
@@ -146,9 +167,14 @@ def start_states(rbm, machine, n, seed, number, totals=None):
     return machine.blank(n, totals)
 
 
-def data_layer(rbm, backend, X, weights, threshold, validation=None):
+def numbered_from(values, first):
+    """Host values of rows that are numbered from `first` on: those of rows below are zeros. None stays None."""
+    return values if values is None or not first else np.concatenate([np.zeros((first, *values.shape[1:]), values.dtype), values])
+
+
+def data_layer(rbm, backend, X, weights, threshold, validation=None, first=0):
     """The `Layer` that an RBM trains: rows X, of which some are held out and some values may be missing; validation are rows that
-    are watched instead, or None."""
+    are watched instead, or None. Rows are numbered from `first` on."""
     n, rows, held_out, mask = X.shape[0], None, None, None
     if validation is not None:
         validation = data_layer(rbm, backend, validation, None, threshold)
@@ -156,16 +182,22 @@ def data_layer(rbm, backend, X, weights, threshold, validation=None):
         rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
         known = weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)
         weights = None if weights is None else weights / known[rows].mean()
+    if first:
+        rows = np.arange(n, dtype=np.uint32) if rows is None else rows
+        rows, held_out = rows + np.uint32(first), None if held_out is None else held_out + np.uint32(first)
+        weights = numbered_from(weights, first)
     if rbm.missing is not None:
         X, mask = missing_values.split(X)
-        mask = None if mask is None else backend.load(Source(mask), for_training=True)
-    source = backend.load(data.training_source(X, base_scaling(rbm.scaling_, rbm._extras), threshold), for_training=True)
+        mask = None if mask is None else backend.load(Source(mask), True, first)
+    found = data.training_source(X, base_scaling(rbm.scaling_, rbm._extras), threshold)
+    shuffle, stored = shuffle_of(rbm, X.shape[1]), found.X if isinstance(found.X, Stored) else None
     units, n_rows = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), n if rows is None else len(rows)
-    return Layer(*units, source, n_rows, weights, rbm.layer_, rbm.seed_, rows, held_out, mask, validation)
+    source, numbers = backend.load(found, True, first), (rbm.layer_, rbm.seed_)
+    return Layer(*units, source, n_rows, weights, *numbers, rows, held_out, mask, validation, shuffle, stored)
 
 
 @functools.singledispatch
-def run_of(X, rbm, backend, weights, threshold, validation, settings, state, last):
+def run_of(X, rbm, backend, weights, threshold, validation, settings, state, last, first=0):
     """The run of contrastive divergence that trains an RBM on checked rows X; arguments as of `data_layer` and of the run."""
-    layer = data_layer(rbm, backend, X, weights, threshold, validation)
+    layer = data_layer(rbm, backend, X, weights, threshold, validation, first)
     return ContrastiveDivergence(backend, layer, settings, state, last)

@@ -3,7 +3,7 @@
 The classes register themselves where they are defined, and importing this file imports all of them.
 """
 
-from fastdbn.estimators import autoencoder, bernoulli_rbm, finetune, generative, outliers  # noqa: F401 - they register classes
+from fastdbn.estimators import autoencoder, bernoulli_rbm, finetune, generative, outliers, regressor  # noqa: F401 - they register classes
 from fastdbn.files import state
 
 

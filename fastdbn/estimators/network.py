@@ -13,7 +13,7 @@ from fastdbn.estimators.rbm import RBM
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 
-SHARED = "n_jobs", "device", "dtype", "verbose"
+SHARED = "n_jobs", "device", "dtype", "verbose", "memory_limit"
 """Parameters of a network that its layers get from it."""
 OWNED = ("n_components", "random_state", "warm_start", "callbacks", *SHARED)
 """Parameters of `RBM` that the network decides."""
@@ -44,6 +44,7 @@ class DeepNetwork(Estimator):
     verbose: int = 0
     callbacks: Sequence[Callable] | None = None
     warm_start: bool = False
+    memory_limit: int | str | None = None
 
     def get_params(self, deep=True):
         """Parameters by name; deep ones are those of `rbm` too: ``rbm__k``, or ``rbm__0__k`` in a list.

@@ -42,9 +42,9 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         Number of hidden units of each layer, lowest layer first.
     rbm : RBM, list of RBM or None, default None
         How the layers are trained: one RBM for all layers, or a list with one for each. None means ``RBM()``. RBMs are copied,
-        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network
-        decides ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks`` and
-        ``warm_start``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
+        never fitted. ``visible``, ``scale``, ``binarize`` and ``missing`` of the first RBM describe the data. The network decides
+        ``n_components``, ``n_jobs``, ``device``, ``dtype``, ``random_state``, ``verbose``, ``callbacks``, ``warm_start`` and
+        ``memory_limit``; an RBM that sets one of these is an error. To search over ``rbm__k``, give ``rbm=RBM()``. In a list the
         name is ``rbm__0__k``.
     propagate : {"sample", "mean"}, default "sample"
         What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
@@ -69,6 +69,9 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         says more.
     warm_start : bool, default False
         Go on from the last fit: complete one that was interrupted, or train further after a complete one.
+    memory_limit : int, str or None, default None
+        Bytes of rows in memory at a time, an integer or a text such as "500MB"; weights and the program come on top. Rows are
+        then shuffled in two levels, and means of hidden layers lie in a file: docs/large-data.md says more.
 
     Attributes
     ----------

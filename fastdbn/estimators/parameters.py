@@ -3,6 +3,7 @@
 import itertools
 import math
 import numbers
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,10 @@ from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 def check_shared(estimator):
     """What all estimators have, where this one has it: whom it tells, where its noise comes from, and whether it goes on."""
     checks.callbacks(getattr(estimator, "callbacks", None), "callbacks")
-    checks.flag(getattr(estimator, "warm_start", False), "warm_start")
+    for name in "warm_start", "shuffle":
+        checks.flag(getattr(estimator, name, False), name)
+    if getattr(estimator, "memory_limit", None) is not None:
+        checks.bytes_of(estimator.memory_limit, "memory_limit")
     if not isinstance(estimator.verbose, (bool, np.bool_)):
         checks.integer(estimator.verbose, "verbose", 0)
     rng.check(estimator.random_state)
@@ -106,6 +110,28 @@ def falling(rate, start, n_epochs):
     return lambda epoch: rate * max(0.0, 1.0 - (epoch - start) / max(n_epochs, 1))
 
 
+class Part(NamedTuple):
+    """What rows of a pass are of an epoch: its number from 0, or None for an epoch of their own, and the number of the first."""
+
+    epoch: int | None = None
+    first_row: int = 0
+
+
+WHOLE = Part()
+
+
+def checked_part(part, n_iter, missing=None):
+    """A `Part` for an estimator of so many epochs: of its last one, or of the next."""
+    if part.epoch is not None and checks.integer(part.epoch, "epoch", 0) not in (n_iter - 1, n_iter):
+        last = f"{n_iter - 1}, to go on with the last one, or " if n_iter else ""
+        raise ValueError(f"epoch={part.epoch}: this estimator was trained for {n_iter} epochs: give {last}{n_iter} for the next")
+    first_row = checks.integer(part.first_row, "first_row", 0)
+    if first_row and (part.epoch is None or missing == "sample"):
+        remedy = "give epoch too" if part.epoch is None else "missing='sample' begins its chains anew in each call: leave it out"
+        raise ValueError(f"first_row={first_row}: {remedy}")
+    return part
+
+
 COPIES = 4
 """Numbers in memory for each weight: its own, its velocity, and the copies that a fit works on."""
 
@@ -183,11 +209,11 @@ def check_labelled(top, plain):
             "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "
             "number or a schedule"
         )
-    owned = "n_jobs", "device", "dtype", "random_state", "verbose", "callbacks", "warm_start", "precision", "binarize"
+    owned = "n_jobs", "device", "dtype", "random_state", "verbose", "callbacks", "warm_start", "memory_limit", "precision"
     for name, default in plain.get_params().items():
         value = getattr(top, name)
         value = default if name == "centering" and value is None else value
-        if name not in (*OF_TOP, *owned) and value != default:
+        if name not in (*OF_TOP, *owned, "binarize") and value != default:
             raise ValueError(
                 f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a list of RBMs, the last with "
                 f"{name}={default!r}"

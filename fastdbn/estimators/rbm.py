@@ -7,6 +7,7 @@ from typing import Any
 from fastdbn.estimators import loaded
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.outcome import of_layers, tell
+from fastdbn.estimators.parameters import Part
 from fastdbn.estimators.trained_rbm import TrainedRBM
 from fastdbn.estimators.validation import rows_of
 from fastdbn.files.entries import SEED, count, history, unit
@@ -142,6 +143,12 @@ class RBM(Imputation, TrainedRBM):
     warm_start : bool, default False
         Go on from the last fit: complete it if it was interrupted, otherwise train `n_iter` more epochs. ``n_components``, the
         units, ``scale``, ``dtype`` and a numeric ``random_state`` must be the same as before.
+    shuffle : bool, default True
+        Whether each epoch has the rows in an order of its own. False takes them as they come.
+    memory_limit : int, str or None, default None
+        Bytes of rows in memory at a time, an integer or a text such as "500MB"; weights and the program come on top. Rows are
+        then shuffled in two levels: blocks of rows, and the rows within a window of blocks. None shuffles them as a whole, so
+        rows that do not fit into memory are read from all over the disk. docs/large-data.md says more.
 
     Attributes
     ----------
@@ -247,6 +254,8 @@ class RBM(Imputation, TrainedRBM):
     verbose: int = 0
     callbacks: Sequence[Callable] | None = None
     warm_start: bool = False
+    shuffle: bool = True
+    memory_limit: int | str | None = None
 
     # ---- training
 
@@ -286,11 +295,22 @@ class RBM(Imputation, TrainedRBM):
         tell(of_layers([self], self))
         return self
 
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None, *, epoch=None, first_row=0):
         """Make one pass over X, from where training stands. The first call fixes unit types, scaling and initial biases.
 
         So the first batch must show how the columns vary. Give it some hundred rows, or scale X yourself and set
-        ``scale="none"``. A column that is constant in the first batch causes a `DataWarning`. Parameters and errors are those
-        of `fit`.
+        ``scale="none"``, or begin by `fit` with ``n_iter=0`` on all rows. A column that is constant in the first batch causes a
+        `DataWarning`. Errors are those of `fit`.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as for `fit`
+        epoch : int or None, default None
+            The epoch, from 0, that X is a part of: the last one, to go on with it, or the next. Schedules read it. None makes
+            each call an epoch of its own.
+        first_row : int, default 0
+            The number of the first row of X among the rows of that epoch, which the noise is keyed by. With ``shuffle=False``,
+            learning rates of your own and blocks of whole minibatches, one call for each block gives the bits of one epoch of
+            `fit`: docs/large-data.md has the loop.
         """
-        return self._fit(X, sample_weight, 1)
+        return self._fit(X, sample_weight, 1, part=Part(epoch, first_row))

@@ -7,13 +7,13 @@ from sklearn.utils.validation import validate_data
 from fastdbn.estimators.forward import forward_of
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.inputs import ranges
+from fastdbn.inputs.blocks import READ, stored_rows
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
+from fastdbn.support.stored import Stored
+from fastdbn.tables.blocks import opened
 from fastdbn.units import get_unit
 from fastdbn.units.unit import Unit
-
-READ = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.uint8, np.bool_, np.int64, np.int32))
-"""Types of data that the backend reads as they are."""
 
 
 def types_for(X):
@@ -39,7 +39,7 @@ def _is_finite(X):
 
 
 def checked(estimator, X, reset, may_lack=False, finite=True):
-    """X as a finite numeric array or CSR matrix of a type that the backend reads; n_features_in_ set or compared.
+    """X as a finite numeric array, CSR matrix or `Stored` of a type that the backend reads; n_features_in_ set or compared.
 
     may_lack lets values be missing: NaN in dense arrays, and what the mask of a masked array covers. finite=False leaves the
     check to the caller.
@@ -48,6 +48,9 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         return X
     if hasattr(X, "checked_for"):  # rows elsewhere, which are checked there (fastdbn/dask)
         return X.checked_for(estimator, reset)
+    X = stored_rows(opened(X), getattr(estimator, "memory_limit", None))
+    if isinstance(X, Stored):
+        return _checked_stored(estimator, X, reset, may_lack, finite)
     checks.matrix(X)
     X = given = checks.unmasked(X, "X", may_lack)
     X = validate_data(
@@ -62,6 +65,20 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         checks.finite(X, estimator, may_lack)
     if reset:
         _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
+    return X
+
+
+def _checked_stored(estimator, X, reset, may_lack, finite):
+    """The same of rows in a file."""
+    if may_lack and X.dtype.kind == "f":
+        raise ValueError(
+            "missing is set, which holds all rows in memory, and these lie in a file or come in blocks: fill in what is missing "
+            "first and set missing=None, or give an array and memory_limit=None"
+        )
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    checks.refuse(len(X) > checks.MOST, f"X has {len(X)} rows: give at most {checks.MOST:,}, or train on parts by partial_fit")
+    if finite and X.dtype.kind == "f" and not all(np.isfinite(part).all() for part in X.blocks()):
+        checks.finite(X, estimator)
     return X
 
 

@@ -17,6 +17,7 @@ from fastdbn.estimators.forward import means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import completed
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
+from fastdbn.estimators.parameters import WHOLE
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.files import entries
@@ -55,6 +56,7 @@ class Supervised(FineTuning, Pretrained):
     max_iter: int = 60
     solver: str = "adam"
     batch_size: int = 32
+    shuffle: bool = True
     momentum: Any = None
     learning_rate_init: Any = None
     alpha: float = 3.2e-3
@@ -182,12 +184,13 @@ class Supervised(FineTuning, Pretrained):
         """The parameters that one of the classes alone has."""
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None, validation=None):
-        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1).
+    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None, validation=None, part=WHOLE):
+        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1), of a `Part` of an epoch.
 
         known are the classes of the first call of `partial_fit`, or None.
         """
         sizes, plan = self._check(epochs)
+        part = parameters.checked_part(part, vars(self).get("n_iter_", 0))
         dbn = self._dbn()
         dbn._new_layers()
         resume = self._goes_on(epochs, checkpoint)
@@ -212,7 +215,7 @@ class Supervised(FineTuning, Pretrained):
         X, noisy = self._completed(X), self._completed(noisy)
         if watched is not None:
             watched = watched._replace(X=self._completed(watched.X), noisy=self._completed(watched.noisy))
-        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs, watched)
+        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs, watched, part)
         if epochs is not None:
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it

@@ -11,6 +11,7 @@ from fastdbn.estimators.fitted_rbm import FittedRBM
 from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
 from fastdbn.estimators.layer import run_of
 from fastdbn.estimators.machines import host_params
+from fastdbn.estimators.parameters import WHOLE
 from fastdbn.estimators.rows import binarize_of, check_values, checked, in_training, threshold_of
 from fastdbn.estimators.validation import check_held_out, watched
 from fastdbn.inputs import data, ranges
@@ -33,9 +34,10 @@ class TrainedRBM(FittedRBM):
         return hasattr(self, "components_")
 
     @all_or_nothing
-    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None):
-        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1)."""
+    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None, part=WHOLE):
+        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1), of a `Part` of an epoch."""
         parameters.settings(self)
+        part = parameters.checked_part(part, vars(self).get("n_iter_", 0), self.missing)
         if epochs is None:
             check_held_out(self, validation)
         goes_on = self._goes_on(epochs, checkpoint)
@@ -51,7 +53,7 @@ class TrainedRBM(FittedRBM):
             self._begin(X, weights, epochs is not None)
         validation = watched(self, validation, self.missing is not None)
         if epochs is not None:
-            return self._train(X, weights, epochs)
+            return self._train(X, weights, epochs, part=part)
         planned, n_rows = parameters.epochs(self, X.shape[0]), n_trained_on(X.shape[0], self.validation_fraction)
         start, lacking = self._enter(0, self.n_iter_, planned, n_rows)
         self._train(X, weights, lacking, start, validation=validation)
@@ -114,16 +116,18 @@ class TrainedRBM(FittedRBM):
         }
         all_at_once((self, attributes))
 
-    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own", validation=None):
+    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own", validation=None, part=WHOLE):
         """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
 
-        `estimator` is the one that callbacks see, a DBN for its layers. validation are checked rows to watch, or None.
+        `estimator` is the one that callbacks see, a DBN for its layers. validation are checked rows to watch, or None. part is
+        the `Part` of an epoch that X is.
         """
         backend, unit = backend_for(self), get_unit(self.visible_)
         settings, last = parameters.settings(self, unit), None if start is None else self.n_iter_ + epochs
         if self.learning_rate is None and start is not None:
             settings = settings._replace(learning_rate=parameters.falling(settings.learning_rate, start, last - start))
-        state = State(host_params(self), self._velocity, self._chains, self.n_iter_, self._step, self._extras)
+        epoch = self.n_iter_ if part.epoch is None else part.epoch
+        state = State(host_params(self), self._velocity, self._chains, epoch, self._step, self._extras)
         threshold = in_training(self.binarize if binarize == "own" else binarize, unit)
         if self.layer_ == 0:
             announce(self, backend)
@@ -134,12 +138,13 @@ class TrainedRBM(FittedRBM):
             check_monitor(stopping.name, unit, held_out, knows_likelihood(self))
             waits = stopping.name.endswith("likelihood")
             settings = settings._replace(monitor_interval=1 if waits else settings.monitor_interval)
-        training = run_of(X, self, backend, weights, threshold, validation, settings, state, last)
+        training = run_of(X, self, backend, weights, threshold, validation, settings, state, last, part.first_row)
         if self.verbose:
             say_threads(self, training, X.shape[0])
         tell = self._teller(self.layer_, estimator)
         more = {"tell": tell, "verbose": self.verbose, "stopping": stopping, "since": start or 0, "best": self._best}
-        training.run(epochs, self._keep, self.history_, **more)
+        history = {name: values[:epoch] for name, values in self.history_.items()}
+        training.run(epochs, self._keep, history, **more)
         return self
 
     def _stopping(self, owner):

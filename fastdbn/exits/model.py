@@ -14,11 +14,12 @@ import numpy as np
 from fastdbn.estimators.autoencoder import DBNAutoencoder
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
+from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.forward import forward_of
 from fastdbn.estimators.generative import GenerativeDBNClassifier
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.outliers import DBNOutlierDetector
+from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.estimators.rows import threshold_of
 from fastdbn.estimators.table_model import TableModel
 from fastdbn.exits import formulas

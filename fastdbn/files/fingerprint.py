@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fastdbn.files.parameters import of_kind, whole
 from fastdbn.support.checks import refuse
+from fastdbn.support.stored import Stored
 
 BLOCK = 1 << 24
 """Bytes that are hashed at once, so that a memory map is not read into memory as a whole."""
@@ -27,8 +28,12 @@ class Fingerprint(NamedTuple):
 
 @functools.singledispatch
 def fingerprint(x):
-    """The `Fingerprint` of an array, a CSR matrix, or a list of texts."""
+    """The `Fingerprint` of an array, a CSR matrix, rows in a file, or a list of texts."""
     hashed = hashlib.sha256()
+    if isinstance(x, Stored):
+        for part in x.blocks():
+            hashed.update(part.view(np.uint8))
+        return Fingerprint(x.dtype.name, x.shape, hashed.hexdigest())
     parts = (x.data, x.indices, x.indptr) if sparse.issparse(x) else (np.asarray(x),)
     for part in parts:
         if part.dtype.kind in "OU":

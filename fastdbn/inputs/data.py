@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.backends.protocol import Source
+from fastdbn.support.stored import Stored
 
 BYTES, STORED = 1 << 20, 1 << 20
 """Statistics of the columns read so many bytes of dense float64 rows, or stored entries of a CSR matrix, at a time: what stays
@@ -199,6 +200,8 @@ def source(X, scaling, threshold=None):
 
     Kernels read rows, and would be compiled anew for each such layout.
     """
+    if isinstance(X, Stored) and X.packed and (scaling.scale is not None or not _keeps_binary(threshold)):
+        X = X.unpacked()
     if isinstance(X, np.ndarray) and not X.flags.c_contiguous and X.nbytes <= COPIED:
         X = np.ascontiguousarray(X)
     return Source(X, scaling.shift, scaling.scale, scaling.clip, threshold)
@@ -206,7 +209,21 @@ def source(X, scaling, threshold=None):
 
 def training_source(X, scaling, threshold=None):
     """The `Source` of data to train on. Draws from zeros and ones are these, so none are made, and backends may pack the data."""
-    return source(X, scaling, None if threshold == "sample" and _is_binary(X, scaling) else threshold)
+    binary = threshold == "sample" and _is_binary(X, scaling)
+    if isinstance(X, Stored) and not X.packed and (binary or not (threshold is None or threshold == "sample")):
+        ones = functools.partial(_scaled, scaling=scaling) if binary else functools.partial(np.less, threshold)
+        return Source(X.packed_where(ones))
+    return source(X, scaling, None if binary else threshold)
+
+
+def _keeps_binary(threshold):
+    """Whether zeros and ones stay what they are."""
+    return threshold is None or threshold == "sample" or 0 <= threshold < 1
+
+
+def _scaled(part, scaling):
+    """An array before it is clipped."""
+    return part if scaling.scale is None else (part - scaling.shift) * scaling.scale
 
 
 def _is_binary(X, scaling):
@@ -218,7 +235,7 @@ def _is_binary(X, scaling):
         if sparse.issparse(part):
             inside = part.data if scale is None else part.data * scale[part.indices]
         else:
-            inside = part if scale is None else (part - shift) * scale
+            inside = _scaled(part, scaling)
         if not ((inside == 0) | (inside == 1)).all():
             return False
     return True

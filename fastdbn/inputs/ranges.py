@@ -5,6 +5,7 @@ from scipy import sparse
 
 from fastdbn.inputs.data import column_range, row_blocks
 from fastdbn.support.report import DataWarning, warn
+from fastdbn.support.stored import Stored, store
 from fastdbn.units import Mixed
 from fastdbn.units.unit import Unit
 
@@ -125,6 +126,8 @@ def brought_inside(unit, scaling, X):
 
 def all_inside(X, low, high):
     """Whether all values of X are between two numbers. False for NaN, and for a CSR matrix that may have duplicate entries."""
+    if isinstance(X, Stored):
+        return all(all_inside(part, low, high) for part in X.blocks())
     if sparse.issparse(X) and not (X.has_canonical_format and low <= 0 <= high):
         return False
     values = X.data if sparse.issparse(X) else X
@@ -133,6 +136,8 @@ def all_inside(X, low, high):
 
 def clip_columns(X, low, high):
     """A copy of X whose columns are clipped to [low, high], (nv,) each. CSR matrices are clipped by entries; NaN is kept."""
+    if isinstance(X, Stored):
+        return store(clip_columns(part, low, high) for part in X.blocks())
     if sparse.issparse(X):
         X = X.copy()
         X.sum_duplicates()

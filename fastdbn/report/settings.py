@@ -3,9 +3,10 @@
 import numpy as np
 from sklearn.base import clone
 
-from fastdbn.estimators.finetune import DBNClassifier, DBNRegressor
+from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.forward import means
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows
+from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.evaluate.models import layers, take
 from fastdbn.support.checks import shown
 from fastdbn.units import get_unit

@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import re
 
 import numpy as np
 from scipy import sparse
@@ -71,6 +72,20 @@ def room(count, name, value):
         raise ValueError(
             f"{name}={shown(value)} asks for {4 * count / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB: give less"
         )
+
+
+UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+"""Multiples of a byte."""
+
+
+def bytes_of(value, name):
+    """Bytes, from an integer or a text such as "500MB" or "2 GiB"; or a ValueError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", value.lower()) if isinstance(value, str) else None
+    if found and found[2] in UNITS:
+        value = int(float(found[1]) * UNITS[found[2]])
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
+        return int(value)
+    raise ValueError(f'{name}={shown(value)}: give a positive number of bytes, a text such as "500MB" or "2GB", or None')
 
 
 def flag(value, name):

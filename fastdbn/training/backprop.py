@@ -17,7 +17,8 @@ import numpy as np
 from fastdbn.backends.protocol import Below, Key, Network, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, StepHyper, at_epoch, step_hypers
-from fastdbn.training.training import DivergenceError, Training, minibatches_per_call, order_of_epoch
+from fastdbn.training.order import WHOLE, Shuffle, calls, order_of_epoch
+from fastdbn.training.training import DivergenceError, Training, minibatches_per_call
 from fastdbn.units import get_unit
 
 OUTPUT = "gaussian"
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     dropout: tuple
     max_norm: float | None
     batch_size: int
+    shuffle: Shuffle = WHOLE
 
 
 class NetworkState(NamedTuple):
@@ -99,14 +101,17 @@ class BackPropagation(Training):
         It gives the measures of rows that are not trained on, a dict.
     noise : Inputs or None
         It makes the inputs that the network sees (noise.py). A target of None is the clean ones.
+    stored : Stored or None
+        Where the rows of the data lie, if that is a file.
     """
 
     title = "fine-tuning"
 
-    def __init__(self, backend, units, data, rows, target, weights, plan, seed, state, score=None, noise=None):
+    def __init__(self, backend, units, data, rows, target, weights, plan, seed, state, score=None, noise=None, stored=None):
         super().__init__(backend, state.epoch)
         self.data, self.rows, self.target, self.row_weights = data, rows, target, weights
         self.plan, self.seed, self.step, self.score, self.noise = plan, seed, state.step, score, noise
+        self.stored = stored
         self.visible, self.units, optimizer = units[0], [*units[1:], get_unit(OUTPUT)], state.optimizer
         if optimizer is None or optimizer.solver != plan.solver:
             optimizer = Optimizer(plan.solver, 0, [(None,) * 2 * STATES[plan.solver]] * len(state.coefs))
@@ -133,13 +138,14 @@ class BackPropagation(Training):
 
     def epoch(self):
         plan, total = self.plan, 0.0
-        order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows))]
+        order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows), plan.shuffle)]
         self.rate = at_epoch(plan.learning_rate, self.epochs, "learning_rate_init")
         momentum = at_epoch(plan.momentum, self.epochs, "momentum")
         work = 6.0 * sum(map(math.prod, itertools.pairwise(self.sizes)))
         per_call = plan.batch_size * minibatches_per_call(plan.batch_size, work)
-        for rows, target, weight in self.minibatches(order, per_call, self.target, self.row_weights):
-            total = self.steps(rows, target, weight, momentum, total)
+        for part in calls(order, per_call, self.stored, plan.shuffle.window):
+            for rows, target, weight in self.minibatches(part, per_call, self.target, self.row_weights):
+                total = self.steps(rows, target, weight, momentum, total)
         self.loss = total / len(order)
         self.epochs += 1
 

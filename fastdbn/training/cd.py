@@ -22,7 +22,8 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, steps_at_epoch
 from fastdbn.training.layer import State
 from fastdbn.training.monitors import Watch
-from fastdbn.training.training import DivergenceError, Training, host, minibatches_per_call, order_of_epoch
+from fastdbn.training.order import calls, order_of_epoch
+from fastdbn.training.training import DivergenceError, Training, host, minibatches_per_call
 
 
 @dataclass(slots=True)
@@ -124,12 +125,12 @@ class ContrastiveDivergence(Training):
     def epoch(self):
         self.begin_epoch()
         layer, size, (nv, nh) = self.layer, self.settings.batch_size, (len(x) for x in self.problem.params[1:])
-        order = order_of_epoch(layer.seed, layer.number, self.epochs, layer.n_rows)
+        order = order_of_epoch(layer.seed, layer.number, self.epochs, layer.n_rows, layer.shuffle)
         order = order if layer.rows is None else layer.rows[order]
         per_call = minibatches_per_call(size, 2.0 * nv * nh * (3 + 2 * self.problem.k))
         per_call = size * min([per_call, *(option.minibatches for option in self.options if option.minibatches)])
-        for start in range(0, len(order), per_call):
-            self.steps(order[start : start + per_call])
+        for part in calls(order, per_call, layer.stored, layer.shuffle.window):
+            self.steps(part)
             for option in self.options:
                 option.after_call()
         self.epochs += 1

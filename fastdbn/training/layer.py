@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdbn.backends.protocol import Params
 from fastdbn.maths import rng
+from fastdbn.training.order import WHOLE, Shuffle
 from fastdbn.units.unit import Unit
 
 
@@ -34,6 +35,9 @@ class Layer(NamedTuple):
         The backend's data that are 1 where a value is missing; None where none is.
     validation : Layer or None
         The same layer with data that are watched beside those trained on, instead of rows held out.
+    shuffle : Shuffle
+    stored : Stored or None
+        Where the rows lie, if that is a file.
     """
 
     visible: Unit
@@ -47,6 +51,8 @@ class Layer(NamedTuple):
     held_out: Any = None
     mask: Any = None
     validation: Any = None
+    shuffle: Shuffle = WHOLE
+    stored: Any = None
 
     def load(self, backend, rows, epoch, out):
         """out = rows of the data as an epoch sees them; both buffers are the backend's."""

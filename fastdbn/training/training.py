@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastdbn.backends.protocol import Params
-from fastdbn.maths import rng
 from fastdbn.support.report import progress
 
 CALL_WORK = 2e10
@@ -142,12 +141,6 @@ class Training(abc.ABC):
             raise
         if stopping is not None and stopping.best_state is not None:
             keep(self.state().learned_by(stopping.best_state[0]), history, None)
-
-
-def order_of_epoch(seed, layer, epoch, n):
-    """The order of the rows in an epoch: a permutation keyed by seed, layer and epoch."""
-    draw = rng.host_generator(seed, epoch, rng.stream(rng.ORDER, layer))
-    return draw.permutation(n).astype(np.uint32)
 
 
 def host(backend, params):

@@ -28,7 +28,8 @@ from fastdbn.machine.labelled import LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.maths.optim import at_epoch, step_hyper, steps_at_epoch
 from fastdbn.training.backprop import layer_weights
-from fastdbn.training.training import DivergenceError, Training, host, order_of_epoch
+from fastdbn.training.order import order_of_epoch
+from fastdbn.training.training import DivergenceError, Training, host
 from fastdbn.units import get_unit
 
 LINEAR = get_unit("gaussian")

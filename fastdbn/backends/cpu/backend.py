@@ -25,6 +25,7 @@ from fastdbn.backends.cpu.pool import PASS
 from fastdbn.backends.protocol import Backend, Below, Hyper, Network, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
+from fastdbn.support.stored import Stored
 from fastdbn.units.unit import Unit
 
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
@@ -35,6 +36,24 @@ ANNEALED = 64
 def _layout(W, transpose):
     """W with contiguous rows, and whether the product is then with its transpose."""
     return (W, transpose) if W.flags.c_contiguous else (W.T, not transpose)
+
+
+class _Shifted:
+    """An array whose rows are numbered from `first` on. Rows below have numbers and no memory: nobody may read them."""
+
+    def __init__(self, array, first):
+        self.array, interface = array, array.__array_interface__
+        begins = interface["data"][0] - first * array.strides[0]
+        self.__array_interface__ = {**interface, "data": (begins, False), "shape": (first + len(array), *array.shape[1:])}
+
+
+def _numbered_from(data, first):
+    """Data whose rows are numbered from `first` on."""
+    if data.kind == loading.PACKED:
+        return data._replace(words=np.asarray(_Shifted(data.words, first)))
+    if data.kind != DENSE:
+        return data._replace(starts=np.asarray(_Shifted(data.starts, first)))
+    return data._replace(values=tuple(np.asarray(_Shifted(x, first)) if x.size else x for x in data.values))
 
 
 class CPU(Backend):
@@ -65,8 +84,21 @@ class CPU(Backend):
     def _run(self, kernel, n_blocks, work, *arguments):
         pool.run(self.n_threads, kernel, n_blocks, work, *arguments)
 
-    def load(self, source: Source, for_training: bool = False):
+    def load(self, source: Source, for_training: bool = False, first: int = 0):
+        data = self._load(source, for_training)
+        return data if first == 0 else _numbered_from(data, first)
+
+    def _load(self, source, for_training):
+        if isinstance(source.X, Stored):
+            return self._load_stored(source)
         return loading.load(source, self.dtype, for_training, self._run)
+
+    def _load_stored(self, source):
+        """Rows in a file, read where they lie. Those that may be packed are packed already."""
+        if not source.X.packed:
+            return loading.load(source._replace(X=source.X.mapped), self.dtype, False, self._run)
+        nothing = loading.Preparation(np.empty(0), np.empty(0), False, 0, 0.0)
+        return loading.make_data(loading.PACKED, nothing, words=source.X.mapped)
 
     def array(self, values) -> np.ndarray:
         values = np.asarray(values)

@@ -67,7 +67,9 @@ class CUDA(Device, Backend):
         self._losses: tuple = None, losses.SLOTS
         self.precision = precision if _has_cublas() and self.dtype == np.float32 else "float32"
 
-    def load(self, source: Source, for_training: bool = False):
+    def load(self, source: Source, for_training: bool = False, first: int = 0):
+        if first:
+            raise ValueError(f"first_row={first}: a GPU numbers the rows of each call from 0. Use device='cpu', or leave it out")
         return loading.load(self, source, for_training)
 
     # ---- layers

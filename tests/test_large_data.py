@@ -1,0 +1,348 @@
+"""Data that may be larger than memory: the same bits whatever holds the rows, and what is refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor
+from fastdbn.inputs.blocks import blocks_of, stored_rows
+from fastdbn.support.stored import BLOCK, Stored, ahead, pack, store
+from fastdbn.training.order import Shuffle, order_of_epoch
+
+WIDTH = 12
+DRAW = np.random.default_rng(0)
+X = (DRAW.random((150, WIDTH)) < DRAW.random(WIDTH)).astype(np.float32)
+GREY = DRAW.random((150, WIDTH)).astype(np.float32)
+LABELS = X[:, 0].astype(int)
+LIMIT = 16 * WIDTH * 40
+"""Bytes of windows of 40 rows."""
+
+
+def blocks(rows, size=37):
+    """A generator of blocks, which is used up once."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+class Sliceable:
+    """An object that gives rows by slices alone."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, part):
+        assert isinstance(part, slice)
+        return self.rows[part]
+
+
+def mapped(rows, folder):
+    np.save(folder / "rows.npy", rows)
+    return np.load(folder / "rows.npy", mmap_mode="r")
+
+
+def hdf5(rows, folder):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file["X"], file["y"] = rows, np.arange(len(rows))
+    return str(folder / "rows.h5")
+
+
+def csv(rows, folder):
+    np.savetxt(folder / "rows.csv", rows, delimiter=",", header=",".join(f"c{i}" for i in range(WIDTH)), comments="", fmt="%.9g")
+    return folder / "rows.csv"
+
+
+def parquet(rows, folder):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for i, part in enumerate(blocks(rows, 80)):
+        parquet.write_table(pa.table([*part.T], names=[f"c{j}" for j in range(WIDTH)]), folder / f"part-{i}.parquet")
+    return folder
+
+
+def dask_array(rows, folder):
+    return pytest.importorskip("dask.array").from_array(rows, chunks=(60, 5))
+
+
+def dask_frame(rows, folder):
+    frames, pandas = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    return frames.from_pandas(pandas.DataFrame(rows), npartitions=3)
+
+
+SOURCES = {
+    "memory map": mapped,
+    "generator": lambda rows, folder: blocks(rows),
+    "function": lambda rows, folder: lambda: blocks(rows),
+    "slices": lambda rows, folder: Sliceable(rows),
+    "HDF5": hdf5,
+    "CSV": csv,
+    "folder of Parquet": parquet,
+    "dask array": dask_array,
+    "dask frame": dask_frame,
+}
+
+
+def parameters(model):
+    """All parameters that a fit left."""
+    if hasattr(model, "coefs_"):
+        return [*model.coefs_, *model.intercepts_]
+    return [x for rbm in getattr(model, "layers_", [model]) for x in (rbm.components_, rbm.intercept_visible_)]
+
+
+def same(a, b):
+    return all(map(np.array_equal, parameters(a), parameters(b)))
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_same_bits_whatever_holds_the_rows(name, limit, tmp_path):
+    options = {"n_iter": 2, "random_state": 0, "memory_limit": limit}
+    for rows in (X, GREY):
+        model = RBM(5, **options).fit(SOURCES[name](rows, tmp_path))
+        known = RBM(5, **options).fit(rows)
+        assert same(model, known)
+        assert np.array_equal(known.transform(rows), known.transform(SOURCES[name](rows, tmp_path)))
+        assert known.score(rows) == known.score(SOURCES[name](rows, tmp_path))
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+@pytest.mark.parametrize("rows", [X, GREY])
+def test_networks_take_them_too(rows, limit, tmp_path):
+    """Layers above the first learn from a file, and fine-tuning reads the rows where they lie."""
+    options = {"rbm": RBM(n_iter=2, batch_size=20), "random_state": 0, "memory_limit": limit}
+    known, model = DBN((6, 5, 4), **options).fit(rows), DBN((6, 5, 4), **options).fit(blocks(rows))
+    assert same(known, model)
+    out = np.memmap(tmp_path / "out", np.float32, "w+", shape=(150, 4))
+    assert model.transform(blocks(rows), out=out) is out and np.array_equal(out, known.transform(rows))
+    options |= {"max_iter": 2, "batch_size": 20}
+    known, model = (DBNClassifier((6, 5), **options).fit(given, LABELS) for given in (rows, mapped(rows, tmp_path)))
+    assert same(known, model)
+    assert np.array_equal(known.predict_proba(rows), model.predict_proba(blocks(rows)))
+    assert known.score(rows, LABELS) == model.score(Sliceable(rows), LABELS)
+
+
+@pytest.mark.parametrize("options", [{"binarize": 0.3}, {"binarize": "sample"}, {"scale": "minmax"}, {"visible": "gaussian"}])
+def test_scaling_and_thresholds(options, tmp_path):
+    for rows in (X, GREY, (255 * X).astype(np.uint8)):
+        if rows.max() == 255 and options != {"scale": "minmax"}:
+            continue
+        known = RBM(5, n_iter=2, random_state=0, **options).fit(rows)
+        assert same(known, RBM(5, n_iter=2, random_state=0, **options).fit(blocks(rows)))
+
+
+def test_sparse_blocks_stay_sparse():
+    known = RBM(5, n_iter=2, random_state=0).fit(X)
+    model = RBM(5, n_iter=2, random_state=0).fit(map(sparse.csr_matrix, blocks(X)))
+    assert same(known, model)
+    assert sparse.issparse(stored_rows(map(sparse.csr_matrix, blocks(X))))
+
+
+def test_rows_held_out_and_weights():
+    options = {"n_iter": 3, "random_state": 0, "validation_fraction": 0.2, "early_stopping": True, "memory_limit": LIMIT}
+    weights = DRAW.random(len(X))
+    known, model = (RBM(5, **options).fit(rows, sample_weight=weights) for rows in (X, blocks(X)))
+    assert same(known, model)
+    for name in ("pseudo_likelihood", "validation_pseudo_likelihood"):
+        assert np.array_equal(known.history_[name], model.history_[name])
+
+
+def test_one_thread_and_two_give_the_same_bits():
+    assert same(*(RBM(70, n_iter=2, random_state=0, memory_limit=LIMIT, n_jobs=n).fit(blocks(X)) for n in (1, 2)))
+
+
+# ---- the order of the rows
+
+
+def test_a_shuffle_in_two_levels():
+    """Each window holds whole blocks of neighbours, in an order of their own; another epoch has others."""
+    n, window = 20 * BLOCK + 5, 5 * BLOCK
+    shuffle = Shuffle(True, 16 * BLOCK)
+    order = order_of_epoch(1, 0, 0, n, shuffle)
+    assert np.array_equal(np.sort(order), np.arange(n))
+    assert len(np.unique(order[: 15 * BLOCK] // BLOCK)) <= 16 and (np.diff(order.astype(int)) != 1).mean() > 0.9
+    assert not np.array_equal(order, order_of_epoch(1, 0, 1, n, shuffle))
+    assert np.array_equal(order_of_epoch(1, 0, 0, window, shuffle), order_of_epoch(1, 0, 0, window))
+    assert np.array_equal(order_of_epoch(1, 0, 0, n, Shuffle(False)), np.arange(n))
+
+
+def test_rows_that_are_not_shuffled():
+    options = {"n_iter": 2, "random_state": 0}
+    plain = RBM(5, shuffle=False, **options).fit(X)
+    assert same(plain, RBM(5, shuffle=False, memory_limit=LIMIT, **options).fit(X))
+    assert not same(plain, RBM(5, **options).fit(X))
+
+
+# ---- rows in a file
+
+
+def test_stored_rows_are_the_rows(tmp_path):
+    wide = (DRAW.random((2 * BLOCK, 70)) < 0.5).astype(np.float64)
+    for rows in (wide, wide / 3, (wide * 7).astype(np.int32)):
+        found = store(blocks(rows, 700))
+        assert found.packed == (rows is wide) and found.shape == rows.shape
+        found.ask_for(np.array([3, BLOCK + 1]))
+        found.release()
+        for part in (slice(5, 900), np.array([0, 77, 3]), 4, (slice(0, 9), slice(2, 5))):
+            assert np.array_equal(found[part], rows[part])
+        assert np.array_equal(np.asarray(found), rows)
+        assert np.array_equal(np.concatenate([*found.blocks()]), rows)
+    view = mapped(GREY, tmp_path)[20:90]
+    assert np.array_equal(stored_rows(view, LIMIT)[:], GREY[20:90])
+    assert stored_rows(view) is view and stored_rows(GREY, LIMIT) is GREY
+
+
+def test_blocks_of_several_types_have_the_type_that_holds_all():
+    found = store([X[:50].astype(np.uint8), X[50:], 0.5 * X])
+    assert not found.packed and found.dtype == np.float32 and np.array_equal(found[:], np.concatenate([X, 0.5 * X]))
+
+
+def test_words_are_those_of_the_backend():
+    from fastdbn.backends.cpu.backend import CPU
+    from fastdbn.backends.protocol import Source
+
+    for width in (1, 63, 64, 65, 130):
+        rows = (DRAW.random((70, width)) < 0.5).astype(np.float32)
+        assert np.array_equal(pack(rows), CPU().load(Source(rows), for_training=True).words)
+
+
+def test_a_block_is_read_ahead():
+    made = []
+
+    def source():
+        for i in range(3):
+            made.append(i)
+            yield i
+
+    coming = ahead(source())
+    assert next(coming) == 0
+    assert list(coming) == [1, 2] and made == [0, 1, 2]
+
+
+def failing():
+    yield X[:10]
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (lambda: iter([]), ValueError, "X has no rows"),
+        (lambda: iter([X, X[:, :5]]), ValueError, "the block after row 150 of X has 5 columns"),
+        (lambda: iter([X[0]]), ValueError, "the block after row 0 of X has shape"),
+        (lambda: iter([np.array([["a"]])]), ValueError, "give numbers"),
+        (failing, OSError, "the disk is gone"),
+        (lambda: iter([X, np.full((2, WIDTH), np.nan)]), ValueError, "contains NaN in row 150, column 0"),
+        (lambda: "missing.parquet", OSError, "missing.parquet"),
+        (lambda: "picture.png", ValueError, "give a file, or a folder"),
+    ],
+)
+def test_what_is_refused(given, error, words):
+    with pytest.raises(error, match=words):
+        RBM(3, n_iter=1).fit(given())
+
+
+def test_a_limit_is_checked():
+    for limit in ("much", 0, -5, True, 1.5, "5 XB"):
+        with pytest.raises(ValueError, match="memory_limit="):
+            RBM(3, memory_limit=limit).fit(X)
+    with pytest.raises(ValueError, match="holds no two rows of 12 numbers"):
+        RBM(3, memory_limit=100).fit(X)
+    assert same(*(RBM(3, n_iter=1, random_state=0, memory_limit=limit).fit(X) for limit in ("8 kB", 8000)))
+    with pytest.raises(ValueError, match="missing is set, which holds all rows in memory"):
+        RBM(3, missing="drop").fit(blocks(GREY))
+
+
+def test_what_is_in_memory_is_taken_as_it_is():
+    for given in (X, X.tolist(), sparse.csr_matrix(X), "text", {}, X.view(np.ma.MaskedArray)):
+        assert blocks_of(given) is None
+    assert isinstance(stored_rows(itertools.chain([X])), Stored)
+
+
+# ---- one epoch in parts
+
+OPTIONS = {
+    "plain": {},
+    "chains": {"persistent": True, "n_chains": 7},
+    "options": {"l1": 1e-3, "sparsity_target": 0.1, "k": lambda epoch: epoch + 1},
+    "grey": {"centering": None, "momentum": [0.1, 0.6]},
+}
+PART = 40
+
+
+@pytest.mark.parametrize("given", [np.asarray, np.float64, sparse.csr_matrix, lambda rows: blocks(rows, 7)])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_epoch_in_parts_has_the_bits_of_the_epoch(name, given):
+    """Units, scaling and initial biases are fixed by a fit of no epoch; parts are whole minibatches."""
+    rows = GREY if name == "grey" else X
+    options = {"learning_rate": [0.05, 0.02], "batch_size": 10, "shuffle": False, "random_state": 0} | OPTIONS[name]
+    known, model = RBM(5, n_iter=2, **options).fit(rows), RBM(5, n_iter=0, **options).fit(rows)
+    for epoch in range(2):
+        for start in range(0, len(rows), PART):
+            model.partial_fit(given(rows[start : start + PART]), epoch=epoch, first_row=start)
+    assert same(known, model) and model.n_iter_ == 2 and len(model.history_["seconds"]) == 2
+
+
+def test_weights_are_numbered_on_too():
+    options = {"learning_rate": 0.05, "batch_size": 10, "shuffle": False, "random_state": 0}
+    weights = np.tile([0.5, 1.5], 75)
+    known, model = RBM(5, n_iter=1, **options).fit(X, sample_weight=weights), RBM(5, n_iter=0, **options)
+    model.fit(X, sample_weight=weights)
+    for start in range(0, len(X), PART):
+        part = slice(start, start + PART)
+        model.partial_fit(X[part], sample_weight=weights[part], epoch=0, first_row=start)
+    assert same(known, model)
+
+
+@pytest.mark.parametrize("kind", [DBNClassifier, DBNRegressor, DBNAutoencoder])
+def test_fine_tuning_in_parts(kind):
+    options = {"learning_rate_init": 0.01, "batch_size": 10, "shuffle": False, "dropout": 0.2, "random_state": 0}
+    options |= {"rbm": RBM(n_iter=1), "solver": "adam"}
+    y = None if kind is DBNAutoencoder else LABELS
+    known, model = (kind((6, 5), max_iter=n, **options).fit(X, y) for n in (2, 0))
+    for epoch, start in itertools.product(range(2), range(0, len(X), PART)):
+        part = slice(start, start + PART)
+        model.partial_fit(X[part], *([] if y is None else [y[part]]), epoch=epoch, first_row=start)
+    assert same(known, model) and model.n_iter_ == 2
+
+
+def test_parts_that_are_no_part():
+    model = RBM(3, n_iter=1, random_state=0).fit(X)
+    for epoch in (2, -1, "a"):
+        with pytest.raises(ValueError, match="epoch="):
+            model.partial_fit(X, epoch=epoch)
+    with pytest.raises(ValueError, match="first_row=5: give epoch too"):
+        model.partial_fit(X, first_row=5)
+    with pytest.raises(ValueError, match="first_row=5: missing='sample'"):
+        RBM(3, missing="sample").partial_fit(X, epoch=0, first_row=5)
+
+
+# ---- the habits of scikit-learn
+
+
+def test_loops_of_partial_fit():
+    for model in (RBM(5, random_state=0), DBN((5, 4), random_state=0)):
+        for part in blocks(X):
+            model.partial_fit(part)
+        assert np.isfinite(model.transform(X)).all()
+    model = DBNClassifier((5,), pretrain=False, random_state=0)
+    for part, y in zip(blocks(X), blocks(LABELS), strict=True):
+        model.partial_fit(part, y, classes=[0, 1])
+    assert model.predict(X).shape == (150,)
+
+
+def test_dask_ml_wraps_estimators():
+    wrappers, da = pytest.importorskip("dask_ml.wrappers"), pytest.importorskip("dask.array")
+    rows, y = da.from_array(X, chunks=(50, WIDTH)), da.from_array(LABELS, chunks=50)
+    model = DBNClassifier((5,), pretrain=False, random_state=0)
+    incremental = wrappers.Incremental(model, shuffle_blocks=False).fit(rows, y, classes=[0, 1])
+    for part, labels in zip(blocks(X, 50), blocks(LABELS, 50), strict=True):
+        model.partial_fit(part, labels, classes=[0, 1])
+    assert same(incremental.estimator_, model)
+    parallel = wrappers.ParallelPostFit(model)
+    assert np.array_equal(np.asarray(parallel.predict(rows)), model.predict(X))
+    assert np.allclose(np.asarray(parallel.predict_proba(rows)), model.predict_proba(X), atol=1e-6)
