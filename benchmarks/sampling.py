@@ -1,10 +1,10 @@
 """Do chains mix, and are samples worth looking at? `python -m benchmarks.sampling [--full] [--folder F]`.
 
-samples   1,000 draws of a default DBN on MNIST, and of one whose top has persistent chains: the share of each digit, as a
-          classifier judges, and a grid of images.
+samples   1,000 draws of a default DBN on MNIST: the share of each digit, as a classifier judges, and a grid of images. Beside it
+          long chains from nowhere, of the same network and of one whose top has persistent chains.
 classes   Draws of each class of a default GenerativeDBNClassifier on digits and MNIST: the share that is judged to be of it.
-mixing    Seconds for an independent draw by each method, for three machines with modes far apart, and whether their draws have
-          the distribution that enumeration gives: zeros and ones of MNIST, bars and stripes, and the 2-D Ising model.
+mixing    Seconds for an independent draw by each method, for machines with modes far apart, and whether their draws have the
+          distribution that enumeration gives: zeros and ones of MNIST, bars and stripes, and the 2-D Ising model.
 
 10,000 rows of MNIST; --full takes all. Models are kept in the folder, and results are written after each: a later run goes on
 from there.
@@ -26,7 +26,7 @@ from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier, evaluate, 
 
 ROWS = 10_000
 DRAWS = 1000
-OF_A_CLASS = 100
+OF_A_CLASS = 400
 SHARES = 4, 20
 """Percent of the draws that each digit should have."""
 JUDGED = 90
@@ -34,8 +34,8 @@ JUDGED = 90
 FASTER = 5
 """How many times fewer seconds for an independent draw than Gibbs sampling."""
 PERSISTENT = RBM(persistent=True, n_chains=200)
-METHODS = "gibbs", "tempering", "stacked"
-CHAINS, STEPS, SECONDS = 500, (1000, 4000, 20_000), 60
+CHAINS, STEPS, SECONDS = 200, (1000, 4000, 20_000), 8
+"""Chains, steps that are tried one after the other, and the seconds of the processor after which no more are tried."""
 COUPLING, SIDE = 0.8, 4
 """Of the Ising model, which is below its critical temperature; the side of its square, whose ends meet."""
 
@@ -63,19 +63,19 @@ def shares(labels):
 # ---- images
 
 
-def samples(mnist, args, name, rbm=None):
-    """Shares of the digits among draws of a DBN, and their grid."""
+def samples(mnist, args, name, rbm=None, start=None):
+    """Shares of the digits among draws of a DBN, by default or from nowhere, and their grid."""
     X = images.grey(mnist.X)
     tell = kept(args.folder / "judge-mnist.safetensors", functools.partial(judge, X, mnist.y, args))
     rows = len(X) if args.full else ROWS
     new = DBN(rbm=rbm, random_state=0, n_jobs=args.threads, verbose=1)
     model = kept(args.folder / f"dbn-{name}-{rows}.safetensors", lambda: new.fit(X[:rows]))
     began = time.perf_counter()
-    drawn = model.sample(DRAWS, mean=True, random_state=0)
+    drawn = model.sample(DRAWS, mean=True, random_state=0, start=start)
     seconds = time.perf_counter() - began
     labels = tell.predict(drawn)
     found = shares(labels)
-    grid(drawn, labels, args.folder / f"samples-{name}-{rows}.png")
+    grid(drawn, labels, args.folder / f"samples-{name}-{start or 'data'}-{rows}.png")
     return {"shares": found, "seconds": seconds, "missed": min(found) < SHARES[0] or max(found) > SHARES[1]}
 
 
@@ -171,10 +171,17 @@ def ising(mnist, args):
     return DBN.stack([first, top, *last]), X
 
 
+def with_trajectory(mnist, args):
+    """An RBM on zeros and ones, 784-14, that was trained by trajectory tempering."""
+    X = images.thresholded(mnist.X[mnist.y < 2]).astype(np.float32)
+    options = {"persistent": True, "trajectory": 0.25, "batch_size": 100, "n_iter": 30, "scale": "none"}
+    return DBN.stack([RBM(14, visible="bernoulli", random_state=0, n_jobs=args.threads, **options).fit(X)]), X
+
+
 def mixing(network, X, args):
     """Seconds for an independent draw of the first RBM by each method, and how its draws differ from exact ones."""
     found, exact = {}, evaluate.exact_samples(network.layers_[0], 20_000, random_state=0)
-    for method in METHODS:
+    for method in ("gibbs", "tempering", "stacked" if len(network.layers_) > 1 else "trajectory"):
         run, seconds = measured(network, X, method)
         drawn = network.sample(2000, method=method, layer=0, random_state=1)
         found[method] = {
@@ -194,9 +201,9 @@ def measured(network, X, method):
     Then the time is a lower bound: a correlation time above a tenth of the chains cannot be measured.
     """
     for steps in STEPS:
-        began = time.perf_counter()
+        began = time.process_time()
         run = evaluate.mixing(network, n_chains=CHAINS, n_steps=steps, X=X, burn_in=20, method=method, layer=0, random_state=0)
-        if steps >= 50 * run.time or time.perf_counter() - began > SECONDS:
+        if steps >= 50 * run.time or time.process_time() - began > SECONDS:
             break
     return run, run.step_seconds / CHAINS * min(run.time, len(run.values) / 10)
 
@@ -208,7 +215,12 @@ def difference(drawn, exact):
     return float(np.max(np.abs(a.mean(axis=0) - b.mean(axis=0)) / error))
 
 
-PROBLEMS = {"zeros and ones": zeros_and_ones, "bars and stripes": bars_and_stripes, "Ising": ising}
+PROBLEMS = {
+    "zeros and ones": zeros_and_ones,
+    "zeros and ones with a trajectory": with_trajectory,
+    "bars and stripes": bars_and_stripes,
+    "Ising": ising,
+}
 
 
 def main():
@@ -229,7 +241,9 @@ def main():
     X, (D, d) = images.grey(mnist.X), load_digits(return_X_y=True)
     works = {f"mixing, {name}": lambda make=make: mixing(*make(mnist, args), args) for name, make in PROBLEMS.items()}
     works[f"samples, default, {rows}"] = lambda: samples(mnist, args, "default")
-    works[f"samples, persistent top, {rows}"] = lambda: samples(mnist, args, "persistent", [RBM(), PERSISTENT])
+    works[f"samples, default from nowhere, {rows}"] = lambda: samples(mnist, args, "default", start="random")
+    tops = [RBM(), PERSISTENT]
+    works[f"samples, persistent top from nowhere, {rows}"] = lambda: samples(mnist, args, "persistent", tops, "random")
     works["classes, digits"] = lambda: classes("digits", D / 16, d, D / 16, d, args)
     works[f"classes, mnist, {rows}"] = lambda: classes("mnist", X[:rows], mnist.y[:rows], X, mnist.y, args)
     for name, work in works.items():

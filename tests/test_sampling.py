@@ -263,9 +263,9 @@ def test_rows_where_chains_begin():
     X, labels, weights = np.zeros((3000, 2)), np.zeros((3000, 3)), np.ones(3000)
     labels[:, 0], labels[2900:, 0], labels[2900:2990, 1], labels[2990:, 2] = 1, 0, 1, 1
     labels[0], X[1], weights[2] = 0, np.nan, 0
-    rows = starts.rows_of(starts.generator(0, 0), X, weights, labels)
+    rows = starts.rows_of(0, X, weights, labels)
     assert len(set(rows)) == len(rows) and not {0, 1, 2} & set(rows)
-    assert labels[rows].sum(axis=0)[1:].tolist() == [32, 10]
+    assert labels[rows].sum(axis=0)[1:].tolist() == [64, 10]
     kept, classes = np.arange(6.0)[:, None], np.array([0, 0, 0, 0, 1, 1])
     wanted = np.array([1, 0, 1, 0, 1, 2])
     found = starts.spread(kept, 6, (0, 1), classes, wanted)

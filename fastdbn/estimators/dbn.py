@@ -76,7 +76,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
     n_iter_ : int
         Epochs of all layers together.
     starts_ : (n, units of the top) array or None
-        Top hidden states of some rows of the last fit, at which chains of `sample` begin. Set it to None to remove them.
+        Means of the top's hidden units given some rows of the last fit. Chains of `sample` begin there. None removes them.
     up_down_iter_, up_down_history_ : int, dict of arrays
         Epochs of `up_down`, and one number for each: ``wake_loss`` and ``sleep_loss``, which are the means over rows of
         -log p(h below | h above) and -log q(h above | h below), summed over layers; ``update_ratio`` of the top; ``seconds``.

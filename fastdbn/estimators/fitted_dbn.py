@@ -152,7 +152,7 @@ class FittedDBN(Imputation, Estimator):
             For visible units that count: the sum of each row. None draws from those of the fit data.
         start : (n_samples, n_features) array, CSR matrix, "random" or None, default None
             Rows whose states in the layer under the top, drawn by an up-pass, the chains start at. None starts Gibbs chains of
-            the top at `starts_`, hidden states of some rows of the fit. So draws stay in the modes of the data, and in their
+            the top at `starts_`, hidden means of some rows of the fit. So draws stay in the modes of the data, and in their
             shares. "random" starts chains at draws that know the biases alone. So does None for other methods and layers, and
             where the last training was `partial_fit`.
         method : {"auto", "gibbs", "tempering", "stacked"}, default "auto"
@@ -189,19 +189,18 @@ class FittedDBN(Imputation, Estimator):
         self.starts_ = self.start_classes_ = None
 
     def _keep_starts(self, X, weights, labels=None):
-        """Keep states at which `sample` begins: the top's hidden units, drawn given some rows of the fit and their labels."""
-        draw = starts.generator(self.layers_[0].seed_, 0)
-        rows = starts.rows_of(draw, X, weights, labels)
-        if len(rows) == 0:
-            return
-        states = self._draw_up(X[rows], len(self.layers_) - 1, rng.seed_of(draw), 0)
-        if labels is not None:
-            states = np.hstack([states, labels[rows]])
+        """Keep where `sample` begins: means of the top's hidden units, given some rows of the fit and their labels."""
+        rows = starts.rows_of(self.layers_[0].seed_, X, weights, labels)
+        if len(rows) and labels is None:
+            self.starts_ = up(self.layers_, self._machines(), X[rows])
+        elif len(rows):
+            lower, top = self.layers_[:-1], self.top_rbm().machine_
+            below = up(lower, self._machines()[:-1], X[rows]) if lower else self._draw_up(X[rows], 0, 0, 0)
+            self.starts_ = top.hidden(np.hstack([below, labels[rows]]))
             self.start_classes_ = labels[rows].argmax(axis=1).astype(np.float64)
-        self.starts_ = self.top_rbm().machine_.hidden(states, draw=True, random_state=draw)
 
     def _begun(self, method, start, n, noise, wanted=None):
-        """Hidden states of the top at which n chains begin, of wanted class numbers if given; None if they begin elsewhere."""
+        """Hidden means of the top at which n chains begin, of wanted class numbers if given; None if they begin elsewhere."""
         if start is not None or self.starts_ is None or method is not METHODS["gibbs"]:
             return None
         return starts.spread(self.starts_, n, noise, self.start_classes_, wanted)

@@ -214,13 +214,13 @@ def check_stack(dbn, owner):
             _check_inputs("layers", rbm.components_.T, rbm.intercept_hidden_, states, get_unit(rbm.hidden_))
 
 
-def _check_starts(states, top):
-    """States at which chains begin are those of the top's hidden units."""
+def _check_starts(means, top):
+    """Means at which chains begin are those of the top's hidden units."""
     n = len(top.components_)
-    refuse(states.shape[1] != n or not len(states), f"starts of shape {states.shape} where the top has {n} units")
+    refuse(means.shape[1] != n or not len(means), f"starts of shape {means.shape} where the top has {n} units")
     for part, start, stop, _ in get_unit(top.hidden_).parts(n):
-        x = states[:, start:stop]
-        refuse(not ((x >= part.low) & (x <= part.high)).all(), f"starts holds states that {part.name} units do not have")
+        x = means[:, start:stop]
+        refuse(not ((x >= part.low) & (x <= part.high)).all(), f"starts holds means that {part.name} units do not have")
 
 
 def _check_untied(dbn, best):

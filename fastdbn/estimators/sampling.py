@@ -120,7 +120,7 @@ def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=Non
     block : int or None
         Rows at a time.
     hidden : (n, n_hidden) array or None
-        Hidden states at which Gibbs chains begin, if not `there`. Then they make `starts.STEPS` steps, if they are not told.
+        Hidden states or means at which Gibbs chains begin, if not `there`. They then make `STEPS` steps, if they are not told.
     """
     n, width = states.shape
     out, means = np.empty_like(states), np.empty_like(states)

@@ -14,7 +14,7 @@ class Task(NamedTuple):
     rows : (B,) uint32 host array, numbers of the chains, by which their noise is named
     seed, number : of the noise, as `draw_keys` takes them
     ladder : callable that gives the `Ladder` of that machine
-    hidden : (B, n_hidden) host array or None, hidden states of that machine at which Gibbs chains begin that start nowhere else
+    hidden : (B, n_hidden) host array or None, its hidden states or means at which Gibbs chains begin that have no other start
     """
 
     machines: list
