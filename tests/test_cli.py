@@ -132,7 +132,7 @@ BAD = {
     "only header": ("a,b,t\n", "a header and no rows"),
     "target missing": ("a,b,t\n1,2,\n1,3,\n", "target is empty in row 1 and in 1 more"),
     "no features": ("t\nx\ny\n", "only one column found"),
-    "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "--keep uses what is left out"),
+    "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n.a.\n", "the target holds the text 'n.a.' among numbers in row 3"),
     "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature holds one value"),
     "one row": ("a,b,t\n1,2,x\n", "need more rows than 1"),

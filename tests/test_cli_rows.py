@@ -9,6 +9,7 @@ import pytest
 from command_line import run
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector
+from fastdbn.cli.results import put_json
 from fastdbn.evaluate import dbn_bound, log_likelihood
 
 NAMES = list("abcdef")
@@ -101,6 +102,11 @@ def test_evaluate_by_the_target_of_the_training(target, rows, capsys):
     code, _, err = run(capsys, "evaluate", "model.safetensors", "features.csv")
     assert code == 1
     assert "name its column by --target" in err
+
+
+def test_json_has_no_nan(capsys):
+    put_json({"scores": {"R2": np.float32(0.5), "AUC": np.nan}, "log_z_interval": (-np.inf, 1.5), "rows": 3})
+    assert capsys.readouterr().out == '{"scores": {"R2": 0.5, "AUC": null}, "log_z_interval": [null, 1.5], "rows": 3}\n'
 
 
 @pytest.mark.parametrize("model", [RBM(4, n_iter=1, **SMALL), DBN((4, 3), rbm=RBM(n_iter=1), **SMALL)], ids=["RBM", "DBN"])

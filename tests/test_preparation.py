@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from fastdbn import RBM, DataWarning, Preparation, load
+from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.saved import PREPARATION
 from fastdbn.preparation.words import table_of
 from fastdbn.tables.frames import as_table
@@ -70,6 +71,14 @@ def test_left_out(column, why):
     preparation = Preparation().fit(table(odd=list(column)))
     assert why in preparation.left_out_[6]
     assert "odd" not in preparation.names
+
+
+def test_what_can_be_kept():
+    """Advice to keep a column is given only where keeping it helps."""
+    X = as_table(table(name=[f"name {i}" for i in range(N)], one=[1.5] * N, text=["x"] * N, none=[None] * N))
+    kept = Preparation(keep=["name", "one", "text", "none"]).fit(X)
+    assert [j for j in range(6, 10) if can_be_kept(X, j)] == [6, 7]
+    assert sorted(kept.left_out_) == [8, 9]
 
 
 def test_left_out_for_the_target():

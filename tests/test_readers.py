@@ -228,7 +228,7 @@ def test_folder_of_images(capsys):
             for i in range(n):
                 Image.fromarray(DRAW.integers(0, 256, (4, 5)).astype(np.uint8)).save(folder / f"{i}.png")
     table, found = read_table("pictures")
-    assert found == "24 images of 5x4, flattened to 20 columns; 2 folders of classes"
+    assert found == "24 images of 4x5, flattened to 20 columns; 2 folders of classes"
     assert table.target.tolist() == ["cat"] * 12 + ["dog"] * 12
     assert main(["train", "pictures", *QUICK]) == 0
     assert "testing on 6" in capsys.readouterr().err
@@ -237,7 +237,7 @@ def test_folder_of_images(capsys):
     Path("pictures/train/dog/bad.png").write_bytes(b"no image")
     assert "bad.png is no image that Pillow reads" in refused(read_table, "pictures")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save("pictures/train/dog/bad.png")
-    assert "sizes of 5x4 and 9x9 pixels: scale all" in refused(read_table, "pictures")
+    assert "sizes of 4x5 and 9x9 pixels: scale all" in refused(read_table, "pictures")
     Path("none").mkdir()
     assert "none has no images" in refused(read_table, "none")
 

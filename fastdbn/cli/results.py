@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import shlex
 import sys
@@ -65,9 +66,19 @@ def table_lines(header, lines):
         yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip()
 
 
-def numbers(scores):
-    """Scores for JSON, in which NaN is null."""
-    return {name: {measure: float(x) if np.isfinite(x) else None for measure, x in line.items()} for name, line in scores.items()}
+def put_json(record):
+    """A record as one line of JSON on stdout; what is not finite, which JSON has no word for, is null."""
+    print(json.dumps(_finite(record), allow_nan=False))
+
+
+def _finite(x):
+    if isinstance(x, dict):
+        return {name: _finite(value) for name, value in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_finite(value) for value in x]
+    if isinstance(x, (float, np.floating)):
+        return float(x) if np.isfinite(x) else None
+    return x
 
 
 def put_rows(path, model, X, names=None):

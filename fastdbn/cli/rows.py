@@ -9,6 +9,7 @@ from scipy import sparse
 import fastdbn
 from fastdbn.cli.results import check_out
 from fastdbn.cli.target import check_varies, labelled, target_values, with_target
+from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
@@ -83,7 +84,7 @@ def training_rows(args, unlabelled=False):
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, y, absent)
         for j, why in preparation.left_out_.items():
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
-            unless = "" if why == "as told" else f" (unless you give {option})"
+            unless = f" (unless you give {option})" if why != "as told" and can_be_kept(found, j) else ""
             progress(f"left out: column {found.name(j)} {why}{unless}")
     check_varies(y, task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1

@@ -13,6 +13,7 @@ from fastdbn.estimators.load import load
 from fastdbn.estimators.network import DeepNetwork
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.validation import rows_of
+from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import DataWarning, progress, warn
@@ -356,8 +357,6 @@ def _tell(preparation, table, verbose):
     left_out = {j: why for j, why in preparation.left_out_.items() if why != "as told"}
     if left_out:
         said = "; ".join(f"{table.name(j)} {why}" for j, why in left_out.items())
-        kept = next(iter(left_out)) if table.names is None else table.names[next(iter(left_out))]
-        warn(
-            f"left out: {said}. Take such columns out of the table, or keep one with preparation=Preparation(keep=[{kept!r}])",
-            DataWarning,
-        )
+        kept = [j if table.names is None else table.names[j] for j in left_out if can_be_kept(table, j)]
+        keep = f", or keep one with preparation=Preparation(keep=[{kept[0]!r}])" if kept else ""
+        warn(f"left out: {said}. Take such columns out of the table{keep}", DataWarning)

@@ -79,6 +79,15 @@ def column_of(table, place, kind=None, keep=False):
     return _of_labels(name, place, labels, counts, len(cells) - len(held), kind)
 
 
+def can_be_kept(table, place):
+    """Whether a column that was left out is used where it is named in `keep`; one that says nothing cannot be."""
+    try:
+        column_of(table, place, keep=True)
+    except (Unusable, Fault):
+        return False
+    return True
+
+
 def _of_numbers(name, place, x, kind, keep):
     bad = np.flatnonzero(np.isinf(x))
     if len(bad):

@@ -91,8 +91,8 @@ class Preparation(TransformerMixin, BaseEstimator):
         """`fit` for a Table, of which columns at some positions do not count."""
         checks.choice(self.missing, "missing", MISSING)
         given = (self.kinds or {}).items()
-        kinds = {position(table.names, table.width, str(name), "--as"): check_kind(kind, name) for name, kind in given}
-        keep = {position(table.names, table.width, str(name), "--keep") for name in self.keep}
+        kinds = {position(table.names, table.width, str(name), "kinds (--as)"): check_kind(kind, name) for name, kind in given}
+        keep = {position(table.names, table.width, str(name), "keep (--keep)") for name in self.keep}
         keep |= {j for j, kind in kinds.items() if kind != "drop"}
         places = [j for j in range(table.width) if j not in set(absent)]
         why = {j: "as told" for j in places if kinds.get(j) == "drop"}
@@ -107,7 +107,9 @@ class Preparation(TransformerMixin, BaseEstimator):
         columns = self._decided(table, places, dict.fromkeys(places, NUMBER) if plain else kinds, places if plain else keep, why)
         if not columns:
             said = "; ".join(f"column {table.name(j)} {reason}" for j, reason in [*why.items()][:SHOWN])
-            raise ValueError(f"no columns are left as features{': ' if said else ''}{said}. --keep uses what is left out")
+            raise ValueError(
+                f"no columns are left as features{': ' if said else ''}{said}. --keep (in Python keep=) uses what is left out"
+            )
         self.left_out_ = why
         return self.restore(tuple(columns), table.width, plain)
 

@@ -41,7 +41,7 @@ def read_folder(path, split):
     for i, (file, _) in enumerate(files):
         pixels = _pixels(file)
         if pixels.shape != first.shape:
-            sizes = " and ".join(f"{width}x{height}" for height, width in (first.shape, pixels.shape))
+            sizes = " and ".join(f"{height}x{width}" for height, width in (first.shape, pixels.shape))
             raise ValueError(f"{files[0][0]} and {file} have sizes of {sizes} pixels: scale all images to one size")
         X[i] = pixels
     table, said = of_array(folder, X)

@@ -24,10 +24,8 @@ def options(parser):
 
 def run(args):
     """Median seconds of a fit, and its score, for each work and each contender. Compiling is not counted."""
-    import json
-
     from fastdbn.cli.peers import BATCH, EPOCHS, HIDDEN, layer_works, network_works
-    from fastdbn.cli.results import table_lines
+    from fastdbn.cli.results import put_json, table_lines
     from fastdbn.cli.rows import training_rows
 
     rows = training_rows(args)
@@ -46,7 +44,7 @@ def run(args):
         seconds, scores = _timed(contenders, args.rounds)
         found[work] = {who: {"seconds": seconds[who], measure: scores[who]} for who in contenders}
     if args.json:
-        print(json.dumps(found))
+        put_json(found)
         return
     for work, results in found.items():
         measure = [*results["fastdbn"]][1]

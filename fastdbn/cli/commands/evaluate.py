@@ -21,9 +21,7 @@ def options(parser):
 
 def run(args):
     """A table of scores, or the same as JSON."""
-    import json
-
-    from fastdbn.cli.results import numbers, table_lines
+    from fastdbn.cli.results import put_json, table_lines
     from fastdbn.cli.rows import learns_target, load_model, rows_for, targets_for
     from fastdbn.cli.target import with_target
     from fastdbn.cli.trained import training_of
@@ -40,7 +38,7 @@ def run(args):
     scores = scores_of(model, X, y, None, None)
     likelihood = _likelihood(model, X, args.seed) if args.likelihood else {}
     if args.json:
-        print(json.dumps({"rows": X.shape[0], "scores": numbers(scores.found)} | likelihood))
+        put_json({"rows": X.shape[0], "scores": scores.found} | likelihood)
         return
     for line in table_lines(*scores.table()):
         print(line)
@@ -64,5 +62,4 @@ def _likelihood(model, X, seed):
         kind, rows = "lower bound of the log-likelihood", evaluate.dbn_bound(source, X, z.log_z, random_state=seed).tightened
     else:
         kind, rows = "log-likelihood", evaluate.log_likelihood(source, X, z.log_z)
-    interval = [float(end) for end in z.interval]
-    return {"kind": kind, "nats": float(rows.mean()), "log_z": float(z.log_z), "log_z_interval": interval}
+    return {"kind": kind, "nats": rows.mean(), "log_z": z.log_z, "log_z_interval": tuple(z.interval)}

@@ -85,7 +85,7 @@ def run(args):
     from fastdbn.cli.ahead import compiled_ahead
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import check_options, make_model, task_of
-    from fastdbn.cli.results import needs_matplotlib, numbers, put_report, save_somewhere
+    from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
     from fastdbn.cli.rows import check_paths, training_rows
 
     check_paths(args)
@@ -123,7 +123,7 @@ def run(args):
         delattr(model, name)  # the rows here are features already
     scores, bought = _scores(model, rows, float(np.median(tuned)) * model.n_iter_ if tuned else 0.0)
     if args.json:
-        print(json.dumps({"model": args.out, "seconds": round(seconds, 3), "scores": numbers(scores.found)}))
+        put_json({"model": args.out, "seconds": round(seconds, 3), "scores": scores.found})
     else:
         _say(model, rows, scores, bought)
     if args.report is not None:
