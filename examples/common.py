@@ -24,13 +24,15 @@ class Images(NamedTuple):
     name: str
 
 
-def arguments(doc):
-    """The options of an example, whose docstring is `doc`."""
+def arguments(doc, **flags):
+    """The options of an example, whose docstring is `doc`; flags are those of its own, with what each does."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of the data sets; data of scikit-learn where absent")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to save the picture")
     parser.add_argument("--quick", action="store_true", help="a few rows and epochs, to see that it runs")
     parser.add_argument("--jobs", type=int, metavar="N", help="threads [all processors]")
+    for name, told in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=told)
     return parser.parse_args()
 
 
