@@ -179,6 +179,13 @@ def test_early_stopping_that_cannot_be(model, callback, message):
         clone(model).set_params(callbacks=[callback()]).fit(X, Y)
 
 
+def test_early_stopping_twice():
+    """Two may watch different stages, and not one."""
+    watches = [EarlyStopping("reconstruction_error"), EarlyStopping("update_ratio")]
+    with pytest.raises(ValueError, match="by 'reconstruction_error' and by 'update_ratio' in one stage"):
+        RBM(5, callbacks=watches, **LAYERS).fit(X)
+
+
 # ---- the log
 
 

@@ -185,6 +185,12 @@ def test_the_command_line_wins(text, words, header, keep, folder):
         assert (args.header, args.keep) == (header, keep)
 
 
+def test_kinds_in_a_config(folder):
+    Path("run.toml").write_text('as = {x0 = "flag", "x=1" = "drop"}')
+    args = build_parser().parse_args(with_config(build_parser(), ["train", "--config", "run.toml"]))
+    assert args.kinds == ["x0=flag", "x=1=drop"]
+
+
 @pytest.mark.parametrize("command", ["train", "tune", "bench"])
 @pytest.mark.parametrize("words", [["--target", "x"], ["--no-header"], ["--as", "x=flag"], ["--task", "regress"]], ids=str)
 def test_digits_have_no_columns(command, words, folder, capsys):

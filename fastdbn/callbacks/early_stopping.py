@@ -68,12 +68,16 @@ def stopping_of(estimator, measures, default, own=None):
     ValueError
         if there are two of them.
     """
-    for callback in listeners(estimator):
-        found = callback.stopping(measures, default) if isinstance(callback, EarlyStopping) else None
-        if found is not None and own is not None:
-            raise ValueError(
-                f"callbacks: an EarlyStopping by {found.name!r} beside early_stopping or tol, which watch {own.name!r}: give one "
-                "of them"
-            )
-        own = own if found is None else found
-    return own
+    stops = (callback.stopping(measures, default) for callback in listeners(estimator) if isinstance(callback, EarlyStopping))
+    found = [stop for stop in stops if stop is not None]
+    if found and own is not None:
+        raise ValueError(
+            f"callbacks: an EarlyStopping by {found[0].name!r} beside early_stopping or tol, which watch {own.name!r}: give one "
+            "of them"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"callbacks: EarlyStopping by {found[0].name!r} and by {found[1].name!r} in one stage: give one of them, or "
+            "monitors of different stages"
+        )
+    return found[0] if found else own

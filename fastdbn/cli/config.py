@@ -4,6 +4,7 @@ data = "titanic.csv"
 target = "survived"
 layers = [256, 128]
 keep = ["deck"]
+as = {pclass = "category"}
 quiet = true
 """
 
@@ -60,6 +61,8 @@ def _words(command, path, name, value, typed):
         if not isinstance(value, bool):
             raise ValueError(f"--config {path}: {name} = {value!r}: give true or false")
         return [f"--{name}"] if value else [f"--no-{name}"] if f"no-{name}" in known else []
+    if isinstance(value, dict):  # a table of TOML, such as as = {zip = "category"}
+        value = [f"{key}={each}" for key, each in value.items()]
     if isinstance(value, list) and isinstance(action, argparse._AppendAction):
         return [f"--{name}={each}" for each in value]
     return [f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"]
