@@ -59,7 +59,7 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
     units : str or sequence of str, default ("bernoulli", "gaussian", "softmax")
         Names of unit types, for both sides of an RBM.
     data : str or sequence of str, default ("float32", "float64", "uint8", "bool", "int64", "int32")
-        Types of the data, dense (writable and read-only, as memory maps are) and CSR.
+        Types of the data, dense and CSR. Memory maps and other read-only arrays need no kernels of their own.
     verbose : int, default 1
         1 prints a line for each step to stderr.
 
@@ -143,12 +143,10 @@ def _data(unit, kind, real=False, rows=ROWS, width=WIDTH):
 
 
 def _forms(unit, kind):
-    """Data of a kind in all forms: dense, read-only, CSR; of zeros and ones, and real."""
+    """Data of a kind in all forms: dense and CSR; of zeros and ones, and real."""
     for real in (False, True) if kind.startswith("float") else (False,):
         X = _data(unit, kind, real)
-        frozen = X.copy()
-        frozen.flags.writeable = False
-        yield from (X, frozen, sparse.csr_matrix(X))
+        yield from (X, sparse.csr_matrix(X))
 
 
 def _use_rbm(dtype, visible, hidden, kinds):
