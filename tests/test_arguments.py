@@ -33,8 +33,8 @@ TAKEN = {
     "none": "out resume batch_size burn_in classes mask n_gibbs statistic totals sample.n_samples sample.n_steps "
     "ais.n_steps inverse_temperatures.n_steps reverse_ais.n_steps predict_proba.n_samples predict_log_proba.n_samples",
     "true": "exact mean",
-    "zero": "n_iter mixing.burn_in",
-    "none zero": "max_lag",
+    "zero": "n_iter mixing.burn_in first_row",
+    "none zero": "max_lag epoch",
     "none huge": "precision",
     "none true zero": "label",
     "negative zero": "layer",

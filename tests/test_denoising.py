@@ -194,6 +194,14 @@ def test_what_is_refused(params, y, says):
         DBNAutoencoder(3, **SMALL).set_params(**params).fit(X, y)
 
 
+def test_parts_of_an_epoch():
+    """They cannot be noisy rows beside clean ones; labels beside them are ignored."""
+    model = DBNAutoencoder(3, **SMALL, pretrain=False).partial_fit(X[:30], epoch=0)
+    with pytest.raises(ValueError, match="first_row=30 beside clean rows as y"):
+        model.partial_fit(X[30:], X[30:], epoch=0, first_row=30)
+    model.partial_fit(X[30:], np.zeros(30), epoch=0, first_row=30)
+
+
 def test_files(tmp_path):
     """Noise by name is in the file; a function is not, and the message says what to do."""
     model = DBNAutoencoder(3, **SMALL, noise="masking", noise_level=0.4).fit(X)

@@ -196,7 +196,6 @@ class DBNAutoencoder(Supervised):
         epoch, first_row : int or None, int
             The part of an epoch that X is, as for `RBM.partial_fit`.
         """
-        checks.refuse(bool(first_row) and y is not None, f"first_row={first_row} beside clean rows as y: leave it out")
         return self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
 
     def _check_own(self):

@@ -197,6 +197,8 @@ class Supervised(FineTuning, Pretrained):
         pretrained = epochs is None and self._interrupted()
         self._begin_run(resume or pretrained, epochs)
         X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained), may_lack=self._may_lack()), y)
+        beside = noisy is not None and part.first_row > 0
+        checks.refuse(beside, f"first_row={part.first_row} beside clean rows as y: leave it out")
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         labels, pretrain = getattr(self, "classes_", None), self._given_weights()
