@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import DBN, RBM, DataWarning, DBNAutoencoder, DBNClassifier, GenerativeDBNClassifier, evaluate
+from fastdbn import DBN, RBM, DataWarning, DBNAutoencoder, DBNClassifier, DBNRegressor, GenerativeDBNClassifier, evaluate
 from fastdbn.inputs import ranges
 from fastdbn.inputs.data import Scaling
 from fastdbn.units import get_unit, visible_unit
@@ -16,6 +16,7 @@ Y = np.arange(30) % 2
 FAR = X.copy()
 FAR[3, 2], FAR[4, 1] = 7, -2
 CLIPPED = np.clip(FAR, 0, 1)
+REALS = np.random.default_rng(0).normal(size=(40, 6))
 MESSAGE = r"column 2 of X has 7, and the visible units \(bernoulli\) take values from 0 to 1"
 
 
@@ -101,6 +102,30 @@ def test_scales_that_clip_or_have_no_end():
         assert np.array_equal(minmax.transform(FAR), minmax.transform(CLIPPED))
         RBM(3, binarize=0.5, n_iter=1, random_state=0).fit(X).transform(FAR)
         RBM(3, visible="gaussian", n_iter=1, random_state=0).fit(X).transform(FAR)
+
+
+@pytest.mark.parametrize("scale", ["none", "standard"])
+def test_numbers_beyond_squaring(scale):
+    """Units without an end take what float32 can square: further values are clipped with a warning, and results are finite."""
+    rbm = RBM(3, visible="gaussian", hidden="gaussian", scale=scale, n_iter=1, random_state=0).fit(REALS)
+    rows = REALS[:3].astype(np.float64)
+    rows[1, 2] = 1e30
+    for given in (rows, rows.astype(np.float32), sparse.csr_matrix(rows)):
+        with pytest.warns(DataWarning, match=r"column 2 of X has 1e\+30"):
+            assert np.isfinite(rbm.transform(given)).all()
+
+
+@pytest.mark.parametrize("model", [RBM(3), DBNRegressor((3,), pretrain=False)], ids=["RBM", "DBNRegressor"])
+def test_numbers_that_no_reconstruction_holds(model):
+    """Data, and targets, are refused by name where float32 or their squares do not hold them."""
+    far = np.where(np.eye(40, 6) > 0, -1e200, REALS)
+    with pytest.raises(ValueError, match=r"X has -1e\+200 in column 0: give numbers up to 1e\+36"):
+        model.fit(far, REALS[:, 0])
+    if hasattr(model, "predict"):
+        with pytest.raises(ValueError, match=r"y has 1e\+200: give numbers"):
+            model.fit(REALS, np.where(REALS[:, 0] > 0, 1e200, 1.0))
+        with pytest.raises(ValueError, match=r"y=.*ant.*: give numbers"):
+            model.fit(REALS, np.full(40, "ant"))
 
 
 def test_training_further_refuses():

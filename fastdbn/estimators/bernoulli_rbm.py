@@ -258,9 +258,9 @@ class BernoulliRBM(Estimator):
         out, (n, width) = np.empty(X.shape[0]), X.shape
         for start in range(0, n, block_rows(width)):
             part = X[start : start + block_rows(width)]
-            who = rng.content_keys(part)
             flipped = part.toarray() if sparse.issparse(part) else part.copy()
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"):  # also of numbers beyond float32, which are all one in a key
+                who = rng.content_keys(part)
                 words = rng.philox(np.zeros(len(who), np.uint32), who, key.step, key.stream, key.k0, key.k1)[0]
             chosen = np.arange(len(who)), ((words >> np.uint32(8)).astype(np.float64) * 2.0**-24 * width).astype(np.intp)
             flipped[chosen] = 1 - flipped[chosen]

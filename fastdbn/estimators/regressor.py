@@ -15,6 +15,7 @@ from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
 from fastdbn.inputs.choice import warn_of_first_batch
+from fastdbn.inputs.ranges import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
 
@@ -179,11 +180,18 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     def _targets(self, y, n, resume, weights, known=None):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
-        y = check_array(checks.unmasked(y, "y"), ensure_2d=False, dtype=np.float64, input_name="y")
+        y = checks.unmasked(y, "y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except ValueError as error:
+            raise error if "y" in str(error).split() else ValueError(f"y={checks.shown(y)}: give numbers ({error})") from None
         if len(y) != n:
             raise ValueError(f"y has {len(y)} rows for {n} rows of X: give one for each")
         if y.ndim > 2:
             raise ValueError(f"y has {y.ndim} dimensions: give (n,) or (n, n_outputs)")
+        if np.abs(y).max(initial=0) > LARGEST:
+            worst = y.flat[np.abs(y).argmax()]
+            raise ValueError(f"y has {worst:g}: give numbers up to {LARGEST:g} in size, and divide larger ones")
         columns = y.reshape(n, -1)
         if not resume:
             self._flat = y.ndim == 1

@@ -64,7 +64,8 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
     if finite:
         checks.finite(X, estimator, may_lack)
     if reset:
-        _warn_of_long_integers(given if getattr(given, "dtype", None) == np.uint64 else X)
+        is_long = getattr(given, "dtype", None) == np.uint64
+        _warn_of_long_integers(X if not is_long else given.tocsr() if sparse.issparse(given) else given)
     return X
 
 
@@ -116,7 +117,7 @@ def clipped(estimator, X):
     """`ranges.clipped` of rows for a fitted model; a threshold takes any number."""
     first = _first_of(estimator)
     unit = None if first is None else get_unit(first.visible_)
-    if unit is None or ranges.takes_all(unit) or threshold_of(first) is not None:
+    if unit is None or threshold_of(first) is not None:
         return X
     return ranges.clipped(unit, first.scaling_, X)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.inputs.data import Scaling, column_variance, columns
-from fastdbn.inputs.ranges import ROUNDING, check_range
+from fastdbn.inputs.ranges import ROUNDING, check_range, check_size
 from fastdbn.machine.initial import learns_variance
 from fastdbn.support.checks import is_auto
 from fastdbn.support.report import DataWarning, warn
@@ -74,6 +74,7 @@ def choose(X, visible, scale, binarize=None, weights=None, known=None, first_bat
         check_binarize(binarize, scale, low, high)
         if binarize != "sample":
             return get_unit("bernoulli") if automatic else visible_unit(visible, X.shape[1]), Scaling()
+    check_size(low, high)
     if automatic:
         unit, scale, top = _automatic(X, scale, binarize, low, high)
         if top > 1:

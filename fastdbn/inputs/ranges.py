@@ -12,6 +12,10 @@ from fastdbn.units.unit import Unit
 ROUNDING = 1e-6
 """A value beyond an end of a range by at most this fraction of the end, or of 1, counts as the end: scaling elsewhere leaves
 such values."""
+LARGEST = 1e36
+"""The largest number that data may have, in size. Reconstructions of such data have numbers that float32 holds."""
+FURTHEST = 1e15
+"""The largest state of a unit, in size: squares and sums of larger ones leave the numbers that float32 holds."""
 MOST_COUNTS = 1 << 24
 """The greatest total of a row of counts: float32 holds whole numbers up to it."""
 
@@ -47,6 +51,23 @@ def check_range(unit: Unit, low, high):
         )
 
 
+def check_size(low, high):
+    """Refuse columns, whose values are from low to high, with larger numbers than data may have.
+
+    Raises
+    ------
+    ValueError
+        names the worst column, its extreme value and the remedy.
+    """
+    size = np.maximum(-low, high)
+    if size.max(initial=0) > LARGEST:
+        column = int(np.argmax(size))
+        raise ValueError(
+            f"X has {high[column] if high[column] == size[column] else low[column]:g} in column {column}: give numbers up to "
+            f"{LARGEST:g} in size, and divide larger ones"
+        )
+
+
 def check_values(unit, scaling, X, may_lack=False):
     """Refuse rows for further training of a fitted model if values are out of range or groups are broken."""
     if not scaling.clip:
@@ -73,7 +94,7 @@ def bounds(unit, scaling, width):
 
 
 def takes_all(unit):
-    """Whether a unit takes every real number."""
+    """Whether a unit takes every real number, to `FURTHEST`."""
     return unit.support == "real" and unit.low == -np.inf and unit.high == np.inf
 
 
@@ -92,10 +113,10 @@ def clipped(unit, scaling, X):
     DataWarning
         names the column that is furthest out of range, its value and the remedy.
     """
-    if takes_all(unit):
+    if takes_all(unit) and _is_near(scaling, X):
         return X
     check_groups(unit, X)
-    low, high = bounds(unit, scaling, X.shape[1])
+    low, high = _reach(unit, scaling, X.shape[1])
     if not np.any(np.isfinite(low) | np.isfinite(high)):
         return X
     if np.ndim(low) == 0 and all_inside(X, low, high):
@@ -116,6 +137,27 @@ def clipped(unit, scaling, X):
             DataWarning,
         )
     return clip_columns(X, low, high)
+
+
+def _reach(unit, scaling, width):
+    """`bounds`, but no further than `FURTHEST`."""
+    (low, high), scaled = bounds(unit, scaling, width), scaling.scale is not None
+    if scaling.clip:
+        return low, high
+    ends = (end / scaling.scale + scaling.shift if scaled else end for end in (-FURTHEST, FURTHEST))
+    return np.maximum(low, next(ends)), np.minimum(high, next(ends))
+
+
+def _is_near(scaling, X):
+    """Whether no state of units that take all numbers is beyond `FURTHEST`, surely: by the norm of X, the quickest to have."""
+    values = X.data if sparse.issparse(X) else X
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            norm = np.sqrt(np.vdot(values, values))
+    else:
+        norm = 1.0 if values.dtype.kind == "b" else float(np.iinfo(values.dtype).max)
+    shift, scale = (0.0, 1.0) if scaling.scale is None else (np.abs(scaling.shift).max(), scaling.scale.max())
+    return bool((norm + shift) * scale <= FURTHEST)
 
 
 def brought_inside(unit, scaling, X):
