@@ -1,6 +1,9 @@
 """Data that may be larger than memory: the same bits whatever holds the rows, and what is refused."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -346,3 +349,42 @@ def test_dask_ml_wraps_estimators():
     parallel = wrappers.ParallelPostFit(model)
     assert np.array_equal(np.asarray(parallel.predict(rows)), model.predict(X))
     assert np.allclose(np.asarray(parallel.predict_proba(rows)), model.predict_proba(X), atol=1e-6)
+
+
+# ---- the limit
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+
+import numpy as np
+
+from fastdbn import DBNClassifier, RBM
+
+X = np.load(sys.argv[1], mmap_mode="r")
+y = np.arange(len(X)) % 3
+options = {"rbm": RBM(n_iter=1, batch_size=100), "max_iter": 1, "batch_size": 100, "random_state": 0, "n_jobs": 1}
+model = DBNClassifier((8, 7, 6), **options).fit(X[:300], y[:300])  # so that libraries and kernels are loaded
+lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+cap = 1024 * int(lines["VmData"].split()[0]) + (48 << 20)
+resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
+try:
+    np.array(X)
+except MemoryError:
+    model.set_params(memory_limit="8MB").fit(X, y)
+    assert model.predict(X).shape == y.shape
+    print("trained", X.nbytes)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone holds a process to its own data")
+def test_more_rows_than_the_system_lets_the_process_hold(tmp_path):
+    """Three layers and fine-tuning on 102 MB, with room for 48 MB beside what the libraries take."""
+    draw = np.random.default_rng(0)
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (100_000, 256))
+    for start in range(0, len(rows), 10_000):
+        rows[start : start + 10_000] = draw.integers(0, 2, (10_000, 256))
+    rows.flush()
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path / "rows.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert done.stdout.split() == ["trained", str(rows.nbytes)], done.stderr

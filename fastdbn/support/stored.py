@@ -19,7 +19,7 @@ WORD = 64
 """Bits of a word of packed rows."""
 BLOCK = 1024
 """Rows that are asked for together, and the most rows of a block of the shuffle in two levels."""
-AT_ONCE = 1 << 24
+AT_ONCE = 1 << 22
 """Bytes of dense rows that are read or written at a time."""
 _END = object()
 
