@@ -44,6 +44,36 @@ def test_models_without_a_target(model, folder, capsys):
     assert load("m").n_features_in_ == 5
 
 
+def test_fewer_rows(folder, capsys):
+    """--rows trains on some rows of each class, and tests on all that are held out."""
+    given = ["train", "rows.csv", "--target", "kind", "--keep", "x0", "--epochs", "1", *QUICK]
+    code, _, err = run(capsys, *given, "--rows", "20")
+    assert code == 0, err
+    assert "on 20 rows, testing on 12" in err
+    code, _, err = run(capsys, *given, "--rows", "7", "--test", "more.csv")
+    assert code == 0, err
+    assert "on 7 rows, testing on 20" in err
+    assert "on 48 rows, testing on 12" in run(capsys, *given, "--rows", "900")[2]
+    rows = training_rows(build_parser().parse_args(["train", "rows.csv", "--target", "kind", "--rows", "2"]))
+    assert sorted(rows.y) == ["0", "1"]
+
+
+def test_image_shape(folder, capsys):
+    """Pictures of a model know what its training was told; another number of pixels is refused before any work."""
+    pytest.importorskip("matplotlib")
+    given = ["train", "rows.csv", "--model", "rbm", *QUICK]
+    code, _, err = run(capsys, *given, "--image-shape", "4,4")
+    assert code == 1
+    assert "--image-shape 4,4 has 16 pixels, and a row has 6 features" in err
+    assert run(capsys, *given, "--image-shape", "2,3", "--report", "r.html")[0] == 0
+    assert 'id="reconstructions"' in Path("r.html").read_text()
+    for command in (["sample", "m", "-n", "2", "--steps", "1"], ["denoise", "m", "rows.csv"]):
+        code, _, err = run(capsys, *command, "--out", "s.png", "--force")
+        assert code == 0, err
+        assert Path("s.png").read_bytes().startswith(b"\x89PNG")
+        assert run(capsys, *command, "--out", "s.png", "--force", "--image-shape", "5,5")[0] == 1
+
+
 @pytest.mark.parametrize("model", ["classifier", "generative", "regressor"])
 def test_missing_targets(model, folder, capsys):
     """Classifiers learn from rows without a label; others leave them out. A line counts them, and `evaluate` takes the file."""

@@ -56,6 +56,7 @@ def _digits(args):
     X, y = load_digits(return_X_y=True)
     progress("data: 1797 handwritten digits of 8x8 pixels, which scikit-learn carries")
     train, test = split(len(y), y, "classify", args.test_size)
+    train = _fewer(train, y, "classify", args.rows)
     y_train, y_test = (None, None) if args.task is None else (y[train], y[test])
     return Rows(X[train] / 16, y_train, X[test] / 16, y_test, args.task and "classify", {})
 
@@ -92,6 +93,10 @@ def training_rows(args, unlabelled=False):
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     more = _more_rows(args, found, task, place)
     train, test = (np.arange(found.height), None) if more else split(found.height, y, task, args.test_size, groups)
+    train = _fewer(train, y, task, args.rows)
+    if test is None and len(train) < found.height:
+        found, (y, groups) = found.rows(train), (None if x is None else x[train] for x in (y, groups))
+        train = np.arange(found.height)
     plain = preparation is None or preparation.visible_ == "auto"
     if plain:
         keep = [j for j in range(found.width) if j not in absent] if preparation is None else preparation.places
@@ -240,6 +245,23 @@ def split(n, y, task, share, groups=None):
             return np.setdiff1d(np.arange(n), test), test
         strata = y
     return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)
+
+
+def _fewer(train, y, task, n):
+    """At most n of the rows to train on; every class keeps some. None keeps all."""
+    if n is None or n >= len(train):
+        return train
+    kept, _ = split(len(train), None if y is None else y[train], task, 1 - n / len(train))
+    return train[kept]
+
+
+def check_shape(shape, n_features):
+    """Refuse the shape of an image that rows of so many features do not have; None is no shape."""
+    if shape is not None and np.prod(shape) != n_features:
+        raise ValueError(
+            f"--image-shape {','.join(map(str, shape))} has {np.prod(shape)} pixels, and a row has {n_features} features: give "
+            "the height and the width of a row"
+        )
 
 
 def check_paths(args):

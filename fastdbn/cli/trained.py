@@ -15,3 +15,9 @@ def training_of(model):
     told = parser.parse_args(model.command_[1:])
     told.task = task_of(told.model, told.task)
     return told
+
+
+def image_shape_of(model, given):
+    """The shape of a row that is an image: the given one, or else what the training was told; None if neither says."""
+    told = training_of(model) if given is None else None
+    return given if told is None else told.image_shape

@@ -27,6 +27,7 @@ def run(args):
     """Clean rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
     from fastdbn.cli.results import put_picture, put_rows
     from fastdbn.cli.rows import load_model, network_of, rows_for
+    from fastdbn.cli.trained import image_shape_of
     from fastdbn.estimators.autoencoder import DBNAutoencoder
     from fastdbn.evaluate.models import dense
 
@@ -45,7 +46,8 @@ def run(args):
     if args.out is not None and args.out.lower().endswith(".png"):
         n, across = shown(X.shape[0])
         given = dense(X[:n])
-        put_picture(args.out, model, args.image_shape, lambda: lines_of(given, clean(X[:n]), across), across)
+        shape = image_shape_of(model, args.image_shape)
+        put_picture(args.out, model, shape, lambda: lines_of(given, clean(X[:n]), across), across)
     else:
         put_rows(args.out, model, clean(X), names)
 

@@ -27,7 +27,7 @@ def run(args):
     from fastdbn.cli.results import needs_matplotlib, put_report
     from fastdbn.cli.rows import Rows, learns_target, load_model, rows_for, targets_for, training_rows
     from fastdbn.cli.target import with_target
-    from fastdbn.cli.trained import training_of
+    from fastdbn.cli.trained import image_shape_of, training_of
 
     needs_matplotlib()
     model = load_model(args)
@@ -45,4 +45,4 @@ def run(args):
             progress("no scores, because the file has no target that is known: name its column by --target")
         X, y = with_target(X, y)
         rows = Rows(X, y, None, None, None, {}, found)
-    put_report(args.out, model, rows, args.image_shape)
+    put_report(args.out, model, rows, image_shape_of(model, args.image_shape))

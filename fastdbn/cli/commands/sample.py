@@ -21,10 +21,12 @@ def run(args):
     """New rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
     from fastdbn.cli.results import put_picture, put_rows
     from fastdbn.cli.rows import load_model
+    from fastdbn.cli.trained import image_shape_of
 
     model = load_model(args, "sample")
     if args.out is not None and args.out.lower().endswith(".png"):
-        put_picture(args.out, model, args.image_shape, lambda: model.sample(args.n, args.steps, args.seed, mean=True))
+        shape = image_shape_of(model, args.image_shape)
+        put_picture(args.out, model, shape, lambda: model.sample(args.n, args.steps, args.seed, mean=True))
         return
     X = model.sample(args.n, n_steps=args.steps, random_state=args.seed)
     put_rows(args.out, model, X, getattr(model, "feature_names_in_", None))

@@ -40,6 +40,7 @@ def about_data(parser):
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
     option("--test", metavar="FILE", help="file of the rows to test on, with the columns of DATA")
     option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
+    option("--rows", type=common.positive, metavar="N", help="train on so many rows at most, drawn at random [all]")
     option("--groups", metavar="COLUMN", help="column of groups, such as patients: all rows of one are trained on, or tested on")
     option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
     told = "take a column for a number, flag, category or date, or drop it; may be repeated"
@@ -71,6 +72,7 @@ def options(parser):
     common.json(parser)
     option("--checkpoint", metavar="DIR", help="write a checkpoint into this folder after each epoch")
     option("--resume", action="store_true", help="go on from the last checkpoint in that folder, if there is one")
+    common.image_shape(parser)
     option("--report", metavar="F", help="write a page about the model, such as report.html")
     common.quiet(parser)
     option("--verbose", action="store_true", help="a line for each epoch")
@@ -86,7 +88,7 @@ def run(args):
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import check_options, make_model, task_of
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
-    from fastdbn.cli.rows import check_paths, training_rows
+    from fastdbn.cli.rows import check_paths, check_shape, training_rows
 
     check_paths(args)
     if args.resume and args.checkpoint is None:
@@ -98,6 +100,7 @@ def run(args):
     if args.model is not None:
         check_options(args, args.model)  # before any work
     rows = training_rows(args, unlabelled=True)
+    check_shape(args.image_shape, rows.X.shape[1])
     model = make_model(args, rows.task, rows.visible)
     if np.ma.isMaskedArray(rows.y):
         model.set_params(unlabelled=np.nan)
@@ -128,7 +131,7 @@ def run(args):
         _say(model, rows, scores, bought)
     if args.report is not None:
         vars(model).update(given)
-        put_report(args.report, model, rows)
+        put_report(args.report, model, rows, args.image_shape)
     progress(f"saved {args.out}; try next:")
     for words in _further(args, model, "samples.csv" if "preparation_" in given else "samples.npy"):
         progress(f"  {shlex.join(words)}")
