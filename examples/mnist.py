@@ -1,8 +1,8 @@
 """Classify digits and draw new ones of each class by one network: the picture of the README.
 
 The labels are part of the top layer (Hinton, Osindero, Teh 2006). Up-down trains all layers together, by falling rates, so that
-the weights settle. Chains of a class begin at states of that class. A nearest-neighbour classifier of real digits says how many
-of the drawn ones are of their class, beside how many real ones it knows.
+the weights settle. Chains of a class begin at the hidden states of training rows of that class. A nearest-neighbour classifier
+of real digits says how many of the drawn ones are of their class, beside how many real ones it knows.
 
     python examples/mnist.py --data FOLDER --out docs/images/mnist.png    MNIST's idx files are in FOLDER/mnist
     python examples/mnist.py --out digits.png                             8x8 digits of scikit-learn

@@ -141,6 +141,11 @@ def test_clean_rows_as_a_picture(folder, capsys):
     clean = fastdbn.load("rbm").denoise(X, n_steps=1, method="mean-field", random_state=0)
     assert np.allclose(tiles[:, 0].reshape(20, 64), X[:20], atol=0.01)
     assert np.allclose(tiles[:, 1].reshape(20, 64), clean[:20], atol=0.01)
+    RBM(4, n_iter=1, random_state=0).fit(X[:, :60]).save("rbm")
+    code, err = run(capsys, "sample", "rbm", "--out", "samples.png")
+    assert code == 1
+    assert "give --image-shape HEIGHT,WIDTH, or write a .csv file" in err
+    np.save("rows.npy", X[:, :60])
     code, err = run(capsys, "score", "rbm", "rows.npy", "--out", "scores.png")
     assert code == 1
     assert "tables are written as .csv or .npy" in err

@@ -43,6 +43,11 @@ def test_headerless_tables(folder, capsys):
     assert "no names for them" in err
 
 
+def test_one_row(folder, capsys):
+    (folder / "one.csv").write_text("x,y\n1,2\n")
+    assert "one.csv has one row alone" in run(capsys, "train", "one.csv", "--target", "y", "--out", "m")[2]
+
+
 def test_a_position_is_not_looked_for_in_line_1(folder, capsys):
     """Line 1 of a table without a header may hold a number that is the target's position."""
     lines = (f"{i % 2},{i % 3},0,{i * i}" for i in range(40))

@@ -102,9 +102,14 @@ def needs_matplotlib():
 def put_picture(path, model, image_shape, draw, n_columns=None):
     """Rows of images as a PNG, in a grid; draw() makes the rows, once it is known that they are images."""
     needs_matplotlib()
-    from fastdbn.plot.images import needed_shape, picture
+    from fastdbn.plot.images import picture, shape_of
 
-    shape = needed_shape(model, image_shape)
+    shape = shape_of(model, image_shape)
+    if shape is None:
+        raise ValueError(
+            f"--out {path}: the {model.n_features_in_} features of this model are not taken for images: give --image-shape "
+            "HEIGHT,WIDTH, or write a .csv file"
+        )
     with replacing(path) as aside:
         picture(aside, draw(), shape, n_columns)
     progress(f"wrote {path}")

@@ -70,6 +70,8 @@ def training_rows(args, unlabelled=False):
         return _digits(args)
     found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
+    if found.height < 2:
+        raise ValueError(f"{args.data} has one row alone: training and testing need more")
     values, place = _target(found, args)
     y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
     if unlabelled and task == "classify" and np.ma.isMaskedArray(y):
