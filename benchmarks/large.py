@@ -56,16 +56,17 @@ def train(path, hidden, batch, threads, limit):
         n_jobs=threads,
         memory_limit=limit or None,
     )
-    watch, began = Watch(), time.perf_counter()
+    watch, began, used = Watch(), time.perf_counter(), time.process_time()
     watch.start()
     model.fit(X, y)
-    total = time.perf_counter() - began
+    total, used = time.perf_counter() - began, time.process_time() - used
     watch.done.set()
     watch.join()
     seconds = [rbm.history_["seconds"][0] for rbm in model.dbn_.layers_]
     result = {
         "rows per second": len(X) / total,
         "seconds": total,
+        "seconds of a processor": used,
         **{f"seconds of layer {i}": value for i, value in enumerate(seconds, 1)},
         "peak resident, MB": watch.resident["VmRSS"],
         "peak anonymous, MB": watch.anonymous["RssAnon"],

@@ -12,6 +12,7 @@ from scipy import sparse
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNRegressor
 from fastdbn.inputs.blocks import blocks_of, stored_rows
 from fastdbn.support.stored import BLOCK, Stored, ahead, pack, store
+from fastdbn.tables.blocks import opened
 from fastdbn.training.order import Shuffle, order_of_epoch
 
 WIDTH = 12
@@ -247,6 +248,16 @@ def failing():
 def test_what_is_refused(given, error, words):
     with pytest.raises(error, match=words):
         RBM(3, n_iter=1).fit(given())
+
+
+def test_files_of_a_folder_have_the_same_columns(tmp_path):
+    (tmp_path / "1.csv").write_text('"a",b\n0,1\n1,0\n\n')
+    (tmp_path / "2.csv").write_text("a,b\n1,1\n")
+    assert np.array_equal(stored_rows(opened(tmp_path))[:], [[0, 1], [1, 0], [1, 1]])
+    for text, words in (("b,a\n1,1\n", "a column 'b' where"), ("a,b,c\n1,1,1\n", "3 columns, not 2"), ("a,b\n1,x\n", "3.csv: ")):
+        (tmp_path / "3.csv").write_text(text)
+        with pytest.raises(ValueError, match=words):
+            RBM(3).fit(tmp_path)
 
 
 def test_a_limit_is_checked():

@@ -47,10 +47,22 @@ def opened(X):
 
 
 def _blocks(files):
+    """The blocks of some files, whose columns have the same names in the same order, where they have names."""
+    first = None
     read = {**dict.fromkeys(HDF5, _hdf5), **dict.fromkeys(PARQUET, _parquet), **dict.fromkeys(CSV, _csv), ".npy": _npy}
     for file in files:
         try:
-            yield from read[file.suffix](file)
+            names, blocks = read[file.suffix](file)
+            first = first or names
+            if names != first:
+                other = next((a, b) for a, b in zip(first, names, strict=False) if a != b) if len(names) == len(first) else None
+                at = (
+                    f"a column {other[1]!r} where {files[0]} has {other[0]!r}"
+                    if other
+                    else f"{len(names)} columns, not {len(first)}"
+                )
+                raise ValueError(f"it has {at}: give the files the same columns in the same order")
+            yield from blocks
         except ImportError as error:
             raise ValueError(f"{file} needs {error.name}: pip install 'fastdbn[data]'") from None
         except ValueError as error:
@@ -68,13 +80,19 @@ def _rows(width):
 
 
 def _npy(path):
-    return _slices(np.load(path, mmap_mode="r"))
+    return None, _slices(np.load(path, mmap_mode="r"))
 
 
 def _hdf5(path):
     import h5py
 
-    with h5py.File(path, "r") as file:
+    return None, _of_hdf5(h5py.File(path, "r"))
+
+
+def _of_hdf5(file):
+    import h5py
+
+    with file:
         found = [key for key in file if isinstance(file[key], h5py.Dataset) and file[key].ndim == 2]
         key = "X" if "X" in found else found[0] if len(found) == 1 else None
         if key is None:
@@ -85,7 +103,12 @@ def _hdf5(path):
 def _parquet(path):
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    file = parquet.ParquetFile(path)
+    return file.schema_arrow.names, _of_parquet(file)
+
+
+def _of_parquet(file):
+    with file:
         for batch in file.iter_batches(_rows(file.metadata.num_columns)):
             yield as_rows(np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]))
 
@@ -93,11 +116,16 @@ def _parquet(path):
 def _csv(path):
     with open(path, encoding="utf-8-sig") as lines:
         first = next(lines, "")
-        mark = "\t" if path.suffix == ".tsv" else max(",;|\t", key=first.count)
-        cells = first.split(mark)
-        named = any(_is_word(cell) for cell in cells)
-        lines = lines if named else itertools.chain([first], lines)
-        while block := list(itertools.islice(lines, _rows(len(cells)))):
+    mark = "\t" if path.suffix == ".tsv" else max(",;|\t", key=first.count)
+    cells = [cell.strip().strip('"') for cell in first.split(mark)]
+    named = any(map(_is_word, cells))
+    return cells if named else None, _of_csv(path, mark, named, _rows(len(cells)))
+
+
+def _of_csv(path, mark, named, rows):
+    with open(path, encoding="utf-8-sig") as lines:
+        filled = filter(str.strip, itertools.islice(lines, int(named), None))
+        while block := list(itertools.islice(filled, rows)):
             yield np.loadtxt(block, delimiter=mark, ndmin=2, comments=None)
 
 
