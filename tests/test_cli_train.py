@@ -1,5 +1,6 @@
 """What `fastdbn train` trains, tests on, and prints."""
 
+import functools
 import json
 import re
 import sys
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from command_line import run
 
-from fastdbn import load
+import fastdbn
+from fastdbn import RBM, DBNClassifier, load
 from fastdbn.cli import peers, tuning
 from fastdbn.cli.commands import train
 from fastdbn.cli.config import with_config
@@ -280,6 +282,8 @@ def test_tune(optuna, folder, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, "optuna", None)
     few = {"learning_rate_init": (1e-3, 1e-2)}, {"dropout": (0.0, 0.1)}, {"batch_size": [16, 32]}
     monkeypatch.setattr(tuning, "space", lambda model: few)
+    monkeypatch.setattr(fastdbn, "RBM", functools.partial(RBM, n_iter=1))
+    monkeypatch.setattr(fastdbn, "DBNClassifier", functools.partial(DBNClassifier, (6,), max_iter=3))
     code, out, err = run(capsys, "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t")
     assert code == 0, err
     assert re.match(r"test accuracy: [01]\.\d+ tuned, [01]\.\d+ with the defaults \(12 rows\)", out)
