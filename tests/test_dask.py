@@ -35,7 +35,7 @@ DASK = {"n_shards": 3, "sync_every": 2}
 
 
 def cluster(n_workers, processes=False):
-    return LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=processes, dashboard_address=None)
+    return LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=processes, dashboard_address=":0")
 
 
 @pytest.fixture(scope="module")
@@ -218,4 +218,4 @@ def test_refusals(client):
     with pytest.raises(NotImplementedError, match="warm_start"):
         DaskRBM().partial_fit(DX)
     with pytest.warns(UserWarning, match="sync='average'"):
-        DaskRBM(sync="gradient", **SHORT).fit(DX)
+        DaskRBM(sync="gradient", batch_size=300, **SHORT).fit(DX)

@@ -111,7 +111,8 @@ def _trained(shard, state, job, does):
         return order if layer.rows is None else layer.rows[order]
 
     rows = shard.keep("order", job.epoch, order)[first * size : last * size]
-    run.steps(rows)
+    with run.backend.single_threaded():
+        run.steps(rows)
     after = run.state()
     arrays = [x * x.dtype.type(fraction) for x in (*after.params, *after.velocity, *_extras(after))]
     chains = {} if after.chains is None else {shard.number: after.chains}
@@ -153,9 +154,12 @@ def _gradient(shard, state, job, does):
     run = _run(shard, state._replace(velocity=state.params), job, False)
     b, persistent, some = run.backend, run.settings.persistent, float(len(rows) > 0)
     rows = rows if some else np.zeros(1, np.uint32)  # the chains go on in any case
-    batch = run.minibatch(rows, b.array((rows + shard.first).astype(np.uint32)))
-    sums = Params(*(b.zeros(*np.shape(x)) for x in state.params))
-    b.statistics(batch.positive, batch.negative, (some, n * mean_weight / len(state.chains) if persistent else 1.0), sums)
+    sums, of_chains = Params(*(b.zeros(*np.shape(x)) for x in state.params)), 1.0
+    if persistent:
+        of_chains = n * mean_weight / len(state.chains)
+    with b.single_threaded():
+        batch = run.minibatch(rows, b.array((rows + shard.first).astype(np.uint32)))
+        b.statistics(batch.positive, batch.negative, (some, of_chains), sums)
     v, h = (b.to_host(x).astype(np.float64) for x in batch.positive[:2])
     v = v if weights is None else v * weights[rows][:, None]
     means = [some * x.sum(axis=0).astype(b.dtype) for x in (v, h)]

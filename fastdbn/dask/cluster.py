@@ -10,13 +10,14 @@ import warnings
 from concurrent.futures import CancelledError
 
 from distributed import Client, get_client
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 RETRIES = 3
 """How often Dask repeats a task that raised an error."""
 TRIES = 10
 """How often tasks are submitted before the error of a cluster becomes that of the fit."""
-LOST = CancelledError, KilledWorker, OSError
+LOST = CancelledError, CommClosedError, KilledWorker
 """Errors that say that a cluster lost results, not that a task is wrong."""
 
 
@@ -35,6 +36,15 @@ def client_of(client):
     if not isinstance(client, Client):
         raise ValueError(f"client={client!r}: give a dask.distributed.Client, or None for that of this process")
     return client
+
+
+def forget(futures):
+    """Let a scheduler forget tasks, or it gives up at once on all that needs those on which it gave up before.
+
+    References alone do not do that: an error holds futures in a circle.
+    """
+    for future in futures or ():
+        future.release()
 
 
 def _same(x):
@@ -65,14 +75,17 @@ class Cluster:
         """
         left = TRIES
         while True:
+            futures = []
             try:
                 self._place()
-                return self.client.gather(build())
+                futures = build()
+                return self.client.gather(futures)
             except LOST:
                 left -= 1
                 if not left or self.client.status != "running":
                     raise
-                renew()
+            forget(futures)
+            renew()
 
     def submit(self, function, *arguments, shard=None):
         """The future of a task; that of a shard runs where the shard is, if that worker lives."""

@@ -204,7 +204,7 @@ class DaskRBM(Distributed, RBM):
     >>> from distributed import Client
     >>> from fastdbn.dask import DaskRBM
     >>> X = da.random.default_rng(0).integers(0, 2, (200, 16), chunks=(50, 16)).astype("float32")
-    >>> with Client(processes=False, n_workers=2, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=2, dashboard_address=":0") as client:
     ...     model = DaskRBM(8, n_iter=2, random_state=0).fit(X).to_local()
     >>> model
     RBM(n_components=8, n_iter=2, random_state=0)

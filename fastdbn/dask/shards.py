@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from fastdbn.dask import shard as tasks
-from fastdbn.dask.cluster import RETRIES, Cluster
+from fastdbn.dask.cluster import RETRIES, Cluster, forget
 from fastdbn.estimators.layer import states_above
 from fastdbn.files import fingerprint
 from fastdbn.inputs import data
@@ -62,7 +62,9 @@ class Shards:
         if X.ndim != 2:
             raise ValueError(f"X has {X.ndim} dimensions: give a dask array of rows and columns, or a data frame")
         n, width = map(int, X.shape)
-        n_shards = min(n_shards, max(n, 1))
+        if not n:
+            raise ValueError("X has no rows: give at least one")
+        n_shards = min(n_shards, n)
         starts = np.linspace(0, n, n_shards + 1).astype(int)
         sizes = np.diff(starts).tolist()
         X = X.rechunk({0: tuple(sizes), 1: -1})
@@ -87,12 +89,14 @@ class Shards:
         """Make the shards, and those that they are made of, anew, because the cluster gave up."""
         if self.below is not None:
             self.below.renew()
+        forget(self._futures)
         self._futures = None
 
     def release(self):
         """Let the cluster drop the shards, and all that are made of them."""
         for made in self.above:
             made.release()
+        forget(self._futures)
         self._futures, self.above = None, []
 
     def each(self, function, *arguments):

@@ -1,0 +1,1 @@
+"""Training on a Dask cluster: killed workers, quality, time and its model."""
