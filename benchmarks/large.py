@@ -120,7 +120,7 @@ def main():
     machine, results = describe(args.threads), {}
     numbers = ["--hidden", str(args.hidden), "--batch", str(args.batch), "--threads", str(args.threads)]
     with tempfile.TemporaryDirectory(dir=args.folder) as folder, held_to(bytes_of(args.cap, "--cap")) as (enter, how):
-        line = [sys.executable, "-m", "benchmarks.large", *numbers, "--train"]
+        line = [sys.executable, "-W", "ignore", "-m", "benchmarks.large", *numbers, "--train"]
         environment = os.environ | {"TMPDIR": folder}
 
         def run(rows, limit, first=None):

@@ -153,6 +153,7 @@ DECIDED = {
     "dtype": "float64",
     "verbose": 1,
     "callbacks": [lambda **_: None],
+    "memory_limit": "1MB",
 }
 """Parameters that a network decides, and values that are not the defaults."""
 DATA = {"visible": "gaussian", "scale": "minmax", "binarize": 0.5, "missing": "drop"}
