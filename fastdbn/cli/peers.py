@@ -43,7 +43,7 @@ def network_works(X, y, X_test, y_test, task, n_jobs, seed):
         learning_rate_init=rate, n_jobs=n_jobs, random_state=seed,
     )  # fmt: skip
     peer = (MLPClassifier if classifies else MLPRegressor)(
-        sizes, batch_size=BATCH, max_iter=EPOCHS, learning_rate_init=rate, random_state=seed
+        sizes, activation="logistic", batch_size=BATCH, max_iter=EPOCHS, learning_rate_init=rate, random_state=seed
     )
     works = {
         "fastdbn": lambda: clone(own).fit(X, y).score(X_test, y_test),
