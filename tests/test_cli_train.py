@@ -80,6 +80,8 @@ def test_image_shape(folder, capsys):
 def test_missing_targets(model, folder, capsys):
     """Classifiers learn from rows without a label; others leave them out. A line counts them, and `evaluate` takes the file."""
     lines = Path("rows.csv").read_text().splitlines()
+    lines = [lines[0] + ",name", *(f"{line.rpartition(',')[0]},person {i},{line[-1]}" for i, line in enumerate(lines[1:]))]
+    lines[0] = lines[0].replace("kind,name", "name,kind")
     lines[3:23] = [line[:-1] + ("" if model != "regressor" else "NA") for line in lines[3:23]]
     Path("gappy.csv").write_text("\n".join(lines))
     more = ["--epochs", "1"] if model != "generative" else []
@@ -93,6 +95,7 @@ def test_missing_targets(model, folder, capsys):
         assert "on 52 rows, testing on 8" in err
         assert np.isnan(load("m").unlabelled)
         assert len(load("m").classes_) == 2
+    assert f"{'regress' if model == 'regressor' else 'classify'} (as told);" in err
     code, out, err = run(capsys, "evaluate", "m", "gappy.csv", "--target", "kind", "--json")
     assert code == 0, err
     assert json.loads(out)["rows"] == 40

@@ -85,10 +85,10 @@ def training_rows(args, unlabelled=False):
     preparation = None
     if not found.whole:
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, y, absent)
-        for j, why in preparation.left_out_.items():
+        for j, fault in preparation.left_out_.items():
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
-            unless = f" (unless you give {option})" if why != "as told" and can_be_kept(found, j) else ""
-            progress(f"left out: column {found.name(j)} {why}{unless}")
+            unless = f" (unless you give {option})" if fault != "as told" and can_be_kept(found, j) else ""
+            progress(f"left out: column {found.name(j)} {fault}{unless}")
     check_varies(y, task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
