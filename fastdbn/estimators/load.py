@@ -3,11 +3,13 @@
 The classes register themselves where they are defined, and importing this file imports all of them.
 """
 
+from typing import Any
+
 from fastdbn.estimators import autoencoder, bernoulli_rbm, finetune, generative, outliers, regressor  # noqa: F401 - they register classes
 from fastdbn.files import state
 
 
-def load(path):
+def load(path: Any) -> Any:
     """Read a model that `save` wrote.
 
     The file may come from anyone: it holds no code, and everything in it is checked before it is used. Memory and time grow with

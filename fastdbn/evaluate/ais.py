@@ -14,6 +14,8 @@ itself estimate Z_0 / Z_1 without bias, by 1 / w, so log Z comes out too high. I
 bound.
 """
 
+from typing import Any
+
 import numpy as np
 
 from fastdbn.estimators.layer import visible_blocks
@@ -330,7 +332,7 @@ def rows_of(model, X, n, seed):
     return v
 
 
-def gap(forward, reverse):
+def gap(forward: Any, reverse: Any) -> float:
     """How far a reverse estimate of log Z is above a forward one. With a reverse bound it is at least 0 in expectation.
 
     Parameters

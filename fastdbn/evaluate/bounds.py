@@ -63,7 +63,7 @@ def _log_jacobian(model):
 
 
 @of_tables
-def log_z(model):
+def log_z(model: Any) -> float:
     """log Z of a small RBM, exactly. All states of one side are enumerated, and the other side is summed out.
 
     The enumerated side has two-valued, softmax or binomial units and at most 2^25 states. The other side may have any units.
@@ -87,7 +87,7 @@ def log_z(model):
 
 
 @of_tables
-def exact_samples(model, n_samples, random_state=None):
+def exact_samples(model: Any, n_samples: int, random_state: Any = None) -> np.ndarray:
     """Independent draws from p(v) of a small RBM, one whose `log_z` can be computed.
 
     Parameters
@@ -108,7 +108,7 @@ def exact_samples(model, n_samples, random_state=None):
 
 
 @of_tables
-def log_likelihood(model, X, log_z=None):
+def log_likelihood(model: Any, X: Any, log_z: Any = None) -> np.ndarray:
     """log p(x) of each row under an RBM, in nats.
 
     Parameters
@@ -139,7 +139,7 @@ def log_likelihood(model, X, log_z=None):
 
 
 @of_tables
-def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
+def dbn_bound(dbn: Any, X: Any, log_z_top: Any = None, n_samples: int = 100, random_state: Any = None) -> Bound:
     """Variational lower bound on log p(x) of each row under a DBN, and the tighter importance-weighted bound.
 
     log p(x) >= E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ] - log Z_top
@@ -192,7 +192,7 @@ def dbn_bound(dbn, X, log_z_top=None, n_samples=100, random_state=None):
 
 
 @of_tables
-def pseudo_log_likelihood(model, X, exact=True, random_state=None):
+def pseudo_log_likelihood(model: Any, X: Any, exact: bool = True, random_state: Any = None) -> np.ndarray:
     """Log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
 
     Parameters
@@ -229,7 +229,7 @@ def pseudo_log_likelihood(model, X, exact=True, random_state=None):
 
 
 @of_tables
-def free_energy_gap(model, X_train, X_validation):
+def free_energy_gap(model: Any, X_train: Any, X_validation: Any) -> float:
     """How much less probable validation rows are than training rows, in nats per row. Z cancels out.
 
     It is mean F(validation) - mean F(training) for an RBM, and the difference of the bounds for a DBN. It grows when the model

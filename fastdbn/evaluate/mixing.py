@@ -62,7 +62,7 @@ class Mixing(NamedTuple):
     trips: int | None
 
 
-def autocorrelation(values, max_lag=None):
+def autocorrelation(values: Any, max_lag: Any = None) -> np.ndarray:
     """Autocorrelation of chains, by lag.
 
     Deviations are from the mean over all chains, so chains that stay in different regions show up.
@@ -98,7 +98,7 @@ def autocorrelation(values, max_lag=None):
     return covariance / covariance[0] if covariance[0] > 0 else np.ones(lags + 1)
 
 
-def integrated_time(values):
+def integrated_time(values: Any) -> float:
     """The integrated autocorrelation time of chains, in steps.
 
     Parameters
@@ -116,7 +116,18 @@ def integrated_time(values):
 
 
 @of_tables
-def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in=0, method="gibbs", layer=-1, random_state=None):
+def mixing(
+    model: Any,
+    statistic: Any = None,
+    n_chains: int = 100,
+    n_steps: int = 1000,
+    *,
+    X: Any = None,
+    burn_in: int = 0,
+    method: str = "gibbs",
+    layer: int = -1,
+    random_state: Any = None,
+) -> Mixing:
     """Run chains of an RBM by a sampling method, and measure how fast they forget their past and what a draw costs.
 
     Parameters
@@ -167,15 +178,15 @@ def mixing(model, statistic=None, n_chains=100, n_steps=1000, *, X=None, burn_in
             chains.run(burn_in + t, burn_in + t + 1)
             seconds[t] = time.perf_counter() - began
             values.append(measure(backend.to_host(chains.chain.v)))
-    values = np.array(values, np.float64).transpose(1, 0, 2)
-    times = [integrated_time(x) for x in values]
+    of_all = np.array(values, np.float64).transpose(1, 0, 2)
+    times = [integrated_time(x) for x in of_all]
     slowest = int(np.argmax(times))
     of_exchange = None, None
     if isinstance(chains, Exchange):
         of_exchange = chains.accepted / np.maximum(chains.proposed, 1), chains.trips
     step = float(np.median(seconds))
     per_draw = step / n_chains * times[slowest]
-    return Mixing(values[slowest], autocorrelation(values[slowest]), times[slowest], per_draw, step, *of_exchange)
+    return Mixing(of_all[slowest], autocorrelation(of_all[slowest]), times[slowest], per_draw, step, *of_exchange)
 
 
 class Leading:

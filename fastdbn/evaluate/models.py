@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -20,7 +22,10 @@ ROWS = "X", "X_train", "X_validation", "X_test"
 """Names of arguments that are rows."""
 
 
-def of_tables(function):
+Function = TypeVar("Function", bound=Callable)
+
+
+def of_tables(function: Function) -> Function:
     """Let a function of a model and of rows take a TableModel and tables, too: it is given the estimator and its numbers."""
     signature = inspect.signature(function)
     name = next(iter(signature.parameters))
@@ -37,7 +42,7 @@ def of_tables(function):
                     given.arguments[rows] = model.preparation_.transform(given.arguments[rows])
         return function(*given.args, **given.kwargs)
 
-    return run
+    return cast(Function, run)
 
 
 def fitted(model):

@@ -1,5 +1,7 @@
 """Columns of a table: how the data are distributed, and how the rows are that a model draws."""
 
+from typing import Any
+
 import numpy as np
 
 from fastdbn.evaluate.models import dense, feature_names, fitted, generator, some, take
@@ -12,7 +14,9 @@ either kind."""
 
 
 @drawn
-def columns(model, X, columns=None, *, n_steps=None, random_state=0, axes=None):
+def columns(
+    model: Any, X: Any, columns: Any = None, *, n_steps: int | None = None, random_state: Any = 0, axes: Any = None
+) -> np.ndarray:
     """Histograms of columns of the data, filled, and of as many rows that the model draws, as lines.
 
     Where both agree, the model has learned how a column is distributed. How columns depend on each other is not shown.

@@ -1,5 +1,7 @@
 """Learning curves: the measures of `history_` by epoch, of all layers and of what follows them."""
 
+from typing import Any
+
 import numpy as np
 
 from fastdbn.evaluate.models import fitted, layers
@@ -27,7 +29,7 @@ HELD_OUT = "validation_"
 
 
 @drawn
-def learning_curves(model, metrics=None, *, axes=None):
+def learning_curves(model: Any, metrics: Any = None, *, axes: Any = None) -> np.ndarray:
     """Measures by epoch: a panel for each measure, a colour for each layer; dashed lines are of rows held out.
 
     The reconstruction error is divided by that of the column means, so that 1 is no better than they are. The free-energy gap

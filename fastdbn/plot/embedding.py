@@ -1,6 +1,9 @@
 """A map of the rows: the features of the top layer in two dimensions."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from sklearn.decomposition import PCA
 
 from fastdbn.evaluate.models import fitted, hidden_means, some, take
@@ -12,7 +15,17 @@ MOST_CLASSES = 20
 
 
 @drawn
-def embedding(model, X, y=None, *, layer=-1, method="pca", n=2000, random_state=0, ax=None):
+def embedding(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    layer: int = -1,
+    method: str = "pca",
+    n: int = 2000,
+    random_state: Any = 0,
+    ax: Any = None,
+) -> Axes:
     """Rows as points: hidden means of a layer, brought to two dimensions.
 
     Parameters

@@ -1,6 +1,9 @@
 """What hidden units look for: their weights as images, or as a map of colours by column."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from fastdbn.evaluate.models import feature_names, fitted, layer_weights
 from fastdbn.plot.images import as_images, coloured, columns_of, shape_of, show, size_of
@@ -12,7 +15,7 @@ TILES, LINES, NAMED = 64, 32, 40
 
 
 @drawn
-def filters(model, layer=0, *, units=None, image_shape=None, ax=None):
+def filters(model: Any, layer: int = 0, *, units: Any = None, image_shape: Any = None, ax: Any = None) -> Axes:
     """The weights of hidden units: red where an input turns the unit on, blue where it turns the unit off.
 
     Of a layer above the first the weights are those times the weights of the layers below, which shows what the unit adds up of

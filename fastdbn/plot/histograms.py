@@ -1,6 +1,9 @@
 """How weights and hidden activities are distributed: whether a layer learned, and how many of its units are of use."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from fastdbn.evaluate.models import fitted, hidden_means, layer_weights, layers
 from fastdbn.plot.style import colours, drawn, legend, new_axes, plain
@@ -11,7 +14,7 @@ BINS = 60
 
 
 @drawn
-def weights(model, *, ax=None):
+def weights(model: Any, *, ax: Any = None) -> Axes:
     """Histograms of the weights of each layer.
 
     Weights begin near 0. A layer that learned has broad tails; one peak at 0 says that it learned little, or that most of its
@@ -41,7 +44,7 @@ def weights(model, *, ax=None):
 
 
 @drawn
-def activity(model, X, *, ax=None):
+def activity(model: Any, X: Any, *, ax: Any = None) -> Axes:
     """Histograms of the mean activity of hidden units over the rows of X, for each layer.
 
     Units that are off (dead) or on (saturated) for nearly all rows tell none apart; the legend counts them.

@@ -1,6 +1,9 @@
 """Scores of normality: those of an outlier detector beside its threshold, or those of any model of the data."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from fastdbn.estimators.outliers import DBNOutlierDetector
 from fastdbn.evaluate.models import fitted, generator
@@ -12,7 +15,7 @@ FENCES = 4.0
 
 
 @drawn
-def outlier_scores(model, X, y=None, *, ax=None):
+def outlier_scores(model: Any, X: Any, y: Any = None, *, ax: Any = None) -> Axes:
     """A histogram of the scores of rows; lower is odder.
 
     An outlier detector's scores are those of `decision_function`, and rows below 0 are outliers. Other models have

@@ -1,6 +1,9 @@
 """How good predictions are: confusion matrix and ROC of classifiers, predicted and true numbers of regressors."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import AutoLocator, ScalarFormatter
 from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocCurveDisplay
 
@@ -12,7 +15,7 @@ MOST_NUMBERS, MOST_NAMES, MOST_CURVES = 16, 40, 10
 
 
 @drawn
-def confusion_matrix(model, X, y, *, normalize=None, ax=None):
+def confusion_matrix(model: Any, X: Any, y: Any, *, normalize: Any = None, ax: Any = None) -> Axes:
     """Counts of rows by their class and by the predicted class, by scikit-learn's `ConfusionMatrixDisplay`.
 
     Parameters
@@ -66,7 +69,7 @@ def confusion_matrix(model, X, y, *, normalize=None, ax=None):
 
 
 @drawn
-def roc(model, X, y, *, ax=None):
+def roc(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
     """ROC curves, by scikit-learn's `RocCurveDisplay`: of two classes one, of more one for each class against the others.
 
     Parameters
@@ -113,7 +116,7 @@ def roc(model, X, y, *, ax=None):
 
 
 @drawn
-def predictions(model, X, y, *, ax=None):
+def predictions(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
     """Predicted numbers beside true ones, by scikit-learn's `PredictionErrorDisplay`.
 
     Parameters

@@ -1,6 +1,9 @@
 """Rows of data as images: what a model makes of given ones, and new ones that it draws."""
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from fastdbn.evaluate.models import dense, fitted, generator, some, take
 from fastdbn.plot.images import as_images, coloured, columns_of, limits, needed_shape, show, size_of
@@ -12,7 +15,7 @@ PER_CLASS = 8
 
 
 @drawn
-def reconstructions(model, X, n=10, *, image_shape=None, cmap="gray", ax=None):
+def reconstructions(model: Any, X: Any, n: int = 10, *, image_shape: Any = None, cmap: str = "gray", ax: Any = None) -> Axes:
     """Rows of X above their reconstructions.
 
     Parameters
@@ -50,7 +53,18 @@ def reconstructions(model, X, n=10, *, image_shape=None, cmap="gray", ax=None):
 
 
 @drawn
-def samples(model, n=None, *, label=None, n_steps=None, random_state=0, mean=True, image_shape=None, cmap="gray", ax=None):
+def samples(
+    model: Any,
+    n: int | None = None,
+    *,
+    label: Any = None,
+    n_steps: int | None = None,
+    random_state: Any = 0,
+    mean: bool = True,
+    image_shape: Any = None,
+    cmap: str = "gray",
+    ax: Any = None,
+) -> Axes:
     """Rows that the model draws, as images; a line for each class where it draws rows of a class.
 
     Parameters
@@ -92,7 +106,8 @@ def samples(model, n=None, *, label=None, n_steps=None, random_state=0, mean=Tru
         labels, across = known if label is None else np.atleast_1d(label), PER_CLASS if n is None else checks.integer(n, "n")
         rows = source.sample(len(labels) * across, n_steps, random_state, mean, label=np.repeat(labels, across))
     rows = np.asarray(rows)
-    tiles = coloured(as_images(rows, shape), *limits(rows), cmap)
+    low, high = limits(rows)
+    tiles = coloured(as_images(rows, shape), low, high, cmap)
     ax = new_axes(ax, size_of(tiles, across))
     show(ax, tiles, across, labels)
     return plain(ax, f"{len(rows)} samples of the model" if labels is None else "Samples of each class")

@@ -4,12 +4,13 @@ import contextlib
 import functools
 from contextvars import ContextVar
 from itertools import cycle, islice
+from typing import cast
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from fastdbn.evaluate.models import of_tables
+from fastdbn.evaluate.models import Function, of_tables
 
 COLOURS = "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 """Colours that people with any colour vision tell apart (Petroff 2021, "Accessible color sequences for data visualization")."""
@@ -21,7 +22,7 @@ SETTINGS = {"text.parse_math": False}
 """A column named "$x$" is no formula."""
 
 
-def drawn(function):
+def drawn(function: Function) -> Function:
     """A function that draws: it takes a TableModel and a table, too, and its texts are shown as they stand."""
     function = of_tables(function)
 
@@ -30,7 +31,7 @@ def drawn(function):
         with mpl.rc_context(SETTINGS):
             return function(*args, **kwargs)
 
-    return draw
+    return cast(Function, draw)
 
 
 _off_screen = ContextVar("off_screen", default=False)

@@ -4,6 +4,7 @@ import datetime
 import shlex
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,18 @@ from fastdbn.support.atomic import replacing
 from fastdbn.tables.frames import as_table
 
 
-def write_report(path, model, X, y=None, *, X_test=None, y_test=None, image_shape=None, table=None, command=None):
+def write_report(
+    path: Any,
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    X_test: Any = None,
+    y_test: Any = None,
+    image_shape: Any = None,
+    table: Any = None,
+    command: Any = None,
+) -> None:
     """Write one page of HTML about a model. It needs no other file and no network, and suits light and dark screens.
 
     Parameters
