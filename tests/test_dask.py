@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -69,13 +70,28 @@ def test_killed_and_new_workers_change_no_bit():
         def change(epoch, **_):
             if epoch == 1:
                 workers.scale(2)
-                client.wait_for_workers(2, timeout=60)
+                client.wait_for_workers(2, timeout=300)
             elif epoch == 2:
                 busy.extend(worker for worker, keys in client.has_what().items() if keys)
                 os.kill(client.run(os.getpid)[first], signal.SIGKILL)
 
         assert bits(DaskRBM(callbacks=[change], **kinds).fit(DX)) == bits(whole)
         assert len(busy) == 2
+
+
+def test_tasks_are_submitted_again(client, monkeypatch):
+    """A cluster gives up three times, once under each kind of task: shards and rounds are made anew, to the same bits."""
+    whole, gather, calls = DaskRBM(**SHORT, **DASK).fit(DX), client.gather, []
+
+    def give_up(futures):
+        calls.append(futures)
+        if len(calls) in (1, 4, 6):
+            raise CancelledError
+        return gather(futures)
+
+    monkeypatch.setattr(client, "gather", give_up)
+    assert bits(DaskRBM(client=client, **SHORT, **DASK).fit(DX)) == bits(whole)
+    assert all(future.status == "cancelled" for future in calls[0])
 
 
 @pytest.mark.parametrize("more", [{}, {"persistent": True}], ids=["CD", "PCD"])

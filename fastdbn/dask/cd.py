@@ -83,8 +83,7 @@ def _run(shard, state, job, alone):
         backend = backend_for(job.rbm) if alone else Numbered(backend_for(job.rbm), shard.first)
         seed = seed_of_shard(job.seed, shard.number) if alone else job.seed
         n = shard.X.shape[0] if shard.rows is None else len(shard.rows)
-        rows = shard.rows if alone or shard.rows is None else None  # of a gradient the client names the rows
-        return backend, _layer(backend, shard.X, job, n, shard.weights, seed, rows)
+        return backend, _layer(backend, shard.X, job, n, shard.weights, seed, shard.rows if alone else None)
 
     backend, layer = shard.keep("layer", None, make)
     settings, first = parameters.settings(job.rbm, layer.visible), 0
