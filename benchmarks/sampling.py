@@ -36,6 +36,8 @@ FASTER = 5
 PERSISTENT = RBM(persistent=True, n_chains=200)
 CHAINS, STEPS, SECONDS = 200, (1000, 4000, 20_000), 8
 """Chains, steps that are tried one after the other, and the seconds of the processor after which no more are tried."""
+BETWEEN = 100
+"""Steps between two looks at the modes of chains that hardly ever leave them."""
 COUPLING, SIDE = 0.8, 4
 """Of the Ising model, which is below its critical temperature; the side of its square, whose ends meet."""
 
@@ -182,12 +184,14 @@ def mixing(network, X, args):
     """Seconds for an independent draw of the first RBM by each method, and how its draws differ from exact ones."""
     found, exact = {}, evaluate.exact_samples(network.layers_[0], 20_000, random_state=0)
     for method in ("gibbs", "tempering", "stacked" if len(network.layers_) > 1 else "trajectory"):
-        run, seconds = measured(network, X, method)
+        run, steps, is_bound = measured(network, X, method)
+        if is_bound and method == "gibbs":
+            steps, is_bound = between_modes(network.layers_[0], exact)
         drawn = network.sample(2000, method=method, layer=0, random_state=1)
         found[method] = {
-            "steps": run.time if np.isfinite(run.time) else len(run.values) / 10,
-            "is bound": not np.isfinite(run.time),
-            "seconds": seconds,
+            "steps": steps,
+            "is bound": is_bound,
+            "seconds": run.step_seconds / CHAINS * steps,
             "difference": difference(drawn, exact),
             "acceptance": None if run.acceptance is None else [round(float(x), 2) for x in run.acceptance],
             "trips": run.trips,
@@ -196,16 +200,38 @@ def mixing(network, X, args):
 
 
 def measured(network, X, method):
-    """(what `evaluate.mixing` says, seconds for an independent draw) of chains that are long enough, or as long as may be.
+    """(what `evaluate.mixing` says, steps for an independent draw, whether these are a lower bound).
 
-    Then the time is a lower bound: a correlation time above a tenth of the chains cannot be measured.
+    The chains are long enough, or as long as may be. Then the steps are a lower bound: a correlation time above a tenth of the
+    chains cannot be measured.
     """
     for steps in STEPS:
         began = time.process_time()
         run = evaluate.mixing(network, n_chains=CHAINS, n_steps=steps, X=X, burn_in=20, method=method, layer=0, random_state=0)
         if steps >= 50 * run.time or time.process_time() - began > SECONDS:
             break
-    return run, run.step_seconds / CHAINS * min(run.time, len(run.values) / 10)
+    most = len(run.values) / 10
+    return run, min(run.time, most), run.time > most
+
+
+def between_modes(rbm, exact):
+    """(steps for an independent draw, whether they are a lower bound) of Gibbs chains that hardly ever leave their mode.
+
+    They begin at exact draws. The side of the mean on which they are, along the direction in which exact draws vary most, is
+    their mode. If the states of a chain with two modes of shares p and 1 - p change sides once in t steps, the correlation time
+    of the side is 4 p (1 - p) t.
+    """
+    mean = exact.mean(axis=0)
+    direction = np.linalg.svd(exact - mean, full_matrices=False)[2][0]
+    place, states = (exact - mean) @ direction, exact[:1000]
+    side, p, middle = np.sign(place[:1000]), np.mean(place > 0), np.abs(place).mean() / 2
+    changes, made, began = 0, 0, time.process_time()
+    while time.process_time() - began < 4 * SECONDS:
+        states = rbm.gibbs(states, BETWEEN, random_state=made)
+        place = (states - mean) @ direction
+        now = np.where(np.abs(place) > middle, np.sign(place), side)
+        changes, made, side = changes + np.sum(now != side), made + BETWEEN * len(states), now
+    return float(4 * p * (1 - p) * made / max(changes, 1)), bool(changes < 2)
 
 
 def difference(drawn, exact):
