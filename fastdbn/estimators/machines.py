@@ -4,7 +4,6 @@ They are not attributes, so they are never pickled, cloned or saved.
 """
 
 import operator
-import os
 import threading
 import weakref
 
@@ -15,6 +14,7 @@ from fastdbn.backends.protocol import Params
 from fastdbn.estimators.device import most_exact
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.machine import Machine
+from fastdbn.support.system import at_fork
 from fastdbn.training.options import trajectory
 from fastdbn.units import get_unit
 
@@ -28,7 +28,7 @@ def _reset():
     lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
+at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
 
 
 def prepared(estimator, sources, build):

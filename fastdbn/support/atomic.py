@@ -6,12 +6,13 @@ leaves its folder behind. The next one that writes to the same path removes it: 
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+from fastdbn.support.system import fcntl
 
 SUFFIX = ".saving"
 """The end of the names of the temporary folders beside targets."""
@@ -41,8 +42,8 @@ def replacing(path):
         with _folder(target.parent, prefix) as room:
             aside = room / "file"
             yield aside
-            os.chmod(aside, _mode(target, room))
             _sync(aside)
+            os.chmod(aside, _mode(target, room))
             os.replace(aside, target)
             with contextlib.suppress(OSError):  # the file is there; some file systems cannot sync a folder
                 _sync(target.parent)
@@ -67,6 +68,10 @@ def _check(target):
 @contextlib.contextmanager
 def _folder(parent, prefix):
     """A new folder, which is locked while it is in use and removed at the end."""
+    if fcntl is None:  # then no folder is taken for stale
+        with tempfile.TemporaryDirectory(SUFFIX, prefix, parent, ignore_cleanup_errors=True) as room:
+            yield Path(room)
+        return
     while True:
         room = Path(tempfile.mkdtemp(SUFFIX, prefix, parent))
         try:
@@ -90,6 +95,8 @@ def _folder(parent, prefix):
 def _remove_stale(parent, prefix):
     """Remove the folders that killed processes left for the same target: those that are not locked."""
     names = []
+    if fcntl is None:
+        return
     with contextlib.suppress(PermissionError):  # a folder may be written and not read
         names = os.listdir(parent)
     for name in names:
@@ -114,7 +121,7 @@ def _mode(target, room):
 
 def _sync(path):
     """Write a file or folder through to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs only what may be written
     try:
         os.fsync(handle)
     finally:

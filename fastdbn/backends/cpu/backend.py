@@ -111,7 +111,7 @@ class CPU(Backend):
 
     def constant(self, values) -> np.ndarray:
         # kernels would be compiled once more for arrays that may not be written, which those of fitted models are
-        return loading._writable(np.asarray(values, self.dtype))
+        return loading.writable(np.asarray(values, self.dtype))
 
     def to_host(self, x) -> np.ndarray:
         return np.array(x)

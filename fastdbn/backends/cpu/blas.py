@@ -17,6 +17,7 @@ from numba.extending import get_cython_function_address, intrinsic
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from fastdbn.backends.cpu.jit import inlinable
+from fastdbn.support.system import at_fork
 
 
 @functools.cache
@@ -162,9 +163,7 @@ def _after_fork():
 
 
 # a fork waits until no change is under way: otherwise a lock of threadpoolctl would stay locked in the child
-os.register_at_fork(
-    before=lambda: _single.lock.acquire(), after_in_parent=lambda: _single.lock.release(), after_in_child=_after_fork
-)
+at_fork(before=lambda: _single.lock.acquire(), after_in_parent=lambda: _single.lock.release(), after_in_child=_after_fork)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ Processes that need the same kernel take turns: the first one compiles it, and t
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -23,6 +22,7 @@ import numba
 import numpy as np
 
 import fastdbn
+from fastdbn.support.system import fcntl
 
 COMPILED = "maths/*.py", "units/*.py", "backends/cpu/*.py"
 HOST = "backend.py", "cache.py", "pool.py", "shipped.py"
@@ -158,7 +158,7 @@ def take_turn(name):
     """Wait while another process compiles the kernel of a file; then others wait for this one, until `end_turn` or its end."""
     end = time.monotonic() + PATIENCE
     with contextlib.suppress(OSError):  # a folder that cannot be written, or a file system without locks
-        while cache_folder() is not None and time.monotonic() < end:
+        while fcntl is not None and cache_folder() is not None and time.monotonic() < end:
             try:
                 _lock(name, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
@@ -169,5 +169,5 @@ def take_turn(name):
 def end_turn(name):
     """Let others read what this process has written."""
     with contextlib.suppress(OSError):
-        if cache_folder() is not None:
+        if fcntl is not None and cache_folder() is not None:
             _lock(name, fcntl.LOCK_UN)

@@ -92,7 +92,7 @@ class _Holder:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def _writable(array):
+def writable(array):
     """The same memory in the type that kernels are compiled for, whether or not it may be written: they do not."""
     array = np.asarray(array)
     if array.flags.writeable:
@@ -105,11 +105,11 @@ def make_data(kind, preparation, values=None, columns=None, starts=None, words=N
     """A `Data`; values are of one of the TYPES."""
     of_type = [*_NO_VALUES]
     if values is not None:
-        of_type[TYPES.index(values.dtype)] = _writable(values)
+        of_type[TYPES.index(values.dtype)] = writable(values)
     return Data(
         *(kind, tuple(of_type)),
-        _NO_COLUMNS if columns is None else _writable(columns.astype(np.int32, copy=False)),
-        _NO_STARTS if starts is None else _writable(starts.astype(np.int64, copy=False)),
+        _NO_COLUMNS if columns is None else writable(columns.astype(np.int32, copy=False)),
+        _NO_STARTS if starts is None else writable(starts.astype(np.int64, copy=False)),
         _NO_WORDS if words is None else words,
         preparation,
     )

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
+from fastdbn.support.system import at_fork
+
 WORK_PER_THREAD = 4_000_000
 """Floating-point operations that make a thread worth waking: about 40 us of BLAS, twice what waking one costs."""
 
@@ -32,7 +34,7 @@ def _reset():
     _lock, _submission, _executor, _size = threading.Lock(), threading.Lock(), None, 0
 
 
-os.register_at_fork(after_in_child=_reset)
+at_fork(after_in_child=_reset)
 
 
 def available_threads():
