@@ -212,6 +212,15 @@ def test_part_of_a_stage(tmp_path):
         model_of("regressor").fit(X, Y, resume=path)
 
 
+@pytest.mark.parametrize("name", ["classifier", "generative"])
+def test_other_labels(name, tmp_path):
+    """The checkpoint is named: its classes may be those that are wrong."""
+    path = tmp_path / "last.safetensors"
+    model_of(name, Checkpoint(tmp_path)).fit(X, Y)
+    with pytest.raises(ValueError, match=rf"resume='{path}': y has labels that the fit did not have: .*7"):
+        model_of(name).fit(X, np.where(Y == Y[0], 7, Y), resume=str(path))
+
+
 def test_another_given_network(tmp_path):
     """The network that was given as `pretrain` is part of the data."""
     given = [DBN((5,), rbm=RBM(n_iter=1), random_state=seed).fit(X) for seed in range(2)]

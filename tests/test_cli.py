@@ -40,7 +40,7 @@ def test_forms_of_csv(folder):
         (["bare.csv", "--target", "-1", "--no-header"], ["no header (as told)"]),
         (["table.npy", "--target", "-1"], ["classify (the target has 2 distinct integers)"]),
         (["table.npy", "--target", "-1", "--task", "regress"], ["regress (as told)"]),
-        (["table.npz"], ["target y", "regress (the target has 9", "data standardised, for gaussian units"]),
+        (["table.npz"], ["target y", "regress (the target has 9", "visible units: gaussian; data standardised"]),
         (["table.npz", "--scale", "minmax"], ["regress"]),
     ],
     ids=str,
@@ -144,7 +144,7 @@ BAD = {
     "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n.a.\n", "the target holds the text 'n.a.' among numbers in row 3"),
     "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature holds one value"),
-    "one row": ("a,b,t\n1,2,x\n", "need more rows than 1"),
+    "one row": ("a,b,t\n1,2,x\n", "has one row alone: training and testing need more"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
 }

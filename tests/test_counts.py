@@ -229,7 +229,7 @@ def test_networks():
     assert set(dbn.sample(9, 3).sum(axis=1)) <= set(X.sum(axis=1))
     assert np.isfinite(dbn.score_samples(X)).all()
     assert np.allclose(dbn.reconstruct(X).sum(axis=1), X.sum(axis=1), rtol=1e-5)
-    with pytest.raises(ValueError, match="fantasies of units that count"):
+    with pytest.raises(ValueError, match="totals of units that count"):
         dbn.up_down(X)
     model = DBNClassifier((6,), rbm=RBM(visible="replicated-softmax", n_iter=5), max_iter=20, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.9

@@ -236,9 +236,9 @@ class TestChoice:
                 super().__init__(n_jobs, dtype)
                 self.precision = precision
 
-            def load(self, source, for_training=False):
+            def load(self, source, for_training=False, first=0):
                 loads.append((self.precision, for_training))
-                return super().load(source, for_training)
+                return super().load(source, for_training, first)
 
         monkeypatch.setattr(devices, "get_backend", Recorder)
         rbms = [clone(MODELS[name].rbm).set_params(precision=precision) for precision in ("bf16", "tf32")]

@@ -187,7 +187,7 @@ def test_bad_machines(given, message):
         (lambda m: m.gibbs(np.zeros((2, 3)), 0), "n_steps=0"),
         (lambda m: m.gibbs(np.zeros((2, 3)), clamp=[0, 1, 0]), "clamp of type int64"),
         (lambda m: m.gibbs(np.zeros((2, 3)), clamp=np.ones((3, 3), bool)), "clamp of type bool and shape"),
-        (lambda m: m.gibbs(np.zeros((2, 3)), beta=-1.0), "beta: give"),
+        (lambda m: m.gibbs(np.zeros((2, 3)), beta=-1.0), "beta=-1.0: give"),
         (lambda m: m.gibbs(np.zeros((2, 3)), first_step=-1), "first_step=-1"),
         (lambda m: m.gibbs(np.zeros((2, 3)), random_state="x"), "random_state"),
         (lambda m: machine_of("softmax:3").gibbs(np.eye(3), clamp=np.eye(3, dtype=bool)), "whole groups"),

@@ -36,12 +36,14 @@ def keys(monkeypatch):
 def taken(keys, work):
     """The keys of some work.
 
-    Left out are the data of an epoch, which all stages share, the constants of the hash of rows, whose seed is 0, and the key of
-    zeros by which fused kernels are given the seed.
+    Left out are the data of an epoch, which all stages share, the draw of the rows whose states a network keeps, which are the
+    same after each stage, the constants of the hash of rows, whose seed is 0, and the key of zeros by which fused kernels are
+    given the seed.
     """
     keys.clear()
     work()
-    return {key for key in keys if key[1] and key[3] and (key[3] >> 27 != rng.DATA or key[3] & 0xFFFFF)}
+    kept = SEED, 0, int(rng.stream(rng.INIT, 0, 5))
+    return {key for key in keys if key[1] and key[3] and (key[3] >> 27 != rng.DATA or key[3] & 0xFFFFF) and key[1:] != kept}
 
 
 def apart(groups):

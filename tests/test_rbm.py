@@ -10,7 +10,7 @@ from small import PARAMETERS, binary, bits, small
 
 import fastdbn
 from fastdbn.training.monitors import MONITORS
-from fastdbn.training.training import order_of_epoch
+from fastdbn.training.order import order_of_epoch
 
 # ---- fit, partial_fit, warm_start
 

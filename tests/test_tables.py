@@ -193,7 +193,7 @@ def test_labels_keep_their_spelling():
     assert set(y) == {1.0, 2.0}
 
 
-@pytest.mark.parametrize("cell", ["NA", "?", "$1.20", "1,5", "1_000", "n/a"])
+@pytest.mark.parametrize("cell", ["$1.20", "1,5", "1_000"])
 @pytest.mark.parametrize("of_whole", [True, False])
 def test_one_cell_of_text(cell, of_whole):
     """It names row and cell, in a target and in a feature, and makes no classes."""

@@ -110,6 +110,6 @@ def test_steps_are_all_there():
         for kind in module.DATA:
             forms = list(module._forms(unit, kind))
             assert all(X.dtype == kind for X in forms)
-            assert len(forms) == (6 if kind.startswith("float") else 3)
+            assert len(forms) == (4 if kind.startswith("float") else 2)
             if unit == "softmax":
                 assert all(np.all(np.asarray(X.sum(axis=1)) == 1) for X in forms)

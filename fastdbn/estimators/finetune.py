@@ -172,7 +172,8 @@ class DBNClassifier(Classifier, Supervised):
         return self._fit(X, y, sample_weight, 1, known, part=Part(epoch, first_row))
 
     def _targets(self, y, n, resume, weights, known=None):
-        target, self.classes_ = classes(y, n, self.classes_ if resume else known, unlabelled=self.unlabelled)
+        known = self.classes_ if resume else known
+        target, self.classes_ = classes(y, n, known, self._called("y"), self.unlabelled)
         return target, len(self.classes_)
 
     def _rows_of(self, target, n):

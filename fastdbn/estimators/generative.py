@@ -296,7 +296,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             known = self.classes_
         else:
             refuse_counts_in(self._first().visible, X.shape[1])
-        numbers, self.classes_ = classes(y, X.shape[0], known, unlabelled=self.unlabelled)
+        numbers, self.classes_ = classes(y, X.shape[0], known, self._called("y"), self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
         others = dict(zip(("validation_data X", "validation_data y"), pair_of(validation), strict=True))
         self._note_data(epochs, X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)

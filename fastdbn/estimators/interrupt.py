@@ -94,6 +94,11 @@ class Interruptible:
             return False
         return (warm or saved is not None) and self._has_begun()
 
+    def _called(self, name):
+        """What errors call a parameter of `fit`: with the checkpoint that this call goes on from, if there is one."""
+        run = vars(self).get("_run")
+        return f"{run.resumes}: {name}" if run and run.resumes else name
+
     def _note_data(self, epochs, **arrays):
         """Note of the run what tells its data from others, if checkpoints need it; refuse data that are not those noted before.
 

@@ -341,9 +341,15 @@ class Supervised(FineTuning, Pretrained):
         Raises
         ------
         ValueError
-            if there is no pretrained network, because of ``pretrain=False`` or because only `partial_fit` was called.
+            if there is no pretrained network, because of ``pretrain=False`` or because only `partial_fit` was called. If that
+            network has labels, for `totals` or `layer`.
         """
         check_is_fitted(self)
         if self.dbn_ is None:
             raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
-        return self.dbn_.sample(n_samples, n_steps, random_state, mean, totals, start=start, method=method, layer=layer)
+        given = ({} if totals is None else {"totals": totals}) | ({} if layer == -1 else {"layer": layer})
+        if given and hasattr(self.dbn_, "classes_"):
+            raise ValueError(
+                f"{next(iter(given))} is for networks without labels, and that given as pretrain has some: leave it out"
+            )
+        return self.dbn_.sample(n_samples, n_steps, random_state, mean, start=start, method=method, **given)

@@ -118,7 +118,7 @@ def run(args):
     seconds = time.perf_counter() - began
     model.set_params(callbacks=None)
     first = model.layers_[0] if hasattr(model, "layers_") else model
-    progress(f"visible units: {getattr(first.visible_, 'name', first.visible_)}, on data {first.scaling_.words}")
+    progress(f"visible units: {getattr(first.visible_, 'name', first.visible_)}; data {first.scaling_.words}")
     given = rows.attributes | {"command_": args.words}
     vars(model).update(given)
     save_somewhere(model, args.out)
