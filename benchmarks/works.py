@@ -98,7 +98,7 @@ WORKS = {
 def data(work, seed=0):
     """(rows, nv) float32 array or CSR matrix, and the number of each row's prototype, its label."""
     draw = np.random.default_rng(seed)
-    y = draw.integers(0, 10, work.rows)
+    y = draw.integers(0, min(10, work.sizes[-1]), work.rows)
     shape = work.rows, work.nv
     if work.values == "unit":
         return draw.random(shape, dtype=np.float32), y

@@ -276,6 +276,7 @@ test_rng.test_uniforms_follow_the_counter(131, 8)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v4"])
 def test_other_processors(level):
     """The same results where kernels are compiled without AVX-512, or for one that compresses long numbers alone."""

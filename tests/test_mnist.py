@@ -98,6 +98,7 @@ def test_backprop_in_a_reduced_form(mnist, tmp_path):
     assert len(run.stages.curve("net")) == 10 and (tmp_path / "pretraining" / "layer2-64-seed0.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_updown_in_a_reduced_form(mnist, tmp_path, monkeypatch):
     """2,000 images: a run that stopped in its up-down ends with the figures of one that did not; up-down gains on greedy."""
     monkeypatch.setattr(classify, "SIZES", (48, 48, 96))

@@ -24,6 +24,7 @@ def release(tmp_path, monkeypatch):
     return tmp_path / "kernels", sums
 
 
+@pytest.mark.slow
 def test_shipped_kernels(release, tmp_path, monkeypatch):
     """A process without a cache compiles nothing; one that may not use them compiles all, and so does one without any folder."""
     folder, sums = release

@@ -57,6 +57,7 @@ def run(folder, *argv, code=0):
     return result.stdout if code == 0 else result.stderr
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_compile(warmed, tmp_path):
     """All sorts of use in a new process, of what was asked for, read the cache alone."""
     folder = shutil.copytree(warmed, tmp_path / "cache")
@@ -65,6 +66,7 @@ def test_nothing_is_left_to_compile(warmed, tmp_path):
     assert cached > 15
 
 
+@pytest.mark.slow
 def test_second_run(warmed, tmp_path):
     """A second run compiles nothing and says where the cache is; a lost kernel is compiled anew, a lost record does no harm."""
     folder = shutil.copytree(warmed, tmp_path / "cache")

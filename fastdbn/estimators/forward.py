@@ -4,6 +4,7 @@ Functions take a supervised network or an autoencoder.
 """
 
 import contextlib
+import operator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +22,13 @@ from fastdbn.units import get_unit
 ALONE = 1e5
 """Multiplications of a product that BLAS does on one thread, unasked: to ask takes longer than a small network."""
 
+_parameters = operator.attrgetter("hidden", "binarize", "precision", "missing")
+
 
 class Forward(NamedTuple):
     """A network on a backend: its units from the visible ones to the outputs, its weights and biases.
 
-    A threshold binarises its data; None leaves them as they are.
+    A threshold binarises its data; None leaves them as they are. `missing` is that of the RBM that describes the data.
     """
 
     backend: Backend
@@ -33,6 +36,7 @@ class Forward(NamedTuple):
     weights: list
     biases: list
     threshold: float | None
+    missing: str | None
 
 
 def forward_of(network):
@@ -40,10 +44,11 @@ def forward_of(network):
     computes = network.visible_, network.n_jobs, network.dtype, network.device, network.pretrain
 
     def build():
-        backend, threshold = backend_for(network), network._layers()[0].binarize
+        backend, first = backend_for(network), network._layers()[0]
         weights, biases = ([backend.constant(x) for x in xs] for xs in (network.coefs_, network.intercepts_))
         units = [get_unit(network.visible_), *network._units(len(weights) - 1), network._output_unit()]
-        return Forward(backend, units, weights, biases, None if threshold in ("sample", "mean") else threshold)
+        threshold = None if first.binarize in ("sample", "mean") else first.binarize
+        return Forward(backend, units, weights, biases, threshold, first.missing)
 
     return prepared(network, (*network.coefs_, *network.intercepts_, *computes, *_descriptions(network)), build)
 
@@ -52,7 +57,9 @@ def _descriptions(network):
     """What the RBM objects of a network say that its way forward depends on; `build` checks it."""
     given, fitted = network.rbm, () if network.dbn_ is None else network.dbn_.layers_
     for rbm in (*(given if isinstance(given, (list, tuple)) else (given,)), *fitted):
-        yield from (rbm, getattr(rbm, "hidden", None), getattr(rbm, "binarize", None), getattr(rbm, "precision", None))
+        yield rbm
+        if hasattr(rbm, "missing"):
+            yield from _parameters(rbm)
 
 
 def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=None):
@@ -62,7 +69,7 @@ def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=No
     network is computed. `linear` leaves the outputs before the function of their units. The result is in
     `out`, if that is given.
     """
-    backend, units, weights, biases, threshold = forward_of(network)
+    backend, units, weights, biases, threshold, _ = forward_of(network)
     depth, n = len(weights) if n_layers is None else n_layers, X.shape[0]
     source = backend.load(data.source(X, *((Scaling(), None) if first or scaled else (network.scaling_, threshold))))
     units = [*units[:-1], get_unit("gaussian") if linear else units[-1]]
@@ -86,7 +93,7 @@ def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=No
 
 def loss_of_units(network, outputs, X):
     """The mean over rows of -log p(x | s) of an autoencoder's output units, given their linear outputs s and checked rows X."""
-    backend, units, _, _, threshold = forward_of(network)
+    backend, units, _, _, threshold, _ = forward_of(network)
     source, key = backend.load(data.source(X, network.scaling_, threshold)), rng.key(network.seed_, 0, rng.stream(rng.DATA))
     total = 0.0
     for start in range(0, len(outputs), BLOCK):

@@ -103,14 +103,17 @@ def later_rows(estimator, X, lacking=()):
     """
     check_is_fitted(estimator)
     first = _first_of(estimator)
-    if _has_form(estimator, X) and first is not None:
-        unit, as_given = get_unit(first.visible_), first.scaling_.scale is None and threshold_of(first) is None
-        alike = as_given and isinstance(unit, Unit) and unit.group == 1 and np.isfinite(unit.high)
-        if alike and ranges.all_inside(X, unit.low, unit.high):  # so it is finite
+    if first is None:
+        return checked(estimator, X, reset=False)
+    unit, (threshold, missing) = get_unit(first.visible_), _taken(first)
+    if _has_form(estimator, X) and threshold is None and isinstance(unit, Unit):  # X is returned if it is finite and in range
+        if ranges.takes_all(unit) and ranges.is_near(first.scaling_, X):
             return X
-    source = first._layers()[0] if hasattr(first, "coefs_") else first
-    may_lack = getattr(source, "missing", None) in lacking
-    return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
+        alike = first.scaling_.scale is None and unit.group == 1 and np.isfinite(unit.high)
+        if alike and ranges.all_inside(X, unit.low, unit.high):
+            return X
+    X = checked(estimator, X, reset=False, may_lack=missing in lacking)
+    return X if threshold is not None else ranges.clipped(unit, first.scaling_, X)
 
 
 def clipped(estimator, X):
@@ -147,9 +150,15 @@ def in_training(binarize, unit):
 
 def threshold_of(estimator):
     """How data are binarised outside of training: as in training, but draws are left out, which keeps the probabilities."""
+    return _taken(estimator)[0]
+
+
+def _taken(estimator):
+    """(threshold or None, `missing`): how an RBM or a fine-tuned network takes data outside of training."""
     if hasattr(estimator, "coefs_"):
-        return forward_of(estimator).threshold
-    return None if estimator.binarize in ("sample", "mean") else estimator.binarize
+        forward = forward_of(estimator)
+        return forward.threshold, forward.missing
+    return None if estimator.binarize in ("sample", "mean") else estimator.binarize, estimator.missing
 
 
 def check_values(rbm, X):

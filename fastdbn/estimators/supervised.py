@@ -13,7 +13,7 @@ from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import check_any
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.fine_tuning import FineTuning
-from fastdbn.estimators.forward import means
+from fastdbn.estimators.forward import forward_of, means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import completed
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
@@ -313,7 +313,8 @@ class Supervised(FineTuning, Pretrained):
 
     def _later_rows(self, X):
         """Rows for use by the fitted network, checked and completed."""
-        return self._completed(later_rows(self, X, missing_values.WAYS))
+        X = later_rows(self, X, missing_values.WAYS)
+        return X if forward_of(self).missing is None else self._completed(X)
 
     def transform(self, X, layer=-1, out=None):
         """Means of a hidden layer of the fine-tuned network.
@@ -347,7 +348,7 @@ class Supervised(FineTuning, Pretrained):
         check_is_fitted(self)
         if self.dbn_ is None:
             raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
-        given = ({} if totals is None else {"totals": totals}) | ({} if layer == -1 else {"layer": layer})
+        given = ({} if totals is None else {"totals": totals}) | ({} if np.ndim(layer) == 0 and layer == -1 else {"layer": layer})
         if given and hasattr(self.dbn_, "classes_"):
             raise ValueError(
                 f"{next(iter(given))} is for networks without labels, and that given as pretrain has some: leave it out"

@@ -1,5 +1,7 @@
 """The range of visible units: a fit refuses values outside it, later rows are clipped to it."""
 
+import math
+
 import numpy as np
 from scipy import sparse
 
@@ -113,7 +115,7 @@ def clipped(unit, scaling, X):
     DataWarning
         names the column that is furthest out of range, its value and the remedy.
     """
-    if takes_all(unit) and _is_near(scaling, X):
+    if takes_all(unit) and is_near(scaling, X):
         return X
     check_groups(unit, X)
     low, high = _reach(unit, scaling, X.shape[1])
@@ -148,16 +150,16 @@ def _reach(unit, scaling, width):
     return np.maximum(low, next(ends)), np.minimum(high, next(ends))
 
 
-def _is_near(scaling, X):
-    """Whether no state of units that take all numbers is beyond `FURTHEST`, surely: by the norm of X, the quickest to have."""
+def is_near(scaling, X):
+    """Whether X is surely finite, and no state of units that take all numbers beyond `FURTHEST`: by the norm of X, which is quick
+    to have, and may overflow where X is finite."""
     values = X.data if sparse.issparse(X) else X
     if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            norm = np.sqrt(np.vdot(values, values))
+        norm = math.sqrt(np.vdot(values, values))
     else:
         norm = 1.0 if values.dtype.kind == "b" else float(np.iinfo(values.dtype).max)
-    shift, scale = (0.0, 1.0) if scaling.scale is None else (np.abs(scaling.shift).max(), scaling.scale.max())
-    return bool((norm + shift) * scale <= FURTHEST)
+    shift, scale = (0.0, 1.0) if scaling.scale is None else (float(np.abs(scaling.shift).max()), float(scaling.scale.max()))
+    return (norm + shift) * scale <= FURTHEST
 
 
 def brought_inside(unit, scaling, X):
