@@ -134,6 +134,7 @@ def stderr(folder, before="", **environment):
     return result.stderr
 
 
+@pytest.mark.slow
 def test_slow_kernels_are_announced_once(tmp_path):
     """Before the first of them is compiled; not when it is in the cache, nor for quick ones."""
     slow = "from fastdbn.backends.cpu import jit\njit.SECONDS['square_sum'] = 12\n"

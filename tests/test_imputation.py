@@ -28,7 +28,7 @@ def small_stack():
     return dbn, first.V, second.p_v() @ down
 
 
-@pytest.mark.parametrize("make", [fitted_machine, small_stack])
+@pytest.mark.parametrize("make", [fitted_machine, pytest.param(small_stack, marks=pytest.mark.slow)])
 def test_imputation_against_exact_conditionals(make):
     """Chains fill in from p(missing | observed): every state's frequency, and the estimated means, within their errors."""
     model, V, p = make()
