@@ -98,14 +98,10 @@ class Distributed:
         may_lack = getattr(self._first() if hasattr(self, "_first") else self, "missing", None) is not None
         return Shards.of(X, self.client_, sync, checks.integer(self.n_shards, "n_shards"), may_lack)
 
-    def partial_fit(self, *_, **__):
-        """There is none: `warm_start` goes on with a fit, and the local estimator trains on parts.
-
-        Raises
-        ------
-        NotImplementedError
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no partial_fit: use fit with warm_start=True, or to_local()")
+    @property
+    def partial_fit(self):
+        """There is none: `warm_start` goes on with a fit, and the local estimator trains on parts."""
+        raise AttributeError(f"{type(self).__name__} has no partial_fit: use fit with warm_start=True, or to_local()")
 
     def score(self, X, y=None, sample_weight=None):
         """The local estimator's score, also of a dask array or data frame. y and sample_weight come to the client."""
