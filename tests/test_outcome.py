@@ -178,6 +178,13 @@ def test_constant_outputs():
         DBNRegressor((4,), max_iter=3, **common).fit(X * 0, np.zeros(40))
 
 
+def test_constant_outputs_of_a_rate_that_is_too_high():
+    target = np.arange(40) % 2
+    for size, rate in ((1.0, "another"), (1e6, "a smaller")):
+        (line,) = of_outputs(np.tile([0.0, size], (40, 1)), target, np.ones(40))
+        assert f"Try {rate} learning_rate_init" in line
+
+
 def test_outputs_that_are_worse_than_a_constant():
     """By the weights of the classes: half of the answers are right, and more where the rare class weighs as much."""
     target, outputs = np.arange(40) % 4 // 3, np.eye(2)[np.minimum(np.arange(40) % 4, 1)]

@@ -35,6 +35,8 @@ ROWS = 1024
 """Rows, evenly spread, whose outputs are compared."""
 SAME = 1e-2
 """Outputs with a standard deviation below this count as the same; targets have variance one."""
+LARGE = 100.0
+"""Linear outputs beyond this are those of steps that were too long: a class that is sure has some 10."""
 
 
 def tell(lines):
@@ -202,10 +204,11 @@ def of_outputs(outputs, target, weights):
     Parameters
     ----------
     outputs : (n, n_outputs) array
+        Linear outputs, before the function of their units.
     target : (n,) class numbers, or (n, n_outputs) standardised numbers
     weights : (n,) of the rows, their classes included
     """
-    remedies = ["more epochs (max_iter)", "scale='standard'"]
+    remedies, rate = ["more epochs (max_iter)", "scale='standard'"], "a smaller" if np.abs(outputs).max() > LARGE else "another"
     if target.ndim == 1:
         outputs, target = outputs.argmax(axis=1)[:, None], target[:, None]
         remedies.append("class_weight='balanced'")
@@ -217,7 +220,7 @@ def of_outputs(outputs, target, weights):
     same = (outputs.std(axis=0) < SAME) & (target.std(axis=0) >= SAME)
     if same.any():
         which = f"output {np.argmax(same)} of {len(same)} is" if len(same) > 1 else "the output is"
-        fault, first = f"{which} the same for all of {len(outputs)} rows of the fit", "another learning_rate_init"
+        fault, first = f"{which} the same for all of {len(outputs)} rows of the fit", f"{rate} learning_rate_init"
     elif worse:
         fault = f"the network fits its own rows worse than a constant does ({measure} {found:.3g}, not {constant:.3g})"
         first = "a smaller learning_rate_init"
