@@ -46,6 +46,15 @@ def test_data_and_types(binary):
     small().fit(X * 3 - 1)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("scale", [np.float32(1e30), np.float32(-1e30), np.float64(1e150)])
+def test_rows_whose_energies_would_overflow_are_refused(binary, scale, form):
+    X = binary(35, 6)
+    for use in (small().fit, small().fit(X).score_samples):
+        with pytest.raises(ValueError, match=r"X has .* in row \d+, column \d, .*: scale X into"):
+            use(form(X * scale))
+
+
 def test_precisions_draw_the_same_samples(binary):
     """Chains in float32 and float64 hold the same states, so fits agree to rounding."""
     X = binary(200, 12)

@@ -172,7 +172,7 @@ def finite(X, estimator, allow_nan=False):
         with np.errstate(invalid="ignore"):  # its sum of infinite numbers
             assert_all_finite(X, allow_nan=allow_nan)
     except ValueError:
-        row, column, value = _first_not_finite(X, allow_nan)
+        row, column, value = _first(np.isinf if allow_nan else lambda x: ~np.isfinite(x), X)
     else:
         return
     column = column if names is None else repr(str(names[column]))
@@ -185,9 +185,22 @@ def finite(X, estimator, allow_nan=False):
     raise ValueError(f"Input X contains {'NaN' if np.isnan(value) else 'infinity'} in row {row}, column {column}: {remedy}")
 
 
-def _first_not_finite(X, allow_nan):
-    """(row, column, value) of the first number that is not finite, or is infinite."""
-    is_bad = np.isinf if allow_nan else lambda x: ~np.isfinite(x)
+def moderate(X, largest, remedy):
+    """Refuse numbers of X, a finite array or CSR matrix, that are beyond -largest and largest.
+
+    Raises
+    ------
+    ValueError
+        names row and column.
+    """
+    values = X.data if sparse.issparse(X) else X
+    if values.size and max(values.max(), -values.min()) > largest:
+        row, column, value = _first(lambda x: np.abs(x) > largest, X)
+        raise ValueError(f"Input X has {value:.3g} in row {row}, column {column}, where {largest:.1e} is the most: {remedy}")
+
+
+def _first(is_bad, X):
+    """(row, column, value) of the first bad number."""
     if sparse.issparse(X):
         at = int(np.argmax(is_bad(X.data)))
         return int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at]), X.data[at]
