@@ -92,7 +92,7 @@ def classifier(name, splits, args, run):
     splits, tried, mean = list(splits), [{}, *settings(args.settings)], []
     for number, options in enumerate(tried[1:], 1):
         inner = []
-        for i, (X, y, _, _) in enumerate(splits):
+        for i, (X, y, _, _) in enumerate(splits[: args.tuning]):
             A, B, a, b = train_test_split(X, y, test_size=0.2, stratify=y, random_state=100 + i)
             inner.append(run(f"{name}, {i}, validation {number}", score, options, A, a, B, b, i, args.threads))
         mean.append(np.mean(inner))
@@ -121,6 +121,7 @@ def main():
     parser.add_argument("--splits", type=int, help="the first ones only")
     parser.add_argument("--rows", type=int, default=10_000, help="the most training rows")
     parser.add_argument("--settings", type=int, default=10)
+    parser.add_argument("--tuning", type=int, help="how many splits settings are compared on [all]")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--data", default=images.FOLDER)
     parser.add_argument("--out", help="by default features.json or defaults.json in benchmarks/results")

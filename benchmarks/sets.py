@@ -23,7 +23,7 @@ NUMBERS = "diabetes", "mpg"
 """Sets whose targets are numbers."""
 TABLES = "breast cancer", "wine", "diabetes", "titanic", "mpg"
 SPLITS = 20
-"""Of tables."""
+"""Of sets without test rows of their own."""
 
 
 def _splits(X, y, n, classes=True):
@@ -36,7 +36,7 @@ def _splits(X, y, n, classes=True):
 
 def digits(_):
     X, y = load_digits(return_X_y=True)
-    yield from _splits(X / 16, y, 5)
+    yield from _splits(X / 16, y, SPLITS)
 
 
 def wine(_):
@@ -98,7 +98,7 @@ def spoken(folder):
     z = np.load(Path(folder) / "fsdd" / "fsdd.npz")
     wave, parts = z["signal"] / 32768.0, itertools.pairwise(z["offset"])
     X = np.array([_bands(wave[start:stop]) for start, stop in parts])
-    yield from _splits(X, z["label"], 3)
+    yield from _splits(X, z["label"], SPLITS)
 
 
 def _bands(wave, bands=40, stretches=20):
