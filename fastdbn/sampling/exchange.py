@@ -15,6 +15,8 @@ from fastdbn.sampling.sampler import Sampler
 
 WARM_UP = 5
 """Gibbs steps of each replica before the first exchange."""
+AT_ONCE = 1 << 14
+"""Uniforms that one call makes, for some sweeps ahead. A call by itself costs as much as 3,000 of them."""
 
 
 def refusal_of_untied(machines):
@@ -49,6 +51,7 @@ class Exchange(Sampler):
         self._far, self._near = far, near
         self._came = np.zeros((n_replicas, len(task.rows)), bool)
         self._came[far] = True
+        self._ahead = {}
 
     def start(self, states, there):
         self.spread(states)
@@ -61,10 +64,10 @@ class Exchange(Sampler):
 
     def _sweep(self, t):
         """Propose exchanges between every other pair of neighbours, then move all replicas; t counts sweeps."""
-        lower = np.arange(t % 2, self.n_replicas - 1, 2)
+        lower = self._lower(t)
         if len(lower):
             log_odds = self.log_odds(lower)
-            chosen = np.log1p(-self._uniforms(t, lower)) < log_odds
+            chosen = self._log_uniforms(t) < log_odds
             self.accepted[lower] += np.exp(np.minimum(log_odds, 0)).sum(axis=1)
             self.proposed[lower] += len(self.rows)
             self.exchange(lower, chosen)
@@ -72,11 +75,20 @@ class Exchange(Sampler):
         for i in range(self.n_replicas):
             self.move(i, t, i + 1 if i in lower else i - 1 if i - 1 in lower else None)
 
-    def _uniforms(self, t, lower):
-        """A uniform for each proposal, (pairs, B), of one call for all pairs."""
-        n, steps = len(self.rows), (t * self.n_replicas + lower).astype(np.uint32)
-        key = self.keys(rng.SWAP, 0)._replace(step=np.repeat(steps, n))
-        return rng.row_uniforms(np.tile(self.rows, len(lower)), key).reshape(-1, n)
+    def _lower(self, t):
+        """The lower replicas of the pairs of sweep t."""
+        return np.arange(t % 2, self.n_replicas - 1, 2)
+
+    def _log_uniforms(self, t):
+        """The logarithm of a uniform for each proposal of sweep t, (pairs, B)."""
+        if t not in self._ahead:
+            n, sweeps = len(self.rows), range(t, t + max(1, AT_ONCE // (self.n_replicas * len(self.rows))))
+            steps = [sweep * self.n_replicas + self._lower(sweep) for sweep in sweeps]
+            of_all = np.concatenate(steps).astype(np.uint32)
+            key = self.keys(rng.SWAP, 0)._replace(step=np.repeat(of_all, n))
+            logs = np.log1p(-rng.row_uniforms(np.tile(self.rows, len(of_all)), key)).reshape(-1, n)
+            self._ahead = dict(zip(sweeps, np.split(logs, np.cumsum([len(x) for x in steps])), strict=False))
+        return self._ahead.pop(t)
 
     def _follow(self, lower, chosen):
         """Count the states that come to the replica whose draws are wanted from the one that moves freely."""

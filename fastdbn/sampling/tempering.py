@@ -28,7 +28,7 @@ class Tempering(Exchange):
         self.machine, self.chain = self.machines[-1], self.chains[-1]
         self.betas, self._at = betas, [b.constant(np.full(n, beta)) for beta in betas]
         self._toward = b.constant(b.to_host(machine.params.b).astype(np.float64) - base)
-        self._buffers = [[b.zeros(len(betas) // 2 * n, width) for _ in range(2)] for width in (len(base), machine.shape[1])]
+        self._buffers = [b.zeros(len(betas) // 2 * 2 * n, width) for width in (len(base), machine.shape[1])]
         self._pairs = [self._betas_of_pairs(first) for first in (0, 1)]
 
     def _chain(self, i):
@@ -76,10 +76,14 @@ class Tempering(Exchange):
         return below - above
 
     def exchange(self, lower, chosen):
+        b, n = self.backend, len(self.rows)
         pair, row = np.nonzero(chosen)
-        below = lower[pair] * len(self.rows) + row
-        for x, buffers in zip((self._v, self._field), self._buffers, strict=True):
-            self.change_places(x, x, buffers, below, below + len(self.rows))
+        below = (lower[pair] * n + row).astype(np.uint32)
+        from_, to = (b.array(np.concatenate(x)) for x in ((below, below + np.uint32(n)), (below + np.uint32(n), below)))
+        for x, buffer in zip((self._v, self._field), self._buffers, strict=True):
+            moved = b.part(buffer, 0, len(from_))
+            b.copy(x, moved, rows=from_)
+            b.copy(moved, x, places=to)
 
     def move(self, i, t, partner):
         """A Gibbs step; after an exchange the fields are there already."""
