@@ -70,7 +70,7 @@ def make_model(args, task, visible):
     check_options(args, name)
     estimator = CLASSES[name]
     known = {field.name for field in fields(estimator)}
-    own = {"n_jobs": args.jobs, "device": args.device, "random_state": args.seed}
+    own = {"n_jobs": args.jobs, "device": args.device, "random_state": args.seed, "memory_limit": args.memory_limit}
     layer = {"visible": visible, "scale": args.scale}
     if args.pretrain_epochs is not None:
         layer["n_iter"] = args.pretrain_epochs

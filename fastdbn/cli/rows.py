@@ -1,6 +1,7 @@
 """The rows of a command: those to train on and to test on, and those that a model takes from a table."""
 
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastdbn.preparation.preparation import FILL, KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
 from fastdbn.tables import read, table
+from fastdbn.tables.blocks import KINDS, holds_rows, read_blocks
 from fastdbn.tables.cells import text_among
 
 SPLIT_SEED = 0
@@ -292,9 +294,24 @@ def network_of(args, model, method):
 
 
 def model_and_rows(args, method):
-    """A model that has a method, and the features that it takes from a table."""
+    """A model that has a method, and the features that it takes from a table.
+
+    A folder is read block by block, and so is a file by a model that was trained so.
+    """
     model = load_model(args, method)
+    if holds_rows(args.data) or (getattr(model, "memory_limit", None) is not None and Path(args.data).suffix in KINDS):
+        return model, _rows_in_blocks(model, args)
     return model, rows_for(model, args)[-1]
+
+
+def _rows_in_blocks(model, args):
+    """The features that a model takes from files that are read block by block."""
+    if hasattr(model, "preparation_"):
+        raise ValueError(f"{args.data} is read block by block, and {args.model} learned from a whole table: give it one file")
+    found, _, said = read_blocks(args.data)
+    progress(f"{args.data}: {said}")
+    names = list(vars(model).pop("feature_names_in_", ()))
+    return table.features(found, table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ())))
 
 
 def rows_for(model, args, lacking=False):

@@ -133,7 +133,7 @@ def _of_numbers(model, X, y, X_test, y_test, others):
 
 def _baselines(estimators, X, y, X_test, method):
     """What a constant and a linear model, which may lack, answer for the rows to score."""
-    chosen = some(X.shape[0], _rows(X))
+    chosen = some(X.shape[0], most_rows(X.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
@@ -155,13 +155,14 @@ def _scaled(X):
     return StandardScaler(with_mean=not sparse.issparse(X))
 
 
-def _rows(X):
-    """How many rows a baseline learns from."""
-    return max(100, NUMBERS // X.shape[1])
+def most_rows(width):
+    """How many rows of some width a baseline learns from."""
+    return max(100, NUMBERS // width)
 
 
 def _few(X):
-    return f" on {_rows(X)} rows" if _rows(X) < X.shape[0] else ""
+    n = most_rows(X.shape[1])
+    return f" on {n} rows" if n < X.shape[0] else ""
 
 
 def _remark(X_test, n):
@@ -188,7 +189,7 @@ def _of_outliers(model, X, X_test, y):
 
 def _of_rows(model, X, rows):
     """How well rows are reconstructed, as a share of the error of the column means."""
-    X, rows = dense(take(X, some(X.shape[0], _rows(X)))).astype(np.float64), dense(rows)
+    X, rows = dense(take(X, some(X.shape[0], most_rows(X.shape[1])))).astype(np.float64), dense(rows)
     source = model if hasattr(model, "reconstruct") else generator(model)
     units, means = len(layer_weights(model)[-1]), np.nanmean(X, axis=0)
     named = [

@@ -91,6 +91,25 @@ class Stored:
             start -= start % mmap.PAGESIZE
             self._map.madvise(mmap.MADV_WILLNEED, start, min(stop, len(self._map)) - start)
 
+    def split(self, last):
+        """Cut some rows off, which the rows at the end of the file give their places to. The file must be a temporary one.
+
+        Returns
+        -------
+        Stored
+            The other rows.
+        (k, nv) array
+            The rows cut off.
+        (n,) array
+            The numbers that both had, in their new order.
+        """
+        order, n = np.arange(len(self)), len(self) - len(last)
+        gone, coming = np.setdiff1d(last, order[n:]), np.setdiff1d(order[n:], last)
+        order[gone], order[coming] = coming, gone
+        self.mapped[gone], self.mapped[coming] = self.mapped[coming], self.mapped[gone]
+        others = Stored(self.file, self.dtype, (n, self.shape[1]), self.offset, self.packed)
+        return others, self[n:], order
+
     def unpacked(self):
         """The same rows with a byte for each number."""
         return store(self.blocks(), packs=False)

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from fastdbn.inputs.blocks import as_rows
-from fastdbn.support.stored import AT_ONCE
+from fastdbn.support.stored import AT_ONCE, store
 from fastdbn.tables.arrow import PARQUET
 from fastdbn.tables.hdf5 import HDF5
+from fastdbn.tables.table import ONE_COLUMN, Table, position
 
 CSV = ".csv", ".tsv"
 KINDS = (".npy", *HDF5, *PARQUET, *CSV)
@@ -35,19 +36,63 @@ def opened(X):
     """
     if not isinstance(X, (str, os.PathLike)):
         return X
-    path = Path(X)
-    files = sorted(file for file in path.iterdir() if file.suffix in KINDS) if path.is_dir() else [path]
-    kinds = {file.suffix for file in files}
-    if len(kinds) != 1 or not kinds <= set(KINDS):
-        found = ", ".join(sorted(kinds)) or "no files"
-        raise ValueError(f"X={str(X)!r} has {found}: give a file, or a folder of files, of one of {', '.join(KINDS)}")
-    if files == [path] and path.suffix == ".npy":
-        return np.load(path, mmap_mode="r")
+    files = files_of(X)
+    if files == [Path(X)] and files[0].suffix == ".npy":
+        return np.load(X, mmap_mode="r")
     return functools.partial(_blocks, files)
 
 
+def files_of(path):
+    """The files of numbers that a path names: itself, or those of a folder."""
+    folder = Path(path)
+    files = sorted(file for file in folder.iterdir() if file.suffix in KINDS) if folder.is_dir() else [folder]
+    kinds = {file.suffix for file in files}
+    if len(kinds) != 1 or not kinds <= set(KINDS):
+        found = ", ".join(sorted(kinds)) or "no files"
+        raise ValueError(f"X={str(path)!r} has {found}: give a file, or a folder of files, of one of {', '.join(KINDS)}")
+    return files
+
+
+def read_blocks(path, target=None):
+    """(Table, position of the target or None, what was found): rows in a temporary file, and their target in memory.
+
+    Parameters
+    ----------
+    path : path
+        Of a file or a folder.
+    target : str or None
+        Name or position of a column that is no feature.
+    """
+    files, values = files_of(path), []
+    pairs = _named(files)
+    names, first = next(pairs, (None, np.empty((0, 1))))
+    place = None if target is None else position(names, first.shape[1], target)
+    if place is not None and first.shape[1] == 1:
+        raise ValueError(f"{path}: {ONE_COLUMN}. Training needs features beside the target")
+
+    def features():
+        for _, block in itertools.chain([(names, first)], pairs):
+            if place is not None:
+                values.append(block[:, place].copy())
+            yield block if place is None else np.delete(block, place, axis=1)
+
+    rows = store(features())
+    names = None if names is None else [name for j, name in enumerate(names) if j != place]
+    table = Table(rows, names, target=None if place is None else np.concatenate(values))
+    return table, place, f"{table.size}, read block by block from {len(files)} file{'s' * (len(files) != 1)}"
+
+
+def holds_rows(path):
+    """Whether a path is a folder of files of numbers."""
+    return Path(path).is_dir() and any(file.suffix in KINDS for file in Path(path).iterdir())
+
+
 def _blocks(files):
-    """The blocks of some files, whose columns have the same names in the same order, where they have names."""
+    return (block for _, block in _named(files))
+
+
+def _named(files):
+    """(names or None, a block) of some files, whose columns have the same names in the same order, where they have names."""
     first = None
     read = {**dict.fromkeys(HDF5, _hdf5), **dict.fromkeys(PARQUET, _parquet), **dict.fromkeys(CSV, _csv), ".npy": _npy}
     for file in files:
@@ -62,7 +107,8 @@ def _blocks(files):
                     else f"{len(names)} columns, not {len(first)}"
                 )
                 raise ValueError(f"it has {at}: give the files the same columns in the same order")
-            yield from blocks
+            for block in blocks:
+                yield names, block
         except ImportError as error:
             raise ValueError(f"{file} needs {error.name}: pip install 'fastdbn[data]'") from None
         except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from fastdbn.support.stored import Stored, store
 from fastdbn.tables.cells import in_rows, is_missing, is_number, text_among
 
 SAMPLE = 100
@@ -26,9 +27,9 @@ def listed(words):
 class Table(NamedTuple):
     """Columns of numbers, and what else a file says.
 
-    numbers is an (n, width) array, or a CSR matrix that a model takes as it is. text has by position the cells of a column that
-    are no finite numbers, None for those that are; in numbers they are NaN. names are those of the columns or None. target is
-    what a file holds apart. image says whether the columns are pixels.
+    numbers is an (n, width) array, or a CSR matrix or rows in a file that a model takes as they are. text has by position the
+    cells of a column that are no finite numbers, None for those that are; in numbers they are NaN. names are those of the columns
+    or None. target is what a file holds apart. image says whether the columns are pixels.
     """
 
     numbers: Any
@@ -211,6 +212,8 @@ def features(table, keep, needed=False, lacking=False):
     if not keep:
         raise ValueError("no columns are left as features: the table needs more than its target; --keep uses what is left out")
     whole = keep == list(range(table.width))
+    if isinstance(table.numbers, Stored):
+        return table.numbers if whole else store(part[:, keep] for part in table.numbers.blocks())
     if sparse.issparse(table.numbers):
         if not np.isfinite(table.numbers.data).all():
             raise ValueError("the matrix holds infinite or missing values: fill or drop what is missing")

@@ -5,6 +5,7 @@ examples:
   fastdbn train titanic.csv --target survived --report titanic.html
   fastdbn train train-images-idx3-ubyte.gz        (labels and test images are found beside it)
   fastdbn train --config run.toml                (lines such as target = "price", layers = [128, 64], quiet = true)
+  fastdbn train FOLDER --target label --memory-limit 1GB       (files of numbers that may be larger than memory)
   fastdbn train sensors.csv --model outliers --out outliers.safetensors
   fastdbn train images.npz --model autoencoder --layers 512 --noise salt-and-pepper --out clean.safetensors
   fastdbn train houses.csv --target price --as zip=category --as notes=drop --out price.safetensors
@@ -65,6 +66,8 @@ def options(parser):
     noises = ("masking", "salt-and-pepper", "gaussian")
     option("--noise", choices=noises, help="noise that an autoencoder learns to remove, for `fastdbn denoise`")
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
+    told = "read DATA, a file or a folder of numbers, block by block, with so much of it in memory, such as 1GB"
+    option("--memory-limit", type=common.memory, metavar="SIZE", help=told)
     option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
     common.header(parser)
@@ -85,6 +88,7 @@ def run(args):
     from fastdbn.backends.devices import get_backend
     from fastdbn.callbacks import ProgressBar
     from fastdbn.cli.ahead import compiled_ahead
+    from fastdbn.cli.blocks import by_blocks, rows_in_blocks
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import check_options, make_model, task_of
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
@@ -99,7 +103,7 @@ def run(args):
     args.task = task_of(args.model, args.task)
     if args.model is not None:
         check_options(args, args.model)  # before any work
-    rows = training_rows(args, unlabelled=True)
+    rows = rows_in_blocks(args) if by_blocks(args) else training_rows(args, unlabelled=True)
     check_shape(args.image_shape, rows.X.shape[1])
     model = make_model(args, rows.task, rows.visible)
     if np.ma.isMaskedArray(rows.y):

@@ -1,0 +1,92 @@
+"""Training from files that are read block by block: what fits, what is held out, what is refused."""
+
+import numpy as np
+import pytest
+from command_line import run
+
+import fastdbn
+from fastdbn.support.stored import store
+from fastdbn.tables import read
+
+QUICK = "--epochs", "1", "--pretrain-epochs", "1", "--layers", "4", "--batch-size", "20", "--quiet"
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """A folder of two CSV files of 7 flags and a label, in which no table may be read whole."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0)
+    y = noise.integers(0, 2, 120)
+    rows = np.column_stack([y[:, None] ^ (noise.random((120, 7)) < 0.2), y])
+    (tmp_path / "parts").mkdir()
+    for part, name in ((rows[:50], "a"), (rows[50:], "b")):
+        header = ",".join([*"abcdefg", "label"])
+        np.savetxt(tmp_path / "parts" / f"{name}.csv", part, "%d", ",", header=header, comments="")
+    np.save("all.npy", rows)
+    np.save("labels.npy", y)
+    np.save("features.npy", rows[:, :7])
+    monkeypatch.setattr(read, "read_table", lambda *_, **__: pytest.fail("a table is read whole"))
+    return rows
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ("parts", "--target", "label"),
+        ("parts", "--target", "-1", "--memory-limit", "1MB"),
+        ("parts/a.csv", "--target", "label", "--memory-limit", "1MB", "--test", "parts/b.csv"),
+        ("all.npy", "--target", "7", "--memory-limit", "1MB"),
+        ("features.npy", "--labels", "labels.npy", "--memory-limit", "1MB"),
+    ],
+    ids=str,
+)
+def test_a_model_of_blocks(parts, capsys, data):
+    """Files and folders train a classifier, whose test rows are not those it learned from; predictions find the columns."""
+    code, out, err = run(capsys, "train", *data, *QUICK, "--out", "m")
+    assert code == 0, err
+    assert out.startswith("test accuracy: ")
+    model = fastdbn.load("m")
+    assert model.n_features_in_ == 7
+    code, out, err = run(capsys, "predict", "m", data[0])
+    assert code == 0, err
+    assert len(out.splitlines()) == 1 + (50 if "parts/a.csv" in data else 120)
+
+
+def test_without_a_target(parts, capsys):
+    """A target is left out where none is learned, and `transform` finds the features by name."""
+    code, out, err = run(capsys, "train", "parts", "--target", "label", "--model", "dbn", *QUICK[2:], "--out", "m")
+    assert code == 0, err
+    code, out, err = run(capsys, "transform", "m", "parts")
+    assert (code, len(out.splitlines())) == (0, 121), err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["parts"], "--target is missing"),
+        (["parts", "--target", "label", "--as", "a=flag", "--rows", "9"], "--as, --rows"),
+        (["text.csv", "--target", "b", "--memory-limit", "1GB"], "a table with text is read whole"),
+        (["gap.npy", "--target", "1", "--memory-limit", "1GB"], "1 rows of gap.npy have no target"),
+        (["--memory-limit", "1GB"], "--memory-limit needs DATA"),
+    ],
+    ids=str,
+)
+def test_what_is_refused(parts, capsys, argv, says):
+    with open("text.csv", "w") as file:
+        file.write("a,b\nred,1\nblue,0\n")
+    np.save("gap.npy", np.array([[1.0, 0.0], [0.0, np.nan], [1.0, 1.0]]))
+    code, _, err = run(capsys, "train", *argv)
+    assert code == 1
+    assert says in err
+
+
+@pytest.mark.parametrize("values", [2, 5], ids=["packed", "numbers"])
+@pytest.mark.parametrize("last", [[], [0, 3], [2, 18, 19], [17, 18, 19]], ids=str)
+def test_rows_cut_off(values, last):
+    """Rows cut off and the others are those of the order, each once."""
+    X = np.random.default_rng(1).integers(0, values, (20, 9)).astype(np.float32)
+    rows = store([X[:8], X[8:]])
+    others, gone, order = rows.split(np.array(last, int))
+    assert sorted(order) == list(range(20))
+    assert set(order[len(others) :]) == set(last)
+    assert np.array_equal(np.concatenate([others[:], gone]), X[order])
