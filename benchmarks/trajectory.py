@@ -17,7 +17,7 @@ from benchmarks import store
 from benchmarks.machine import describe
 from benchmarks.mnist import images
 from fastdbn import RBM, evaluate
-from fastdbn.evaluate.exact import Enumeration
+from fastdbn.machine.enumeration import Enumeration
 
 KINDS = {"plain": None, "trajectory": 0.25}
 SEEDS, CHECKPOINTS, EPOCHS = 3, 10, 30

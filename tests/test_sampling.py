@@ -12,7 +12,7 @@ from test_protocol import sealed
 from fastdbn import DBN, RBM, GenerativeDBNClassifier, load
 from fastdbn.backends import devices
 from fastdbn.estimators import starts
-from fastdbn.sampling import ladder
+from fastdbn.sampling import ladder, stacked
 from fastdbn.sampling.sampler import Task
 from fastdbn.sampling.stacked import Stacked
 from fastdbn.sampling.tempering import Tempering
@@ -79,9 +79,10 @@ def test_tempered_exchanges_are_in_detailed_balance():
         assert np.allclose(flow, flow.T, rtol=1e-10)
 
 
-@pytest.mark.parametrize("layer", [0, 1])
-def test_sweeps_leave_the_laws_of_all_layers(layer):
+@pytest.mark.parametrize(("layer", "most"), [(0, -1), (1, -1), (0, 10)])
+def test_sweeps_leave_the_laws_of_all_layers(layer, most, monkeypatch):
     """Chains that begin at exact draws of both layers still have these laws after sweeps with both roles of each layer."""
+    monkeypatch.setattr(stacked, "BITS", most)
     n, draw = 20000, np.random.default_rng(layer)
     chains = Stacked(task(stack()._machines(), layer, n, seed=layer))
     for machine, chain in zip((BELOW, ABOVE), chains.chains, strict=True):
@@ -95,6 +96,15 @@ def test_sweeps_leave_the_laws_of_all_layers(layer):
 
 
 # ---- laws of draws
+
+
+def test_a_top_of_few_states_is_drawn_anew():
+    """A step of stacked tempering takes it from one mode to both, by their probabilities."""
+    lower = exact.Machine(5, 6, seed=3, scale=1.5)
+    chains = Stacked(task(DBN.stack([rbm(lower), rbm(TWO_MODES)])._machines(), 1, 2000))
+    chains.start(np.ones((2000, 6), np.float32), True)
+    chains.run(0, 1)
+    agree(chains.drawn, TWO_MODES.V, TWO_MODES.p_v())
 
 
 def test_tempering_goes_from_mode_to_mode():

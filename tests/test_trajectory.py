@@ -10,8 +10,8 @@ from fastdbn import Machine as PublicMachine
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
-from fastdbn.evaluate.exact import Enumeration
 from fastdbn.machine.block import BlockMachine
+from fastdbn.machine.enumeration import Enumeration
 from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
 from fastdbn.maths import rng
 from fastdbn.training.options import trajectory

@@ -9,9 +9,10 @@ from fastdbn.dask.cluster import Cluster, client_of
 from fastdbn.dask.shards import light
 from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
 from fastdbn.evaluate.estimate import estimate, exactly
-from fastdbn.evaluate.exact import BITS, count_bits, exact_log_z, machine_with_z
+from fastdbn.evaluate.exact import exact_log_z, machine_with_z
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine import pseudo
+from fastdbn.machine.enumeration import BITS, count_bits
 from fastdbn.units import get_unit
 
 

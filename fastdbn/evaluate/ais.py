@@ -21,10 +21,11 @@ import numpy as np
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.estimate import estimate, exactly
-from fastdbn.evaluate.exact import BITS, Enumeration, count_bits, exact_log_z, machine_with_z, rbm_of
+from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
 from fastdbn.evaluate.models import of_tables
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine.block import BlockMachine, Chain
+from fastdbn.machine.enumeration import BITS, Enumeration, count_bits
 from fastdbn.machine.initial import base_of_means
 from fastdbn.maths import rng
 from fastdbn.support import checks

@@ -9,9 +9,10 @@ from fastdbn.estimators.fitted_dbn import brackets
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, visible_blocks
 from fastdbn.estimators.rows import later_rows, threshold_of
-from fastdbn.evaluate.exact import Enumeration, exact_log_z, machine_with_z, rbm_of
+from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
 from fastdbn.evaluate.models import of_tables
 from fastdbn.machine import pseudo
+from fastdbn.machine.enumeration import Enumeration
 from fastdbn.maths import rng
 from fastdbn.support import checks
 

@@ -7,12 +7,18 @@ v_{l + 1} may change places. With v_l and h_{l + 1} summed out, the odds of the 
     G(h) = (b_{l + 1} - c_l).h + sum_k cgf(c_k + (h W_{l + 1})_k) - sum_i cgf(b_i + (W_l h)_i)
 
 Both sides that were summed out are drawn anew after it. So every chain keeps the distribution of its own RBM. Upper layers are
-small and mix fast, and bring new modes to the lower ones.
+small and mix fast, and bring new modes to the lower ones. A top of few hidden units draws these anew in each step, by their exact
+distribution, so it has no modes that it cannot leave.
 """
 
 import numpy as np
 
+from fastdbn.machine.enumeration import count_bits, states_of
+from fastdbn.maths import rng
 from fastdbn.sampling.exchange import WARM_UP, Exchange, refusal_of_untied
+
+BITS = 10
+"""The top draws its hidden units anew if they have at most 2^10 states."""
 
 
 class Stacked(Exchange):
@@ -30,6 +36,7 @@ class Stacked(Exchange):
         self._fields = [[b.zeros(n, width) for width in (below.shape[0], above.shape[1])] for below, above in self._neighbours()]
         self._buffers = [[b.zeros(n, below.shape[1]) for _ in range(2)] for below, _ in self._neighbours()]
         self._part = np.empty(n)
+        self._top = _Top.of(machines[-1])
 
     def _neighbours(self):
         return zip(self.machines[:-1], self.machines[1:], strict=True)
@@ -50,7 +57,7 @@ class Stacked(Exchange):
             top = i + 1 == self.n_replicas
             if not top:
                 self.backend.copy(self.chains[i + 1].v, self.chains[i].h)
-            self.machines[i].walk(self.chains[i], self.who, self.key_of(i), 0 if top else 1, 2 * WARM_UP if top else 3)
+            self._walk(i, 0 if top else 1, 2 * WARM_UP if top else 3)
 
     def restart(self, states):
         self.machine.begin(self.chain, self.who, self.keys, None, states, True)
@@ -79,4 +86,43 @@ class Stacked(Exchange):
     def move(self, i, t, partner):
         """A Gibbs step. It begins at the units that were exchanged: hidden ones with the layer above, else visible ones."""
         first = 4 * (WARM_UP + t) + (partner == i + 1)
-        self.machines[i].walk(self.chains[i], self.who, self.key_of(i), first, first + 2)
+        self._walk(i, first, first + 2)
+
+    def _walk(self, i, first, last):
+        machine, chain, key = self.machines[i], self.chains[i], self.key_of(i)
+        if self._top is not None and i + 1 == self.n_replicas:
+            self._top.draw(chain.h, self.rows, key(rng.HIDDEN, last // 2 - 1))
+            first = last - 1
+        machine.walk(chain, self.who, key, first, last)
+
+
+class _Top:
+    """Exact draws of a machine's hidden units, which have few states.
+
+    log p(h) = c.h - base(h) + sum_i cgf(b_i + (W h)_i), but for a constant.
+    """
+
+    @classmethod
+    def of(cls, machine):
+        """None for a machine of too many states."""
+        bits = count_bits(machine.hidden_unit, machine.shape[1])
+        return cls(machine, round(2**bits)) if bits <= BITS else None
+
+    def __init__(self, machine, n_states):
+        b, (W, bias, c), (nv, nh) = machine.backend, machine.params, machine.shape
+        values = states_of(machine.hidden_unit, nh, 0, n_states)
+        self.backend, self.states = b, b.states(machine.hidden_unit, *values.shape, values)
+        log_p, part, field = np.empty(len(values)), np.empty(len(values)), b.zeros(len(values), nv)
+        b.field(self.states, W, field, True)
+        b.cgf(machine.visible_unit, bias, field, log_p)
+        b.dot(self.states, c, part)
+        log_p += part
+        b.base(machine.hidden_unit, self.states, part)
+        log_p -= part
+        self.cumulative = np.cumsum(np.exp(log_p - log_p.max()))
+
+    def draw(self, out, rows, key):
+        """Hidden states of the chains of some numbers, by a uniform each."""
+        where = rng.row_uniforms(rows, key) * self.cumulative[-1]
+        chosen = np.searchsorted(self.cumulative[:-1], where, side="right")
+        self.backend.copy(self.states, out, rows=self.backend.array(chosen.astype(np.uint32)))
