@@ -20,7 +20,9 @@ import dask.dataframe as dd
 import pandas as pd
 from distributed import Client, LocalCluster
 
-from fastdbn.dask import DaskDBN, DaskDBNClassifier, DaskDBNRegressor, DaskRBM, ais
+from fastdbn.dask import DaskDBN, DaskDBNClassifier, DaskDBNRegressor, DaskRBM, ais, shard
+from fastdbn.dask.shards import Shards, Sync
+from fastdbn.inputs import data
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*makes a round over all machines:UserWarning"),
@@ -94,10 +96,21 @@ def test_tasks_are_submitted_again(client, monkeypatch):
     assert all(future.status == "cancelled" for future in calls[0])
 
 
-@pytest.mark.parametrize("more", [{}, {"persistent": True}], ids=["CD", "PCD"])
+@pytest.mark.parametrize("more", [{}, {"persistent": True}, {"shuffle": False}], ids=str)
 def test_average_of_one_shard_is_a_local_fit(client, more):
     local = RBM(batch_size=50, **SHORT, **more).fit(X)
     assert bits(DaskRBM(batch_size=50, n_shards=1, sync_every=2, **SHORT, **more).fit(DX)) == bits(local)
+
+
+def test_statistics_of_one_shard_are_local(client):
+    """To the last bit of float64, which scaling and initial biases are made of."""
+    weights = np.linspace(0, 2, 300)
+    shards = Shards.of(DGREY, client, Sync("average", 1), 1, False)
+    for found, known in zip(data.columns(shards, weights), data.columns(GREY, weights), strict=True):
+        assert np.array_equal(found, known)
+    mean = data.columns(GREY).mean
+    assert np.array_equal(data.column_variance(shards, mean, weights), data.column_variance(GREY, mean, weights))
+    shards.release()
 
 
 # ---- one machine's results
@@ -178,6 +191,20 @@ def test_results_over_blocks(client):
     assert ais(rbm, n_shards=3, **numbers).log_z == pytest.approx(evaluate.ais(rbm.to_local(), **numbers).log_z, rel=1e-6)
 
 
+def test_blocks_without_rows(client):
+    """Filters leave blocks with no rows, or with a number of rows that only their computation shows."""
+    model = DaskDBNClassifier(max_iter=1, batch_size=50, **NETWORK, **DASK).fit(DX, DY)
+    some, none = DX[DX[:, 0] > 0], DX[DX[:, 0] > 2]
+    known = X[X[:, 0] > 0]
+    assert np.isnan(some.shape[0])
+    for name in ("predict", "predict_proba"):
+        found = getattr(model, name)(da.concatenate([none, some, none])).compute()
+        np.testing.assert_allclose(found, getattr(model.to_local(), name)(known), rtol=1e-5)
+    with pytest.raises(ValueError, match="X has no rows"):
+        model.predict(none)
+    assert model.score(some, DY[DX[:, 0] > 0]) == model.to_local().score(known, Y[X[:, 0] > 0])
+
+
 def test_regressor(client):
     model = DaskDBNRegressor(max_iter=1, batch_size=50, **NETWORK, **DASK).fit(DX, DY)
     assert isinstance(model.to_local(), DBNRegressor)
@@ -220,9 +247,22 @@ def test_checkpoints(client, tmp_path):
 # ---- refusals
 
 
+def test_workers_of_another_version(monkeypatch):
+    """A shard is neither made nor taken by another fastdbn, which might compute other bits."""
+    sent = pickle.dumps(shard.checked_shard(X, 0, 0, False, shard.__version__))
+    monkeypatch.setattr(shard, "__version__", "new")
+    with pytest.raises(ValueError, match="sent a task to fastdbn new: install one"):
+        pickle.loads(sent)
+    with pytest.raises(ValueError, match="fastdbn old sent a task"):
+        shard.checked_shard(X, 0, 0, False, "old")
+
+
 def test_refusals(client):
-    with pytest.raises(TypeError, match="give a dask array"):
-        DaskRBM().fit(X)
+    for given, remedy in ((X, "from_array"), ("rows.parquet", "read_parquet"), (iter([X]), "from_delayed")):
+        with pytest.raises(TypeError, match=f"give a dask array .*{remedy}"):
+            DaskRBM().fit(given)
+    with pytest.raises(ValueError, match="memory_limit='1GB': workers hold"):
+        DaskRBM(memory_limit="1GB").fit(DX)
     with pytest.raises(ValueError, match="sync='both'"):
         DaskRBM(sync="both").fit(DX)
     with pytest.raises(ValueError, match="cannot share what Tempering keeps"):

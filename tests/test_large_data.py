@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastdbn import DBN, RBM, DBNClassifier
+from fastdbn import DBN, RBM, DataWarning, DBNClassifier
 from fastdbn.inputs.blocks import blocks_of, stored_rows
 from fastdbn.support.stored import BLOCK, Stored, ahead, pack, store
 from fastdbn.tables.blocks import opened
@@ -27,6 +27,16 @@ LIMIT = 16 * WIDTH * 40
 def blocks(rows, size=37):
     """A generator of blocks, which is used up once."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+class Short:
+    """An object that has fewer rows than its length says."""
+
+    def __len__(self):
+        return 200
+
+    def __getitem__(self, part):
+        return X[part]
 
 
 class Sliceable:
@@ -238,6 +248,9 @@ def failing():
         (lambda: iter([]), ValueError, "X has no rows"),
         (lambda: iter([X, X[:, :5]]), ValueError, "the block after row 150 of X has 5 columns"),
         (lambda: iter([X[0]]), ValueError, "the block after row 0 of X has shape"),
+        (lambda: iter([np.empty((5, 0))]), ValueError, "the block after row 0 of X has no columns"),
+        (Short, ValueError, "X has 200 rows by len"),
+        (lambda: iter([X, np.ma.masked_less(X, 0.5)]), ValueError, "after row 150 .* masked values"),
         (lambda: iter([np.array([["a"]])]), ValueError, "give numbers"),
         (failing, OSError, "the disk is gone"),
         (lambda: iter([X, np.full((2, WIDTH), np.nan)]), ValueError, "contains NaN in row 150, column 0"),
@@ -254,10 +267,77 @@ def test_files_of_a_folder_have_the_same_columns(tmp_path):
     (tmp_path / "1.csv").write_text('"a",b\n0,1\n1,0\n\n')
     (tmp_path / "2.csv").write_text("a,b\n1,1\n")
     assert np.array_equal(stored_rows(opened(tmp_path))[:], [[0, 1], [1, 0], [1, 1]])
-    for text, words in (("b,a\n1,1\n", "a column 'b' where"), ("a,b,c\n1,1,1\n", "3 columns, not 2"), ("a,b\n1,x\n", "3.csv: ")):
+    for text, words in (
+        ("b,a\n1,1\n", "3.csv has a column 'b', where"),
+        ("a,b,c\n1,1,1\n", "3.csv has 3 columns, and those before have 2"),
+        ("a,b\n1,x\n", "3.csv: after"),
+    ):
         (tmp_path / "3.csv").write_text(text)
         with pytest.raises(ValueError, match=words):
             RBM(3).fit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (("a,b\n0,1\n", "1,1\n"), "2.csv has no names of columns, and those before have some"),
+        (("0,1\n", "a,b\n1,1\n"), "2.csv has names of columns, and those before have none"),
+        (("0,,1\n1,1,1\n",), "1.csv: after row 0: could not convert string ''"),  # which is no line of names
+        (("0,1\n" * 3 + "0\n",), "1.csv: after row 0: "),
+    ],
+)
+def test_files_that_are_not_alike(texts, words, tmp_path):
+    for i, text in enumerate(texts, 1):
+        (tmp_path / f"{i}.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        RBM(3).fit(tmp_path)
+
+
+def test_files_come_in_the_order_of_their_numbers(tmp_path):
+    """As Dask writes and reads them; and a line of names may quote the mark between cells."""
+    for i in (10, 9, 0):
+        (tmp_path / f"part.{i}.csv").write_text(f'"a,b",c\n{i},"2"\n')
+    (tmp_path / "_part.1.csv").write_text("not data")
+    assert np.array_equal(stored_rows(opened(tmp_path))[:], [[0, 2], [9, 2], [10, 2]])
+
+
+def test_the_index_of_a_data_frame_is_no_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    pandas.DataFrame({"a": [0.5, 2.5], "b": [1, None]}, index=[7, 9]).astype({"b": "Int64"}).to_parquet(tmp_path / "x.parquet")
+    assert np.array_equal(stored_rows(opened(tmp_path / "x.parquet"))[:], [[0.5, 1], [2.5, np.nan]], equal_nan=True)
+
+
+def test_blocks_that_are_data_frames(tmp_path):
+    """The names of columns are kept, must be the same in all blocks, and are compared with those of later rows."""
+    pandas, frames = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    frame = pandas.DataFrame(GREY, columns=list("abcdefghijkl"))
+    turned = frame[frame.columns[::-1]]
+    model = RBM(3, n_iter=1, random_state=0).fit(frame[:70] if start == 0 else frame[70:] for start in (0, 70))
+    assert same(model, RBM(3, n_iter=1, random_state=0).fit(frame)) and list(model.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="after row 70 of X has a column 'l', where those before have 'a'"):
+        RBM(3).fit(iter([frame[:70], turned[70:]]))
+    for given in (turned, frames.from_pandas(turned, npartitions=2)):
+        with pytest.raises(ValueError, match="Feature names must be in the same order"):
+            model.transform(given)
+    lacking = frame.astype("Float64")
+    lacking.iloc[80, 2] = pandas.NA
+    with pytest.raises(ValueError, match="contains NaN in row 80, column 'c'"):
+        model.transform(iter([lacking[:70], lacking[70:]]))
+
+
+@pytest.mark.filterwarnings("ignore:layer 1 has learned:UserWarning")
+def test_whole_numbers_that_float64_does_not_hold():
+    with pytest.warns(DataWarning, match="subtract a constant"):
+        RBM(2, n_iter=1, random_state=0).fit(iter([2**60 + 2**40 * np.arange(50)[:, None]]))
+
+
+def test_a_map_of_a_file_that_was_replaced(tmp_path):
+    """The rows are those that the map has, not those of the new file."""
+    rows = mapped(GREY, tmp_path)
+    np.save(tmp_path / "other.npy", 1 - GREY)
+    os.replace(tmp_path / "other.npy", tmp_path / "rows.npy")
+    assert np.array_equal(stored_rows(rows, LIMIT)[:], GREY)
 
 
 def test_a_limit_is_checked():

@@ -18,12 +18,11 @@ from fastdbn.dask.shard import joined, seed_of_shard
 from fastdbn.dask.shards import Shards
 from fastdbn.estimators import parameters
 from fastdbn.estimators.device import backend_for
-from fastdbn.estimators.layer import run_of
+from fastdbn.estimators.layer import run_of, split_rows
 from fastdbn.estimators.rbm import RBM
 from fastdbn.inputs import data
 from fastdbn.maths.optim import at_epoch
 from fastdbn.training.cd import ContrastiveDivergence
-from fastdbn.training.holdout import hold_out, weights_of_known
 from fastdbn.training.layer import Layer, State
 from fastdbn.training.monitors import WATCHED, WATCHED_NUMBERS
 from fastdbn.training.options import missing_values
@@ -35,7 +34,7 @@ from fastdbn.training.options.missing_values import MissingValues
 from fastdbn.training.options.row_weights import RowWeights
 from fastdbn.training.options.sparsity import Sparsity
 from fastdbn.training.options.totals import Totals
-from fastdbn.training.order import order_of_epoch
+from fastdbn.training.order import order_of_epoch, shuffle_of
 from fastdbn.units import get_unit
 
 KNOWN = {
@@ -70,7 +69,8 @@ def _layer(backend, X, job, n_rows, weights, seed, rows, held_out=None, validati
         X, mask = missing_values.split(X)
         mask = None if mask is None else backend.load(Source(mask), for_training=True)
     source = backend.load(data.training_source(X, job.scaling, job.threshold), for_training=True)
-    return Layer(*job.units, source, n_rows, weights, job.number, seed, rows, held_out, mask, validation)
+    shuffle = shuffle_of(job.rbm, X.shape[1])
+    return Layer(*job.units, source, n_rows, weights, job.number, seed, rows, held_out, mask, validation, shuffle)
 
 
 # ---- on a worker
@@ -255,11 +255,8 @@ class Rounds(ContrastiveDivergence):
 @run_of.register
 def _(X: Shards, rbm, backend, weights, threshold, validation, settings, state, last, first=0):
     _check(X, rbm, settings)
-    n, rows, held_out = X.shape[0], None, None
-    if rbm.validation_fraction:
-        rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
-        known = weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)
-        weights = None if weights is None else weights / known[rows].mean()
+    n = X.shape[0]
+    rows, held_out, weights = split_rows(rbm, n, weights)
     units, scaling = (get_unit(rbm.visible_), get_unit(rbm.hidden_)), base_scaling(rbm.scaling_, rbm._extras)
     plain = _unfitted(rbm)
     pieces = len(X.sizes)

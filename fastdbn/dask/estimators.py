@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from fastdbn.dask import backprop, cd  # noqa: F401  they register how shards are trained on
 from fastdbn.dask.cluster import client_of
 from fastdbn.dask.evaluate import score_of_rows
-from fastdbn.dask.shards import Shards, Sync
+from fastdbn.dask.shards import Shards, Sync, with_known_rows
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.finetune import DBNClassifier
 from fastdbn.estimators.interrupt import check_is_fitted
@@ -23,6 +25,12 @@ from fastdbn.support import checks
 
 OWN = "client", "sync", "sync_every", "n_shards"
 """Parameters that local estimators do not have."""
+REMEDIES = {
+    (str, os.PathLike): "dask.dataframe.read_parquet(X) or dask.dataframe.read_csv(X)",
+    Iterator: "dask.array.concatenate of dask.array.from_delayed, because workers must be able to make each block again",
+    object: "dask.array.from_array(X)",
+}
+"""What makes a dask collection of others, by their type."""
 BLOCKWISE = "transform", "predict", "predict_proba", "predict_log_proba", "free_energy", "score_samples", "reconstruct"
 """Methods whose result for a row depends on that row alone."""
 
@@ -89,10 +97,16 @@ class Distributed:
     def _shards(self, X):
         """X as shards, and the parameters of this class checked."""
         if not is_dask(X):
+            remedy = next(remedy for kind, remedy in REMEDIES.items() if isinstance(X, kind))
             raise TypeError(
-                f"X is of type {type(X).__name__}: give a dask array or data frame, such as dask.array.from_array(X), or fit "
+                f"X is of type {type(X).__name__}: give a dask array or data frame, such as {remedy}; or fit "
                 f"{type(self).__bases__[-1].__name__} on this machine"
             )
+        checks.refuse(
+            self.memory_limit is not None,
+            f"memory_limit={self.memory_limit!r}: workers hold their shards in memory; leave it out, and start workers with "
+            "memory for all rows",
+        )
         checks.choice(self.sync, "sync", ("average", "gradient"))
         sync = Sync(self.sync, checks.integer(self.sync_every, "sync_every"))
         may_lack = getattr(self._first() if hasattr(self, "_first") else self, "missing", None) is not None
@@ -144,27 +158,27 @@ def _blockwise(method):
             return method(self, X, *arguments, **options)
         check_is_fitted(self)
         local, X = self._sent(), _array(self, X)
+        checks.refuse(not X.shape[0], "X has no rows: give at least one")
         call = functools.partial(_on_block, method.__name__, arguments, options)
         row = call(X[:1].compute(), local)
         chunks = (X.chunks[0], *((n,) for n in row.shape[1:]))
         drop = [1] if row.ndim == 1 else None
-        return X.map_blocks(
-            call, dask.delayed(local, traverse=False), dtype=row.dtype, chunks=chunks, drop_axis=drop, meta=row[:0]
-        )
+        model = dask.delayed(local, traverse=False)
+        return X.map_blocks(call, model, like=row, dtype=row.dtype, chunks=chunks, drop_axis=drop, meta=row[:0])
 
     return run
 
 
-def _on_block(name, arguments, options, X, model):
-    return getattr(model, name)(X, *arguments, **options)
+def _on_block(name, arguments, options, X, model, like=None):
+    """A method's result for a block; one without rows, which the method would refuse, has results like those of another."""
+    return getattr(model, name)(X, *arguments, **options) if X.shape[0] else like[:0]
 
 
 def _array(estimator, X):
     """A dask array whose blocks have all columns, those of the estimator."""
     if hasattr(X, "to_dask_array"):
         validate_data(estimator, X._meta, reset=False, skip_check_array=True)
-        X = X.to_dask_array(lengths=True)
-    return X.rechunk({1: -1})
+    return with_known_rows(X).rechunk({1: -1})
 
 
 @dataclass(eq=False, repr=False)

@@ -6,6 +6,7 @@ The functions are tasks (cluster.py).
 import numpy as np
 from sklearn.utils import check_array
 
+from fastdbn import __version__
 from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.rows import types_for
 from fastdbn.files.fingerprint import fingerprint
@@ -43,7 +44,11 @@ class Shard:
         self.kept = {}
 
     def __getstate__(self):
-        return vars(self) | {"kept": {}}
+        return vars(self) | {"kept": {}, "version": __version__}
+
+    def __setstate__(self, state):
+        check_version(state.pop("version"))
+        vars(self).update(state)
 
     def keep(self, name, key, make):
         """What `make` gives, kept for later tasks with the same key. It must be a function of shard and key."""
@@ -52,8 +57,16 @@ class Shard:
         return self.kept[name][1]
 
 
-def checked_shard(X, number, first, may_lack):
-    """The `Shard` of a block of the user's rows."""
+def check_version(version):
+    """Refuse to compute by another fastdbn than that of the client, or of another worker, because bits could differ."""
+    checks.refuse(
+        version != __version__, f"fastdbn {version} sent a task to fastdbn {__version__}: install one of them everywhere"
+    )
+
+
+def checked_shard(X, number, first, may_lack, version):
+    """The `Shard` of a block of the user's rows, for a client of some version."""
+    check_version(version)
     X = X.to_numpy() if hasattr(X, "to_numpy") else X
     X = check_array(X, accept_sparse="csr", dtype=types_for(X), ensure_all_finite=False, ensure_min_samples=0)
     checks.finite(X, None, may_lack)
@@ -71,10 +84,10 @@ def columns_of(shard, weights, threshold, missing):
     return (weight, data.columns(shard.X, weights, threshold, missing)) if weight else None
 
 
-def squares_of(shard, mean, weights, observed):
-    """The weighted sum of squared deviations of each column from a mean."""
+def variance_of(shard, mean, weights, observed):
+    """(weight of the observed values, their variance about a mean) of each column of a shard."""
     weight = shard.X.shape[0] if weights is None else weights.sum()
-    return data.column_variance(shard.X, mean, weights, observed) * (weight * observed) if weight else 0.0
+    return weight * observed, data.column_variance(shard.X, mean, weights, observed) if weight else 0.0
 
 
 def fingerprint_of(shard):

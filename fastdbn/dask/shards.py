@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from fastdbn import __version__
 from fastdbn.dask import shard as tasks
 from fastdbn.dask.cluster import RETRIES, Cluster, forget
 from fastdbn.estimators.layer import states_above
@@ -25,6 +26,12 @@ class Sync(NamedTuple):
 
     kind: str
     every: int
+
+
+def with_known_rows(X):
+    """A dask array of an array or data frame, whose chunks have known numbers of rows."""
+    X = X.to_dask_array(lengths=True) if hasattr(X, "to_dask_array") else X
+    return X.compute_chunk_sizes() if np.isnan(X.shape[0]) else X
 
 
 class Shards:
@@ -56,9 +63,7 @@ class Shards:
     def of(cls, X, client, sync, n_shards, may_lack):
         """The shards of a dask array or data frame."""
         names = getattr(X, "_meta", None) if hasattr(X, "columns") else None
-        X = X.to_dask_array(lengths=True) if hasattr(X, "to_dask_array") else X
-        if np.isnan(X.shape[0]):
-            X = X.compute_chunk_sizes()
+        X = with_known_rows(X)
         if X.ndim != 2:
             raise ValueError(f"X has {X.ndim} dimensions: give a dask array of rows and columns, or a data frame")
         n, width = map(int, X.shape)
@@ -73,7 +78,8 @@ class Shards:
         def make():
             blocks = X.to_delayed().ravel()
             check = dask.delayed(tasks.checked_shard, pure=False)
-            shards = [check(block, i, int(first), may_lack) for i, (block, first) in enumerate(zip(blocks, starts, strict=False))]
+            places = enumerate(zip(blocks, starts, strict=False))
+            shards = [check(block, i, int(first), may_lack, __version__) for i, (block, first) in places]
             return client.compute(shards, retries=RETRIES)
 
         return cls(cluster, sync, sizes, width, make, names)
@@ -156,6 +162,8 @@ class Shards:
 @data.columns.register
 def _(X: Shards, weights=None, threshold=None, missing=False):
     found = [x for x in X.each(tasks.columns_of, X.split(weights), threshold, missing) if x is not None]
+    if len(found) == 1:
+        return found[0][1]
     low, high = np.min([x.low for _, x in found], axis=0), np.max([x.high for _, x in found], axis=0)
     count, share = sum(weight for weight, _ in found), 1.0
     observed = [weight * np.broadcast_to(x.observed, low.shape) for weight, x in found]
@@ -174,8 +182,11 @@ def _(X: Shards, weights=None, threshold=None, missing=False):
 
 @data.column_variance.register
 def _(X: Shards, mean, weights=None, observed=1.0):
+    found = X.each(tasks.variance_of, mean, X.split(weights), observed)
+    if len(found) == 1:
+        return found[0][1]
     count = X.shape[0] if weights is None else weights.sum()
-    return sum(X.each(tasks.squares_of, mean, X.split(weights), observed)) / (count * observed)
+    return sum(n * variance for n, variance in found) / (count * observed)
 
 
 @data.column_range.register

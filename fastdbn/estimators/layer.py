@@ -172,16 +172,23 @@ def numbered_from(values, first):
     return values if values is None or not first else np.concatenate([np.zeros((first, *values.shape[1:]), values.dtype), values])
 
 
+def split_rows(rbm, n, weights):
+    """(rows trained on, rows held out, weights whose mean over the former is 1) of n rows; None where there are none."""
+    if not rbm.validation_fraction:
+        return None, None, weights
+    rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
+    if weights is not None:
+        weights = weights / weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)[rows].mean()
+    return rows, held_out, weights
+
+
 def data_layer(rbm, backend, X, weights, threshold, validation=None, first=0):
     """The `Layer` that an RBM trains: rows X, of which some are held out and some values may be missing; validation are rows that
     are watched instead, or None. Rows are numbered from `first` on."""
-    n, rows, held_out, mask = X.shape[0], None, None, None
+    n, mask = X.shape[0], None
     if validation is not None:
         validation = data_layer(rbm, backend, validation, None, threshold)
-    if rbm.validation_fraction:
-        rows, held_out = hold_out(rbm.seed_, n, rbm.validation_fraction)
-        known = weights_of_known(rbm.seed_, n, rbm.validation_fraction, weights)
-        weights = None if weights is None else weights / known[rows].mean()
+    rows, held_out, weights = split_rows(rbm, n, weights)
     if first:
         rows = np.arange(n, dtype=np.uint32) if rows is None else rows
         rows, held_out = rows + np.uint32(first), None if held_out is None else held_out + np.uint32(first)

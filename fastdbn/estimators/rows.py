@@ -76,10 +76,14 @@ def _checked_stored(estimator, X, reset, may_lack, finite):
             "missing is set, which holds all rows in memory, and these lie in a file or come in blocks: fill in what is missing "
             "first and set missing=None, or give an array and memory_limit=None"
         )
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    header, X.header = X.header, None
+    validate_data(estimator, X if header is None else header, reset=reset, skip_check_array=True)
     checks.refuse(len(X) > checks.MOST, f"X has {len(X)} rows: give at most {checks.MOST:,}, or train on parts by partial_fit")
     if finite and X.dtype.kind == "f" and not all(np.isfinite(part).all() for part in X.blocks()):
         checks.finite(X, estimator)
+    if reset and X.dtype.kind == "i":
+        for part in X.blocks():
+            _warn_of_long_integers(part)
     return X
 
 

@@ -6,9 +6,12 @@
 the same bits.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from scipy import sparse
 
+from fastdbn.support import checks
 from fastdbn.support.stored import AT_ONCE, Stored, is_binary, store
 
 IN_MEMORY = "__array__", "__array_interface__", "__dataframe__", "__arrow_c_stream__"
@@ -17,6 +20,14 @@ READ = tuple(np.dtype(kind) for kind in (np.float64, np.float32, np.uint8, np.bo
 """Types of data that the backend reads as they are."""
 ON_DISK = "h5py", "zarr", "dask", "dask_expr"
 """Packages whose arrays and frames are read block by block."""
+
+
+class Named(NamedTuple):
+    """A block of a file, whose columns may have names."""
+
+    columns: list | None
+    rows: Any
+    file: Any
 
 
 def blocks_of(X):
@@ -30,36 +41,89 @@ def blocks_of(X):
     """
     package = type(X).__module__.partition(".")[0]
     if hasattr(X, "numblocks") and package == "dask":
-        return (as_rows(X.blocks[i].compute()) for i in range(X.numblocks[0]))
+        return (X.blocks[i].compute() for i in range(X.numblocks[0]))
     if hasattr(X, "partitions") and package in ON_DISK:
-        return (as_rows(X.partitions[i].compute()) for i in range(X.npartitions))
+        return (X.partitions[i].compute() for i in range(X.npartitions))
     if isinstance(X, (list, tuple, str, bytes, dict)) or sparse.issparse(X):
         return None
     if any(hasattr(X, name) for name in IN_MEMORY) and package not in ON_DISK:
         return None
     if hasattr(X, "__next__"):
-        return map(as_rows, X)
+        return X
     if hasattr(X, "__len__") and hasattr(X, "__getitem__"):
-        return _slices(X)
-    return map(as_rows, X()) if callable(X) and not isinstance(X, type) else None
+        return slices(X)
+    return X() if callable(X) and not isinstance(X, type) else None
 
 
-def _slices(X):
+def rows_at_once(width):
+    """Rows of some width that are read at a time."""
+    return max(1, AT_ONCE // (8 * max(width, 1)))
+
+
+def slices(X):
     """Blocks of an object that takes slices."""
     n = len(X)
-    first = as_rows(X[0 : min(n, 1)])
-    rows = max(1, AT_ONCE // (8 * max(first.shape[-1], 1)))
-    return (as_rows(X[start : min(start + rows, n)]) for start in range(0, n, rows))
+    rows = rows_at_once(as_rows(X[0 : min(n, 1)]).shape[-1])
+    for start in range(0, n, rows):
+        stop = min(start + rows, n)
+        block = as_rows(X[start:stop])
+        if block.shape[0] != stop - start:
+            raise ValueError(f"X has {n} rows by len(X), and X[{start}:{stop}] has {block.shape[0]}: give all rows of a slice")
+        yield block
+
+
+class Numbers:
+    """Blocks as arrays or CSR matrices, which must agree in their columns; those without rows are left out.
+
+    Once one was read, `names` are those of the columns or None, and `header` is the first block without its rows, if that is a
+    data frame.
+    """
+
+    def __init__(self, blocks):
+        self.blocks, self.names, self.header = iter(blocks), None, None
+
+    def __iter__(self):
+        width, n = None, 0
+        for block in self.blocks:
+            where = f"the block after row {n} of X" if not isinstance(block, Named) else str(block.file)
+            own = getattr(block, "column_names", getattr(block, "columns", None))  # of Arrow, of others
+            own = None if own is None else list(own)
+            try:
+                rows = as_rows(block.rows if isinstance(block, Named) else block)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{where}: {error}") from None
+            checks.refuse(rows.ndim != 2, f"{where} has shape {rows.shape}: give blocks of rows and columns")
+            checks.refuse(not rows.shape[1], f"{where} has no columns: give blocks of rows and columns")
+            if width is None:
+                self.names, width = own, rows.shape[1]
+                self.header = block[:0] if hasattr(block, "columns") and hasattr(block, "to_numpy") else None
+            fault = _other_columns(own, rows.shape[1], self.names, width)
+            checks.refuse(fault, f"{where} has {fault}: give all blocks the same columns in the same order")
+            n += rows.shape[0]
+            if rows.shape[0]:
+                yield rows
+
+
+def _other_columns(names, width, known, known_width):
+    """In words, how the columns of a block differ from those of the first block; None if they do not."""
+    if width != known_width:
+        return f"{width} columns, and those before have {known_width}"
+    if names == known:
+        return None
+    if names is None or known is None:
+        return f"{'no ' if names is None else ''}names of columns, and those before have {'none' if known is None else 'some'}"
+    return next(f"a column {a!r}, where those before have {b!r}" for a, b in zip(names, known, strict=True) if a != b)
 
 
 def as_rows(block):
-    """A block as an array or a CSR matrix of numbers: those of a data frame become its values."""
+    """A block as an array or a CSR matrix of numbers: those of a data frame become its values, and what it lacks becomes NaN."""
     if sparse.issparse(block):
         return block.tocsr()
-    block = np.asarray(block)
-    block = block.astype(np.float64) if block.dtype.kind == "O" else block
+    block = np.asarray(checks.unmasked(block, "a block of X"))
+    if block.dtype.kind == "O":
+        block = np.where(np.frompyfunc(checks.is_missing, 1, 1)(block).astype(bool), np.nan, block).astype(np.float64)
     if block.dtype.kind not in "fiub":
-        raise ValueError(f"a block of X has type {block.dtype}: give numbers")
+        raise ValueError(f"it has the type {block.dtype}: give numbers")
     if block.dtype in READ:
         return block
     return block.astype(np.float32 if np.can_cast(block.dtype, np.float32) else np.float64)
@@ -72,7 +136,11 @@ def stored_rows(X, memory_limit=None):
     """
     blocks = blocks_of(X)
     if blocks is not None:
-        return store(blocks)
+        numbers = Numbers(blocks)
+        rows = store(numbers)
+        if isinstance(rows, Stored):
+            rows.header = numbers.header
+        return rows
     file = mapped_file(X) if memory_limit is not None else None
     if file is None:
         return X
@@ -83,10 +151,4 @@ def mapped_file(X):
     """The rows of a memory map where they lie in its file; None if X is no such thing, or if it has changes of its own."""
     if not (isinstance(X, np.memmap) and X.ndim == 2 and X.flags.c_contiguous and X.dtype in READ and X.size):
         return None
-    if X.mode not in ("r", "r+", "w+") or X.filename is None:
-        return None
-    whole = X
-    while isinstance(whole.base, np.memmap):
-        whole = whole.base
-    offset = whole.offset + X.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-    return Stored(X.filename, X.dtype, X.shape, offset)
+    return Stored(X) if X.mode in ("r", "r+", "w+") else None

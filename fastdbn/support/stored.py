@@ -8,7 +8,6 @@ each number.
 import errno
 import itertools
 import mmap
-import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,33 +28,28 @@ class Stored:
 
     Parameters
     ----------
-    file : path or file object
-        A temporary file without a name is gone from the disk with the last reference to it.
-    dtype : dtype
-        Of the numbers; packed rows are given as uint8.
-    shape : (n, nv)
-    offset : int
-        Bytes before the first row.
-    packed : bool
-        Whether the file holds words of 64 bits, (n, ceil(nv / 64)) uint64.
+    mapped : (n, nv) or (n, ceil(nv / 64)) memory map
+        Of the numbers, or of packed rows: words of 64 bits, uint64. Packed rows are given as uint8.
+    width : int or None
+        nv of packed rows; None for numbers.
+
+    Attributes
+    ----------
+    header : data frame or None
+        Without rows, for the names of the columns.
     """
 
     ndim = 2
+    header = None
 
-    def __init__(self, file, dtype, shape, offset=0, packed=False):
-        self.dtype, self.shape, self.packed = np.dtype(np.uint8 if packed else dtype), shape, packed
-        across, kind = (-(-shape[1] // WORD), np.uint64) if packed else (shape[1], self.dtype)
-        mapped = np.memmap(file, kind, "r" if isinstance(file, (str, os.PathLike)) else "r+", offset, (shape[0], across))
-        self._map, self._before = mapped._mmap, offset % mmap.ALLOCATIONGRANULARITY
-        self.file, self.offset, self.mapped = file, offset, np.asarray(mapped)
+    def __init__(self, mapped, width=None):
+        self.packed, self.mapped, self._file, self._map = width is not None, np.asarray(mapped), mapped, mapped._mmap
+        self.dtype = np.dtype(np.uint8) if self.packed else mapped.dtype
+        self.shape = len(mapped), width or mapped.shape[1]
+        self._before = mapped.ctypes.data - np.frombuffer(self._map, np.uint8).ctypes.data
 
     def __len__(self):
         return self.shape[0]
-
-    @property
-    def nbytes(self):
-        """Bytes of the file."""
-        return self.mapped.nbytes
 
     def __getitem__(self, rows):
         rows, *columns = rows if isinstance(rows, tuple) else (rows,)
@@ -107,7 +101,7 @@ class Stored:
         gone, coming = np.setdiff1d(last, order[n:]), np.setdiff1d(order[n:], last)
         order[gone], order[coming] = coming, gone
         self.mapped[gone], self.mapped[coming] = self.mapped[coming], self.mapped[gone]
-        others = Stored(self.file, self.dtype, (n, self.shape[1]), self.offset, self.packed)
+        others = Stored(self._file[:n], self.shape[1] if self.packed else None)
         return others, self[n:], order
 
     def unpacked(self):
@@ -149,7 +143,7 @@ def store(blocks, packs=True, reads_ahead=True):
 
     Parameters
     ----------
-    blocks : iterable of (rows, nv) arrays or CSR matrices
+    blocks : iterable of (rows, nv) arrays or CSR matrices with rows
     packs : bool
     reads_ahead : bool
         Whether the next block is made in a thread.
@@ -157,44 +151,28 @@ def store(blocks, packs=True, reads_ahead=True):
     Raises
     ------
     ValueError
-        if there are no rows, or blocks differ in their columns.
+        if there are no rows.
     OSError
         if the disk has no room.
     """
-    blocks = _of_one_width(iter(blocks))
-    blocks = ahead(blocks) if reads_ahead else blocks
+    blocks = ahead(iter(blocks)) if reads_ahead else iter(blocks)
     first = next(blocks, None)
     if first is None:
-        raise ValueError("X has no rows: give at least one block with rows")
-    blocks = itertools.chain([first], blocks)
+        raise ValueError("X has no rows: give at least one block with rows; a generator gives its blocks once")
+    blocks, width = itertools.chain([first], blocks), first.shape[1]
     if sparse.issparse(first):
         return _store_sparse(blocks)
     file, kind, n, packs = _file(), first.dtype, 0, packs and is_binary(first)
     for part in blocks:
         part = part.toarray() if sparse.issparse(part) else part
         if packs and not is_binary(part):
-            file, packs = _rewritten(file, np.uint8, (n, part.shape[1]), True, kind), False
+            file, packs = _rewritten(file, kind, n, width, True), False
         wanted = np.result_type(kind, part.dtype)
         if wanted != kind and not packs:
-            file = _rewritten(file, kind, (n, part.shape[1]), False, wanted)
+            file = _rewritten(file, wanted, n, width, False, kind)
         kind, n = wanted, n + len(part)
         _write(file, pack(part) if packs else part.astype(kind, copy=False))
-    file.flush()
-    return Stored(file, kind, (n, first.shape[1]), packed=packs)
-
-
-def _of_one_width(blocks):
-    """Blocks with rows, which must have the same number of columns."""
-    width, n = None, 0
-    for block in blocks:
-        if getattr(block, "ndim", 0) != 2:
-            raise ValueError(f"the block after row {n} of X has shape {np.shape(block)}: give blocks of rows and columns")
-        width = width or block.shape[1]
-        if block.shape[1] != width or not width:
-            raise ValueError(f"the block after row {n} of X has {block.shape[1]} columns, and those before have {width}")
-        n += block.shape[0]
-        if block.shape[0]:
-            yield block
+    return _mapped(file, kind, n, width, packs)
 
 
 def _store_sparse(blocks):
@@ -209,19 +187,30 @@ def _store_sparse(blocks):
         _write(files[1], part.indices.astype(np.int32, copy=False))
         counts.append(counts[-1][-1] + part.indptr[1:])
     ends = np.concatenate(counts)
-    for file in files:
-        file.flush()
-    arrays = (np.memmap(file, of, "r", shape=(ends[-1],)) for file, of in zip(files, (kind, np.int32), strict=True))
-    values, columns = arrays if ends[-1] else (np.empty(0, kind), np.empty(0, np.int32))
+    values, columns = (_array(file, of, ends[-1]) for file, of in zip(files, (kind, np.int32), strict=True))
     return sparse.csr_matrix((values, columns, ends), (len(ends) - 1, n_columns))
 
 
-def _rewritten(file, kind, shape, packed, wanted):
+def _array(file, kind, n):
+    """The n numbers of a file, which closes."""
+    with file:
+        file.flush()
+        return np.memmap(file, kind, "r", shape=(n,)) if n else np.empty(0, kind)
+
+
+def _mapped(file, kind, n, width, packed):
+    """`Stored` rows of a file, which closes: the map keeps what it holds."""
+    with file:
+        file.flush()
+        across, kind = (-(-width // WORD), np.uint64) if packed else (width, kind)
+        return Stored(np.memmap(file, kind, "r+", shape=(n, across)), width if packed else None)
+
+
+def _rewritten(file, kind, n, width, packed, was=None):
     """A new file of the rows of another, as dense rows of a type."""
     new = _file()
-    file.flush()
-    for part in Stored(file, kind, shape, packed=packed).blocks() if shape[0] else ():
-        _write(new, part.astype(wanted))
+    for part in _mapped(file, was, n, width, packed).blocks():
+        _write(new, part.astype(kind))
     return new
 
 

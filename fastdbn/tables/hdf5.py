@@ -10,7 +10,14 @@ HDF5 = ".h5", ".hdf5", ".he5"
 
 
 @contextlib.contextmanager
-def _opened(path):
+def open_hdf5(path):
+    """A context: (the file, names of the arrays that lie in it).
+
+    Raises
+    ------
+    ValueError
+        for damage, or if h5py is not installed.
+    """
     try:
         import h5py
     except ImportError:
@@ -48,11 +55,11 @@ def read_hdf5(path, split):
             raise ValueError(f"{path}: {key} cannot be read: {error}") from None
         return array.astype(str) if array.dtype.kind == "O" else array
 
-    with _opened(path) as (file, keys):
+    with open_hdf5(path) as (file, keys):
         return of_keys(path, set(keys), member, split)
 
 
 def hdf5_has_split(path, split):
     """Whether the file has a set of rows of that name."""
-    with _opened(path) as (_, keys):
+    with open_hdf5(path) as (_, keys):
         return has_keys_of(split, keys)
