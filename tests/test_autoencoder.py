@@ -97,7 +97,7 @@ def test_unrolled_before_it_is_tuned(digits):
     assert np.array_equal(dbn.transform(X[:9]), model.dbn_.transform(X[:9]))
 
 
-def test_better_than_principal_components(digits):
+def test_better_than_principal_components(digits, composed):
     """With as many codes it loses a fifth less than PCA of rows that it has not seen; pretraining, real codes, early stopping."""
     X, _ = digits
     train, test = X[:1300], X[1300:]
@@ -115,7 +115,7 @@ def test_better_than_principal_components(digits):
     assert model.transform(test).min() < 0
 
 
-def test_other_data(binary):
+def test_other_data(binary, composed):
     """Values of any scale come back on it; sparse rows work; codes of another width are refused."""
     draw = np.random.default_rng(0)
     Z = 20 + draw.normal(size=(500, 2)) @ draw.normal(size=(2, 6)) + 0.1 * draw.normal(size=(500, 6))

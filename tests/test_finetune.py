@@ -292,7 +292,7 @@ def test_bad_targets(digits):
         DBNRegressor(**FAST).fit(X, None)
 
 
-def test_divergence(digits):
+def test_divergence(composed):
     """The error names epoch and remedy; the weights are those of the last good epoch."""
     X = np.random.default_rng(0).normal(size=(200, 5))
     model = DBNRegressor((8,), pretrain=False, solver="sgd", learning_rate_init=[1e-3, 1e30], max_iter=9, random_state=0)

@@ -223,7 +223,7 @@ def test_a_fit_in_the_middle_of_a_fit():
     assert completed(part) == whole
 
 
-def test_the_best_epoch_is_kept():
+def test_the_best_epoch_is_kept(composed):
     """Early stopping leaves the best weights and their optimizer after Ctrl-C and after a divergence too, as at a clean end."""
     rough = {"pretrain": False, "early_stopping": True, "max_iter": 6, "learning_rate_init": 1.0, **LAYERS}
     clean = DBNClassifier((5,), **rough).fit(X, Y)
@@ -241,7 +241,7 @@ def test_the_best_epoch_is_kept():
     assert model.n_iter_ == 1 and model._optimizer.steps == model._step == 5
 
 
-def test_divergence_keeps_the_last_good_epoch():
+def test_divergence_keeps_the_last_good_epoch(composed):
     """Weights, optimizer and counters are those of one moment; with a smaller rate the fit is completed."""
     rates = [1e-3, 1e30]
     model = model_of("regressor").set_params(rbm=RBM(hidden="gaussian"), pretrain=False, learning_rate_init=rates, solver="sgd")

@@ -112,8 +112,10 @@ MODELS = {
     "few labels": GenerativeDBNClassifier((6, 5), rbm=RBM(n_iter=2), up_down_iter=2, unlabelled=-1, random_state=0),
     "denoiser": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), noise="gaussian", max_iter=3, early_stopping=True, random_state=0),
     "autoencoder": DBNAutoencoder((6, 4), rbm=RBM(n_iter=2), max_iter=3, early_stopping=True, random_state=0),
-    "classifier": DBNClassifier((6, 5), rbm=RBM(n_iter=2), max_iter=3, max_norm=1.0, early_stopping=True, random_state=0),
-    "regressor": DBNRegressor((6,), rbm=RBM(n_iter=2), max_iter=3, solver="sgd", random_state=0),
+    "classifier": DBNClassifier(
+        (6, 5), rbm=RBM(n_iter=2), max_iter=3, solver="sgd", max_norm=1.0, early_stopping=True, random_state=0
+    ),
+    "regressor": DBNRegressor((6,), rbm=RBM(n_iter=2), max_iter=3, random_state=0),
 }
 
 
@@ -137,13 +139,15 @@ def everything(model, X, y):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_algorithms_ask_nothing_of_buffers(name, monkeypatch):
+def test_algorithms_ask_nothing_of_buffers(name, monkeypatch, request):
     """Fits, scores, samples and predictions through sealed buffers are those of the CPU, bit for bit."""
     draw = np.random.default_rng(0)
     X = (draw.random((40, 8)) < 0.4).astype(np.float32)
     y = X[:, 0].astype(int)
     if name == "few labels":
         y[::3] = -1
+    if name == "softmax hidden":  # its whole minibatches take long to compile
+        request.getfixturevalue("composed")
     if name.startswith("missing"):
         X[3, 4] = X[7] = np.nan
     expected = everything(MODELS[name], X, y)

@@ -105,7 +105,7 @@ def test_scales_that_clip_or_have_no_end():
 
 
 @pytest.mark.parametrize("scale", ["none", "standard"])
-def test_numbers_beyond_squaring(scale):
+def test_numbers_beyond_squaring(scale, composed):
     """Units without an end take what float32 can square: further values are clipped with a warning, and results are finite."""
     rbm = RBM(3, visible="gaussian", hidden="gaussian", scale=scale, n_iter=1, random_state=0).fit(REALS)
     rows = REALS[:3].astype(np.float64)

@@ -35,7 +35,7 @@ MODELS = {
     "classifier": lambda **o: DBNClassifier(
         (300, 270), rbm=RBM(n_iter=1), max_iter=3, early_stopping=True, max_norm=2.0, random_state=0, **o
     ),
-    "regressor": lambda **o: DBNRegressor((300,), rbm=RBM(n_iter=1), max_iter=3, dropout=0.2, solver="sgd", random_state=0, **o),
+    "regressor": lambda **o: DBNRegressor((300,), rbm=RBM(n_iter=1), max_iter=3, dropout=0.2, random_state=0, **o),
 }
 
 
