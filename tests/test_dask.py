@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 
 from fastdbn import DBN, RBM, DBNClassifier, DBNRegressor, evaluate, load
@@ -205,6 +206,16 @@ def test_blocks_without_rows(client):
     assert model.score(some, DY[DX[:, 0] > 0]) == model.to_local().score(known, Y[X[:, 0] > 0])
 
 
+def test_sparse_blocks(client):
+    """Blocks that are CSR matrices train and predict as dense ones do."""
+    rows = DX.map_blocks(sparse.csr_matrix)
+    kinds = {"max_iter": 1, "batch_size": 50, **NETWORK, **DASK}
+    dense, model = (DaskDBNClassifier(**kinds).fit(given, DY) for given in (DX, rows))
+    for x, y in zip(dense.coefs_, model.coefs_, strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(model.predict(rows).compute(), dense.predict(DX).compute())
+
+
 def test_regressor(client):
     model = DaskDBNRegressor(max_iter=1, batch_size=50, **NETWORK, **DASK).fit(DX, DY)
     assert isinstance(model.to_local(), DBNRegressor)
@@ -261,6 +272,15 @@ def test_refusals(client):
     for given, remedy in ((X, "from_array"), ("rows.parquet", "read_parquet"), (iter([X]), "from_delayed")):
         with pytest.raises(TypeError, match=f"give a dask array .*{remedy}"):
             DaskRBM().fit(given)
+    frame = dd.from_pandas(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), npartitions=1)
+    with pytest.raises(ValueError, match=r"X has the type .* in 'b': give numbers"):
+        DaskRBM().fit(frame)
+    with pytest.raises(ValueError, match=r"group 0.*\(counted from row 100\)"):
+        DaskRBM(visible="softmax:4", **SHORT, **DASK).fit(
+            da.from_array(np.tile(np.eye(4), (75, 4)) * (np.arange(300) < 150)[:, None])
+        )
+    with pytest.raises(ValueError, match="out is for rows in memory"):
+        DaskRBM(**SHORT, **DASK).fit(DX).transform(DX, out=np.empty((300, 6), np.float32))
     with pytest.raises(ValueError, match="memory_limit='1GB': workers hold"):
         DaskRBM(memory_limit="1GB").fit(DX)
     with pytest.raises(ValueError, match="sync='both'"):

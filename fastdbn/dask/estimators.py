@@ -157,6 +157,9 @@ def _blockwise(method):
         if not is_dask(X):
             return method(self, X, *arguments, **options)
         check_is_fitted(self)
+        checks.refuse(
+            options.get("out") is not None, "out is for rows in memory: leave it out, and give the result to dask.array.store"
+        )
         local, X = self._sent(), _array(self, X)
         checks.refuse(not X.shape[0], "X has no rows: give at least one")
         call = functools.partial(_on_block, method.__name__, arguments, options)

@@ -10,7 +10,7 @@ from fastdbn import __version__
 from fastdbn.estimators.layer import hidden_given_rows
 from fastdbn.estimators.rows import types_for
 from fastdbn.files.fingerprint import fingerprint
-from fastdbn.inputs import data
+from fastdbn.inputs import data, ranges
 from fastdbn.maths import rng
 from fastdbn.support import checks
 
@@ -88,6 +88,14 @@ def variance_of(shard, mean, weights, observed):
     """(weight of the observed values, their variance about a mean) of each column of a shard."""
     weight = shard.X.shape[0] if weights is None else weights.sum()
     return weight * observed, data.column_variance(shard.X, mean, weights, observed) if weight else 0.0
+
+
+def check_groups(shard, unit):
+    """Refuse rows that break groups of units."""
+    try:
+        ranges.check_groups(shard.X, unit)
+    except ValueError as error:
+        raise ValueError(f"{error} (counted from row {shard.first})") from None
 
 
 def fingerprint_of(shard):

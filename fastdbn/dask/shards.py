@@ -17,8 +17,9 @@ from fastdbn.dask import shard as tasks
 from fastdbn.dask.cluster import RETRIES, Cluster, forget
 from fastdbn.estimators.layer import states_above
 from fastdbn.files import fingerprint
-from fastdbn.inputs import data
+from fastdbn.inputs import data, ranges
 from fastdbn.maths import rng
+from fastdbn.support.checks import refuse
 
 
 class Sync(NamedTuple):
@@ -63,6 +64,8 @@ class Shards:
     def of(cls, X, client, sync, n_shards, may_lack):
         """The shards of a dask array or data frame."""
         names = getattr(X, "_meta", None) if hasattr(X, "columns") else None
+        for name, kind in [("X", X.dtype)] if names is None else names.dtypes.items():
+            refuse(kind.kind not in "fiub", f"X has the type {kind} in {name!r}: give numbers, and leave other columns out")
         X = with_known_rows(X)
         if X.ndim != 2:
             raise ValueError(f"X has {X.ndim} dimensions: give a dask array of rows and columns, or a data frame")
@@ -192,6 +195,12 @@ def _(X: Shards, mean, weights=None, observed=1.0):
 @data.column_range.register
 def _(X: Shards, missing=False):
     return data.columns(X, missing=missing)[:2]
+
+
+@ranges.check_groups.register
+def _(X: Shards, unit):
+    if any(part.unit.support == "one-of" or part.unit.keeps_total for part in unit.parts(X.shape[1])):
+        X.each(tasks.check_groups, unit)
 
 
 @fingerprint.fingerprint.register

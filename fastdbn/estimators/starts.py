@@ -42,7 +42,8 @@ def rows_of(seed, X, weights=None, labels=None):
         of_classes = [order[column[order] > 0][:OF_A_CLASS] for column in labels.T]
         rows, more = order[:ROWS], np.concatenate(of_classes)
         rows = np.concatenate([rows, more[~np.isin(more, rows)]])
-    return rows if sparse.issparse(X) else rows[~np.isnan(X[rows]).any(axis=1)]
+    found = X[rows]
+    return rows if sparse.issparse(found) else rows[~np.isnan(found).any(axis=1)]
 
 
 def spread(means, n, noise, classes=None, wanted=None):

@@ -270,7 +270,7 @@ class Supervised(FineTuning, Pretrained):
                 )
             X, data_rbm = self._completed(X), self._first()
             unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, binarize_of(data_rbm), weights, None, epochs is not None)
-            ranges.check_groups(unit, X)
+            ranges.check_groups(X, unit)
             if self.verbose:
                 progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")
             visible, binary = named(unit), [unit.support == (0.0, 1.0) for unit in self._units(len(sizes))]

@@ -72,7 +72,7 @@ class TrainedRBM(FittedRBM):
         if not np.isfinite(columns.low + columns.high).all():
             checks.finite(X, self, self.missing is not None)
         unit, scaling = choose(X, self.visible, self.scale, binarize_of(self), weights, columns, first_batch)
-        ranges.check_groups(unit, X)
+        ranges.check_groups(X, unit)
         if binarize_of(self) is not None and unit.support in ("mixed", "counts"):
             raise ValueError(f"binarize={self.binarize!r} is for all columns alike: binarise those of X yourself")
         if unit.keeps_total:

@@ -1,5 +1,6 @@
 """The range of visible units: a fit refuses values outside it, later rows are clipped to it."""
 
+import functools
 import math
 
 import numpy as np
@@ -77,7 +78,7 @@ def check_values(unit, scaling, X, may_lack=False):
         if scaling.scale is not None:
             low, high = (low - scaling.shift) * scaling.scale, (high - scaling.shift) * scaling.scale
         check_range(unit, low, high)
-    check_groups(unit, X)
+    check_groups(X, unit)
 
 
 def bounds(unit, scaling, width):
@@ -117,7 +118,7 @@ def clipped(unit, scaling, X):
     """
     if takes_all(unit) and is_near(scaling, X):
         return X
-    check_groups(unit, X)
+    check_groups(X, unit)
     low, high = _reach(unit, scaling, X.shape[1])
     if not np.any(np.isfinite(low) | np.isfinite(high)):
         return X
@@ -195,7 +196,8 @@ def _like(X, values):
     return values.astype(X.dtype) if X.dtype.kind == "f" else values
 
 
-def check_groups(unit, X):
+@functools.singledispatch
+def check_groups(X, unit):
     """Refuse rows that break groups of units: one of K must sum to 1, and counts must be whole numbers."""
     parts = unit.parts(X.shape[1])
     for part, start, stop, _ in parts:
