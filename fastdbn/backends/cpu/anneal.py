@@ -9,7 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from fastdbn.backends.cpu import binary
-from fastdbn.backends.cpu.gate import Team, share, wait
+from fastdbn.backends.cpu.gate import Team, share, uncounted, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, inner, row_cgf, step_of
 from fastdbn.backends.cpu.product import not_inlined
@@ -93,6 +93,8 @@ def anneal(visible, hidden):
     whole = visible.group != 1
 
     def run(thread, size, gate, blas, v, h, toward, who, seed, beta, steps, drop, along):
+        gate, blas, v, h, toward, who = uncounted((gate, blas, v, h, toward, who))
+        beta, steps, drop, along = uncounted((beta, steps, drop, along))
         team, turn, real = Team(thread, size, gate), 0, h.W.dtype.type
         nv, nh = h.W.shape
         r0, r1 = share(team, len(who))

@@ -6,12 +6,15 @@
 - Functions inside of kernels get no machine code of their own, and LLVM's passes over modules run for kernels alone, because a
   kernel holds a copy of all that it calls. Otherwise a function would be optimised again in each function around it, and code
   would be made that never runs. Both take half of the time to compile.
+- LLVM is told that only a kernel calls the functions inside of it. So it inlines those that one place calls, however long they
+  are, and passes to others only the arguments that they use.
 - Python's garbage collector waits while a kernel is compiled. It would look again and again at a growing heap that stays in use.
 """
 
 import contextlib
 import gc
 
+from llvmlite.binding import Linkage
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
@@ -50,10 +53,20 @@ class _Library(JITCodeLibrary):
         pass
 
 
+class _Kernel(JITCodeLibrary):
+    """The code of a kernel and of the functions inside of it, which nothing else calls."""
+
+    def _optimize_final_module(self):
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
 @contextlib.contextmanager
-def _inside(codegen):
-    """Make libraries without machine code in this block. Numba's lock holds other threads off while it compiles."""
-    codegen._library_class = _Library
+def _made_of(codegen, library):
+    """Make libraries of a class in this block. Numba's lock holds other threads off while it compiles."""
+    codegen._library_class = library
     try:
         yield
     finally:
@@ -83,9 +96,10 @@ def compiler(name, lower, inner):
         def run_pass(self, state):
             codegen = state.targetctx.codegen()
             if not inner:
-                state.library = codegen.create_library(state.func_id.func_qualname)
+                with _made_of(codegen, _Kernel):
+                    state.library = codegen.create_library(state.func_id.func_qualname)
                 state.library.enable_object_caching()
-            with _inside(codegen):  # what Numba compiles for this function alone
+            with _made_of(codegen, _Library):  # what Numba compiles for this function alone
                 return super().run_pass(state)
 
     class Compiler(CompilerBase):

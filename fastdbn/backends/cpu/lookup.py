@@ -110,6 +110,7 @@ _one, _two, _three, _four, _five, _six, _seven, _eight = (_look_up(vectors) for 
 
 @inlinable
 def _any(vectors, codes, at, stride, groups, W, start, second, along, sums, to, add):
+    not_inlined()
     if vectors == 1:
         _one(codes, at, stride, groups, W, start, second, along, sums, to, add)
     elif vectors == 2:

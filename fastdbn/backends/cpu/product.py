@@ -38,7 +38,7 @@ def lanes_of(typing, x):
 
 @intrinsic
 def not_inlined(typing):
-    """Keep the function that calls this apart from its callers: it is long, and they are many."""
+    """Keep the function that calls this apart from its callers: it is long and they are many, or its loops fill the registers."""
 
     def generate(context, builder, signature, args):
         builder.function.attributes.add("noinline")

@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.cpu import binary, options, update
-from fastdbn.backends.cpu.gate import Team, share, wait
+from fastdbn.backends.cpu.gate import Team, share, uncounted, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
@@ -359,6 +359,8 @@ def cd_steps(visible, hidden):
     packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
     def steps(thread, size, gate, blas, groups, data, params, velocity, offsets, chain_rows, workspace, run, extras):
+        gate, blas, data, params, velocity = uncounted((gate, blas, data, params, velocity))
+        offsets, chain_rows, workspace, run, extras = uncounted((offsets, chain_rows, workspace, run, extras))
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
         (nv, nh), plain, chain = params.W.shape, workspace.params, options.chain_of(extras, workspace)
         up = Layer(groups[1], nh, plain.W, False, plain.c, workspace.h)
@@ -384,8 +386,7 @@ def cd_steps(visible, hidden):
                 drawn, key = 0 < t <= run.k if run.persistent else t < run.k, _key(run, now, run.hidden, t)
                 layer = up_chain if fast and 0 < t <= run.k else up  # after the chain of fast weights its means at the parameters
                 turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), layer, h, drawn, whose, key)
-                if t == 0:
-                    ones_0 = ones_k
+                ones_0 = ones_0 if t else ones_k
                 if t < run.k:
                     key = _key(run, now, run.visible, t)
                     turn, _ = given_hidden(team, turn, blas, Given(workspace.h, nh, packed_h), down, mean, True, who, key)
