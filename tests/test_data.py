@@ -118,9 +118,9 @@ def test_groups(kind, block_size):
         return sparse.csr_matrix((values.astype(np.float32), j, starts), dense.shape)
 
     with pytest.raises(ValueError, match="row 13 has 2 in group 2"):
-        ranges.check_groups(unit, stored(dense))
+        ranges.check_groups(stored(dense), unit)
     dense[13] = dense[12]
-    ranges.check_groups(unit, stored(dense))
+    ranges.check_groups(stored(dense), unit)
 
 
 @pytest.mark.parametrize("kind", ["csr float32", "csr untidy"])
