@@ -7,9 +7,10 @@ differ; docs/migration.md says where. (https://github.com/albertbup/deep-belief-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,17 +20,18 @@ from fastdbn.estimators.load import load
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.support import checks
+from fastdbn.support.types import Seed
 
 UNITS = {"sigmoid": "bernoulli", "relu": "noisy-relu"}
 """The hidden unit type of each activation function."""
 
 
-def _rows(X):
+def _rows(X: Any) -> Any:
     """One row as a table of one row, as that package takes it."""
     return X[None] if getattr(X, "ndim", 2) == 1 else X
 
 
-def _dbn(params):
+def _dbn(params: dict[str, Any]) -> DBN:
     """The `DBN` that the parameters of a class here describe."""
     checks.choice(params["optimization_algorithm"], "optimization_algorithm", ("sgd",))
     hidden = UNITS[checks.choice(params["activation_function"], "activation_function", UNITS)]
@@ -82,9 +84,9 @@ class UnsupervisedDBN(TransformerMixin, BaseEstimator):
     contrastive_divergence_iter: int = 1
     batch_size: int = 32
     verbose: bool = True
-    random_state: Any = None
+    random_state: Seed = None
 
-    def fit(self, X: Any, y: Any = None) -> "UnsupervisedDBN":
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Train the layers on X, (n, n_features), one on top of the other; y is ignored. Returns self."""
         self.dbn_ = _dbn(self.get_params()).fit(X)
         return self
@@ -113,15 +115,15 @@ class _Supervised(BaseEstimator):
     batch_size: int = 32
     dropout_p: float = 0.0
     verbose: bool = True
-    random_state: Any = None
+    random_state: Seed = None
 
-    def pre_train(self, X: Any) -> Any:
+    def pre_train(self, X: Any) -> Self:
         """Train the layers on X alone, which may have rows without a label. Returns self."""
         names = UnsupervisedDBN().get_params()
         self.unsupervised_dbn = UnsupervisedDBN(**{name: getattr(self, name) for name in names}).fit(X)
         return self
 
-    def fit(self, X: Any, y: Any, pre_train: bool = True) -> Any:
+    def fit(self, X: Any, y: ArrayLike, pre_train: bool = True) -> Self:
         """Pretrain on X, then train on X and y by back-propagation.
 
         Parameters

@@ -1,5 +1,10 @@
 """What a callback is: an object with hooks that a fit calls, or a plain callable that it calls after each epoch."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fastdbn.support.types import Stage
+
 
 class Callback:
     """A callback whose hooks do nothing: override those that you need.
@@ -14,7 +19,7 @@ class Callback:
     is_last = False
     """Whether this callback is told after all others, and not at all of an epoch after which another ends the stage."""
 
-    def on_fit_begin(self, estimator, resumed):
+    def on_fit_begin(self, estimator: Any, resumed: bool) -> None:
         """A fit begins.
 
         Parameters
@@ -25,7 +30,7 @@ class Callback:
             Whether the fit goes on from an earlier one.
         """
 
-    def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
+    def on_stage_begin(self, estimator: Any, stage: Stage, epoch: int, n_epochs: int, n_rows: int) -> None:
         """A stage begins, or goes on.
 
         Parameters
@@ -40,7 +45,7 @@ class Callback:
             Rows of an epoch.
         """
 
-    def on_epoch_begin(self, estimator, stage, epoch):
+    def on_epoch_begin(self, estimator: Any, stage: Stage, epoch: int) -> None:
         """An epoch begins.
 
         Parameters
@@ -51,7 +56,7 @@ class Callback:
             From 1.
         """
 
-    def on_epoch_end(self, estimator, stage, epoch, metrics):
+    def on_epoch_end(self, estimator: Any, stage: Stage, epoch: int, metrics: dict[str, float]) -> None:
         """An epoch is complete, and the fitted attributes are those after it.
 
         Parameters
@@ -64,10 +69,10 @@ class Callback:
             Its measures by name; NaN if one was not measured.
         """
 
-    def on_stage_end(self, estimator, stage):
+    def on_stage_end(self, estimator: Any, stage: Stage) -> None:
         """A stage is complete."""
 
-    def on_fit_end(self, estimator, complete):
+    def on_fit_end(self, estimator: Any, complete: bool) -> None:
         """A fit ends.
 
         Parameters
@@ -78,26 +83,30 @@ class Callback:
         """
 
 
+Callbacks = Sequence[Callback | Callable[..., Any]]
+"""What estimators take as `callbacks`: callables are told of the ends of epochs alone."""
+
+
 class Relay(Callback):
     """Tells the callbacks of a network what a part of it, which has this one callback, does."""
 
-    def __init__(self, owner):
+    def __init__(self, owner: Any) -> None:
         self.owner = owner
 
-    def on_stage_begin(self, estimator, **info):
+    def on_stage_begin(self, estimator: Any, *_: Any, **info: Any) -> None:
         notify(self.owner, "on_stage_begin", **info)
 
-    def on_epoch_begin(self, estimator, **info):
+    def on_epoch_begin(self, estimator: Any, *_: Any, **info: Any) -> None:
         notify(self.owner, "on_epoch_begin", **info)
 
-    def on_epoch_end(self, estimator, **info):
+    def on_epoch_end(self, estimator: Any, *_: Any, **info: Any) -> None:
         notify(self.owner, "on_epoch_end", **info)
 
-    def on_stage_end(self, estimator, **info):
+    def on_stage_end(self, estimator: Any, *_: Any, **info: Any) -> None:
         notify(self.owner, "on_stage_end", **info)
 
 
-def listeners(estimator):
+def listeners(estimator: Any) -> Iterator[Callback | Callable[..., Any]]:
     """The callbacks of an estimator, or of the network that it is a part of."""
     for callback in getattr(estimator, "callbacks", None) or ():
         if isinstance(callback, Relay):
@@ -106,11 +115,11 @@ def listeners(estimator):
             yield callback
 
 
-def _is_last(callback):
+def _is_last(callback: object) -> bool:
     return getattr(callback, "is_last", False)
 
 
-def notify(estimator, hook, **info):
+def notify(estimator: Any, hook: str, **info: Any) -> None:
     """Call a hook of all callbacks of an estimator. A plain callable is told of epochs alone, where it calls a stage `layer`.
 
     Raises

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from fastdbn.callbacks.callback import Callback
 from fastdbn.files import state
 from fastdbn.support import checks
 from fastdbn.support.report import warn
+from fastdbn.support.types import FilePath, Stage
 from fastdbn.training.monitors import MEASURES
 
 LAST = "last.safetensors"
@@ -61,7 +64,15 @@ class Checkpoint(Callback):
 
     is_last = True
 
-    def __init__(self, dirpath, *, every_n_epochs=1, monitor=None, save_top_k=1, save_last=True):
+    def __init__(
+        self,
+        dirpath: FilePath,
+        *,
+        every_n_epochs: int = 1,
+        monitor: str | None = None,
+        save_top_k: int = 1,
+        save_last: bool = True,
+    ) -> None:
         if not isinstance(dirpath, (str, os.PathLike)) or not os.fspath(dirpath):
             raise ValueError(f"dirpath={checks.shown(dirpath)}: give the path of a folder")
         if monitor is not None:
@@ -75,11 +86,11 @@ class Checkpoint(Callback):
         self._pending, self._measured = False, False
 
     @property
-    def last(self):
+    def last(self) -> Path:
         """The path of the last checkpoint."""
         return self.dirpath / LAST
 
-    def on_fit_begin(self, estimator, resumed):
+    def on_fit_begin(self, estimator: Any, resumed: bool) -> None:
         self._pending, self._measured = False, False
         state.check_parameters(estimator)
         self.dirpath.mkdir(parents=True, exist_ok=True)
@@ -89,19 +100,20 @@ class Checkpoint(Callback):
                 "another folder, or remove them"
             )
 
-    def on_epoch_end(self, estimator, stage, epoch, metrics):
-        self._measured |= np.isfinite(metrics.get(self.monitor, np.nan))
+    def on_epoch_end(self, estimator: Any, stage: Stage, epoch: int, metrics: dict[str, float]) -> None:
+        value = np.nan if self.monitor is None else metrics.get(self.monitor, np.nan)
+        self._measured |= bool(np.isfinite(value))
         if epoch % self.every_n_epochs:
             self._pending = True
             return
         self._save(estimator)
-        if self.monitor is not None and self.save_top_k and np.isfinite(metrics.get(self.monitor, np.nan)):
-            self._save_best(estimator, _words(stage), epoch, _history(estimator, stage)[self.monitor])
+        if self.monitor is not None and self.save_top_k and np.isfinite(value):
+            self._save_best(estimator, stage, epoch, self.monitor)
 
-    def on_stage_end(self, estimator, stage):
+    def on_stage_end(self, estimator: Any, stage: Stage) -> None:
         self._save(estimator)
 
-    def on_fit_end(self, estimator, complete):
+    def on_fit_end(self, estimator: Any, complete: bool) -> None:
         if complete:
             self._save(estimator)
             if self.monitor is not None and not self._measured and self.save_top_k:
@@ -114,15 +126,16 @@ class Checkpoint(Callback):
             with contextlib.suppress(OSError, MemoryError):  # what ended the fit is what to tell
                 self._save(estimator)
 
-    def _save(self, estimator):
+    def _save(self, estimator: Any) -> None:
         if self.save_last:
             self.dirpath.mkdir(parents=True, exist_ok=True)  # `partial_fit` begins no fit
             state.save(estimator, self.last, partial=True)
         self._pending = False
 
-    def _save_best(self, estimator, words, epoch, values):
+    def _save_best(self, estimator: Any, stage: Stage, epoch: int, monitor: str) -> None:
         """Keep an epoch if it is among the best of its stage, and remove those that no longer are."""
-        sign = -1.0 if MEASURES[self.monitor].sense == "rises" else 1.0
+        sign = -1.0 if MEASURES[monitor].sense == "rises" else 1.0
+        words, values = _words(stage), _history(estimator, stage)[monitor]
         files = {number: path for name, number, path in self._best_files() if name == words and number < epoch}
         known = [number for number in files if number <= len(values)]
         best = sorted([*known, epoch], key=lambda number: (sign * values[number - 1], number))[: self.save_top_k]
@@ -131,19 +144,19 @@ class Checkpoint(Callback):
         for number in set(files) - set(best):
             files[number].unlink(missing_ok=True)
 
-    def _best_files(self):
+    def _best_files(self) -> Iterator[tuple[str, int, Path]]:
         """(stage, epoch, path) of the files with best epochs."""
         for path in sorted(self.dirpath.iterdir()) if self.dirpath.is_dir() else ():
             if found := OF_EPOCH.fullmatch(path.name):
                 yield found[1], int(found[2]), path
 
 
-def _words(stage):
+def _words(stage: Stage) -> str:
     """What a file calls a stage."""
     return f"layer-{stage + 1}" if isinstance(stage, int) else stage
 
 
-def _history(estimator, stage):
+def _history(estimator: Any, stage: Stage) -> dict[str, Any]:
     """The measures of a stage by name, an array each."""
     if stage == "up-down":
         return estimator.up_down_history_

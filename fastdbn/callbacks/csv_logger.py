@@ -1,9 +1,11 @@
 """The measures of all epochs as a CSV file that grows while the fit runs."""
 
 import csv
+from typing import Any
 
 from fastdbn.callbacks.callback import Callback
 from fastdbn.support.atomic import replacing
+from fastdbn.support.types import FilePath, Stage
 
 KEY = "stage", "epoch"
 
@@ -33,25 +35,26 @@ class CSVLogger(Callback):
     'stage,epoch,reconstruction_error'
     """
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         self.path = path
-        self._columns, self._rows = None, None
+        self._columns: Any = None
+        self._rows: Any = None
 
-    def on_fit_begin(self, estimator, resumed):
+    def on_fit_begin(self, estimator: Any, resumed: bool) -> None:
         known = self._read()
         self._columns, self._rows = known if resumed else ([*KEY], [])
         self._write()
 
-    def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
+    def on_stage_begin(self, estimator: Any, stage: Stage, epoch: int, n_epochs: int, n_rows: int) -> None:
         known = [row for row in self._rows if row["stage"] != str(stage) or int(row["epoch"]) <= epoch]
         if len(known) < len(self._rows):
             self._rows = known
             self._write()
 
-    def on_epoch_end(self, estimator, stage, epoch, metrics):
+    def on_epoch_end(self, estimator: Any, stage: Stage, epoch: int, metrics: dict[str, float]) -> None:
         if self._rows is None:  # a pass of `partial_fit`
             self.on_fit_begin(estimator, resumed=True)
-            self.on_stage_begin(estimator, stage, epoch - 1, epoch, None)
+            self.on_stage_begin(estimator, stage, epoch - 1, epoch, 0)
         row = {"stage": str(stage), "epoch": epoch} | {name: value for name, value in metrics.items() if value == value}
         self._rows.append(row)
         if set(metrics) <= set(self._columns):
@@ -61,10 +64,10 @@ class CSVLogger(Callback):
             self._columns += [name for name in metrics if name not in self._columns]
             self._write()
 
-    def on_fit_end(self, estimator, complete):
+    def on_fit_end(self, estimator: Any, complete: bool) -> None:
         self._columns, self._rows = None, None
 
-    def _read(self):
+    def _read(self) -> tuple[list[str], list[dict[str, Any]]]:
         """(columns, lines) of an earlier fit, if they are there; the last one may be cut, where a process was killed."""
         try:
             with open(self.path, newline="") as file:
@@ -76,7 +79,7 @@ class CSVLogger(Callback):
         except FileNotFoundError:
             return [*KEY], []
 
-    def _write(self):
+    def _write(self) -> None:
         """Write all lines anew, in one step."""
         with replacing(self.path) as aside, open(aside, "w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)

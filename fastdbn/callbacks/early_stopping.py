@@ -1,5 +1,8 @@
 """Early stopping as a callback: what the parameter `early_stopping` does, for any stage and by any measure."""
 
+from collections.abc import Collection
+from typing import Any
+
 from fastdbn.callbacks.callback import Callback, listeners
 from fastdbn.support import checks
 from fastdbn.training.monitors import MEASURES, Stopping
@@ -38,19 +41,19 @@ class EarlyStopping(Callback):
     True
     """
 
-    def __init__(self, monitor=None, *, n_iter_no_change=10, tol=None):
+    def __init__(self, monitor: str | None = None, *, n_iter_no_change: int = 10, tol: float | None = None) -> None:
         if monitor is not None:
             checks.choice(monitor, "monitor", [name for name, how in MEASURES.items() if how.sense is not None])
         self.monitor, self.n_iter_no_change = monitor, checks.integer(n_iter_no_change, "n_iter_no_change")
         self.tol = None if tol is None else checks.real(tol, "tol")
 
-    def stopping(self, measures, default):
+    def stopping(self, measures: Collection[str], default: str) -> Stopping | None:
         """The `Stopping` of a stage that has some measures; None if it does not measure the monitor."""
         name = default if self.monitor is None else self.monitor
         return Stopping(name, self.n_iter_no_change, self.tol) if name in measures else None
 
 
-def stopping_of(estimator, measures, default, own=None):
+def stopping_of(estimator: Any, measures: Collection[str], default: str, own: Stopping | None = None) -> Stopping | None:
     """The `Stopping` of a stage of an estimator's fit: that of its callbacks, or its own, or None.
 
     Parameters

@@ -1,10 +1,11 @@
 """The models that `fastdbn train` makes, and the parameters that its options stand for."""
 
 from dataclasses import fields
+from typing import Any
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
 
-CLASSES = {
+CLASSES: dict[str, Any] = {
     "classifier": DBNClassifier,
     "regressor": DBNRegressor,
     "generative": GenerativeDBNClassifier,

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import dask
 import numpy as np
@@ -22,6 +22,7 @@ from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.files.parameters import register
 from fastdbn.support import checks
+from fastdbn.support.types import FilePath
 
 OWN = "client", "sync", "sync_every", "n_shards"
 """Parameters that local estimators do not have."""
@@ -62,23 +63,23 @@ class Distributed:
         register(cls)
 
     @property
-    def client_(self):
+    def client_(self) -> Any:
         """The Dask client that a fit uses now."""
         return client_of(self.client)
 
-    def to_local(self):
+    def to_local(self) -> Any:
         """The same estimator for one machine, with the parameters and the fitted attributes of this one."""
-        params = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
+        params = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}  # type: ignore[attr-defined]
         local = type(self).__bases__[-1](**params)
         vars(local).update({name: copy.deepcopy(x) for name, x in vars(self).items() if name not in (*OWN, *params)})
         return local
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the estimator for one machine to a model file, as the local `save` does."""
         check_is_fitted(self)
         self.to_local().save(path)
 
-    def fit(self, X, y=None, sample_weight=None, **options):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Self:
         """Train on X, a dask array or data frame.
 
         Other parameters, errors and warnings are those of the local `fit`. y and sample_weight may be dask collections or local
@@ -90,7 +91,7 @@ class Distributed:
         """
         X = self._shards(X)
         try:
-            return super().fit(X, on_client(y), on_client(sample_weight), **options)
+            return super().fit(X, on_client(y), on_client(sample_weight), **options)  # type: ignore[misc]  # of the class after this one
         finally:
             X.release()
 
@@ -113,21 +114,21 @@ class Distributed:
         return Shards.of(X, self.client_, sync, checks.integer(self.n_shards, "n_shards"), may_lack)
 
     @property
-    def partial_fit(self):
+    def partial_fit(self) -> Any:
         """There is none: `warm_start` goes on with a fit, and the local estimator trains on parts."""
         raise AttributeError(f"{type(self).__name__} has no partial_fit: use fit with warm_start=True, or to_local()")
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """The local estimator's score, also of a dask array or data frame. y and sample_weight come to the client."""
         y, sample_weight = on_client(y), on_client(sample_weight)
         if not is_dask(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, sample_weight)  # type: ignore[misc]
         if not hasattr(self, "predict"):
             X = _array(self, X)
             return score_of_rows(self._sent(), X, checks.sample_weights(sample_weight, X.shape[0]))
         scored = copy.copy(self)
         scored.predict = lambda X: self.predict(X).compute()
-        return super(Distributed, scored).score(X, y, sample_weight)
+        return super(Distributed, scored).score(X, y, sample_weight)  # type: ignore[misc]
 
     def _sent(self):
         """The estimator for one machine, as tasks use it: a task has a thread of its worker, and blocks have no names."""

@@ -1,18 +1,23 @@
 """Scores of rows on a cluster, and annealed importance sampling whose chains are shared among its workers."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import dask
 import dask.array as da
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fastdbn.dask.cluster import Cluster, client_of
 from fastdbn.dask.shards import light
 from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
-from fastdbn.evaluate.estimate import estimate, exactly
+from fastdbn.evaluate.estimate import Estimate, estimate, exactly
 from fastdbn.evaluate.exact import exact_log_z, machine_with_z
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine import pseudo
 from fastdbn.machine.enumeration import BITS, count_bits
+from fastdbn.support.types import Rows, Seed
 from fastdbn.units import get_unit
 
 
@@ -60,19 +65,19 @@ def _dense(X):
 
 
 def ais(
-    model,
-    n_chains=100,
-    n_steps=None,
+    model: Any,
+    n_chains: int = 100,
+    n_steps: int | None = None,
     *,
-    X=None,
-    schedule="sm2008",
-    precision=None,
-    max_steps=1_000_000,
-    exact=True,
-    random_state=None,
-    client=None,
-    n_shards=8,
-):
+    X: Rows | None = None,
+    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    precision: float | None = None,
+    max_steps: int = 1_000_000,
+    exact: bool = True,
+    random_state: Seed = None,
+    client: Any = None,
+    n_shards: int = 8,
+) -> Estimate:
     """log Z as `fastdbn.evaluate.ais` estimates it, with the chains in shards on the workers.
 
     A chain's noise is keyed by its number, so the estimate is that of one machine to rounding. It has the same bits whatever the

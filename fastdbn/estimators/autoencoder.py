@@ -6,28 +6,30 @@ Both halves then train apart, on -log p(x | x') of the visible units: cross-entr
 Gaussian ones. A denoising autoencoder sees noisy inputs, and its loss is that of the clean ones (Vincent et al. 2008).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from fastdbn.estimators.forward import loss_of_units, means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
-from fastdbn.estimators.parameters import Part
+from fastdbn.estimators.parameters import Part, refuse_counts_in
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.estimators.validation import rows_of
-from fastdbn.estimators.wake_sleep import refuse_counts_in
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.blocks import READ
 from fastdbn.inputs.data import Scaling
 from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
+from fastdbn.support.types import Array, FilePath, Rows, Validation
 from fastdbn.training.noise import KINDS, ByFunction, ByName, Drawn, Given
 from fastdbn.training.options.missing_values import WAYS
 from fastdbn.units import get_unit
@@ -143,7 +145,7 @@ class DBNAutoencoder(Supervised):
 
     hidden_layer_sizes: int | Sequence[int] = (256, 32)
     _: KW_ONLY
-    noise: Any = None
+    noise: Literal["masking", "salt-and-pepper", "gaussian"] | Callable[[Any, Generator], Any] | None = None
     noise_level: float = 0.25
     alpha: float = 0.0
 
@@ -155,7 +157,15 @@ class DBNAutoencoder(Supervised):
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Rows | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Pretrain on X, then train encoder and decoder on X; or learn to make clean rows of noisy ones.
 
         Parameters
@@ -184,7 +194,15 @@ class DBNAutoencoder(Supervised):
         """
         return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
-    def partial_fit(self, X, y=None, sample_weight=None, *, epoch=None, first_row=0):
+    def partial_fit(
+        self,
+        X: Rows,
+        y: Rows | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        epoch: int | None = None,
+        first_row: int = 0,
+    ) -> Self:
         """Make one pass of back-propagation over X. It never pretrains.
 
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
@@ -271,7 +289,7 @@ class DBNAutoencoder(Supervised):
 
     # ---- use
 
-    def transform(self, X, out=None):
+    def transform(self, X: Rows, out: NDArray[Any] | None = None) -> Array:  # type: ignore[override]  # of one layer
         """Encode rows: the means of the encoder's last layer.
 
         Parameters
@@ -286,7 +304,7 @@ class DBNAutoencoder(Supervised):
         """
         return means(self, self._later_rows(X), self._n_encoding(), out=out)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Array:
         """Decode codes to rows.
 
         Parameters
@@ -304,12 +322,12 @@ class DBNAutoencoder(Supervised):
             raise ValueError(f"X has {X.shape[1]} columns: give codes of {self._n_features_out} units, as transform makes them")
         return self.scaling_.invert(means(self, X, None, self._n_encoding()))
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Rows) -> Array:
         """Encode and decode rows, (n, n_features), on the scale of X."""
         outputs = means(self, self._later_rows(X))
         return self.scaling_.invert(outputs)
 
-    def denoise(self, X):
+    def denoise(self, X: Rows) -> Array:
         """Clean rows for noisy ones: their reconstructions by a network that has learned to remove noise.
 
         Fit with `noise`, or on pairs of noisy and clean rows. Unlike `reconstruct` it clips values outside the range of the
@@ -331,7 +349,7 @@ class DBNAutoencoder(Supervised):
         """`denoise` of checked rows."""
         return self.scaling_.invert(means(self, self._completed(self._brought_inside(X))))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Rows, y: Rows | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
 
         The first is in nats. The second is the squared error of `reconstruct` over the variance of each column of X, a mean over

@@ -1,8 +1,9 @@
 """What all estimators share: parameters as attributes, scikit-learn's tags, the device, and saving."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import sklearn
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 import fastdbn
@@ -16,14 +17,16 @@ from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
 from fastdbn.preparation.saved import PREPARATION
 from fastdbn.support import checks
+from fastdbn.support.types import Device, FilePath, Rows, Seed
 
 
 class Scored:
     """`score` of classifiers and regressors; it stands before scikit-learn's mixin."""
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """scikit-learn's score: accuracy of a classifier, R2 of a regressor. Masked targets or weights are errors."""
-        return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
+        weights = checks.unmasked(sample_weight, "sample_weight")
+        return super().score(X, checks.unmasked(y, "y"), weights)  # type: ignore[misc]  # of scikit-learn's mixin
 
 
 class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -34,6 +37,9 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
     The command line sets `command_`, the words of the command that trained the model, and `left_out_`, the columns of its table
     that are no features, or `preparation_`, which makes numbers of a table.
     """
+
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     _saved = fields(
         n_features_in_=count("n_features", 1),
@@ -59,7 +65,7 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
         cls._refuse_old_names(params)
         return super().__new__(cls)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         self._refuse_old_names(params)
         return super().set_params(**params)
 
@@ -91,7 +97,7 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
             )
         return number
 
-    def _next_noise(self, random_state):
+    def _next_noise(self, random_state: Seed) -> tuple[int, int]:
         """(seed, number of the draw): the seed of `random_state` and 0, or the model's seed and a new number."""
         if random_state is not None:
             return rng.seed_of(random_state), 0
@@ -99,7 +105,7 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
             self._draws += 1
             return self._stack()[0].seed_, self._draws
 
-    def to_device(self, device="cuda"):
+    def to_device(self, device: Device = "cuda") -> Self:
         """From now on this estimator and its layers compute on `device`.
 
         Parameters
@@ -124,11 +130,11 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
             self.dbn_.to_device(device)
         return self
 
-    def to_host(self):
+    def to_host(self) -> Self:
         """From now on this estimator and its layers compute on the CPU. Returns self."""
         return self.to_device("cpu")
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the model to a safetensors file, read back by `fastdbn.load`.
 
         Parameters

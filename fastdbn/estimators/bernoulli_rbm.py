@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastdbn.estimators import loaded, parameters
@@ -19,15 +19,21 @@ from fastdbn.estimators.scoring import score_rbm
 from fastdbn.files.state import Part, fields
 from fastdbn.inputs.data import Scaling
 from fastdbn.machine.block import block_rows
+from fastdbn.machine.machine import Machine
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
+from fastdbn.support.types import Array, Device, Doubles, FilePath, Rows, Seed
 from fastdbn.units import bernoulli
 
 
-def _of_engine(name):
+def _of_engine(name: str) -> Any:
     """A fitted attribute that is one of the RBM that does the work."""
-    return property(lambda self: getattr(self._rbm, name), lambda self, value: setattr(self._rbm, name, value))
+
+    def get(self) -> Any:
+        return getattr(self._rbm, name)
+
+    return property(get, lambda self, value: setattr(self._rbm, name, value))
 
 
 @dataclass(eq=False, repr=False)
@@ -87,9 +93,9 @@ class BernoulliRBM(Estimator):
     batch_size: int = 10
     n_iter: int = 10
     verbose: int = 0
-    random_state: Any = None
+    random_state: Seed = None
     n_jobs: int | None = None
-    device: str = "cpu"
+    device: Device = "cpu"
 
     components_, intercept_hidden_, intercept_visible_, h_samples_, n_iter_ = map(
         _of_engine, ("components_", "intercept_hidden_", "intercept_visible_", "_chains", "n_iter_")
@@ -108,7 +114,7 @@ class BernoulliRBM(Estimator):
         return self.components_.shape[0]
 
     @property
-    def machine_(self):
+    def machine_(self) -> Machine:
         """The `Machine` of the fitted parameters."""
         return self.as_rbm().machine_
 
@@ -128,13 +134,13 @@ class BernoulliRBM(Estimator):
         fixed = {"visible": "bernoulli", "scale": "none", "binarize": "mean", "centering": None, "persistent": True}
         return RBM(**fixed, momentum=0.0, weight_decay=0.0, **self.get_params() | {"verbose": 0}, dtype=str(dtype))
 
-    def as_rbm(self):
+    def as_rbm(self) -> RBM:
         """The fitted `RBM` that does the work, with this estimator's present parameters."""
         check_is_fitted(self)
         of_fit = "n_components", "random_state", "verbose"
         return self._rbm.set_params(**{name: value for name, value in self.get_params().items() if name not in of_fit})
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         self.as_rbm()
         super().save(path)
 
@@ -148,7 +154,7 @@ class BernoulliRBM(Estimator):
         rbm._chains = np.zeros((int(self.batch_size), int(self.n_components)), X.dtype)
 
     @all_or_nothing
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model to X.
 
         Parameters
@@ -190,7 +196,7 @@ class BernoulliRBM(Estimator):
         return tell
 
     @all_or_nothing
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Make one pass over X, from where training stands. Parameters are those of `fit`."""
         first = not hasattr(self, "_rbm")
         X = self._checked(X, reset=first)
@@ -204,7 +210,7 @@ class BernoulliRBM(Estimator):
         self.as_rbm()._train(X, weights, 1)
         return self
 
-    def transform(self, X, out=None):
+    def transform(self, X: Rows, out: NDArray[Any] | None = None) -> Array:
         """P(h = 1 | v) of the rows of X, in the precision of X; written into `out`, an array of this precision, if that is given.
 
         Returns
@@ -219,7 +225,7 @@ class BernoulliRBM(Estimator):
         out[...] = hidden_given_rows(rbm, X)
         return out
 
-    def gibbs(self, v):
+    def gibbs(self, v: Rows) -> NDArray[np.bool_]:
         """One Gibbs step from visible states v.
 
         Returns
@@ -229,7 +235,7 @@ class BernoulliRBM(Estimator):
         rbm = self.as_rbm()
         return rbm.gibbs(self._checked(v, reset=False)) > 0.5
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log pseudo-likelihood of a row, exact, in nats; higher is better.
 
         Parameters
@@ -244,7 +250,7 @@ class BernoulliRBM(Estimator):
         """
         return score_rbm(self.as_rbm(), self._checked(X, reset=False), sample_weight)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Rows) -> Doubles:
         """Stochastic pseudo-likelihood of each row: n_features log p(v_i | v without i) for one random i.
 
         i depends on the row's values, so neither the order of the rows nor their neighbours matter.
@@ -259,7 +265,7 @@ class BernoulliRBM(Estimator):
         out, (n, width) = np.empty(X.shape[0]), X.shape
         for start in range(0, n, block_rows(width)):
             part = X[start : start + block_rows(width)]
-            flipped = part.toarray() if sparse.issparse(part) else part.copy()
+            flipped = part.toarray() if hasattr(part, "toarray") else part.copy()
             with np.errstate(over="ignore"):  # also of numbers beyond float32, which are all one in a key
                 who = rng.content_keys(part)
                 words = rng.philox(np.zeros(len(who), np.uint32), who, key.step, key.stream, key.k0, key.k1)[0]

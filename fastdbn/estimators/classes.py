@@ -4,9 +4,10 @@ A row may have no label: the parameter `unlabelled` says which value of y marks 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
@@ -17,16 +18,17 @@ from fastdbn.estimators.base import Scored
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 from fastdbn.support.report import DataWarning, warn
+from fastdbn.support.types import Rows
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Classifier(Scored, ClassifierMixin):
     """The parameters that classifiers share, and their score."""
 
-    class_weight: Any = None
+    class_weight: dict[Any, float] | Literal["balanced"] | None = None
     unlabelled: Any = None
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of `predict` on the rows that have a label.
 
         Parameters

@@ -7,13 +7,16 @@ where the last factor is the top RBM and the others are the downward conditional
 
 import copy
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
 
 from fastdbn.estimators import loaded, parameters
-from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import states_above
-from fastdbn.estimators.network import SHARED, DeepNetwork, as_template
+from fastdbn.estimators.network import SHARED, as_template
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.rows import check_values, checked
@@ -26,12 +29,13 @@ from fastdbn.inputs.data import Scaling
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
+from fastdbn.support.types import FilePath, Rows, Validation
 from fastdbn.training.holdout import n_trained_on, weights_of_known
 from fastdbn.units import get_unit
 
 
 @dataclass(eq=False, repr=False)
-class DBN(WakeSleep, FittedDBN, DeepNetwork):
+class DBN(WakeSleep):
     """Deep Belief Network, pretrained layer by layer.
 
     Parameters
@@ -110,14 +114,14 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         return bool(getattr(self, "layers_", None))
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> int:
         """Epochs of all layers together."""
         return sum(rbm.n_iter_ for rbm in self.layers_)
 
     # ---- training
 
     @classmethod
-    def stack(cls, layers):
+    def stack(cls, layers: Sequence[Any]) -> Self:
         """A fitted network of RBMs that were trained one on top of the other.
 
         Parameters
@@ -163,7 +167,15 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
                     f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
                 )
 
-    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
 
         Parameters, return value and errors are those of `RBM.fit`. Each layer watches what those below make of
@@ -173,7 +185,7 @@ class DBN(WakeSleep, FittedDBN, DeepNetwork):
         tell(of_layers(self.layers_, self))
         return self
 
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Make one pass over X for each layer, lowest first. `RBM.partial_fit` says what the first batch must show."""
         return self._fit(X, sample_weight, 1)
 

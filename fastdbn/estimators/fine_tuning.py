@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from fastdbn.callbacks.early_stopping import stopping_of
+from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once
 from fastdbn.estimators.layer import numbered_from
@@ -15,8 +16,11 @@ from fastdbn.estimators.parameters import WHOLE
 from fastdbn.estimators.rows import binarize_of, checked, clipped
 from fastdbn.estimators.validation import named, pair_of
 from fastdbn.inputs import data
+from fastdbn.inputs.data import Scaling
+from fastdbn.machine.machine import VisibleUnits
 from fastdbn.maths import rng
 from fastdbn.support.stored import Stored
+from fastdbn.support.types import Array, Doubles
 from fastdbn.training.backprop import BackPropagation, NetworkState
 from fastdbn.training.monitors import OF_OUTPUTS, Stopping
 from fastdbn.training.noise import Given
@@ -43,6 +47,15 @@ def run_of(X, network, backend, units, rows, target, weights, plan, state, score
 
 class FineTuning:
     """The fine-tuning of a network, whose parameters `Supervised` has."""
+
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    dbn_: DBN | None
+    visible_: VisibleUnits
+    scaling_: Scaling
+    seed_: int
+    n_iter_: int
+    history_: dict[str, Doubles]
 
     def _n_held_out(self, n):
         return max(1, round(self.validation_fraction * n))

@@ -1,9 +1,11 @@
 """The Deep Belief Network that predicts labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.metrics import accuracy_score
 
@@ -15,6 +17,7 @@ from fastdbn.files.entries import LABELS
 from fastdbn.files.state import fields
 from fastdbn.support.checks import shown
 from fastdbn.support.results import array_for
+from fastdbn.support.types import Doubles, FilePath, Labels, Rows, Validation
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -123,12 +126,20 @@ class DBNClassifier(Classifier, Supervised):
     True
     """
 
-    dropout: Any = 0.2
+    dropout: float | Sequence[float] = 0.2
 
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
 
-    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -154,7 +165,16 @@ class DBNClassifier(Classifier, Supervised):
         """
         return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None, *, epoch=None, first_row=0):
+    def partial_fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        epoch: int | None = None,
+        first_row: int = 0,
+    ) -> Self:
         """Make one pass of back-propagation over X and y. It never pretrains.
 
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
@@ -196,7 +216,7 @@ class DBNClassifier(Classifier, Supervised):
         losses = logsumexp(z.astype(np.float64), axis=1) - z[np.arange(len(z)), target]
         return losses.mean(), accuracy_score(target, z.argmax(axis=1))
 
-    def predict(self, X, out=None):
+    def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Labels:
         """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
         X = self._later_rows(X)
         out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
@@ -208,12 +228,12 @@ class DBNClassifier(Classifier, Supervised):
         z = means(self, self._later_rows(X)).astype(np.float64)
         return z - z.max(axis=1, keepdims=True)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Rows) -> Doubles:
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
         z = self._outputs(X)
         return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> Doubles:
         """Probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
         p = np.exp(self._outputs(X))
         return p / p.sum(axis=1, keepdims=True)

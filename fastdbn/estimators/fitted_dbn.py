@@ -1,13 +1,16 @@
 """The methods of a fitted Deep Belief Network: features, reconstructions, samples and bounds."""
 
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastdbn.estimators import starts
-from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.fitted_rbm import hidden_rows
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
+from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, method_for
 from fastdbn.estimators.scoring import score_reconstruction
@@ -16,18 +19,23 @@ from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.support import checks
+from fastdbn.support.types import Array, Doubles, Rows, Seed
 
 DRAWS = 10
 """Draws for a bound on log p(x)."""
 
 
-class FittedDBN(Imputation, Estimator):
+class FittedDBN(Imputation):
     """What a fitted network of RBMs computes; `DBN` has the parameters and the training."""
+
+    layers_: list[RBM]
+    starts_: Array | None
+    start_classes_: Doubles | None
 
     def _stack(self):
         return self.layers_
 
-    def transform(self, X, layer=-1, out=None):
+    def transform(self, X: Rows, layer: int = -1, out: NDArray[Any] | None = None) -> Array:
         """Hidden means of a layer given X, by mean-field up-passes.
 
         Parameters
@@ -46,7 +54,7 @@ class FittedDBN(Imputation, Estimator):
         n = self._check_layer(layer, len(self.layers_)) + 1
         return up(self.layers_[:n], self._machines()[:n], X, out)
 
-    def sample_hidden(self, X, layer=-1, random_state=None):
+    def sample_hidden(self, X: Rows, layer: int = -1, random_state: Seed = None) -> Array:
         """Draw the hidden units of a layer once for each row of X, by an up-pass that draws all layers under it too.
 
         Parameters
@@ -75,7 +83,7 @@ class FittedDBN(Imputation, Estimator):
             machines[0].backend.fetch(v, out[rows])
         return out
 
-    def inverse_transform(self, X, layer=-1):
+    def inverse_transform(self, X: ArrayLike, layer: int = -1) -> Array:
         """Visible means given hidden states of a layer, by a mean-field pass down.
 
         Parameters
@@ -120,22 +128,31 @@ class FittedDBN(Imputation, Estimator):
             )
         return self.layers_[0]
 
-    def energy(self, X, H):
+    def energy(self, X: Rows, H: ArrayLike) -> Doubles:
         """`RBM.energy`, for a network of one layer."""
         return self._only_layer("energy").energy(later_rows(self, X), H)
 
-    def free_energy(self, X):
+    def free_energy(self, X: Rows) -> Doubles:
         """`RBM.free_energy`, for a network of one layer."""
         self._only_layer("free_energy")
         return -self._bounds(later_rows(self, X), 1)
 
-    def gibbs(self, X, n_steps=1, random_state=None):
+    def gibbs(self, X: Rows, n_steps: int = 1, random_state: Seed = None) -> Array:
         """`RBM.gibbs`, for a network of one layer."""
         return self._only_layer("gibbs").gibbs(later_rows(self, X), n_steps, random_state)
 
     def sample(
-        self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto", layer=-1
-    ):
+        self,
+        n_samples: int | None = None,
+        n_steps: int | None = None,
+        random_state: Seed = None,
+        mean: bool = False,
+        totals: ArrayLike | None = None,
+        *,
+        start: Rows | None = None,
+        method: Literal["auto", "gibbs", "tempering", "stacked"] = "auto",
+        layer: int = -1,
+    ) -> Array:
         """Draw visible states: chains of the top RBM, then one pass down.
 
         Parameters
@@ -181,8 +198,8 @@ class FittedDBN(Imputation, Estimator):
         method = method_for(method, machines, layer, there)
         block = n if method is METHODS["gibbs"] else None
         hidden = self._begun(method, start, n, noise) if layer + 1 == len(machines) else None
-        found = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block, hidden)
-        return self._descend(*found, *noise, mean, totals, layer)
+        states, means = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block, hidden)
+        return self._descend(states, means, *noise, mean, totals, layer)
 
     def _forget_starts(self):
         """Begin no chains at states of an earlier fit."""
@@ -219,7 +236,7 @@ class FittedDBN(Imputation, Estimator):
             passes.down(backend.states(machines[-1].hidden_unit, *states.shape, states), passes.buffers(), v)
         return first.scaling_.invert(backend.to_host(v))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
 
         The first is in nats. The second is the squared error of `reconstruct` over the variance of each column of X, a mean over
@@ -238,7 +255,7 @@ class FittedDBN(Imputation, Estimator):
         X = self._checked(X)
         return score_reconstruction(self.layers_[0], X, self._reconstruct(X), sample_weight)
 
-    def score_samples(self, X, n_samples=DRAWS):
+    def score_samples(self, X: Rows, n_samples: int = DRAWS) -> Doubles:
         """Variational lower bound on log p(x), plus the top RBM's log Z, which is the same for all rows.
 
         It is E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ], where q are the upward
@@ -300,7 +317,7 @@ class FittedDBN(Imputation, Estimator):
             total += down - up
         return total - self._top_energy(states[-1])
 
-    def top_rbm(self):
+    def top_rbm(self) -> RBM:
         """The fitted top RBM. `fastdbn.evaluate` computes its log Z, which bounds of the network need.
 
         Returns

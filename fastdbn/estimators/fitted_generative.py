@@ -2,8 +2,10 @@
 
 import copy
 import functools
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from fastdbn.backends.protocol import Params
@@ -12,12 +14,14 @@ from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.imputation import Average, begin
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import up, visible_blocks
+from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.sampling import check_sample, drawn, is_rows, ladder_of, method_for
 from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
+from fastdbn.support.types import Array, Doubles, Labels, Rows, Seed
 from fastdbn.units import get_unit, visible_unit
 
 
@@ -35,6 +39,10 @@ def apart(params, n_labels):
 class FittedGenerative(FittedDBN):
     """What a fitted network with labels computes; `GenerativeDBNClassifier` has the parameters and the training."""
 
+    classes_: Labels
+    label_components_: Array
+    label_intercept_: Array
+
     def _label_scores(self, h):
         """l_y + sum_j cgf(t_j + (h P)_j + L_yj) for states h of the layer under the top, (B, n_classes) float64."""
         machine, out = self._machines()[-1].in_rows(len(h)), np.empty((len(h), len(self.classes_)))
@@ -44,7 +52,7 @@ class FittedGenerative(FittedDBN):
         b.cgf_shifted(machine.hidden_unit, c, field, b.constant(self.label_components_.T), ones, out)
         return out + self.label_intercept_.astype(np.float64)
 
-    def top_rbm(self):
+    def top_rbm(self) -> RBM:
         """The fitted joint top RBM of states and labels. Bounds of the network need its log Z.
 
         Returns
@@ -72,7 +80,7 @@ class FittedGenerative(FittedDBN):
         machine.backend.dot(h, machine.params.b, dot)
         return base - dot - logsumexp(self._label_scores(h), axis=1)
 
-    def predict_log_proba(self, X, n_samples=None):
+    def predict_log_proba(self, X: Rows, n_samples: int | None = None) -> Doubles:
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`.
 
         Parameters
@@ -99,11 +107,11 @@ class FittedGenerative(FittedDBN):
             out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
         return out
 
-    def predict_proba(self, X, n_samples=None):
+    def predict_proba(self, X: Rows, n_samples: int | None = None) -> Doubles:
         """Probabilities of the classes, (n, n_classes) float64; see `predict_log_proba`."""
         return np.exp(self.predict_log_proba(X, n_samples))
 
-    def predict(self, X, out=None):
+    def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Labels:
         """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
         check_is_fitted(self)
         numbers = self.predict_log_proba(X).argmax(axis=1)
@@ -133,7 +141,17 @@ class FittedGenerative(FittedDBN):
         sources = top.components_, top.intercept_visible_, top.intercept_hidden_, self.label_components_, self.label_intercept_
         return ladder_of(self, sources, lambda n: self._labelled(n, None))
 
-    def sample(self, n_samples=None, n_steps=None, random_state=None, mean=False, label=None, *, start=None, method="auto"):
+    def sample(  # type: ignore[override]  # it has a label, and neither totals nor layer
+        self,
+        n_samples: int | None = None,
+        n_steps: int | None = None,
+        random_state: Seed = None,
+        mean: bool = False,
+        label: Any = None,
+        *,
+        start: Rows | None = None,
+        method: Literal["auto", "gibbs", "tempering"] = "auto",
+    ) -> Array:
         """Draw visible states of given classes, or of classes that are drawn too.
 
         Parameters
@@ -171,8 +189,8 @@ class FittedGenerative(FittedDBN):
         method = method_for(method, stack(slice(0, 1)), layer, there)
         block = n if method is METHODS["gibbs"] else None
         hidden = self._begun(method, start, n, noise, numbers)
-        found = drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block, hidden)
-        return self._descend(*found, *noise, mean)
+        states, means = drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block, hidden)
+        return self._descend(states, means, *noise, mean)
 
     def _fill_block(self, v, rows, mask, n_steps, method, key):
         """As for `DBN`, but that the labels of a network of one layer run too, in Gibbs steps of the top RBM."""

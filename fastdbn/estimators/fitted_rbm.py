@@ -1,6 +1,9 @@
 """The methods of a fitted RBM: features, energies, reconstructions and samples."""
 
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
 from fastdbn.estimators.base import Estimator
@@ -16,11 +19,14 @@ from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, ladder_of, method_for
 from fastdbn.estimators.scoring import score_rbm
+from fastdbn.inputs.data import Scaling
 from fastdbn.machine import initial
 from fastdbn.machine.block import block_rows, draw_keys
+from fastdbn.machine.machine import Machine, UnitLike, VisibleUnits
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.support import checks
+from fastdbn.support.types import Array, Doubles, Rows, Seed
 from fastdbn.units import get_unit
 
 
@@ -35,19 +41,29 @@ def hidden_rows(H, n_components, name="X"):
 class FittedRBM(Estimator):
     """What a fitted RBM computes; `RBM` has the parameters and the training."""
 
+    components_: Array
+    intercept_hidden_: Array
+    intercept_visible_: Array
+    visible_: VisibleUnits
+    hidden_: UnitLike
+    scaling_: Scaling
+    seed_: int
+    n_iter_: int
+    history_: dict[str, Doubles]
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing is not None
         return tags
 
     @property
-    def machine_(self):
+    def machine_(self) -> Machine:
         """The `Machine` of the fitted parameters. Its visible states are rows as `scaling_` leaves them."""
         check_is_fitted(self)
         return machines_of(self)[0]
 
     @property
-    def variance_(self):
+    def variance_(self) -> Doubles:
         """Learned variances of the visible units, in the units of X."""
         if not initial.learns_variance(get_unit(getattr(self, "visible_", "gaussian"))):
             raise AttributeError("variance_ is learned with visible='gaussian-variance'")
@@ -56,7 +72,7 @@ class FittedRBM(Estimator):
     def _stack(self):
         return [self]
 
-    def transform(self, X, out=None):
+    def transform(self, X: Rows, out: NDArray[Any] | None = None) -> Array:
         """Means of the hidden units given X.
 
         Parameters
@@ -72,7 +88,7 @@ class FittedRBM(Estimator):
         """
         return hidden_given_rows(self, self._checked(X), out=out)
 
-    def sample_hidden(self, X, random_state=None):
+    def sample_hidden(self, X: Rows, random_state: Seed = None) -> Array:
         """Draw the hidden units once for each row of X.
 
         Parameters
@@ -88,7 +104,7 @@ class FittedRBM(Estimator):
         X = self._checked(X)
         return hidden_given_rows(self, X, key=draw_keys(*self._next_noise(random_state))(rng.HIDDEN, 0))
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Array:
         """Means of the visible units given hidden states.
 
         Parameters
@@ -108,7 +124,7 @@ class FittedRBM(Estimator):
         means = self.scaling_.invert(self.machine_.visible(hidden_given_rows(self, X)))
         return with_totals(self.machine_.visible_unit, means, X)
 
-    def energy(self, X, H):
+    def energy(self, X: Rows, H: ArrayLike) -> Doubles:
         """Energy E(v, h) of each pair of rows: p(v, h) is proportional to e^-E. Constants of the scaling are left out.
 
         Parameters
@@ -130,7 +146,7 @@ class FittedRBM(Estimator):
             machine.energy_block(v, h, out[rows])
         return out
 
-    def free_energy(self, X):
+    def free_energy(self, X: Rows) -> Doubles:
         """Free energy F(v) of each row: p(v) is proportional to e^-F. Constants of the scaling are left out.
 
         With ``missing="drop"`` a row with NaN has the free energy of its own machine, over its observed units. Compare only
@@ -146,7 +162,7 @@ class FittedRBM(Estimator):
         """
         return free_energies(self, later_rows(self, X, ("drop",)))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Rows) -> Doubles:
         """Minus the free energy of each row, which is log p(v) + log Z. Higher means more normal.
 
         Returns
@@ -155,7 +171,7 @@ class FittedRBM(Estimator):
         """
         return -self.free_energy(X)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Two-valued visible units: the mean log pseudo-likelihood of a row. Others: minus the relative squared error.
 
         The first is exact, in nats; means between the two values count as probabilities. The second is the squared error of
@@ -174,7 +190,7 @@ class FittedRBM(Estimator):
         """
         return score_rbm(self, self._checked(X), sample_weight)
 
-    def gibbs(self, X, n_steps=1, random_state=None):
+    def gibbs(self, X: Rows, n_steps: int = 1, random_state: Seed = None) -> Array:
         """Draw visible states by Gibbs steps that start at X. Give the result as X again to go on.
 
         Parameters
@@ -213,7 +229,17 @@ class FittedRBM(Estimator):
         sources = self.components_, self.intercept_visible_, self.intercept_hidden_
         return ladder_of(self, sources, lambda _: self.machine_)
 
-    def sample(self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto"):
+    def sample(
+        self,
+        n_samples: int | None = None,
+        n_steps: int | None = None,
+        random_state: Seed = None,
+        mean: bool = False,
+        totals: ArrayLike | None = None,
+        *,
+        start: Rows | None = None,
+        method: Literal["auto", "gibbs", "tempering", "trajectory"] = "auto",
+    ) -> Array:
         """Draw visible states from the model, by one chain for each.
 
         Parameters

@@ -7,10 +7,12 @@ network models p(x, y). Summing out the top's hidden units leaves, exactly,
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import Classifier, check_any, class_factors, classes, known_classes
@@ -22,7 +24,6 @@ from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, in_training
 from fastdbn.estimators.validation import named, pair_of, rows_of
-from fastdbn.estimators.wake_sleep import refuse_counts_in
 from fastdbn.files import entries
 from fastdbn.files.state import Later, Record, Tensor, fields
 from fastdbn.inputs import data
@@ -30,6 +31,7 @@ from fastdbn.machine import initial
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
+from fastdbn.support.types import FilePath, PerEpoch, Rows
 from fastdbn.training.updown import Schedule, Untied, UpDown
 from fastdbn.units import get_unit
 
@@ -126,9 +128,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
     _check_loaded = loaded.check_labels
 
     up_down_iter: int | None = None
-    up_down_learning_rate: Any = None
-    up_down_top_learning_rate: Any = None
-    n_gibbs: Any = None
+    up_down_learning_rate: PerEpoch | None = None
+    up_down_top_learning_rate: PerEpoch | None = None
+    n_gibbs: PerEpoch | None = None
 
     # ---- training
 
@@ -136,7 +138,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return super().__sklearn_is_fitted__() and hasattr(self, "label_components_")
 
     @classmethod
-    def stack(cls, layers):
+    def stack(cls, layers: Sequence[Any]) -> Self:
         """A fitted network of RBMs and, on top of them, a fitted GenerativeDBNClassifier of one layer.
 
         Parameters
@@ -162,7 +164,15 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return network
 
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(  # type: ignore[override]  # y is needed, here and below
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: tuple[Rows, ArrayLike] | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Pretrain the layers below the top, then the top with labels, then train all of them by up-down.
 
         Parameters
@@ -206,7 +216,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return self
 
     @all_or_nothing
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(  # type: ignore[override]
+        self, X: Rows, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Make one pass over X for each layer, lowest first. Once up-down has begun, make one pass of up-down instead.
 
         Parameters
@@ -226,19 +238,19 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         return self
 
     @all_or_nothing
-    def up_down(
+    def up_down(  # type: ignore[override]
         self,
-        X,
-        y,
-        n_iter=20,
+        X: Rows,
+        y: ArrayLike,
+        n_iter: int = 20,
         *,
-        sample_weight=None,
-        learning_rate=None,
-        top_learning_rate=None,
-        n_gibbs=None,
-        weight_decay=0.0,
-        batch_size=None,
-    ):
+        sample_weight: ArrayLike | None = None,
+        learning_rate: PerEpoch | None = None,
+        top_learning_rate: PerEpoch | None = None,
+        n_gibbs: PerEpoch | None = None,
+        weight_decay: PerEpoch = 0.0,
+        batch_size: int | None = None,
+    ) -> Self:
         """Train all weights of the fitted network together by the up-down algorithm, the top with labels.
 
         Parameters are those of `DBN.up_down`, with one difference: rates that are not given are the customary ones, which fall
@@ -246,7 +258,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         """
         check_is_fitted(self)
         schedule = self._schedule(n_iter, learning_rate, top_learning_rate, n_gibbs, weight_decay, batch_size)
-        self._up_down(*self._rows(X, y, sample_weight, True), schedule)
+        X, labels, weights = self._rows(X, y, sample_weight, True)
+        self._up_down(X, labels, weights, schedule)
         self._end_run()
         return self
 
@@ -295,7 +308,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             check_values(self.layers_[0], X)
             known = self.classes_
         else:
-            refuse_counts_in(self._first().visible, X.shape[1])
+            parameters.refuse_counts_in(self._first().visible, X.shape[1])
         numbers, self.classes_ = classes(y, X.shape[0], known, self._called("y"), self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
         others = dict(zip(("validation_data X", "validation_data y"), pair_of(validation), strict=True))

@@ -10,9 +10,13 @@ bound in Salakhutdinov and Murray 2008). The first quarter of a DBN's steps take
 any start.
 """
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
+from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.machines import machines_of
@@ -20,6 +24,7 @@ from fastdbn.estimators.rows import clipped, later_rows
 from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
+from fastdbn.support.types import Array, Rows, Seed
 
 METHODS = ("mean", "sample", "mean-field")
 
@@ -38,7 +43,7 @@ class Average:
         return self.total / self.count
 
 
-class Imputation:
+class Imputation(Estimator):
     """What an RBM and a network of RBMs do alike: `reconstruct`, `impute` and `denoise`.
 
     They have `_stack`, their layers from below, and a DBN `_log_weight`, the logarithm of its weight w.
@@ -56,7 +61,7 @@ class Imputation:
         """X to be used by a fitted model, with missing values where its first layer takes them."""
         return later_rows(self, X, ("drop", "sample"))
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: Rows) -> Array:
         """Pass rows up to the hidden means of the last layer and down to visible means.
 
         Parameters
@@ -70,7 +75,14 @@ class Imputation:
         """
         return self._reconstruct(self._checked(X))
 
-    def impute(self, X, mask=None, n_steps=100, method="mean", random_state=None):
+    def impute(
+        self,
+        X: ArrayLike,
+        mask: ArrayLike | None = None,
+        n_steps: int = 100,
+        method: Literal["mean", "sample", "mean-field"] = "mean",
+        random_state: Seed = None,
+    ) -> Array:
         """Fill in missing values from the model's distribution given the observed ones.
 
         Parameters
@@ -132,7 +144,9 @@ class Imputation:
         filled = self._fill(np.where(missing, X.dtype.type(0), X), ~missing, n_steps, method, random_state)
         return np.where(missing, filled, X).astype(self.dtype)
 
-    def denoise(self, X, n_steps=1, method="mean-field", random_state=None):
+    def denoise(
+        self, X: Rows, n_steps: int = 1, method: Literal["mean", "sample", "mean-field"] = "mean-field", random_state: Seed = None
+    ) -> Array:
         """Clean rows: passes up and down all layers, which begin at the rows and keep no value fixed.
 
         Parameters

@@ -8,7 +8,8 @@ complete leaves the estimator as it was.
 
 import functools
 import reprlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -24,6 +25,7 @@ from fastdbn.files.parameters import entry, whole
 from fastdbn.files.state import declared
 from fastdbn.support import checks
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 UP_DOWN, FINE_TUNING = "up-down", "fine-tuning"
 """The names of the stages that are not layers."""
 
@@ -200,7 +202,7 @@ def all_at_once(*changes):
     list(map(dict.update, *zip(*((vars(estimator), values) for estimator, values in changes), strict=True)))
 
 
-def all_or_nothing(method):
+def all_or_nothing(method: Method) -> Method:
     """Decorate a method that trains: if memory runs out, it leaves the estimator, and all that it holds, as it was.
 
     Any other error before the end of the first epoch has the same effect. After that a run keeps what it has learned. Python's
@@ -228,7 +230,7 @@ def all_or_nothing(method):
                 "rows or units, a memory map, or a CSR matrix"
             ) from error
 
-    return run
+    return run  # type: ignore[return-value]  # of the same signature
 
 
 def _epochs(estimator):

@@ -3,13 +3,13 @@
 The classes register themselves where they are defined, and importing this file imports all of them.
 """
 
-from typing import Any
-
 from fastdbn.estimators import autoencoder, bernoulli_rbm, finetune, generative, outliers, regressor  # noqa: F401 - they register classes
+from fastdbn.estimators.base import Estimator
 from fastdbn.files import state
+from fastdbn.support.types import FilePath
 
 
-def load(path: Any) -> Any:
+def load(path: FilePath) -> Estimator:
     """Read a model that `save` wrote.
 
     The file may come from anyone: it holds no code, and everything in it is checked before it is used. Memory and time grow with

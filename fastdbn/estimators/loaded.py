@@ -12,7 +12,6 @@ import numpy as np
 
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import parameters
-from fastdbn.estimators.wake_sleep import refuse_counts
 from fastdbn.files.entries import FLAG, count
 from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
 from fastdbn.inputs.data import Scaling
@@ -254,7 +253,7 @@ def check_threshold(detector, owner):
 
 def check_labels(estimator, owner):
     """The labels of a generative classifier, whose weights belong to its top layer."""
-    refuse_counts(get_unit(estimator.layers_[0].visible_))
+    parameters.refuse_counts(get_unit(estimator.layers_[0].visible_))
     if not hasattr(estimator, "label_components_"):  # a checkpoint
         return
     refuse(estimator.starts_ is not None and estimator.start_classes_ is None, "it lacks start_classes")
@@ -283,7 +282,7 @@ def check_network(network, owner):
         states = _check_inputs("coefs", W, bias, states, unit)
     _check_mixed(get_unit(network.visible_), network.scaling_)
     if network._loss == "unit":  # an autoencoder
-        refuse_counts(get_unit(network.visible_))
+        parameters.refuse_counts(get_unit(network.visible_))
     templates = network._dbn()._new_layers()
     if network.dbn_ is not None:
         layers = network.dbn_.layers_

@@ -1,17 +1,19 @@
 """What networks share: their parameters, and the RBM objects that describe their layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
 
+from fastdbn.callbacks.callback import Callbacks
 from fastdbn.estimators import parameters
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.rbm import RBM
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
+from fastdbn.support.types import Bytes, Device, DType, Seed
 
 SHARED = "n_jobs", "device", "dtype", "verbose", "memory_limit"
 """Parameters of a network that its layers get from it."""
@@ -36,17 +38,17 @@ class DeepNetwork(Estimator):
     hidden_layer_sizes: int | Sequence[int] = (256, 256)
     _: KW_ONLY
     rbm: RBM | Sequence[RBM] | None = None
-    propagate: str = "sample"
+    propagate: Literal["sample", "mean"] = "sample"
     n_jobs: int | None = None
-    device: str = "cpu"
-    dtype: str = "float32"
-    random_state: Any = None
+    device: Device = "cpu"
+    dtype: DType = "float32"
+    random_state: Seed = None
     verbose: int = 0
-    callbacks: Sequence[Callable] | None = None
+    callbacks: Callbacks | None = None
     warm_start: bool = False
-    memory_limit: int | str | None = None
+    memory_limit: Bytes | None = None
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; deep ones are those of `rbm` too: ``rbm__k``, or ``rbm__0__k`` in a list.
 
         Parameters
@@ -65,7 +67,7 @@ class DeepNetwork(Estimator):
                     params |= {f"rbm__{i}__{name}": value for name, value in rbm.get_params().items()}
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name, those of `rbm` too, as `get_params` names them.
 
         Returns

@@ -1,10 +1,12 @@
 """Outliers by a Deep Belief Network: rows to which the model gives little probability."""
 
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import OutlierMixin
 from sklearn.metrics import roc_auc_score
 
@@ -19,6 +21,7 @@ from fastdbn.files.state import Later, Maybe, Record, fields
 from fastdbn.inputs.extent import Extent, extent
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
+from fastdbn.support.types import Doubles, Rows
 from fastdbn.training.options import missing_values
 from fastdbn.units import get_unit
 
@@ -106,10 +109,10 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     )
     _check_loaded = loaded.check_threshold
 
-    contamination: Any = "auto"
+    contamination: Literal["auto"] | float = "auto"
 
     @classmethod
-    def stack(cls, layers, X=None, contamination="auto"):
+    def stack(cls, layers: Sequence[Any], X: Rows | None = None, contamination: Literal["auto"] | float = "auto") -> Self:
         """A fitted detector of RBMs that were trained one on top of the other, with the threshold that training rows give it.
 
         Parameters
@@ -182,7 +185,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
             return share
         raise ValueError(f'contamination={share!r}: give "auto" or a number above 0 and at most 0.5')
 
-    def score_samples(self, X, n_samples=10):
+    def score_samples(self, X: Rows, n_samples: int = 10) -> Doubles:
         """`DBN.score_samples`. Rows beyond the range of the fit rows get the score of the nearest row inside, less a penalty.
 
         The penalty grows with the distance. A row that is beyond a column's range by the width of that range is always an
@@ -207,7 +210,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         penalty = max(2.0 * (self.top_ - self.offset_), 1.0)
         return np.where(cost > 0, np.minimum(scores, self.top_) - penalty * cost, scores)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> Doubles:
         """Score of each row less the threshold. Outliers have negative numbers.
 
         Parameters
@@ -221,7 +224,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         scores = self.score_samples(X)
         return scores - self.offset_
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:  # type: ignore[override]
         """The area under the ROC curve of `decision_function`: 1 separates outliers from the others, 0.5 is chance.
 
         Parameters
@@ -235,11 +238,12 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         -------
         float
         """
-        if y is None or set(np.unique(checks.unmasked(y, "y"))) != {-1, 1}:
+        y = checks.unmasked(y, "y")
+        if y is None or set(np.unique(y)) != {-1, 1}:
             raise ValueError(f"y={checks.shown(y)}: give 1 for rows like those fitted and -1 for outliers, and some of each")
         return float(roc_auc_score(y, self.decision_function(X), sample_weight=checks.sample_weights(sample_weight, len(y))))
 
-    def predict(self, X, out=None):
+    def predict(self, X: Rows, out: NDArray[Any] | None = None) -> NDArray[np.int64]:
         """1 for normal rows and -1 for outliers, (n,) integers; in `out`, an int64 array, if that is given."""
         scores = self.decision_function(X)
         out = array_for(out, scores.shape, np.int64)

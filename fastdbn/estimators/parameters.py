@@ -198,6 +198,18 @@ def same(name, wanted, found, whose="the fit", remedy="set it back, or fit anew 
         raise ValueError(f"{name}={wanted!r} is not that of {whose}, {found!r}: {remedy}")
 
 
+def refuse_counts(unit):
+    """A ValueError for visible units whose totals a network cannot make."""
+    if unit.keeps_total:
+        raise ValueError(f"visible={unit.name!r}: nothing in this network gives the totals of units that count: take other units")
+
+
+def refuse_counts_in(visible, n):
+    """The same of n units that a parameter asks for; "auto" never chooses such."""
+    if not checks.is_auto(visible):
+        refuse_counts(visible_unit(visible, n))
+
+
 OF_TOP = "n_components", "visible", "hidden", "scale", "k", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter"
 """Parameters of the top RBM of a network with labels. It has the precision of its products and what its network owns too."""
 

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -19,7 +18,7 @@ from fastdbn.units import get_unit
 class Pretrained(DeepNetwork):
     """A network that pretrains a DBN, or takes a copy of one."""
 
-    pretrain: Any = True
+    pretrain: bool | DBN | FrozenEstimator = True
 
     def _pretrained(self):
         """`pretrain` without the FrozenEstimator that may hold it."""

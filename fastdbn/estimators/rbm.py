@@ -1,9 +1,12 @@
 """The Restricted Boltzmann Machine as a scikit-learn estimator, for any pair of unit types."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
+from numpy.typing import ArrayLike
+
+from fastdbn.callbacks.callback import Callbacks
 from fastdbn.estimators import loaded
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.outcome import of_layers, tell
@@ -12,6 +15,8 @@ from fastdbn.estimators.trained_rbm import TrainedRBM
 from fastdbn.estimators.validation import rows_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Tensor, fields
+from fastdbn.machine.machine import UnitLike, VisibleUnits
+from fastdbn.support.types import Bytes, Device, DType, FilePath, PerEpoch, Precision, Rows, Seed, Validation
 from fastdbn.training.monitors import MONITORS
 
 
@@ -216,27 +221,27 @@ class RBM(Imputation, TrainedRBM):
 
     n_components: int = 256
     _: KW_ONLY
-    visible: Any = "auto"
-    hidden: Any = "bernoulli"
-    scale: str = "auto"
-    k: Any = 1
+    visible: VisibleUnits = "auto"
+    hidden: UnitLike = "bernoulli"
+    scale: Literal["auto", "minmax", "standard", "none"] = "auto"
+    k: PerEpoch = 1
     persistent: bool = False
     n_chains: int | None = None
-    learning_rate: Any = None
-    momentum: Any = None
-    weight_decay: Any = 2e-4
+    learning_rate: PerEpoch | Literal["auto"] | None = None
+    momentum: PerEpoch | None = None
+    weight_decay: PerEpoch = 2e-4
     clip_norm: float = 10.0
     variance_rate: float = 0.1
     batch_size: int = 32
     n_iter: int | None = None
-    binarize: Any = None
-    centering: str | None = "auto"
-    l1: Any = 0.0
+    binarize: float | Literal["sample", "mean"] | None = None
+    centering: Literal["auto", "data", "enhanced"] | None = "auto"
+    l1: PerEpoch = 0.0
     max_norm: float | None = None
     sparsity_target: float | None = None
     sparsity_cost: float = 0.1
     fast_learning_rate: float | None = None
-    temperatures: Any = None
+    temperatures: int | Sequence[float] | None = None
     trajectory: float | None = None
     validation_fraction: float = 0.0
     early_stopping: bool = False
@@ -244,22 +249,30 @@ class RBM(Imputation, TrainedRBM):
     n_iter_no_change: int = 10
     tol: float | None = None
     monitor_interval: int = 5
-    missing: str | None = None
+    missing: Literal["drop", "sample"] | None = None
     missing_steps: int = 1
     n_jobs: int | None = None
-    device: str = "cpu"
-    precision: str = "float32"
-    dtype: str = "float32"
-    random_state: Any = None
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    dtype: DType = "float32"
+    random_state: Seed = None
     verbose: int = 0
-    callbacks: Sequence[Callable] | None = None
+    callbacks: Callbacks | None = None
     warm_start: bool = False
     shuffle: bool = True
-    memory_limit: int | str | None = None
+    memory_limit: Bytes | None = None
 
     # ---- training
 
-    def fit(self, X, y=None, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Train on X.
 
         Parameters
@@ -295,7 +308,9 @@ class RBM(Imputation, TrainedRBM):
         tell(of_layers([self], self))
         return self
 
-    def partial_fit(self, X, y=None, sample_weight=None, *, epoch=None, first_row=0):
+    def partial_fit(
+        self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None, *, epoch: int | None = None, first_row: int = 0
+    ) -> Self:
         """Make one pass over X, from where training stands. The first call fixes unit types, scaling and initial biases.
 
         So the first batch must show how the columns vary. Give it some hundred rows, or scale X yourself and set

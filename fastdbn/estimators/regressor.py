@@ -1,8 +1,10 @@
 """The Deep Belief Network that predicts numbers."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
@@ -18,6 +20,7 @@ from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.inputs.ranges import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
+from fastdbn.support.types import Doubles, FilePath, Rows, Validation
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -136,7 +139,15 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, *, validation_data=None, resume=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
         """Pretrain on X, then train on X and y.
 
         Parameters
@@ -162,7 +173,9 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         """
         return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
 
-    def partial_fit(self, X, y, sample_weight=None, *, epoch=None, first_row=0):
+    def partial_fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None, *, epoch: int | None = None, first_row: int = 0
+    ) -> Self:
         """Make one pass of back-propagation over X and y. It never pretrains.
 
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
@@ -205,7 +218,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         loss = 0.5 * np.square(z.astype(np.float64) - target).sum(axis=1).mean()
         return loss, r2_score(target, z) if len(target) > 1 else -float(np.mean((target - z) ** 2))
 
-    def predict(self, X, out=None):
+    def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Doubles:
         """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64; in `out`, if that is given."""
         X = self._later_rows(X)
         out = array_for(out, (X.shape[0],) if self._flat else (X.shape[0], len(self.target_mean_)), np.float64, X)

@@ -4,10 +4,12 @@
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastdbn.estimators import loaded, parameters
 from fastdbn.estimators.classes import check_any
@@ -28,6 +30,7 @@ from fastdbn.maths import rng
 from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
+from fastdbn.support.types import Array, PerEpoch, Rows, Seed
 from fastdbn.training.backprop import OUTPUT, NetworkState, Plan, glorot
 from fastdbn.training.monitors import check_stopping
 from fastdbn.training.options import missing_values
@@ -54,13 +57,13 @@ class Supervised(FineTuning, Pretrained):
     """What classifier and regressor share; they say what targets, loss and score are."""
 
     max_iter: int = 60
-    solver: str = "adam"
+    solver: Literal["adam", "sgd"] = "adam"
     batch_size: int = 32
     shuffle: bool = True
-    momentum: Any = None
-    learning_rate_init: Any = None
+    momentum: PerEpoch | None = None
+    learning_rate_init: PerEpoch | None = None
     alpha: float = 3.2e-3
-    dropout: Any = 0.0
+    dropout: float | Sequence[float] = 0.0
     max_norm: float | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1
@@ -316,7 +319,7 @@ class Supervised(FineTuning, Pretrained):
         X = later_rows(self, X, missing_values.WAYS)
         return X if forward_of(self).missing is None else self._completed(X)
 
-    def transform(self, X, layer=-1, out=None):
+    def transform(self, X: Rows, layer: int = -1, out: NDArray[Any] | None = None) -> Array:
         """Means of a hidden layer of the fine-tuned network.
 
         Parameters
@@ -335,8 +338,17 @@ class Supervised(FineTuning, Pretrained):
         return means(self, X, self._check_layer(layer, len(self.coefs_) - 1) + 1, out=out)
 
     def sample(
-        self, n_samples=None, n_steps=None, random_state=None, mean=False, totals=None, *, start=None, method="auto", layer=-1
-    ):
+        self,
+        n_samples: int | None = None,
+        n_steps: int | None = None,
+        random_state: Seed = None,
+        mean: bool = False,
+        totals: ArrayLike | None = None,
+        *,
+        start: Rows | None = None,
+        method: Literal["auto", "gibbs", "tempering", "stacked"] = "auto",
+        layer: int = -1,
+    ) -> Array:
         """Draw visible states from the pretrained network, as `DBN.sample`, whose parameters these are.
 
         Raises
@@ -348,7 +360,9 @@ class Supervised(FineTuning, Pretrained):
         check_is_fitted(self)
         if self.dbn_ is None:
             raise ValueError("this network was not pretrained, so it cannot generate: fit with pretrain=True")
-        given = ({} if totals is None else {"totals": totals}) | ({} if np.ndim(layer) == 0 and layer == -1 else {"layer": layer})
+        given: dict[str, Any] = {} if totals is None else {"totals": totals}
+        if np.ndim(layer) or layer != -1:
+            given["layer"] = layer
         if given and hasattr(self.dbn_, "classes_"):
             raise ValueError(
                 f"{next(iter(given))} is for networks without labels, and that given as pretrain has some: leave it out"

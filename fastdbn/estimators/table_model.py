@@ -1,8 +1,10 @@
 """An estimator for tables: a preparation and a model that are fitted, used and saved as one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -17,6 +19,7 @@ from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import DataWarning, progress, warn
+from fastdbn.support.types import Array, Device, FilePath, Labels
 from fastdbn.tables.frames import as_frame, as_table, frame_kind
 
 
@@ -25,10 +28,10 @@ def _has(name):
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), name)
 
 
-def _method(name, told, back=None):
+def _method(name: str, told: str, back: Callable[..., Any] | None = None) -> Any:
     """A method of the estimator, given a table; `back` makes its result one of the TableModel's, `told` says what that is."""
 
-    def method(self, X, *args, **options):
+    def method(self, X: Any, *args: Any, **options: Any) -> Any:
         rows = self._prepared(X)
         found = getattr(self.estimator_, name)(rows, *args, **options)
         return found if back is None else back(self, found, X)
@@ -65,12 +68,12 @@ class TableModel(TransformerMixin, BaseEstimator):
     ['age', 'job']
     """
 
-    def __init__(self, estimator, *, preparation=None):
+    def __init__(self, estimator: Estimator, *, preparation: Preparation | None = None) -> None:
         self.estimator, self.preparation = estimator, preparation
 
     # ---- training and files
 
-    def fit(self, X, y=None, **options):
+    def fit(self, X: Any, y: ArrayLike | None = None, **options: Any) -> Self:
         """Learn the preparation, then fit the model.
 
         Parameters
@@ -102,7 +105,7 @@ class TableModel(TransformerMixin, BaseEstimator):
         return self._trained(model, "fit", preparation, table, y, options)
 
     @available_if(_has("partial_fit"))
-    def partial_fit(self, X, y=None, **options):
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, **options: Any) -> Self:
         """Make one pass over a part of a table. The first call without a fit learns the preparation from its rows.
 
         Parameters are those of `fit`.
@@ -161,7 +164,7 @@ class TableModel(TransformerMixin, BaseEstimator):
         return clone(model)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: FilePath) -> Self:
         """Read a model of a table: one that `save`, or ``fastdbn train`` on a table, wrote.
 
         Parameters
@@ -180,7 +183,7 @@ class TableModel(TransformerMixin, BaseEstimator):
         return cls.of(load(path))
 
     @classmethod
-    def of(cls, model):
+    def of(cls, model: Estimator) -> Self:
         """The TableModel of a fitted model that has a `preparation_`, as `fastdbn.load` gives it."""
         if not hasattr(model, "preparation_"):
             raise ValueError(f"this {type(model).__name__} was not trained on a table: it takes arrays, as it is")
@@ -188,18 +191,18 @@ class TableModel(TransformerMixin, BaseEstimator):
         fitted.estimator_ = model
         return fitted
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the model with its preparation to a file; parameters and errors are those of `RBM.save`."""
         check_is_fitted(self)
         self.estimator_.save(path)
 
-    def to_device(self, device="cuda"):
+    def to_device(self, device: Device = "cuda") -> Self:
         """From now on the estimator computes on `device`, as `RBM.to_device` says. Returns self."""
         check_is_fitted(self)
         self.estimator_.to_device(device)
         return self
 
-    def to_host(self):
+    def to_host(self) -> Self:
         """From now on the estimator computes on the CPU. Returns self."""
         return self.to_device("cpu")
 
@@ -214,19 +217,19 @@ class TableModel(TransformerMixin, BaseEstimator):
         return tags
 
     @property
-    def preparation_(self):
+    def preparation_(self) -> Preparation:
         return self.estimator_.preparation_
 
     @property
-    def classes_(self):
+    def classes_(self) -> Labels:
         return self.estimator_.classes_
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         return self.preparation_.width_
 
     @property
-    def feature_names_in_(self):
+    def feature_names_in_(self) -> NDArray[Any]:
         return self.preparation_.feature_names_in_
 
     def __getattr__(self, name):
@@ -257,34 +260,34 @@ class TableModel(TransformerMixin, BaseEstimator):
     gibbs = _method("gibbs", "the table that rows become by Gibbs steps", _as_table)
     up_down = _method("up_down", "trains on by up-down, and returns the TableModel", lambda self, *_: self)
 
-    def transform(self, X, **options):
+    def transform(self, X: Any, **options: Any) -> Array:
         """The estimator's `transform` for a table: hidden features."""
         rows = self._prepared(X)
         return self.estimator_.transform(rows, **options)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the features that `transform` gives."""
         check_is_fitted(self)
         return self.estimator_.get_feature_names_out()
 
     @available_if(_has("fit_predict"))
-    def fit_predict(self, X, y=None, **options):
+    def fit_predict(self, X: Any, y: ArrayLike | None = None, **options: Any) -> NDArray[np.int64]:
         """Fit to a table, and say of each row whether it is an outlier, -1, or not, 1."""
         return self.fit(X, y, **options).predict(X)
 
     @available_if(_has("inverse_transform"))
-    def inverse_transform(self, X, **options):
+    def inverse_transform(self, X: ArrayLike, **options: Any) -> Any:
         """The table that hidden states or codes stand for."""
         check_is_fitted(self)
         return self.preparation_.inverse_transform(self.estimator_.inverse_transform(X, **options))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """The estimator's `score` for a table."""
         rows = self._prepared(X)
         return self.estimator_.score(rows, y, sample_weight=sample_weight)
 
     @available_if(_has("sample"))
-    def sample(self, n_samples=None, **options):
+    def sample(self, n_samples: int | None = None, **options: Any) -> Any:
         """New rows as a table.
 
         Parameters
@@ -303,7 +306,7 @@ class TableModel(TransformerMixin, BaseEstimator):
             options["start"] = self._prepared(options["start"])
         return self.preparation_.inverse_transform(self.estimator_.sample(n_samples, **options))
 
-    def impute(self, X, **options):
+    def impute(self, X: Any, **options: Any) -> Any:
         """Fill in the missing values of a table.
 
         Parameters

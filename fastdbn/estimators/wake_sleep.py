@@ -1,22 +1,28 @@
 """Up-down as a method of a fitted network: it unties the weights of the layers, trains them by updown.py, and puts them back."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastdbn.backends.protocol import Params
 from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators.device import backend_for
+from fastdbn.estimators.fitted_dbn import FittedDBN
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import completed
 from fastdbn.estimators.machines import downward, host_params
-from fastdbn.estimators.parameters import falling
+from fastdbn.estimators.network import DeepNetwork
+from fastdbn.estimators.parameters import falling, refuse_counts
 from fastdbn.estimators.rows import binarize_of, check_values, checked
 from fastdbn.files.entries import count, history
 from fastdbn.files.state import Maybe, Record, Series, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.support import checks
+from fastdbn.support.types import Doubles, PerEpoch, Rows
 from fastdbn.training.monitors import OF_UP_DOWN, check_monitor
 from fastdbn.training.updown import Directed, Schedule, Untied, UpDown
-from fastdbn.units import get_unit, visible_unit
+from fastdbn.units import get_unit
 
 
 def thirds(n_iter, start=0):
@@ -45,18 +51,6 @@ def with_defaults(schedule, units, start, a_pass=False):
     return schedule._replace(learning_rate=rate, top_learning_rate=rate if top is None else top, k=k)
 
 
-def refuse_counts(unit):
-    """A ValueError for visible units whose totals a network cannot make."""
-    if unit.keeps_total:
-        raise ValueError(f"visible={unit.name!r}: nothing in this network gives the totals of units that count: take other units")
-
-
-def refuse_counts_in(visible, n):
-    """The same of n units that a parameter asks for; "auto" never chooses such."""
-    if not checks.is_auto(visible):
-        refuse_counts(visible_unit(visible, n))
-
-
 DIRECTED = Series(lambda i: Record(Directed, W=Tensor(None, None), bias=Tensor(None)))
 TOP_PARAMS = Record(Params, W=Tensor(None, None), b=Tensor(None), c=Tensor(None))
 UNTIED = Record(
@@ -65,8 +59,11 @@ UNTIED = Record(
 """The field of where up-down stood."""
 
 
-class WakeSleep:
+class WakeSleep(FittedDBN, DeepNetwork):
     """`up_down`, for networks of RBMs; those with labels say what their top RBM's parameters are."""
+
+    up_down_iter_: int
+    up_down_history_: dict[str, Doubles]
 
     _saved = fields(
         up_down_iter_=Maybe(count("n_up_down")),
@@ -78,16 +75,16 @@ class WakeSleep:
     @all_or_nothing
     def up_down(
         self,
-        X,
-        n_iter=20,
+        X: Rows,
+        n_iter: int = 20,
         *,
-        sample_weight=None,
-        learning_rate=1e-3,
-        top_learning_rate=None,
-        n_gibbs=None,
-        weight_decay=0.0,
-        batch_size=None,
-    ):
+        sample_weight: ArrayLike | None = None,
+        learning_rate: PerEpoch | None = 1e-3,
+        top_learning_rate: PerEpoch | None = None,
+        n_gibbs: PerEpoch | None = None,
+        weight_decay: PerEpoch = 0.0,
+        batch_size: int | None = None,
+    ) -> Self:
         """Train all weights of the fitted network together by the up-down algorithm: each direction gets its own weights.
 
         Afterwards `transform` uses the recognition weights, and `sample`, `reconstruct` and scores use the generative weights

@@ -14,21 +14,24 @@ itself estimate Z_0 / Z_1 without bias, by 1 / w, so log Z comes out too high. I
 bound.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
-from fastdbn.evaluate.estimate import estimate, exactly
+from fastdbn.evaluate.estimate import Estimate, estimate, exactly
 from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
-from fastdbn.evaluate.models import of_tables
+from fastdbn.evaluate.models import Model, of_tables
 from fastdbn.evaluate.schedule import Plan
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.enumeration import BITS, Enumeration, count_bits
 from fastdbn.machine.initial import base_of_means
 from fastdbn.maths import rng
 from fastdbn.support import checks
+from fastdbn.support.types import Doubles, Rows, Seed
 
 EXACT_BITS = 20
 """Reverse chains start at exact draws up to 2^20 states of one side, which takes seconds."""
@@ -155,7 +158,7 @@ def checked_rbm(model, X):
     return rbm, None if X is None else later_rows(model, X)
 
 
-def base_biases(model, X=None):
+def base_biases(model: Model, X: Any = None) -> Doubles:
     """The visible biases a of the base: those of the smoothed means of training rows, or without rows the model's own.
 
     Parameters
@@ -178,17 +181,17 @@ def base_biases(model, X=None):
 
 @of_tables
 def ais(
-    model,
-    n_chains=100,
-    n_steps=None,
+    model: Model,
+    n_chains: int = 100,
+    n_steps: int | None = None,
     *,
-    X=None,
-    schedule="sm2008",
-    precision=None,
-    max_steps=1_000_000,
-    exact=True,
-    random_state=None,
-):
+    X: Rows | None = None,
+    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    precision: float | None = None,
+    max_steps: int = 1_000_000,
+    exact: bool = True,
+    random_state: Seed = None,
+) -> Estimate:
     """log Z: exact for small machines, else by annealed importance sampling.
 
     The expectation of an estimate is at most log Z. So log-likelihoods come out too high, more so with few steps and chains.
@@ -243,18 +246,18 @@ def ais(
 
 @of_tables
 def reverse_ais(
-    model,
-    n_chains=100,
-    n_steps=None,
+    model: Model,
+    n_chains: int = 100,
+    n_steps: int | None = None,
     *,
-    X=None,
-    schedule="sm2008",
-    burn_in=None,
-    precision=None,
-    max_steps=1_000_000,
-    exact=True,
-    random_state=None,
-):
+    X: Rows | None = None,
+    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    burn_in: int | None = None,
+    precision: float | None = None,
+    max_steps: int = 1_000_000,
+    exact: bool = True,
+    random_state: Seed = None,
+) -> Estimate:
     """log Z: exact for small machines, else by annealed importance sampling with chains that run from the model back to the base.
 
     If the chains start at exact draws from the model, the result is an upper bound in expectation, and `is_bound` is True.
@@ -333,7 +336,7 @@ def rows_of(model, X, n, seed):
     return v
 
 
-def gap(forward: Any, reverse: Any) -> float:
+def gap(forward: Estimate, reverse: Estimate) -> float:
     """How far a reverse estimate of log Z is above a forward one. With a reverse bound it is at least 0 in expectation.
 
     Parameters

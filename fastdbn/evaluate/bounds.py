@@ -1,6 +1,6 @@
 """Likelihoods of an RBM, which are exact if it is small, and bounds on the likelihood of a DBN."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +10,12 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, visible_blocks
 from fastdbn.estimators.rows import later_rows, threshold_of
 from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
-from fastdbn.evaluate.models import of_tables
+from fastdbn.evaluate.models import Model, of_tables
 from fastdbn.machine import pseudo
 from fastdbn.machine.enumeration import Enumeration
 from fastdbn.maths import rng
 from fastdbn.support import checks
+from fastdbn.support.types import Doubles, Rows, Seed
 
 
 class Bound(NamedTuple):
@@ -28,8 +29,8 @@ class Bound(NamedTuple):
         log of the mean of p(x, h) / q(h | x) over the draws. It rises to log p(x) with the number of draws.
     """
 
-    bound: Any
-    tightened: Any
+    bound: Doubles
+    tightened: Doubles
 
 
 def _states(estimator, model, X):
@@ -64,7 +65,7 @@ def _log_jacobian(model):
 
 
 @of_tables
-def log_z(model: Any) -> float:
+def log_z(model: Model) -> float:
     """log Z of a small RBM, exactly. All states of one side are enumerated, and the other side is summed out.
 
     The enumerated side has two-valued, softmax or binomial units and at most 2^25 states. The other side may have any units.
@@ -88,7 +89,7 @@ def log_z(model: Any) -> float:
 
 
 @of_tables
-def exact_samples(model: Any, n_samples: int, random_state: Any = None) -> np.ndarray:
+def exact_samples(model: Model, n_samples: int, random_state: Seed = None) -> Doubles:
     """Independent draws from p(v) of a small RBM, one whose `log_z` can be computed.
 
     Parameters
@@ -109,7 +110,7 @@ def exact_samples(model: Any, n_samples: int, random_state: Any = None) -> np.nd
 
 
 @of_tables
-def log_likelihood(model: Any, X: Any, log_z: Any = None) -> np.ndarray:
+def log_likelihood(model: Model, X: Rows, log_z: float | None = None) -> Doubles:
     """log p(x) of each row under an RBM, in nats.
 
     Parameters
@@ -140,7 +141,7 @@ def log_likelihood(model: Any, X: Any, log_z: Any = None) -> np.ndarray:
 
 
 @of_tables
-def dbn_bound(dbn: Any, X: Any, log_z_top: Any = None, n_samples: int = 100, random_state: Any = None) -> Bound:
+def dbn_bound(dbn: Model, X: Rows, log_z_top: float | None = None, n_samples: int = 100, random_state: Seed = None) -> Bound:
     """Variational lower bound on log p(x) of each row under a DBN, and the tighter importance-weighted bound.
 
     log p(x) >= E_q [ sum_l log p(h_{l-1} | h_l) - F_top(h_{L-1}) - sum_l log q(h_l | h_{l-1}) ] - log Z_top
@@ -193,7 +194,7 @@ def dbn_bound(dbn: Any, X: Any, log_z_top: Any = None, n_samples: int = 100, ran
 
 
 @of_tables
-def pseudo_log_likelihood(model: Any, X: Any, exact: bool = True, random_state: Any = None) -> np.ndarray:
+def pseudo_log_likelihood(model: Model, X: Rows, exact: bool = True, random_state: Seed = None) -> Doubles:
     """Log pseudo-likelihood of each row: the sum over visible units i of log p(v_i | all others).
 
     Parameters
@@ -230,7 +231,7 @@ def pseudo_log_likelihood(model: Any, X: Any, exact: bool = True, random_state: 
 
 
 @of_tables
-def free_energy_gap(model: Any, X_train: Any, X_validation: Any) -> float:
+def free_energy_gap(model: Model, X_train: Rows, X_validation: Rows) -> float:
     """How much less probable validation rows are than training rows, in nats per row. Z cancels out.
 
     It is mean F(validation) - mean F(training) for an RBM, and the difference of the bounds for a DBN. It grows when the model

@@ -13,12 +13,13 @@ to its upper end. A mean weight is 40 times its expectation once in 40 runs at m
 away.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import chdtri, stdtrit
 
 from fastdbn.support.report import EstimateWarning, warn
+from fastdbn.support.types import Doubles
 
 TAIL = 0.025
 """The probability of either side of the interval."""
@@ -57,14 +58,14 @@ class Estimate(NamedTuple):
     std_error: float
     interval: tuple[float, float]
     ess: float
-    log_weights: Any
+    log_weights: Doubles
     is_bound: bool
     burn_in: int
     n_steps: int
     is_exact: bool = False
 
     @property
-    def half_width(self):
+    def half_width(self) -> float:
         """Half of the interval, in nats."""
         return (self.interval[1] - self.interval[0]) / 2
 

@@ -6,9 +6,11 @@ by which the variance of a chain's mean is larger than that of as many independe
 """
 
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.generative import GenerativeDBNClassifier
@@ -18,12 +20,13 @@ from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import method_for
 from fastdbn.evaluate.ais import rows_of
 from fastdbn.evaluate.exact import rbm_of
-from fastdbn.evaluate.models import of_tables
+from fastdbn.evaluate.models import Model, of_tables
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.sampling.exchange import Exchange
 from fastdbn.sampling.sampler import Task
 from fastdbn.support import checks
+from fastdbn.support.types import Array, Doubles, Rows, Seed
 
 WINDOW = 5.0
 """The sum ends at the first lag beyond so many tau, because later terms are more noise than correlation (Sokal 1997, equation
@@ -53,16 +56,16 @@ class Mixing(NamedTuple):
         states that came from the replica that moves freely to the chain itself, in all chains together.
     """
 
-    values: Any
-    autocorrelation: Any
+    values: Doubles
+    autocorrelation: Doubles
     time: float
     seconds: float
     step_seconds: float
-    acceptance: Any
+    acceptance: Doubles | None
     trips: int | None
 
 
-def autocorrelation(values: Any, max_lag: Any = None) -> np.ndarray:
+def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Doubles:
     """Autocorrelation of chains, by lag.
 
     Deviations are from the mean over all chains, so chains that stay in different regions show up.
@@ -98,7 +101,7 @@ def autocorrelation(values: Any, max_lag: Any = None) -> np.ndarray:
     return covariance / covariance[0] if covariance[0] > 0 else np.ones(lags + 1)
 
 
-def integrated_time(values: Any) -> float:
+def integrated_time(values: ArrayLike) -> float:
     """The integrated autocorrelation time of chains, in steps.
 
     Parameters
@@ -117,16 +120,16 @@ def integrated_time(values: Any) -> float:
 
 @of_tables
 def mixing(
-    model: Any,
-    statistic: Any = None,
+    model: Model,
+    statistic: Callable[[Array], ArrayLike] | None = None,
     n_chains: int = 100,
     n_steps: int = 1000,
     *,
-    X: Any = None,
+    X: Rows | None = None,
     burn_in: int = 0,
-    method: str = "gibbs",
+    method: Literal["auto", "gibbs", "tempering", "stacked", "trajectory"] = "gibbs",
     layer: int = -1,
-    random_state: Any = None,
+    random_state: Seed = None,
 ) -> Mixing:
     """Run chains of an RBM by a sampling method, and measure how fast they forget their past and what a draw costs.
 
@@ -167,7 +170,7 @@ def mixing(
     rbm, machines, layer, states = _chains_of(model, layer, X, n_chains, seed := rng.seed_of(random_state))
     kind = method_for(method, machines, layer, X is not None)
     chains = kind(Task(machines, layer, np.arange(n_chains, dtype=np.uint32), seed, 0, rbm._ladder))
-    measure = Leading(chains) if statistic is None else lambda v: statistic(rbm.scaling_.invert(v))[None]
+    measure = Leading(chains) if statistic is None else lambda v: np.asarray(statistic(rbm.scaling_.invert(v)))[None]
     values, seconds = [], np.empty(n_steps)
     backend = chains.machine.backend
     with backend.single_threaded():

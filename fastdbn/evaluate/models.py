@@ -21,7 +21,8 @@ from fastdbn.support import checks
 ROWS = "X", "X_train", "X_validation", "X_test"
 """Names of arguments that are rows."""
 
-
+Model = Estimator | TableModel
+"""What is evaluated and drawn: a fitted model."""
 Function = TypeVar("Function", bound=Callable)
 
 

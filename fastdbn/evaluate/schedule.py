@@ -1,15 +1,18 @@
 """How annealing is done: its inverse temperatures, and how many of them a precision takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastdbn.evaluate.estimate import warn_of_few_chains
 from fastdbn.maths import rng
 from fastdbn.maths.optim import is_number, is_sequence
 from fastdbn.support import checks
 from fastdbn.support.report import EstimateWarning, warn
+from fastdbn.support.types import Doubles
 
 PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 """Steps up to inverse temperatures, of Salakhutdinov and Murray 2008: 14,500 of them."""
@@ -20,7 +23,9 @@ FIRST_STEPS, GROWTH, FINEST = 1000, (2, 10), 1e-4
 and the time that it takes allow."""
 
 
-def inverse_temperatures(schedule="sm2008", n_steps=None):
+def inverse_temperatures(
+    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008", n_steps: int | None = None
+) -> Doubles:
     """The inverse temperatures of a schedule.
 
     Parameters

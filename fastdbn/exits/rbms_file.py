@@ -21,6 +21,7 @@ from fastdbn.estimators.rbm import RBM
 from fastdbn.exits.parameters import plain_rbm, with_parameters
 from fastdbn.support import checks
 from fastdbn.support.atomic import replacing
+from fastdbn.support.types import DType
 from fastdbn.units import get_unit
 
 TYPES = {"BBRBM": ("bernoulli", "bernoulli"), "IIRBM": ("spin", "spin"), "PBRBM": ("softmax", "bernoulli")}
@@ -93,7 +94,7 @@ def from_rbms(path: str | PathLike[str], update: int | None = None) -> RBM:
         raise ValueError(f"{path}: the arrays of update {number} do not fit together in a {kind}: {shapes}")
     visible, hidden = TYPES[kind]
     visible = f"{visible}:{W.shape[1]}" if potts else visible
-    dtype = "float64" if W.dtype == np.float64 else "float32"
+    dtype: DType = "float64" if W.dtype == np.float64 else "float32"
     rbm = RBM(len(c), visible=visible, hidden=hidden, scale="none", dtype=dtype, random_state=0)
     return with_parameters(rbm, Params(W.reshape(-1, len(c)), b.ravel(), c))
 

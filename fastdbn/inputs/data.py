@@ -9,6 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fastdbn.backends.protocol import Source
@@ -29,7 +30,7 @@ class Scaling(NamedTuple):
     clip: bool = False
 
     @property
-    def words(self):
+    def words(self) -> str:
         """What is done to the data, for a person."""
         if self.scale is None:
             return "as given"
@@ -38,7 +39,7 @@ class Scaling(NamedTuple):
         alike = not self.shift.any() and (self.scale == self.scale[0]).all()
         return f"divided by {1 / self.scale[0]:g}" if alike else "standardised"
 
-    def invert(self, x):
+    def invert(self, x: NDArray[Any]) -> NDArray[Any]:
         """Values on the scale of the user's data."""
         return x if self.scale is None else (x / self.scale + self.shift).astype(x.dtype)
 

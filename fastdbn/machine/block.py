@@ -3,23 +3,29 @@
 They take and fill buffers of the backend, a block of rows each. `walk` is the one Gibbs step.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastdbn.backends.protocol import Backend, Params
 from fastdbn.maths import rng
+from fastdbn.support.types import Doubles
+from fastdbn.units import Mixed
+from fastdbn.units.unit import Unit
 
 BLOCK, BLOCK_BYTES = 4096, 1 << 25
 """The most rows handled at a time, and the most bytes of them as dense float64, because a whole matrix would be a large
 temporary."""
 
 
-def block_rows(width):
+def block_rows(width: int) -> int:
     """Rows of some width that are handled at a time."""
     return max(1, min(BLOCK, BLOCK_BYTES // (8 * max(width, 1))))
 
 
-def draw_keys(seed, number=0):
+def draw_keys(seed: int, number: int = 0) -> Callable[[int, int], Any]:
     """The keys of draw `number` from a fitted model: a function of (purpose, Gibbs step)."""
     return lambda purpose, step: rng.key(seed, step, rng.draw_stream(purpose, number))
 
@@ -54,42 +60,42 @@ class BlockMachine:
     lag = 0
     """By how many steps the noise of hidden draws is behind in `sample`."""
 
-    def __init__(self, backend, visible, hidden, params, down=None):
+    def __init__(self, backend: Backend, visible: Unit | Mixed, hidden: Unit, params: Params, down: Any = None) -> None:
         self.backend, self.visible_unit, self.hidden_unit, self.params = backend, visible, hidden, params
         self.down = params.W if down is None else down
         self.trajectory: list[BlockMachine] = []  # earlier versions, from one without weights
         self.shape = len(params.b), len(params.c)
 
     @property
-    def joint_unit(self):
+    def joint_unit(self) -> Unit | Mixed:
         """The visible units."""
         return self.visible_unit
 
-    def row_numbers(self, rows):
+    def row_numbers(self, rows: slice) -> Any:
         """The numbers of a slice of rows, by which their noise is named."""
         return self.backend.array(np.arange(rows.start, rows.stop, dtype=np.uint32))
 
-    def chain(self, v, drawn=None):
+    def chain(self, v: Any, drawn: Any = None) -> Chain:
         """Buffers for chains that start at visible states v."""
         b, n, (nv, nh) = self.backend, len(v), self.shape
         return Chain(v, b.states(self.hidden_unit, n, nh), b.zeros(n, nv), b.zeros(n, nh), drawn)
 
-    def new_chain(self, n):
+    def new_chain(self, n: int) -> Chain:
         """A chain of n rows, of which nothing is known yet."""
         return self.chain(self.backend.states(self.visible_unit, n, self.shape[0]))
 
-    def begin(self, chain, rows, keys, key, states, there):
+    def begin(self, chain: Chain, rows: Any, keys: Any, key: Any, states: Any, there: bool) -> int:
         """Start a new chain at host states, if `there`, or at draws that know the visible biases alone, and keep totals.
 
         Returns the half-step that comes next.
         """
         b = self.backend
-        b.copy(b.states(self.visible_unit, *states.shape, states), chain.v)
+        b.copy(b.states(self.visible_unit, len(states), states.shape[1], states), chain.v)
         if not there:
             self.start_visible(chain.v_mean, chain.v, rows, key)
         return 0
 
-    def tempered(self, beta, base):
+    def tempered(self, beta: float, base: NDArray[Any]) -> "BlockMachine":
         """The machine whose `walk` at an inverse temperature `beta` above 0 draws from
 
         p_beta(v), proportional to exp(v.((1 - beta) a + beta b) - sum base(v) + sum_j cgf(beta (c_j + (v W)_j)))
@@ -103,11 +109,11 @@ class BlockMachine:
         bias = self.backend.to_host(self.params.b).astype(np.float64)
         return self.params._replace(b=self.backend.constant(bias + np.asarray(base) * ((1 - beta) / beta)))
 
-    def hidden_given(self, v, mean, states=None, rows=None, key=None, beta=None):
+    def hidden_given(self, v: Any, mean: Any, states: Any = None, rows: Any = None, key: Any = None, beta: Any = None) -> None:
         """mean = E[h | v], and states drawn where they are given with row numbers and a key."""
         self.backend.conditional(self.hidden_unit, v, self.params.W, self.params.c, mean, states, rows, key, beta=beta)
 
-    def visible_given(self, h, mean, states=None, rows=None, key=None, beta=None):
+    def visible_given(self, h: Any, mean: Any, states: Any = None, rows: Any = None, key: Any = None, beta: Any = None) -> None:
         """mean = E[v | h], and states drawn where they are given with row numbers and a key.
 
         Units that count take their totals from the states, also where these come without a key and nothing is drawn.
@@ -115,7 +121,19 @@ class BlockMachine:
         b = self.backend
         b.conditional(self.visible_unit, h, self.down, self.params.b, mean, states, rows, key, transpose=True, beta=beta)
 
-    def walk(self, chain, rows, key, first, last, *, beta=None, clamp=None, has_field=False, ends_in_mean=False):
+    def walk(
+        self,
+        chain: Chain,
+        rows: Any,
+        key: Any,
+        first: int,
+        last: int,
+        *,
+        beta: Any = None,
+        clamp: Callable[[], object] | None = None,
+        has_field: bool = False,
+        ends_in_mean: bool = False,
+    ) -> None:
         """Gibbs steps of chains, in place. This is the one Gibbs step of the package outside of compiled kernels.
 
         A Gibbs step t is two half-steps: number 2t draws hidden states given the visible ones, number 2t + 1 visible states given
@@ -144,11 +162,11 @@ class BlockMachine:
             if down:
                 self._visible_half(chain, rows, key if draws else None, t, beta, clamp)
                 continue
-            drawn = (chain.h, rows, key(rng.HIDDEN, t)) if draws else ()
+            states, who, noise = (chain.h, rows, key(rng.HIDDEN, t)) if draws else (None, None, None)
             if has_field and half == first:
-                self.backend.activate(self.hidden_unit, self.params.c, chain.h_mean, *drawn, beta=beta)
+                self.backend.activate(self.hidden_unit, self.params.c, chain.h_mean, states, who, noise, beta)
             else:
-                self.hidden_given(chain.v, chain.h_mean, *drawn, beta=beta)
+                self.hidden_given(chain.v, chain.h_mean, states, who, noise, beta)
 
     def _visible_half(self, chain, rows, key, t, beta, clamp):
         """One visible half-step; without keys from hidden means to visible means."""
@@ -160,15 +178,15 @@ class BlockMachine:
         if clamp is not None:
             clamp()
 
-    def start_visible(self, mean, states=None, rows=None, key=None):
+    def start_visible(self, mean: Any, states: Any = None, rows: Any = None, key: Any = None) -> None:
         """Means, and with states draws, of visible units that know their biases alone; mean holds zeros."""
         self.backend.activate(self.visible_unit, self.params.b, mean, states, rows, key)
 
-    def start_hidden(self, mean, states=None, rows=None, key=None):
+    def start_hidden(self, mean: Any, states: Any = None, rows: Any = None, key: Any = None) -> None:
         """The same of hidden units."""
         self.backend.activate(self.hidden_unit, self.params.c, mean, states, rows, key)
 
-    def energy_block(self, v, h, out):
+    def energy_block(self, v: Any, h: Any, out: Doubles) -> None:
         """out (B,) float64 = E(v, h)."""
         b, (W, bias, c) = self.backend, self.params
         part, field = np.empty(len(out)), b.zeros(len(out), self.shape[1])
@@ -180,7 +198,7 @@ class BlockMachine:
             b.dot(x, y, part)
             out -= part
 
-    def free_energy_block(self, v, out, field=None):
+    def free_energy_block(self, v: Any, out: Doubles, field: Any = None) -> None:
         """out (B,) float64 = F(v); field (B, n_hidden) is a buffer."""
         b, (W, bias, c), energy = self.backend, self.params, np.empty(len(out))
         field = b.zeros(len(out), self.shape[1]) if field is None else field
@@ -191,11 +209,11 @@ class BlockMachine:
         b.dot(v, bias, out)
         np.subtract(energy, out, out=out)
 
-    def log_hidden_block(self, h, v, out):
+    def log_hidden_block(self, h: Any, v: Any, out: Doubles) -> None:
         """out (B,) float64 += log p(h | v)."""
         self._log_conditional(self.hidden_unit, h, v, self.params.W, self.params.c, False, out)
 
-    def log_visible_block(self, v, h, out):
+    def log_visible_block(self, v: Any, h: Any, out: Doubles) -> None:
         """out (B,) float64 += log p(v | h)."""
         self._log_conditional(self.visible_unit, v, h, self.down, self.params.b, True, out)
 
@@ -212,7 +230,7 @@ class BlockMachine:
         b.cgf(unit, bias, field, part, states=x)
         out -= part
 
-    def blank(self, n, totals=None):
+    def blank(self, n: int, totals: Any = None) -> NDArray[Any]:
         """(n, n_visible) host array of zeros, except that the first unit of each part that counts holds the row's total.
 
         totals is (n,) or (n, parts that count), or one number for all.

@@ -10,16 +10,24 @@ The methods take and return host arrays. block.py has the operations on the back
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastdbn.backends import devices
-from fastdbn.backends.protocol import Params
+from fastdbn.backends.protocol import Backend, Params
 from fastdbn.machine.block import BlockMachine, Chain, block_rows, draw_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
-from fastdbn.units import check_groups, get_unit, visible_unit
+from fastdbn.support.types import Array, Device, Doubles, DType, Precision, Seed
+from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
+from fastdbn.units.unit import Unit
 
+UnitLike = str | Unit
+VisibleUnits = UnitLike | Sequence[tuple[UnitLike, slice]]
+"""A unit type, or those of a mixed layer, each with its columns."""
 MANY = 512
 """With at least so many rows, a contiguous copy of the weights pays."""
 
@@ -64,18 +72,18 @@ class Machine(BlockMachine):
 
     def __init__(
         self,
-        W,
-        b,
-        c,
-        visible="bernoulli",
-        hidden="bernoulli",
+        W: ArrayLike,
+        b: ArrayLike,
+        c: ArrayLike,
+        visible: VisibleUnits = "bernoulli",
+        hidden: UnitLike = "bernoulli",
         *,
-        W_down=None,
-        n_jobs=None,
-        device="cpu",
-        precision="float32",
-        dtype="float32",
-    ):
+        W_down: ArrayLike | None = None,
+        n_jobs: int | None = None,
+        device: Device = "cpu",
+        precision: Precision = "float32",
+        dtype: DType = "float32",
+    ) -> None:
         W, b, c = (_finite(x, name, n) for x, name, n in ((W, "W", 2), (b, "b", 1), (c, "c", 1)))
         if (len(b), len(c)) != W.shape:
             raise ValueError(f"W of shape {W.shape}, {len(b)} b and {len(c)} c: W needs a row for each b and a column for each c")
@@ -88,7 +96,9 @@ class Machine(BlockMachine):
         self._bind(devices.get_backend(n_jobs, dtype, device, precision), unit, hidden, Params(W, b, c), W_down)
 
     @classmethod
-    def of_host(cls, backend, visible, hidden, params, W_down=None):
+    def of_host(
+        cls, backend: Backend, visible: Unit | Mixed, hidden: Unit, params: Params, W_down: NDArray[Any] | None = None
+    ) -> Self:
         """The machine of host arrays that nobody writes: the backend may share their memory."""
         machine = cls.__new__(cls)
         machine._bind(backend, visible, hidden, params, W_down)
@@ -99,14 +109,14 @@ class Machine(BlockMachine):
         super().__init__(backend, visible, hidden, Params(*(backend.constant(x) for x in params)), down)
         self._host = params.W, W_down
 
-    def in_rows(self, n=MANY):
+    def in_rows(self, n: int = MANY) -> BlockMachine:
         """The machine for a call on n rows. For many rows its weights are a contiguous copy, which is made here."""
         if n < MANY:
             return self
         W, down = (None if x is None else self.backend.constant(np.ascontiguousarray(x)) for x in self._host)
         return BlockMachine(self.backend, self.visible_unit, self.hidden_unit, self.params._replace(W=W), down)
 
-    def energy(self, v, h):
+    def energy(self, v: ArrayLike, h: ArrayLike) -> Doubles:
         """E(v, h) of each pair of rows.
 
         Parameters
@@ -127,7 +137,7 @@ class Machine(BlockMachine):
             self.energy_block(self._states(v[rows], 0), self._states(h[rows], 1), out[rows])
         return out
 
-    def free_energy(self, v):
+    def free_energy(self, v: ArrayLike) -> Doubles:
         """F(v) of each row: p(v) is proportional to e^-F(v).
 
         Parameters
@@ -144,7 +154,7 @@ class Machine(BlockMachine):
             self.free_energy_block(self._states(v[rows], 0), out[rows])
         return out
 
-    def hidden(self, v, *, draw=False, random_state=None):
+    def hidden(self, v: ArrayLike, *, draw: bool = False, random_state: Seed = None) -> Array:
         """Means of the hidden units given visible states, or draws of them.
 
         Parameters
@@ -161,7 +171,7 @@ class Machine(BlockMachine):
         """
         return self._given(self._rows(v, "v", 0), 1, draw, random_state)
 
-    def visible(self, h, *, draw=False, random_state=None, totals=None):
+    def visible(self, h: ArrayLike, *, draw: bool = False, random_state: Seed = None, totals: ArrayLike | None = None) -> Array:
         """Means of the visible units given hidden states, or draws of them.
 
         Parameters
@@ -180,7 +190,16 @@ class Machine(BlockMachine):
         start = self.blank(len(h), 1 if totals is None else totals) if self.visible_unit.keeps_total else None
         return self._given(h, 0, draw, random_state, start)
 
-    def gibbs(self, v, n_steps=1, *, clamp=None, beta=None, random_state=None, first_step=0):
+    def gibbs(
+        self,
+        v: ArrayLike,
+        n_steps: int = 1,
+        *,
+        clamp: ArrayLike | None = None,
+        beta: ArrayLike | None = None,
+        random_state: Seed = None,
+        first_step: int = 0,
+    ) -> Chain:
         """Run Gibbs chains from visible states: draw the hidden units, then the visible ones, again and again.
 
         Parameters

@@ -1,12 +1,16 @@
 """Columns of a table: how the data are distributed, and how the rows are that a model draws."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
-from fastdbn.evaluate.models import dense, feature_names, fitted, generator, some, take
+from fastdbn.evaluate.models import Model, dense, feature_names, fitted, generator, some, take
 from fastdbn.plot.style import COLOURS, drawn, plain, several_axes, short
 from fastdbn.support import checks
+from fastdbn.support.types import Matrix, Seed
 
 BINS, FEW, WIDEST, PANELS, ROWS = 30, 12, 100, 12, 1000
 """Bins of a histogram; values, and the range of them, up to which a column is drawn by value; panels if none are named; rows of
@@ -15,8 +19,14 @@ either kind."""
 
 @drawn
 def columns(
-    model: Any, X: Any, columns: Any = None, *, n_steps: int | None = None, random_state: Any = 0, axes: Any = None
-) -> np.ndarray:
+    model: Model,
+    X: Matrix,
+    columns: Sequence[int | str] | None = None,
+    *,
+    n_steps: int | None = None,
+    random_state: Seed = 0,
+    axes: Sequence[Axes] | None = None,
+) -> NDArray[Any]:
     """Histograms of columns of the data, filled, and of as many rows that the model draws, as lines.
 
     Where both agree, the model has learned how a column is distributed. How columns depend on each other is not shown.

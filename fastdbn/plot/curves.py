@@ -1,10 +1,13 @@
 """Learning curves: the measures of `history_` by epoch, of all layers and of what follows them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
-from fastdbn.evaluate.models import fitted, layers
+from fastdbn.evaluate.models import Model, fitted, layers
 from fastdbn.plot.style import colours, drawn, legend, plain, several_axes
 from fastdbn.support import checks
 
@@ -29,7 +32,7 @@ HELD_OUT = "validation_"
 
 
 @drawn
-def learning_curves(model: Any, metrics: Any = None, *, axes: Any = None) -> np.ndarray:
+def learning_curves(model: Model, metrics: Sequence[str] | None = None, *, axes: Sequence[Axes] | None = None) -> NDArray[Any]:
     """Measures by epoch: a panel for each measure, a colour for each layer; dashed lines are of rows held out.
 
     The reconstruction error is divided by that of the column means, so that 1 is no better than they are. The free-energy gap

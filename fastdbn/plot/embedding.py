@@ -1,14 +1,16 @@
 """A map of the rows: the features of the top layer in two dimensions."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from sklearn.decomposition import PCA
 
-from fastdbn.evaluate.models import fitted, hidden_means, some, take
+from fastdbn.evaluate.models import Model, fitted, hidden_means, some, take
 from fastdbn.plot.style import COLOURS, colours, drawn, new_axes, plain, short
 from fastdbn.support import checks
+from fastdbn.support.types import Matrix, Seed
 
 MOST_CLASSES = 20
 """Up to so many values of y are classes."""
@@ -16,15 +18,15 @@ MOST_CLASSES = 20
 
 @drawn
 def embedding(
-    model: Any,
-    X: Any,
-    y: Any = None,
+    model: Model,
+    X: Matrix,
+    y: Collection[Any] | None = None,
     *,
     layer: int = -1,
-    method: str = "pca",
+    method: Literal["pca", "tsne"] = "pca",
     n: int = 2000,
-    random_state: Any = 0,
-    ax: Any = None,
+    random_state: Seed = 0,
+    ax: Axes | None = None,
 ) -> Axes:
     """Rows as points: hidden means of a layer, brought to two dimensions.
 

@@ -1,11 +1,12 @@
 """What hidden units look for: their weights as images, or as a map of colours by column."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from fastdbn.evaluate.models import feature_names, fitted, layer_weights
+from fastdbn.evaluate.models import Model, feature_names, fitted, layer_weights
 from fastdbn.plot.images import as_images, coloured, columns_of, shape_of, show, size_of
 from fastdbn.plot.style import SIGNED, drawn, new_axes, plain, short
 from fastdbn.support import checks
@@ -15,7 +16,14 @@ TILES, LINES, NAMED = 64, 32, 40
 
 
 @drawn
-def filters(model: Any, layer: int = 0, *, units: Any = None, image_shape: Any = None, ax: Any = None) -> Axes:
+def filters(
+    model: Model,
+    layer: int = 0,
+    *,
+    units: int | Sequence[int] | None = None,
+    image_shape: Sequence[int] | Literal[False] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """The weights of hidden units: red where an input turns the unit on, blue where it turns the unit off.
 
     Of a layer above the first the weights are those times the weights of the layers below, which shows what the unit adds up of

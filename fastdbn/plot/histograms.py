@@ -1,12 +1,11 @@
 """How weights and hidden activities are distributed: whether a layer learned, and how many of its units are of use."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
-from fastdbn.evaluate.models import fitted, hidden_means, layer_weights, layers
+from fastdbn.evaluate.models import Model, fitted, hidden_means, layer_weights, layers
 from fastdbn.plot.style import colours, drawn, legend, new_axes, plain
+from fastdbn.support.types import Matrix
 from fastdbn.training.monitors import DEAD, SATURATED
 from fastdbn.units import get_unit
 
@@ -14,7 +13,7 @@ BINS = 60
 
 
 @drawn
-def weights(model: Any, *, ax: Any = None) -> Axes:
+def weights(model: Model, *, ax: Axes | None = None) -> Axes:
     """Histograms of the weights of each layer.
 
     Weights begin near 0. A layer that learned has broad tails; one peak at 0 says that it learned little, or that most of its
@@ -44,7 +43,7 @@ def weights(model: Any, *, ax: Any = None) -> Axes:
 
 
 @drawn
-def activity(model: Any, X: Any, *, ax: Any = None) -> Axes:
+def activity(model: Model, X: Matrix, *, ax: Axes | None = None) -> Axes:
     """Histograms of the mean activity of hidden units over the rows of X, for each layer.
 
     Units that are off (dead) or on (saturated) for nearly all rows tell none apart; the legend counts them.

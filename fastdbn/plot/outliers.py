@@ -1,13 +1,15 @@
 """Scores of normality: those of an outlier detector beside its threshold, or those of any model of the data."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from fastdbn.estimators.outliers import DBNOutlierDetector
-from fastdbn.evaluate.models import fitted, generator
+from fastdbn.evaluate.models import Model, fitted, generator
 from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain
+from fastdbn.support.types import Matrix
 
 BINS = 50
 FENCES = 4.0
@@ -15,7 +17,7 @@ FENCES = 4.0
 
 
 @drawn
-def outlier_scores(model: Any, X: Any, y: Any = None, *, ax: Any = None) -> Axes:
+def outlier_scores(model: Model, X: Matrix, y: Collection[Any] | None = None, *, ax: Axes | None = None) -> Axes:
     """A histogram of the scores of rows; lower is odder.
 
     An outlier detector's scores are those of `decision_function`, and rows below 0 are outliers. Other models have

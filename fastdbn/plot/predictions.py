@@ -1,21 +1,31 @@
 """How good predictions are: confusion matrix and ROC of classifiers, predicted and true numbers of regressors."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import AutoLocator, ScalarFormatter
+from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocCurveDisplay
 
-from fastdbn.evaluate.models import having
+from fastdbn.evaluate.models import Model, having
 from fastdbn.plot.style import COLOURS, drawn, legend, new_axes, plain, short
+from fastdbn.support.types import Matrix
 
 MOST_NUMBERS, MOST_NAMES, MOST_CURVES = 16, 40, 10
 """Classes up to which a confusion matrix has numbers, and has names, and the most classes that have a curve."""
 
 
 @drawn
-def confusion_matrix(model: Any, X: Any, y: Any, *, normalize: Any = None, ax: Any = None) -> Axes:
+def confusion_matrix(
+    model: Model,
+    X: Matrix,
+    y: Collection[Any],
+    *,
+    normalize: Literal["true", "pred", "all"] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Counts of rows by their class and by the predicted class, by scikit-learn's `ConfusionMatrixDisplay`.
 
     Parameters
@@ -69,7 +79,7 @@ def confusion_matrix(model: Any, X: Any, y: Any, *, normalize: Any = None, ax: A
 
 
 @drawn
-def roc(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
+def roc(model: Model, X: Matrix, y: Collection[Any], *, ax: Axes | None = None) -> Axes:
     """ROC curves, by scikit-learn's `RocCurveDisplay`: of two classes one, of more one for each class against the others.
 
     Parameters
@@ -116,7 +126,7 @@ def roc(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
 
 
 @drawn
-def predictions(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
+def predictions(model: Model, X: Matrix, y: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Predicted numbers beside true ones, by scikit-learn's `PredictionErrorDisplay`.
 
     Parameters
@@ -154,4 +164,4 @@ def predictions(model: Any, X: Any, y: Any, *, ax: Any = None) -> Axes:
         axis.set_major_locator(AutoLocator())
         axis.set_major_formatter(ScalarFormatter())
     legend(ax)
-    return plain(ax, f"Predictions of {len(y)} rows", "predicted", "true")
+    return plain(ax, f"Predictions of {len(predicted)} rows", "predicted", "true")

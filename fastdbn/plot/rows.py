@@ -1,21 +1,25 @@
 """Rows of data as images: what a model makes of given ones, and new ones that it draws."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from fastdbn.evaluate.models import dense, fitted, generator, some, take
+from fastdbn.evaluate.models import Model, dense, fitted, generator, some, take
 from fastdbn.plot.images import as_images, coloured, columns_of, limits, needed_shape, show, size_of
 from fastdbn.plot.style import drawn, new_axes, plain
 from fastdbn.support import checks
+from fastdbn.support.types import Matrix, Seed
 
 PER_CLASS = 8
 """Samples of each class that are drawn if no number is given."""
 
 
 @drawn
-def reconstructions(model: Any, X: Any, n: int = 10, *, image_shape: Any = None, cmap: str = "gray", ax: Any = None) -> Axes:
+def reconstructions(
+    model: Model, X: Matrix, n: int = 10, *, image_shape: Sequence[int] | None = None, cmap: str = "gray", ax: Axes | None = None
+) -> Axes:
     """Rows of X above their reconstructions.
 
     Parameters
@@ -54,16 +58,16 @@ def reconstructions(model: Any, X: Any, n: int = 10, *, image_shape: Any = None,
 
 @drawn
 def samples(
-    model: Any,
+    model: Model,
     n: int | None = None,
     *,
     label: Any = None,
     n_steps: int | None = None,
-    random_state: Any = 0,
+    random_state: Seed = 0,
     mean: bool = True,
-    image_shape: Any = None,
+    image_shape: Sequence[int] | None = None,
     cmap: str = "gray",
-    ax: Any = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Rows that the model draws, as images; a line for each class where it draws rows of a class.
 

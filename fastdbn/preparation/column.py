@@ -1,11 +1,14 @@
 """One column of a table as visible units: what it is, its values as numbers, and numbers as its values."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastdbn.preparation.dates import parse, written
+from fastdbn.support.types import Doubles
 from fastdbn.tables.cells import is_number
+from fastdbn.tables.table import Table
 
 NUMBER, FLAG, CATEGORY, DATE = KINDS = "number", "flag", "category", "date"
 OTHER = "(other)"
@@ -34,25 +37,25 @@ class Column(NamedTuple):
     marked: bool = False
 
     @property
-    def words(self):
+    def words(self) -> str:
         """The column as messages name it."""
         return repr(self.name) if self.name else str(self.place)
 
     @property
-    def real(self):
+    def real(self) -> bool:
         return self.kind in (NUMBER, DATE)
 
     @property
-    def units(self):
+    def units(self) -> int:
         """How many units its values take; the mark of a number or a flag is apart."""
         return len(self.labels) + self.marked if self.kind == CATEGORY else 1
 
     @property
-    def numeric(self):
+    def numeric(self) -> bool:
         """Whether it has numbers: of its own, or labels that all spell numbers."""
         return self.real or all(is_number(label) and f"{float(label):.15g}" == label for label in self.labels)
 
-    def unmarked(self):
+    def unmarked(self) -> Self:
         """The column without a unit for missing values."""
         known = self.fill[: len(self.labels)] if self.kind == CATEGORY else self.fill
         fill = tuple(x / sum(known) for x in known) if self.kind == CATEGORY else known
@@ -60,7 +63,7 @@ class Column(NamedTuple):
 
     # ---- to numbers
 
-    def read(self, table, place):
+    def read(self, table: Table, place: int) -> tuple[NDArray[Any], Any]:
         """(numbers or label numbers (n,), which are NaN, `MISSING` or `UNSEEN` where there is none; the first cell unseen)."""
         if self.kind == NUMBER:
             return self._numbers(table, place)
@@ -71,14 +74,14 @@ class Column(NamedTuple):
         index |= {label: i for i, label in enumerate(self.labels)}
         unseen = index.get(OTHER, UNSEEN)
 
-        def number(cell):
+        def number(cell: str | None) -> int:
             return MISSING if cell is None else index[cell] if cell in index else index.get(cell.casefold(), unseen)
 
         numbers = np.fromiter(map(number, cells), np.int64, len(cells))
         strange = np.flatnonzero(numbers == UNSEEN)
         return numbers, (int(strange[0]), cells[strange[0]]) if len(strange) else None
 
-    def _numbers(self, table, place):
+    def _numbers(self, table: Table, place: int) -> tuple[Doubles, tuple[int, str] | None]:
         """What is text among the numbers is unseen; the sign of a missing value is not."""
         x = np.asarray(table.numbers[:, place], np.float64)
         lacking = np.flatnonzero(~np.isfinite(x)) if place in table.text or not np.isfinite(x).all() else ()
@@ -90,7 +93,7 @@ class Column(NamedTuple):
             x = np.where(np.isfinite(x), x, np.nan)
         return x, strange
 
-    def _dates(self, cells):
+    def _dates(self, cells: NDArray[Any]) -> tuple[Doubles, tuple[int, str] | None]:
         days, strange = np.full(len(cells), np.nan), None
         for i, cell in enumerate(cells):
             try:
@@ -101,7 +104,7 @@ class Column(NamedTuple):
 
     # ---- from numbers
 
-    def cells(self, x):
+    def cells(self, x: NDArray[Any]) -> NDArray[Any]:
         """The cells that numbers (n,), or means of a category's units (n, units), stand for: an array of numbers or texts.
 
         What is NaN stays missing: NaN among numbers, None among texts.

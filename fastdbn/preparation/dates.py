@@ -1,5 +1,6 @@
 """Dates as numbers: days since 1970, from the ways in which tables write them, and back in the same way."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -13,7 +14,7 @@ LONGEST = 40
 """The most characters of a date."""
 
 
-def parse(cell, form):
+def parse(cell: str, form: str) -> float:
     """A cell as days since 1970, UTC if it has a time zone; a ValueError if it is not in this form."""
     if len(cell) > LONGEST or (form == ISO and not ("-" in cell or ":" in cell)):
         raise ValueError(cell)
@@ -23,7 +24,7 @@ def parse(cell, form):
     return (moment - EPOCH).total_seconds() / DAY
 
 
-def written(days, form, whole):
+def written(days: float, form: str, whole: bool) -> str:
     """Days since 1970 as a cell; `whole` says that the dates have no time of day."""
     moment = EPOCH + (timedelta(days=round(days)) if whole else timedelta(seconds=round(days * DAY)))
     if form != ISO:
@@ -31,7 +32,7 @@ def written(days, form, whole):
     return moment.date().isoformat() if whole else moment.isoformat(sep=" ")
 
 
-def forms(cells):
+def forms(cells: Sequence[str]) -> list[str]:
     """The forms in which all of some cells are dates; several if day and month cannot be told apart."""
     found, cells = [], list(dict.fromkeys(cells))
     for form in [FORMATS[0], *(date + time for date in FORMATS[1:] for time in TIMES)]:

@@ -1,11 +1,17 @@
 """What a column is taken for: a number, a flag, a category, a date, or nothing that a model could use."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fastdbn.preparation import dates
 from fastdbn.preparation.column import CATEGORY, DATE, FLAG, KINDS, NUMBER, OTHER, Column
 from fastdbn.support.report import DataWarning, warn
+from fastdbn.support.types import Doubles
 from fastdbn.tables.cells import is_number, mostly_numeric, text_among
+from fastdbn.tables.table import Table
 
 MOST_LABELS, FEW_LABELS = 64, 5
 """A category has at most so many labels, the rarest of which are taken together. Text with more labels than `FEW_LABELS`, and
@@ -25,7 +31,7 @@ class Fault(ValueError):
     """(what is wrong with a column, the remedy)."""
 
 
-def column_of(table, place, kind=None, keep=False):
+def column_of(table: Table, place: int, kind: str | None = None, keep: bool = False) -> Column:
     """The `Column` of a table's column, with `marked` where values are missing.
 
     Parameters
@@ -79,7 +85,7 @@ def column_of(table, place, kind=None, keep=False):
     return _of_labels(name, place, labels, counts, len(cells) - len(held), kind)
 
 
-def can_be_kept(table, place):
+def can_be_kept(table: Table, place: int) -> bool:
     """Whether a column that was left out is used where it is named in `keep`; one that says nothing cannot be."""
     try:
         column_of(table, place, keep=True)
@@ -88,7 +94,7 @@ def can_be_kept(table, place):
     return True
 
 
-def _of_numbers(name, place, x, kind, keep):
+def _of_numbers(name: str, place: int, x: Doubles, kind: str | None, keep: bool) -> Column:
     bad = np.flatnonzero(np.isinf(x))
     if len(bad):
         raise Fault(f"is {x[bad[0]]:g} in row {bad[0] + 1}", "fill or drop what is missing")
@@ -113,17 +119,17 @@ def _of_numbers(name, place, x, kind, keep):
     return Column(name, place, NUMBER, (), (float(np.median(held)),), low, high, _digits(held), n < len(x))
 
 
-def _digits(x):
+def _digits(x: Doubles) -> int:
     """How many digits after the decimal point all of some numbers have at most; -1 for more than `MOST_DIGITS`."""
 
-    def enough(values, digits):
+    def enough(values: Doubles, digits: int) -> bool:
         return bool((np.abs(values - np.round(values, digits)) <= 1e-12 * np.abs(values)).all())
 
     few = x[:ROWS]
     return next((digits for digits in range(MOST_DIGITS + 1) if enough(few, digits) and enough(x, digits)), -1)
 
 
-def identifies_rows(name, x):
+def identifies_rows(name: str, x: NDArray[Any]) -> str | None:
     """Why a column of numbers says which row it is and nothing else, in words; None if it does not."""
     if len(x) >= ROWS and x[1] - x[0] == 1 and (np.diff(x) == 1).all():
         return "numbers the rows"
@@ -133,7 +139,7 @@ def identifies_rows(name, x):
     return None
 
 
-def _of_dates(name, place, cells, form):
+def _of_dates(name: str, place: int, cells: Iterable[str | None], form: str) -> Column:
     days = np.array([np.nan if cell is None else dates.parse(cell, form) for cell in cells])
     held = days[~np.isnan(days)]
     whole = bool((held == np.round(held)).all()) and "%H" not in form and not any(":" in cell for cell in cells if cell)
@@ -141,16 +147,16 @@ def _of_dates(name, place, cells, form):
     return Column(name, place, DATE, (form,), (float(np.median(held)),), low, high, 0 if whole else -1, len(held) < len(days))
 
 
-def _counted(cells):
+def _counted(cells: Sequence[str]) -> tuple[list[str], list[int]]:
     """(labels in order, their counts)."""
-    counts = {}
+    counts: dict[str, int] = {}
     for cell in cells:
         counts[cell] = counts.get(cell, 0) + 1
     order = sorted(counts, key=lambda cell: (float(cell), cell)) if all(map(is_number, counts)) else sorted(counts)
     return order, [counts[label] for label in order]
 
 
-def _of_labels(name, place, labels, counts, lacking, kind):
+def _of_labels(name: str, place: int, labels: list[str], counts: list[int], lacking: int, kind: str | None) -> Column:
     """A flag for two labels, otherwise a category. Where values are missing their share is the last of a category's."""
     if len(labels) == 2 and kind != CATEGORY:
         return Column(name, place, FLAG, tuple(labels), (counts[1] / sum(counts),), marked=lacking > 0)
@@ -163,7 +169,7 @@ def _of_labels(name, place, labels, counts, lacking, kind):
     return Column(name, place, CATEGORY, tuple(labels), tuple(count / sum(counts) for count in counts), marked=lacking > 0)
 
 
-def check_kind(kind, column):
+def check_kind(kind: str, column: object) -> str:
     """A kind that the user gave for a column, or a ValueError."""
     if kind not in (*KINDS, "drop"):
         raise ValueError(f"{column}={kind!r}: give one of {', '.join(map(repr, (*KINDS, 'drop')))}")

@@ -8,17 +8,21 @@ The units are in this order, each kind in the order of the table, with the marks
 """
 
 import warnings
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastdbn.inputs.choice import choose
 from fastdbn.inputs.data import column_range
-from fastdbn.preparation.column import CATEGORY, FLAG, NUMBER
+from fastdbn.preparation.column import CATEGORY, FLAG, NUMBER, Column
 from fastdbn.preparation.kinds import LARGEST, Fault, Unusable, check_kind, column_of, identifies_rows
 from fastdbn.support import checks
 from fastdbn.support.report import DataWarning, warn
+from fastdbn.support.types import Doubles
 from fastdbn.tables.frames import as_frame, as_table, frame_kind
 from fastdbn.tables.table import SHOWN, Table, left_out, listed, position, wanted
 
@@ -60,12 +64,17 @@ class Preparation(TransformerMixin, BaseEstimator):
     [('gaussian', slice(0, 1, None)), ('softmax', slice(1, 4, None))]
     """
 
-    def __init__(self, *, kinds=None, keep=(), missing=FILL):
+    visible_: str | list[tuple[str, slice]]
+    columns_: tuple[Column, ...]
+    left_out_: dict[int, str]
+    feature_names_in_: NDArray[Any]
+
+    def __init__(self, *, kinds: dict[Any, str] | None = None, keep: Sequence[str | int] = (), missing: str = FILL) -> None:
         self.kinds, self.keep, self.missing = kinds, keep, missing
 
     # ---- fit
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Decide what each column is.
 
         Parameters
@@ -87,7 +96,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         self.frames_ = frame_kind(X)
         return self
 
-    def fit_table(self, table, target=None, absent=()):
+    def fit_table(self, table: Table, target: NDArray[Any] | None = None, absent: Iterable[int] = ()) -> Self:
         """`fit` for a Table, of which columns at some positions do not count."""
         checks.choice(self.missing, "missing", MISSING)
         given = (self.kinds or {}).items()
@@ -113,7 +122,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         self.left_out_ = why
         return self.restore(tuple(columns), table.width, plain)
 
-    def restore(self, columns, width, plain):
+    def restore(self, columns: tuple[Column, ...], width: int, plain: bool) -> Self:
         """Make this a fitted preparation of some columns of a table of `width`; returns self."""
         self.columns_, self.width_ = columns, width
         self._lay_out()
@@ -121,7 +130,7 @@ class Preparation(TransformerMixin, BaseEstimator):
             self.visible_ = "auto"
         return self
 
-    def _is_plain(self, table, places, kinds):
+    def _is_plain(self, table: Table, places: list[int], kinds: dict[int, str]) -> bool:
         """Whether some columns are complete numbers that a model takes as they are: pixels, probabilities, or no flags at all."""
         if not places or kinds or not set(places).isdisjoint(table.text):
             return False
@@ -134,9 +143,12 @@ class Preparation(TransformerMixin, BaseEstimator):
             warnings.simplefilter("ignore", DataWarning)  # the fit warns
             return not flags or getattr(choose(X, "auto", "auto")[0], "name", "") == "bernoulli"
 
-    def _decided(self, table, places, kinds, keep, why):
+    def _decided(
+        self, table: Table, places: list[int], kinds: dict[int, str], keep: Collection[int], why: dict[int, str]
+    ) -> list[Column]:
         """The columns at some places; `why` gets those that are left out."""
-        columns, faults = [], []
+        columns: list[Column] = []
+        faults: list[tuple[str, ...]] = []
         for j in places:
             try:
                 column = column_of(table, j, kinds.get(j), j in keep)
@@ -157,11 +169,12 @@ class Preparation(TransformerMixin, BaseEstimator):
             )
         return columns
 
-    def _lay_out(self):
+    def _lay_out(self) -> None:
         """Places of the units, and the units, of the columns."""
         columns = self.columns_
         names = [column.name for column in columns]
-        vars(self).pop("feature_names_in_", None)
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         if all(names):
             self.feature_names_in_ = np.array(names, object)
         reals, flags = [c for c in columns if c.real], [c for c in columns if c.kind == FLAG]
@@ -180,7 +193,7 @@ class Preparation(TransformerMixin, BaseEstimator):
 
     # ---- use
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Doubles:
         """The numbers of a table's rows.
 
         Parameters
@@ -199,7 +212,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "columns_")
         return self.transform_table(as_table(X))
 
-    def transform_table(self, table, missing=None):
+    def transform_table(self, table: Table, missing: str | None = None) -> Doubles:
         """`transform` for a Table; `missing` as the parameter, by default that of the fit."""
         places, keep = self.places_in(table), (missing or self.missing) == KEEP
         out, lacking, unseen = np.zeros((len(table.numbers), self.n_features_out_)), [], []
@@ -230,21 +243,21 @@ class Preparation(TransformerMixin, BaseEstimator):
         return out
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Names of the columns that are used, or an empty list."""
         return list(getattr(self, "feature_names_in_", ()))
 
     @property
-    def places(self):
+    def places(self) -> list[int]:
         """Positions of the columns that are used, in the table of the fit."""
         return [column.place for column in self.columns_]
 
-    def places_in(self, table):
+    def places_in(self, table: Table) -> list[int]:
         """Their positions in another table."""
         absent = sorted(set(range(table.width)) - set(self.places)) if table.width == self.width_ else []
         return wanted(table, self.names, len(self.columns_), absent)
 
-    def _put(self, out, column, values, empty, keep):
+    def _put(self, out: Doubles, column: Column, values: NDArray[Any], empty: NDArray[np.bool_], keep: bool) -> None:
         """Write the values of a column, some of them empty, into its units."""
         at = self._at[column.place]
         if column.kind == CATEGORY:
@@ -256,7 +269,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         if column.marked:
             out[:, self._marks[column.place]] = empty & (not keep)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """The table that numbers stand for.
 
         Parameters
@@ -272,7 +285,7 @@ class Preparation(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "columns_")
         return as_frame(self.inverse_table(X), getattr(self, "frames_", None))
 
-    def inverse_table(self, X, missing=True):
+    def inverse_table(self, X: ArrayLike, missing: bool = True) -> Table:
         """`inverse_transform` to a Table; missing=False gives a value where a model would have none."""
         X, n = np.asarray(X), len(self.columns_)
         if X.ndim != 2 or X.shape[1] != self.n_features_out_:
@@ -283,7 +296,8 @@ class Preparation(TransformerMixin, BaseEstimator):
             own = slice(at, at + (column.units if missing else len(column.labels))) if column.kind == CATEGORY else at
             cells = column.cells(X[:, own])
             if missing and column.place in self._marks:
-                cells = np.where(X[:, self._marks[column.place]] >= 0.5, np.nan if cells.dtype != object else None, cells)
+                nothing: Any = np.nan if cells.dtype != object else None
+                cells = np.where(X[:, self._marks[column.place]] >= 0.5, nothing, cells)
             if cells.dtype == object:
                 text[j] = ["" if cell is None else cell for cell in cells]
             else:
@@ -292,7 +306,7 @@ class Preparation(TransformerMixin, BaseEstimator):
 
     # ---- what was decided
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the numbers: those of the columns, with "=label" for categories and " is missing" for marks."""
         check_is_fitted(self, "columns_")
         names = np.empty(self.n_features_out_, object)
@@ -307,7 +321,7 @@ class Preparation(TransformerMixin, BaseEstimator):
                 names[self._marks[column.place]] = f"{name} is missing"
         return names
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.categorical = tags.input_tags.allow_nan = True
         return tags

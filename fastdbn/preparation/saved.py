@@ -1,5 +1,7 @@
 """A preparation as a field of model files. What is read may come from anyone: it is checked, and decides no sizes but its own."""
 
+from typing import Any
+
 from fastdbn.files.entries import Entry
 from fastdbn.files.parameters import entry, of_kind, whole
 from fastdbn.preparation import dates
@@ -14,17 +16,16 @@ KNOWN = {dates.ISO} | {form + time for form in dates.FORMATS if form != dates.IS
 """The forms of dates."""
 
 
-def _encode(preparation):
-    columns = [column._replace(labels=list(column.labels), fill=list(column.fill)) for column in preparation.columns_]
+def _encode(preparation: Preparation) -> dict[str, Any]:
     return {
-        "columns": [column._asdict() for column in columns],
+        "columns": [c._asdict() | {"labels": list(c.labels), "fill": list(c.fill)} for c in preparation.columns_],
         "missing": preparation.missing,
         "plain": preparation.visible_ == "auto",
         "width": preparation.width_,
     }
 
 
-def _decode(record, name, place):
+def _decode(record: Any, name: str, place: Any) -> Preparation:
     entries = set(of_kind(record, name, dict))
     refuse(entries != {"columns", "missing", "plain", "width"}, f"{name} has other entries than it should")
     missing, width = entry(record, "missing", str), whole(record["width"], f"{name}.width", 1)
@@ -40,7 +41,7 @@ def _decode(record, name, place):
     return preparation
 
 
-def _column(record, name, width):
+def _column(record: Any, name: str, width: int) -> Column:
     refuse(set(of_kind(record, name, dict)) != set(Column._fields), f"{name} has a column with other entries than it should")
     kind, labels, fill = entry(record, "kind", str), entry(record, "labels", list), entry(record, "fill", list)
     column = Column(

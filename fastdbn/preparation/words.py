@@ -1,7 +1,10 @@
 """What a preparation decided, as lines for a person."""
 
-from fastdbn.preparation.column import CATEGORY, DATE, NUMBER
+from collections.abc import Callable
+
+from fastdbn.preparation.column import CATEGORY, DATE, NUMBER, Column
 from fastdbn.preparation.dates import written
+from fastdbn.preparation.preparation import Preparation
 
 MOST = 40
 """The most columns that have a line each."""
@@ -9,7 +12,7 @@ WIDTH = 48
 """The most characters of the values in a line."""
 
 
-def table_of(preparation, names):
+def table_of(preparation: Preparation, names: Callable[[int], str]) -> list[str]:
     """A line for each column of a fitted preparation: name, what it is taken for, its values, and what stands for missing ones.
 
     names(place) gives the name of a column of the table.
@@ -23,11 +26,11 @@ def table_of(preparation, names):
     return lines + ([f"and {more} more columns"] if more else [])
 
 
-def _kind(column):
+def _kind(column: Column) -> str:
     return "whole number" if column.kind == NUMBER and column.digits == 0 else column.kind
 
 
-def _values(column):
+def _values(column: Column) -> str:
     if column.kind == NUMBER:
         return f"{column.low:g} to {column.high:g}"
     if column.kind == DATE:
@@ -36,7 +39,7 @@ def _values(column):
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 4]} ..."
 
 
-def _missing(column, how):
+def _missing(column: Column, how: str) -> str:
     if not column.marked:
         return ""
     if column.kind == CATEGORY:

@@ -15,7 +15,7 @@ from fastdbn.backends.cpu.pool import available_threads
 PACKAGES = ("fastdbn", "numpy", "scipy", "numba", "scikit-learn", "safetensors", "threadpoolctl", "numba-cuda")
 
 
-def environment():
+def environment() -> dict[str, str]:
     """What computes, by name, as texts: Python, the platform, packages, the processor, and the BLAS libraries in use."""
     installed = {package.name: package.version for package in importlib.metadata.distributions()}
     values = {"python": f"{sys.version.split()[0]} on {platform.platform()}"}
@@ -31,7 +31,7 @@ def environment():
     return values
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions of Python, the platform and the packages, the kernel cache and the BLAS libraries in use."""
     cache = cache_folder() or "none: no folder can be written"
     for name, value in (environment() | {"kernel cache": cache}).items():

@@ -3,34 +3,37 @@
 import datetime
 import shlex
 import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastdbn.estimators.classes import classes
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.table_model import TableModel
-from fastdbn.evaluate.models import dense, feature_names, fitted, take
+from fastdbn.evaluate.models import Model, dense, feature_names, fitted, take
 from fastdbn.evaluate.scores import scores_of
 from fastdbn.plot.images import shape_of
 from fastdbn.report import data, html, pictures, settings
 from fastdbn.report.environment import environment
 from fastdbn.support.atomic import replacing
+from fastdbn.support.types import FilePath, Matrix
 from fastdbn.tables.frames import as_table
 
 
 def write_report(
-    path: Any,
-    model: Any,
-    X: Any,
-    y: Any = None,
+    path: FilePath,
+    model: Model,
+    X: Matrix,
+    y: Collection[Any] | None = None,
     *,
-    X_test: Any = None,
-    y_test: Any = None,
-    image_shape: Any = None,
-    table: Any = None,
-    command: Any = None,
+    X_test: Matrix | None = None,
+    y_test: Collection[Any] | None = None,
+    image_shape: Sequence[int] | Literal[False] | None = None,
+    table: Mapping[str, ArrayLike] | None = None,
+    command: str | None = None,
 ) -> None:
     """Write one page of HTML about a model. It needs no other file and no network, and suits light and dark screens.
 
@@ -70,7 +73,7 @@ def write_report(
     if isinstance(model, TableModel):
         check_is_fitted(model)
         table = data.columns_of(as_table(X)) if table is None else table
-        X, X_test = (rows if rows is None else model.preparation_.transform(rows) for rows in (X, X_test))
+        X, X_test = model.preparation_.transform(X), None if X_test is None else model.preparation_.transform(X_test)
         model = model.estimator_
     fitted(model)
     shape_of(model, image_shape)

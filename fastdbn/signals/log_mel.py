@@ -3,12 +3,17 @@
 mel(f) = 2595 log10(1 + f / 700)    (O'Shaughnessy 1987; triangular bands as in Davis and Mermelstein 1980)
 """
 
+from collections.abc import Iterable
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy.signal import get_window
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from fastdbn.support import checks
+from fastdbn.support.types import Doubles
 
 
 class LogMel(TransformerMixin, BaseEstimator):
@@ -42,17 +47,27 @@ class LogMel(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, sample_rate, *, n_mels=40, frames=32, width=0.025, step=0.01, low=20.0, high=None, range_db=80.0, center=True
-    ):
+        self,
+        sample_rate: float,
+        *,
+        n_mels: int = 40,
+        frames: int | None = 32,
+        width: float = 0.025,
+        step: float = 0.01,
+        low: float = 20.0,
+        high: float | None = None,
+        range_db: float = 80.0,
+        center: bool = True,
+    ) -> None:
         self.sample_rate, self.n_mels, self.frames, self.width, self.step = sample_rate, n_mels, frames, width, step
         self.low, self.high, self.range_db, self.center = low, high, range_db, center
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters; nothing is learned. X and y are ignored."""
         self._made()
         return self
 
-    def _made(self):
+    def _made(self) -> tuple[int, Doubles, Doubles]:
         """(samples from one frame to the next, the window of a frame, the bands)."""
         rate = checks.real(self.sample_rate, "sample_rate", 1.0)
         checks.integer(self.n_mels, "n_mels")
@@ -70,7 +85,7 @@ class LogMel(TransformerMixin, BaseEstimator):
         low = checks.real(self.low, "low", below=high)
         return hop, get_window("hann", size), _bands(rate, size, self.n_mels, low, high)
 
-    def transform(self, X):
+    def transform(self, X: Iterable[ArrayLike]) -> Any:
         """Spectra of recordings.
 
         Parameters
@@ -93,10 +108,10 @@ class LogMel(TransformerMixin, BaseEstimator):
             return spectra
         return np.array([_resized(spectrum, self.frames).ravel() for spectrum in spectra], np.float32)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def _spectrum(self, x, number, hop, window, bands):
+    def _spectrum(self, x: ArrayLike, number: int, hop: int, window: Doubles, bands: Doubles) -> NDArray[np.float32]:
         x = np.asarray(x)
         if x.ndim != 1 or x.dtype.kind not in "iuf" or not len(x):
             raise ValueError(f"recording {number} has shape {x.shape} and type {x.dtype}: give numbers of one channel, (n,)")
@@ -112,10 +127,10 @@ class LogMel(TransformerMixin, BaseEstimator):
         return (spectrum - spectrum.mean() if self.center else spectrum).astype(np.float32)
 
 
-def _bands(rate, size, n, low, high):
+def _bands(rate: float, size: int, n: int, low: float, high: float) -> Doubles:
     """(frequencies, n) triangles, even in mel from low to high; a band between two frequencies has the nearest one."""
 
-    def mel(hertz):
+    def mel(hertz: Any) -> Any:
         return 2595 * np.log10(1 + hertz / 700)
 
     corners = np.linspace(mel(low), mel(high), n + 2)
@@ -127,7 +142,7 @@ def _bands(rate, size, n, low, high):
     return bands
 
 
-def _resized(spectrum, frames):
+def _resized(spectrum: NDArray[Any], frames: int) -> NDArray[Any]:
     """Means over equal parts of time, (frames, n_mels)."""
     sums = np.concatenate([np.zeros((1, spectrum.shape[1])), np.cumsum(spectrum, axis=0, dtype=np.float64)])
     edges = np.linspace(0, len(spectrum), frames + 1)

@@ -1,6 +1,10 @@
 """Windows of time series: row i holds the samples start_i to start_i + length, of all channels."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,10 +40,13 @@ class Windows(TransformerMixin, BaseEstimator):
     [3.0, 5.0]
     """
 
-    def __init__(self, length, *, step=1, horizon=0):
+    lengths_: NDArray[Any]
+    n_channels_: int
+
+    def __init__(self, length: int, *, step: int = 1, horizon: int = 0) -> None:
         self.length, self.step, self.horizon = length, step, horizon
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: Any = None) -> Self:
         """Note the lengths and the channels of time series.
 
         Parameters
@@ -59,13 +66,14 @@ class Windows(TransformerMixin, BaseEstimator):
         checks.integer(self.length, "length")
         checks.integer(self.step, "step")
         checks.integer(self.horizon, "horizon", 0)
-        vars(self).pop("n_channels_", None)
+        if hasattr(self, "n_channels_"):
+            del self.n_channels_
         series = self._series(X)
         self.lengths_ = np.array([len(x) for x in series])
         self.n_channels_ = series[0].shape[1]
         return self
 
-    def _series(self, X):
+    def _series(self, X: Any) -> list[NDArray[Any]]:
         """The series of X as (n, n_channels) arrays."""
         several = isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 0
         series = [np.asarray(checks.unmasked(x, "X")) for x in (X if several else [X])]
@@ -85,10 +93,10 @@ class Windows(TransformerMixin, BaseEstimator):
             raise ValueError(f"X has series of {sorted(channels)} channels: give all as many as in the fit")
         return series
 
-    def _starts(self, n):
+    def _starts(self, n: int) -> NDArray[Any]:
         return np.arange(0, n - self.length - self.horizon + 1, self.step)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[Any]:
         """The windows of all series, (n_windows, length * n_channels); the channels of a sample stand together.
 
         Windows of a single series of one channel are a view of it, not a copy.
@@ -101,7 +109,7 @@ class Windows(TransformerMixin, BaseEstimator):
             parts.append(views[:, 0] if x.shape[1] == 1 else views.transpose(0, 2, 1).reshape(len(views), -1))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def groups(self, X):
+    def groups(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.intp]:
         """The number of the series that each window is from, (n_windows,).
 
         Use it to split by series, as GroupKFold does, and to give windows the labels of their series (``y[groups]``).
@@ -109,7 +117,7 @@ class Windows(TransformerMixin, BaseEstimator):
         counts = [len(self._starts(len(x))) for x in self._series(X)]
         return np.repeat(np.arange(len(counts)), counts)
 
-    def ahead(self, X):
+    def ahead(self, X: ArrayLike | Sequence[ArrayLike]) -> NDArray[Any]:
         """The samples `horizon` steps after the end of each window: (n_windows,) of one channel, else (n_windows, n_channels)."""
         if self.horizon < 1:
             raise ValueError(f"horizon={self.horizon!r}: give the number of steps to look ahead, at least 1")
@@ -117,7 +125,7 @@ class Windows(TransformerMixin, BaseEstimator):
         found = np.concatenate(parts)
         return found[:, 0] if found.shape[1] == 1 else found
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Time series of the fit's lengths from windows, such as denoised ones: where windows overlap, their mean.
 
         Parameters

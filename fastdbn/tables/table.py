@@ -3,9 +3,10 @@
 import difflib
 import re
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fastdbn.support.stored import Stored, store
@@ -39,34 +40,34 @@ class Table(NamedTuple):
     image: bool = False
 
     @property
-    def height(self):
+    def height(self) -> int:
         return self.numbers.shape[0]
 
     @property
-    def width(self):
+    def width(self) -> int:
         return self.numbers.shape[1]
 
     @property
-    def whole(self):
+    def whole(self) -> bool:
         """Whether it is one thing, an image or a sparse matrix, rather than columns of their own kinds."""
         return self.image or sparse.issparse(self.numbers)
 
     @property
-    def size(self):
+    def size(self) -> str:
         """Rows and columns in words."""
         n, width = self.numbers.shape
         return f"{n} row{'s' * (n != 1)}, {width} column{'s' * (width != 1)}"
 
-    def rows(self, rows):
+    def rows(self, rows: Any) -> Self:
         """The table of some rows, given by their numbers."""
         text = {j: [cells[i] for i in rows] for j, cells in self.text.items()}
         return self._replace(numbers=self.numbers[rows], text=text, target=None if self.target is None else self.target[rows])
 
-    def name(self, j):
+    def name(self, j: int) -> str:
         """A column's name in quotes, or its position."""
         return repr(self.names[j]) if self.names else str(j)
 
-    def column(self, j):
+    def column(self, j: int) -> NDArray[Any]:
         """A column: numbers, or numbers and text as an array of objects."""
         column = self.numbers[:, j]
         if j in self.text:
@@ -75,7 +76,7 @@ class Table(NamedTuple):
                 column[i] = column[i] if cell is None else cell
         return column
 
-    def cells(self, j):
+    def cells(self, j: int) -> NDArray[Any]:
         """The cells of a column as text, None where a value is missing; numbers are spelt as short as they can be."""
         column, text = self.numbers[:, j], self.text.get(j)
         if text is None:
