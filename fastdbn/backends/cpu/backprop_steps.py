@@ -17,11 +17,12 @@ from fastdbn.backends.cpu.backprop import CHUNK, limit_block, move_by, piece, th
 from fastdbn.backends.cpu.backprop_buffers import inputs_of, level_of, matrix, states_of, turned_of, weights_of_rule
 from fastdbn.backends.cpu.backprop_losses import softmax_loss, squared_loss, unit_loss
 from fastdbn.backends.cpu.binary import BLAS, MULTIPLY, TILES, count_words
-from fastdbn.backends.cpu.gate import Team, share, uncounted, wait
+from fastdbn.backends.cpu.gate import Team, share, share_grid, uncounted, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks
 from fastdbn.backends.cpu.lists import list_units
 from fastdbn.backends.cpu.loading import read_row
+from fastdbn.backends.cpu.lookup import LANES
 from fastdbn.backends.cpu.product import DEPTH, TALL, WIDE, not_inlined
 from fastdbn.backends.cpu.simd import ROW, WORD, add_whole_rows, stack_like
 from fastdbn.backends.cpu.update import worth_listing
@@ -82,6 +83,28 @@ def _share_words(team, n):
     """The thread's part of n columns, in whole words: the last few of a loop may be rounded otherwise than whole vectors."""
     q0, q1 = share(team, count_words(n))
     return q0 * WORD, min(q1 * WORD, n)
+
+
+@inlinable
+def _share_cells(team, rows, tall, columns, wide, extra):
+    """The thread's part of a matrix in cells of tall x wide, the last ones smaller: r0, r1, j0, j1; see `share_grid`."""
+    c0, c1, r0, r1 = share_grid(team, (columns + wide - 1) // wide, (rows + tall - 1) // tall, extra)
+    return r0 * tall, min(r1 * tall, rows), c0 * wide, min(c1 * wide, columns)
+
+
+@inlinable
+def _share_inputs(team, n):
+    """Whether the thread's part of n inputs is in lines of the cache because words are too few, and that part.
+
+    Words are better, because loops over units want whole ones. Else these loops come after a gate.
+    """
+    words, lines = count_words(n), (n + LANES - 1) // LANES
+    most, fewest = (words + team.size - 1) // team.size * WORD, (lines + team.size - 1) // team.size * LANES
+    if team.size == 1 or 10 * most <= 11 * fewest:
+        i0, i1 = _share_words(team, n)
+        return False, i0, i1
+    l0, l1 = share(team, lines)
+    return True, l0 * LANES, min(l1 * LANES, n)
 
 
 @inlinable
@@ -196,13 +219,10 @@ def _forward(units):
         t0, t1 = 0, 1
         if method == BLAS:
             t0, t1 = share(team, count_blocks(n, outputs, whole))
-        elif not binary.reads_floats(method) and (whole or outputs < WORD * team.size):
-            r1 = n if team.thread == 0 else 0
-        elif whole or outputs < WORD * team.size:
-            r0, r1 = share(team, (n + TALL - 1) // TALL)
-            r0, r1 = r0 * TALL, min(r1 * TALL, n)
         else:
-            j0, j1 = _share_words(team, outputs)
+            tall, extra = (TALL, 0) if binary.reads_floats(method) else (LANES, binary.ONCE)
+            wide = outputs if whole else max(WORD, tiles.strip_of(W, outputs) if sparse else 0)
+            r0, r1, j0, j1 = _share_cells(team, n, tall, outputs, wide, extra)
         for t in range(t0, t1):
             if method == BLAS:
                 r0, r1, j0, j1 = block(t, n, outputs, whole)
@@ -238,14 +258,13 @@ def _backward(rule, units):
         inputs, outputs = W.shape
         x, delta, listed, ones = inputs_of(net, layer, n), level_of(net.deltas, net, layer + 1, n), False, -1
         stride = delta.shape[1]
-        t0, t1, c0, c1 = 0, inputs, 0, outputs
-        if layer == 0 and outputs >= WORD * team.size:  # the same weights as on the way forward: they stay in the thread's cache
-            c0, c1 = _share_words(team, outputs)
-        else:
-            t0, t1 = _share_words(team, inputs)
+        t0, t1, c0, c1, apart = 0, inputs, 0, outputs, False
         buffer = carray(stack_like(W, _GRADIENT), (WORD + TALL, CHUNK + WIDE))
-        if layer == 0:
+        if layer == 0:  # mostly the same columns as on the way forward: they stay in the thread's cache
             listed, _, ones = _listing(net, W, n)
+            t0, t1, c0, c1 = _share_cells(team, inputs, 1, outputs, max(WORD, ROW // W.itemsize), 0)
+        else:
+            apart, t0, t1 = _share_inputs(team, inputs)
         if listed:
             index, count, wide, step = net.lists.index, net.lists.count, ROW // W.itemsize, x.shape[1]
             sums, strip = matrix(net.sums, team.thread * net.widest, 1, net.widest)[0], tiles.strip_of(W, outputs)
@@ -283,21 +302,15 @@ def _backward(rule, units):
                     tiles.turn(above, 0, i1 - i0, 0, n, level_of(net.deltas, net, layer, n), i0)
         j0, j1 = _share_words(team, outputs)
         for j in range(j0, j1, CHUNK):
-            total = buffer[0, : min(CHUNK, j1 - j)]
-            end = j + len(total)
-            for e in range(len(total)):
-                total[e] = 0
-            for r in range(n):
-                d = delta[r, j:end]
-                for e in range(len(total)):
-                    total[e] += d[e]
+            end = min(j + CHUNK, j1)
+            total = buffer[0, : end - j]
+            _add_deltas(delta, n, j, end, total)
             move(bias[j:end], total, first_bias[j:end], _slice(second_bias, j, end), bias_hyper)
         if layer > 0:
             r0, r1 = 0, n
-            if net.whole[layer]:
+            if net.whole[layer] or apart:
                 turn = wait(team.gate, team.size, turn)
-                r0, r1 = share(team, n)
-                t0, t1 = 0, inputs
+                r0, r1, t0, t1 = _share_cells(team, n, LANES, inputs, inputs if net.whole[layer] else WORD, 0)
             if net.rates[layer] > 0:
                 _drop_deltas(net, layer, n, r0, r1, t0, t1)
             below = level_of(net.deltas, net, layer, n)
@@ -307,6 +320,17 @@ def _backward(rule, units):
         return wait(team.gate, team.size, turn)
 
     return inlinable(run)
+
+
+@inlinable
+def _add_deltas(delta, n, j0, j1, total):
+    """total = the sums of columns j0 to j1 of n rows of deltas."""
+    for e in range(len(total)):
+        total[e] = 0
+    for r in range(n):
+        d = delta[r, j0:j1]
+        for e in range(len(total)):
+            total[e] += d[e]
 
 
 @inlinable

@@ -33,6 +33,8 @@ PART = 256
 """The most columns of a layer at a time: BLAS loses 3 to 6 % against the whole width, and over 10 % with 128."""
 COLUMNS = PANEL // 4
 """Columns of a panel in float32; half as many in float64."""
+ONCE = 2
+"""What a product does once for each column, such as copying a panel, costs about as much as so many blocks of LANES rows."""
 APART = 32
 """Every row is one cache line longer, because rows that are powers of two apart share places in the cache."""
 _TABLE_SIZE = TABLE // 4

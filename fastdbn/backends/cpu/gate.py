@@ -32,6 +32,25 @@ def share(team, n):
     return n * team.thread // team.size, n * (team.thread + 1) // team.size
 
 
+@inlinable
+def share_grid(team, across, down, extra):
+    """The thread's part of a grid of cells: its columns c0 to c1 and its rows r0 to r1, none for threads that are too many.
+
+    All parts are rectangles. The grid is cut so that the largest is as small as it can be, where each of its columns counts
+    `extra` cells more.
+    """
+    fewest, height, least = min(max(1, team.size // across), down), 1, 0
+    for rows in range(fewest, min(2 * fewest + 2, team.size, down) + 1):
+        columns = min(team.size // rows, across)
+        most = (across + columns - 1) // columns * ((down + rows - 1) // rows + extra)
+        if least == 0 or most < least:
+            height, least = rows, most
+    columns, c, r = min(team.size // height, across), team.thread // height, team.thread % height
+    if c >= columns:
+        return 0, 0, 0, 0
+    return across * c // columns, across * (c + 1) // columns, down * r // height, down * (r + 1) // height
+
+
 def _counter(context, builder, kind, array):
     return context.make_array(kind)(context, builder, array).data
 
