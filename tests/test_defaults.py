@@ -30,6 +30,12 @@ def test_epochs(rows, epochs):
     assert parameters.epochs(RBM(n_iter=3), rows) == 3
 
 
+@pytest.mark.parametrize(("rows", "epochs"), [(300, 400), (3200, 200), (10_000, 64), (10**6, 20)])
+def test_epochs_of_persistent_chains(rows, epochs):
+    """A density takes ten times as many minibatches."""
+    assert parameters.epochs(RBM(persistent=True), rows) == epochs
+
+
 def test_epochs_of_fits():
     """A fit takes them, of all layers of a network, and a fit that goes on trains as many again."""
     model = RBM(3, batch_size=1, random_state=0, warm_start=True)

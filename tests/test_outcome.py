@@ -90,7 +90,7 @@ SPOILED = {
     "one mode": (
         RBM(24, persistent=True, learning_rate=0.05, momentum=[0.5] * 5 + [0.9], n_iter=100),
         M,
-        "32 persistent chains.* do not mix.*trajectory",
+        "100 persistent chains.* do not mix.*trajectory",
     ),
     "too few temperatures": (RBM(24, persistent=True, temperatures=2), M, "exchange too rarely .*Give more temperatures"),
     "a trajectory that breaks": (

@@ -258,8 +258,13 @@ def test_persistent_chains_of_any_number(n_chains):
     assert np.isfinite(model.components_).all()
     # some hidden unit tells the two prototypes apart
     assert model.transform(X).std(axis=0).max() > 0.2 > start.transform(X).std(axis=0).max()
-    if n_chains == 20:
-        assert bits(small(persistent=True, n_chains=20).fit(X)) == bits(small(persistent=True).fit(X)), "None is batch_size"
+
+
+@pytest.mark.parametrize(("batch_size", "n_chains"), [(20, 100), (101, 101)])
+def test_persistent_chains_by_default(batch_size, n_chains):
+    """A hundred, or as many as a minibatch has rows if those are more."""
+    options = {"persistent": True, "batch_size": batch_size}
+    assert bits(small(**options).fit(binary())) == bits(small(**options, n_chains=n_chains).fit(binary()))
 
 
 def test_random_state_kinds():

@@ -132,13 +132,15 @@ class BernoulliRBM(Estimator):
     def _engine(self, dtype):
         """The `RBM` that does the work, unfitted."""
         fixed = {"visible": "bernoulli", "scale": "none", "binarize": "mean", "centering": None, "persistent": True}
-        return RBM(**fixed, momentum=0.0, weight_decay=0.0, **self.get_params() | {"verbose": 0}, dtype=str(dtype))
+        own = self.get_params() | {"verbose": 0, "n_chains": self.batch_size}
+        return RBM(**fixed, momentum=0.0, weight_decay=0.0, **own, dtype=str(dtype))
 
     def as_rbm(self) -> RBM:
         """The fitted `RBM` that does the work, with this estimator's present parameters."""
         check_is_fitted(self)
         of_fit = "n_components", "random_state", "verbose"
-        return self._rbm.set_params(**{name: value for name, value in self.get_params().items() if name not in of_fit})
+        own = {name: value for name, value in self.get_params().items() if name not in of_fit}
+        return self._rbm.set_params(**own, n_chains=self.batch_size)
 
     def save(self, path: FilePath) -> None:
         self.as_rbm()

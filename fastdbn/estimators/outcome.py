@@ -8,6 +8,7 @@ others.
 import numpy as np
 
 from fastdbn.support.report import FitWarning, warn
+from fastdbn.training.options.option import chains
 from fastdbn.units import get_unit
 
 FLAT = 0.02
@@ -168,7 +169,7 @@ def _overfits(rbm, last, epochs):
 
 
 def _chains(rbm, last):
-    n = rbm.batch_size if rbm.n_chains is None else rbm.n_chains
+    n = chains(rbm)
     if not (rbm.persistent and last["effective_chains"] < min(EFFECTIVE, n / CROWD)):
         return None
     other = "" if rbm.trajectory is not None else ", or trajectory=0.25"

@@ -17,6 +17,7 @@ from fastdbn.support import checks
 from fastdbn.training import monitors
 from fastdbn.training.layer import Settings
 from fastdbn.training.options import options_of
+from fastdbn.training.options.option import chains
 from fastdbn.units import Mixed, check_groups, get_unit, visible_unit
 
 
@@ -64,7 +65,9 @@ def settings(rbm, visible=None):
     if visible is None and not (isinstance(rbm.visible, list) or checks.is_auto(rbm.visible)):
         visible = get_unit(rbm.visible)
     monitors.check(rbm, visible)
-    n_chains = batch_size if rbm.n_chains is None else checks.integer(rbm.n_chains, "n_chains")
+    if rbm.n_chains is not None:
+        checks.integer(rbm.n_chains, "n_chains")
+    n_chains = chains(rbm)
     if persistent:
         of = "batch_size" if rbm.n_chains is None else "n_chains"
         checks.room(n_chains * n_components, f"n_components={n_components}, {of}", getattr(rbm, of))
@@ -85,6 +88,8 @@ def settings(rbm, visible=None):
 
 EPOCHS, MINIBATCHES, MOST_EPOCHS = 20, 2000, 400
 """By default a fit has so many epochs, or on few rows as many as make so many minibatches, but no more than `MOST_EPOCHS`."""
+OF_CHAINS = 20_000
+"""Minibatches of a fit with persistent chains: a density takes longer to learn than features."""
 
 
 UP_DOWN_EPOCHS, UP_DOWN_MINIBATCHES = 60, 20_000
@@ -93,7 +98,8 @@ UP_DOWN_EPOCHS, UP_DOWN_MINIBATCHES = 60, 20_000
 
 def epochs(rbm, n_rows):
     """Epochs of a fit to some rows."""
-    return _enough(n_rows, rbm.batch_size, EPOCHS, MINIBATCHES) if rbm.n_iter is None else rbm.n_iter
+    minibatches = OF_CHAINS if rbm.persistent else MINIBATCHES
+    return _enough(n_rows, rbm.batch_size, EPOCHS, minibatches) if rbm.n_iter is None else rbm.n_iter
 
 
 def up_down_epochs(n_iter, n_rows, batch_size):

@@ -47,7 +47,7 @@ class RBM(Imputation, TrainedRBM):
     persistent : bool, default False
         Chains go on from minibatch to minibatch (PCD, Tieleman 2008), for a density. Else they begin at the data, for features.
     n_chains : int or None, default None
-        Number of persistent chains. None is the batch size.
+        Number of persistent chains. None is 100, or the batch size where that is more.
     learning_rate : float, callable, list, "auto" or None, default None
         Step size for the mean gradient of a minibatch. A list or a callable of the epoch (from 0) is a schedule. None falls
         linearly to 0 over the epochs of a fit, from the customary rate of the units, which is the smaller rate of the two sides:
@@ -66,7 +66,7 @@ class RBM(Imputation, TrainedRBM):
     batch_size : int, default 32
         Rows of a minibatch.
     n_iter : int or None, default None
-        Epochs. None is 20, or more on few rows: as many as make 2,000 minibatches, but at most 400.
+        Epochs. None is 20, or more on few rows: as many as make 2,000 minibatches (20,000 if `persistent`), but at most 400.
     binarize : None, float, "sample" or "mean", default None
         None lets Bernoulli units learn from zeros and ones, drawn anew in each epoch with the values in [0, 1] as probabilities;
         all else takes the values as they are. "mean" learns from the values themselves. A number is a threshold on the scale of

@@ -10,6 +10,14 @@ VISIBLE, HIDDEN = "n_features", "n_hidden"
 """In a shape of `Option.keeps`: how many units the layer has. Model files have these names too."""
 
 
+CHAINS = 100
+
+
+def chains(rbm):
+    """How many persistent chains an RBM has: by default `CHAINS`, or as many as a minibatch has rows where those are more."""
+    return max(CHAINS, rbm.batch_size) if rbm.n_chains is None else rbm.n_chains
+
+
 class Option:
     """A training option that does nothing."""
 

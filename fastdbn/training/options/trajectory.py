@@ -21,7 +21,7 @@ from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.training.options.fast_weights import check_persistent
-from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, refuse_with
+from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, chains, refuse_with
 
 LONGEST = 64
 """The most frozen machines."""
@@ -75,7 +75,7 @@ class Trajectory(Option):
         for name in ("temperatures", "fast_learning_rate"):
             if (value := getattr(rbm, name)) is not None:
                 raise ValueError(f"{name}={value!r} does not go with trajectory={rbm.trajectory!r}: set one of them to None")
-        return cls(target, rbm.batch_size if rbm.n_chains is None else rbm.n_chains)
+        return cls(target, chains(rbm))
 
     @classmethod
     def check_extras(cls, extras, visible):
