@@ -208,6 +208,10 @@ def test_stored_rows_are_the_rows(tmp_path):
     view = mapped(GREY, tmp_path)[20:90]
     assert np.array_equal(stored_rows(view, LIMIT)[:], GREY[20:90])
     assert stored_rows(view) is view and stored_rows(GREY, LIMIT) is GREY
+    for given, mode in ((np.asfortranarray(GREY), "r"), (GREY.astype(">f4"), "r"), (GREY, "c")):  # which are not read in place
+        np.save(tmp_path / "other.npy", given)
+        found = stored_rows(np.load(tmp_path / "other.npy", mmap_mode=mode), LIMIT)
+        assert isinstance(found, Stored) and found.dtype == np.float32 and np.array_equal(found[:], GREY)
 
 
 def test_blocks_of_several_types_have_the_type_that_holds_all():

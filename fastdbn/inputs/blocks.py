@@ -132,7 +132,8 @@ def as_rows(block):
 def stored_rows(X, memory_limit=None):
     """X as a fit takes it: an array or whatever else is in memory as it is, other sources as `Stored` or CSR.
 
-    With a memory limit a memory map is `Stored` too: packed if it holds zeros and ones, else where it lies.
+    With a memory limit a memory map is `Stored` too: packed if it holds zeros and ones, else where it lies. One that cannot be
+    read there, such as one in Fortran order, is copied.
     """
     blocks = blocks_of(X)
     if blocks is not None:
@@ -141,14 +142,9 @@ def stored_rows(X, memory_limit=None):
         if isinstance(rows, Stored):
             rows.header = numbers.header
         return rows
-    file = mapped_file(X) if memory_limit is not None else None
-    if file is None:
+    if memory_limit is None or not (isinstance(X, np.memmap) and X.ndim == 2 and X.size):
         return X
+    if not (X.flags.c_contiguous and X.dtype in READ and X.mode in ("r", "r+", "w+")):  # "c": changes that are not in the file
+        return store(Numbers(slices(X)))
+    file = Stored(X)
     return store(file.blocks()) if all(map(is_binary, file.blocks())) else file
-
-
-def mapped_file(X):
-    """The rows of a memory map where they lie in its file; None if X is no such thing, or if it has changes of its own."""
-    if not (isinstance(X, np.memmap) and X.ndim == 2 and X.flags.c_contiguous and X.dtype in READ and X.size):
-        return None
-    return Stored(X) if X.mode in ("r", "r+", "w+") else None

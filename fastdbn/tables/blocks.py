@@ -139,7 +139,7 @@ def _parquet(path):
 
 
 def _csv(path):
-    with open(path, encoding="utf-8-sig", newline="") as lines:
+    with open(path, encoding="utf-8-sig") as lines:
         filled, n = filter(str.strip, lines), 0
         first = next(filled, "")
         mark = "\t" if path.suffix == ".tsv" else max(",;|\t", key=first.count)
