@@ -16,14 +16,9 @@ import numpy as np
 from fastdbn.backends.cpu import backprop_buffers, backprop_losses, backprop_steps, binary, lookup, pool, steps, tiles, update
 from fastdbn.backends.cpu.simd import LINE, ROW, STRIP, WORD
 
-METHODS = {
-    binary.BLAS: "multiply",
-    binary.TILES: "multiply",
-    binary.GATHER: "gather",
-    binary.DIRECT: "direct",
-    binary.TABLES: "tables",
-    binary.CODES: "codes",
-}
+METHODS = {binary.BLAS: "multiply", binary.TILES: "multiply", binary.GATHER: "gather", binary.DIRECT: "direct"}
+METHODS |= {binary.TABLES: "tables", binary.CODES: "codes"}
+"""Names of what takes time in a product, by its method."""
 
 
 class Call(NamedTuple):
