@@ -1,6 +1,6 @@
-"""Write the performance section of README.md from the results: `python -m benchmarks.readme [--check]`.
+"""Write the figures of README.md from the results: `python -m benchmarks.readme [--check]`.
 
-It replaces the text between the two marks, from benchmarks/results/*.json. With --check it changes nothing, and exits with 1
+It replaces the texts between pairs of marks, from benchmarks/results/*.json. With --check it changes nothing, and exits with 1
 if README.md is out of date.
 """
 
@@ -13,7 +13,8 @@ from benchmarks import store
 from benchmarks.tables import ONE, median, ratio
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- performance -->", "<!-- end performance -->"
+PERFORMANCE = "<!-- performance -->", "<!-- end performance -->"
+SPEED = "<!-- speed -->", "<!-- end speed -->"
 PACKAGES = {"numpy": "NumPy", "torch": "PyTorch", "scikit-learn": "scikit-learn"}
 COLUMNS = ("limit", "fastdbn", "PyTorch", "scikit-learn")
 
@@ -77,8 +78,15 @@ def start_up():
     return ["| start-up | seconds |", "|---|--:|", *(f"| {what} | {seconds[name]:.1f} |" for what, name in lines)]
 
 
-def section():
-    """The text between the marks."""
+def speed(one):
+    """How many times as fast as by PyTorch an RBM trains on sparse binary data, in the slowest work and in the fastest."""
+    works = [entry for entry in one["works"].values() if "CD-" in entry["description"] and "density 0.14" in entry["description"]]
+    ratios = [ratio(entry, "PyTorch") for entry in works]
+    return f"{min(ratios):.1f} to {max(ratios):.1f} times"
+
+
+def texts():
+    """(marks, the text between them) of each part of README.md that is made from results."""
     one, two = (store.read(store.FOLDER / f"throughput{end}.json") for end in ("", "-2-threads"))
     if one is None:
         raise FileNotFoundError("benchmarks/results/throughput.json: run python -m benchmarks.throughput first")
@@ -91,7 +99,8 @@ def section():
         "fastdbn's samples per second, divided by those of the limit or of the peer: above 1, fastdbn is faster."
     )
     tables = [*table(one, two), "", *on_mnist(), "", *start_up()]
-    return "\n".join([BEGIN, *textwrap.wrap(first, 127, break_on_hyphens=False), "", *tables, END])
+    section = "\n".join(["", *textwrap.wrap(first, 127, break_on_hyphens=False), "", *tables, ""])
+    return (SPEED, speed(one)), (PERFORMANCE, section)
 
 
 def main():
@@ -99,15 +108,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where README.md is out of date")
     args = parser.parse_args()
-    text = README.read_text()
-    start, end = text.find(BEGIN), text.find(END)
-    if not 0 <= start < end:
-        sys.exit(f"{README.name} lacks the marks {BEGIN} and {END}")
-    new = text[:start] + section() + text[end + len(END) :]
+    text = new = README.read_text()
+    for (begin, end), made in texts():
+        before, mark, rest = new.partition(begin)
+        _, last, after = rest.partition(end)
+        if not (mark and last):
+            sys.exit(f"{README.name} lacks the marks {begin} and {end}")
+        new = before + begin + made + end + after
     if not args.check:
         README.write_text(new)
     elif new != text:
-        sys.exit(f"the performance section of {README.name} is out of date: run python -m benchmarks.readme")
+        sys.exit(f"{README.name} is out of date: run python -m benchmarks.readme")
 
 
 if __name__ == "__main__":

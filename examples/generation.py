@@ -25,8 +25,9 @@ def main():
     classes, draw = np.unique(y), np.random.default_rng(0)
     n, epochs, n_steps = (10, 2, 20) if args.quick else (200, 100, 500)
     rates = [0.1 * (1 - epoch / epochs) for epoch in range(epochs)]
-    options = {"persistent": True, "n_iter": epochs, "batch_size": 100, "learning_rate": rates, "n_jobs": args.jobs}
-    rbms = [RBM(32 if args.quick else 200, random_state=seed, **options).fit(X[y == label]) for seed, label in enumerate(classes)]
+    options = {"visible": "bernoulli", "persistent": True, "n_iter": epochs, "batch_size": 100, "learning_rate": rates}
+    units, jobs = 32 if args.quick else 200, args.jobs
+    rbms = [RBM(units, random_state=seed, n_jobs=jobs, **options).fit(X[y == label]) for seed, label in enumerate(classes)]
     sources = {
         "RBMs": [rbm.sample(n, n_steps=n_steps, mean=True, random_state=0) for rbm in rbms],
         "Gaussian distributions": [gaussian(X[y == label], n, draw) for label in classes],

@@ -6,10 +6,12 @@ trees, which take gaps as they are. Without the data, scikit-learn's diabetes ta
 """
 
 import csv
+import warnings
 
 import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import RidgeCV
@@ -40,6 +42,7 @@ def table(args):
 
 def main():
     args = arguments(__doc__)
+    warnings.simplefilter("ignore", ConvergenceWarning)  # of IterativeImputer, which makes 30 rounds
     X, y = table(args)
     folds, n_iter, trees = (2, 2, 2) if args.quick else (5, 300, 100)
     dbn = DBNRegressor((64, 32), max_iter=2 if args.quick else 60, random_state=0, n_jobs=args.jobs)

@@ -109,6 +109,18 @@ def test_every_callback_is_told_of_the_last_epoch():
     assert (model.n_iter_, plain.seen, after.seen) == (2, 2, 2)
 
 
+@pytest.mark.parametrize("hook", ["on_fit_begin", "on_stage_begin", "on_epoch_begin", "on_stage_end", "on_fit_end"])
+def test_stop_iteration_elsewhere_is_an_error(hook):
+    """It would end a loop of the caller without a word."""
+
+    def stop(*_, **__):
+        raise StopIteration
+
+    callback = type("Mine", (Callback,), {hook: stop})()
+    with pytest.raises(RuntimeError, match=f"Mine.{hook} raised StopIteration, which ends a stage in on_epoch_end alone"):
+        RBM(5, n_iter=2, callbacks=[callback], **LAYERS).fit(X)
+
+
 def test_a_class_is_no_callback():
     with pytest.raises(ValueError, match=r"callbacks=.*ProgressBar is a class, give an object: ProgressBar\(...\)"):
         RBM(5, callbacks=[ProgressBar]).fit(X)

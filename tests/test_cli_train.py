@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -292,6 +293,28 @@ def test_tune(optuna, folder, capsys, monkeypatch):
     assert re.match(r"test accuracy: [01]\.\d+ tuned, [01]\.\d+ with the defaults \(12 rows\)", out)
     assert load("t").n_features_in_ == 5
     assert ("Optuna is not installed" in err) != optuna
+
+
+@pytest.mark.parametrize("optuna", [True, False])
+def test_tune_ends_in_time(optuna, folder, capsys, monkeypatch):
+    """The fit that runs when the time is over is ended, and what it tried does not count."""
+    if optuna:
+        pytest.importorskip("optuna")
+    else:
+        monkeypatch.setitem(sys.modules, "optuna", None)
+    fits = []
+
+    def slow(self, estimator, resumed):
+        fits.append(self)
+        time.sleep(max(0, self.at - time.perf_counter()))
+
+    monkeypatch.setattr(tuning.Deadline, "on_fit_begin", slow)
+    monkeypatch.setattr(fastdbn, "RBM", functools.partial(RBM, n_iter=1))
+    monkeypatch.setattr(fastdbn, "DBNClassifier", functools.partial(DBNClassifier, (6,), max_iter=3))
+    code, out, err = run(capsys, "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t")
+    assert code == 0, err
+    assert "; 1 settings tried" in out
+    assert fits or "took the whole time" in err
 
 
 def test_bench(folder, capsys, monkeypatch):

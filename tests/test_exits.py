@@ -11,6 +11,7 @@ import fastdbn
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
 from fastdbn.exits import formulas, torch_modules
 from fastdbn.exits.model import describe
+from fastdbn.support.report import DataWarning
 from tests.model_files import GREY, LABELS, MODELS, fitted
 from tests.model_files import X as BINARY
 
@@ -227,3 +228,13 @@ def test_numpy_program_needs_numpy_alone(tmp_path):
     np.testing.assert_array_equal(out["y"], model.predict(GREY))
     with pytest.raises(ValueError, match=r"ends with \.py"):
         fastdbn.to_numpy(model).save(tmp_path / "model.txt")
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_missing_values_that_are_drawn(network):
+    """An export says that it does not draw them."""
+    rbm = RBM(5, missing="sample", **FAST)
+    model = DBNClassifier((5,), rbm=RBM(missing="sample", n_iter=0), max_iter=0) if network else rbm
+    model.fit(BINARY, *([LABELS] if network else []))
+    with pytest.warns(DataWarning, match="Fill rows in by `impute` first"):
+        describe(model)

@@ -69,6 +69,17 @@ def test_an_array_that_is_the_data():
         model.transform(square, out=square)
 
 
+@pytest.mark.parametrize("path", [True, False])
+def test_an_array_in_the_file_of_the_data(path, tmp_path):
+    """A second map of a file shares no memory with the first, and yet its rows."""
+    square, file = binary(40, 6).astype(np.float32), tmp_path / "rows.npy"
+    np.save(file, square)
+    model = RBM(6, n_iter=1, random_state=0).fit(square)
+    with pytest.raises(ValueError, match=r"out lies in the file of X"):
+        model.transform(str(file) if path else np.load(file, mmap_mode="r"), out=np.load(file, mmap_mode="r+"))
+    assert np.array_equal(np.load(file), square)
+
+
 def test_no_copy():
     """Blocks are computed in place where the precision is the model's, and converted where BernoulliRBM keeps that of X."""
     model = DBN((5, 4), rbm=RBM(n_iter=1), random_state=0).fit(X)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+import fastdbn
 from fastdbn.cli.main import main
 from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_labels, read_table
@@ -55,6 +56,15 @@ def test_idx_sets(names, capsys):
     assert "training DBNClassifier on 40 rows, testing on 9" in capsys.readouterr().err
     assert main(["predict", "model.safetensors", images.format("t10k")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 10
+
+
+@pytest.mark.parametrize(("shape", "wanted"), [((4, 9), ["--image-shape", "4,9"]), ((6, 6), [])])
+def test_idx_shapes(shape, wanted, capsys):
+    """A model of images that are not square keeps their shape; square ones are found without."""
+    idx("images-idx3", DRAW.integers(0, 256, (20, *shape)).astype(np.uint8))
+    assert main(["train", "images-idx3", "--model", "rbm", "--layers", "4", "--epochs", "1", "--out", "m"]) == 0
+    assert list(fastdbn.load("m").command_[-2:]) == (wanted or ["--out", "m"])
+    assert main(["sample", "m", "-n", "2", "--out", "m.png"]) == (0 if wanted else 1)  # 6x6 is too small to be taken for images
 
 
 def test_idx_types():

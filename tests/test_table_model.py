@@ -20,6 +20,7 @@ from fastdbn import (
     TableModel,
     evaluate,
 )
+from fastdbn.callbacks import Checkpoint
 
 N = 60
 DRAW = np.random.default_rng(0)
@@ -180,6 +181,26 @@ def test_an_interrupted_fit_is_kept(people):
     model.set_params(estimator__callbacks=None).fit(X, y)
     whole = TableModel(DBNClassifier((4,), max_iter=3, **QUICK)).fit(X, y)
     assert np.array_equal(model.predict_proba(X), whole.predict_proba(X))
+
+
+def test_checkpoints(people, tmp_path):
+    """A fit goes on from a checkpoint to the same bits, and the checkpoint is a model of tables."""
+    X, y = people
+
+    def stop(epoch, layer, **_):
+        if (layer, epoch) == ("fine-tuning", 1):
+            raise KeyboardInterrupt
+
+    def model(*others):
+        return TableModel(DBNClassifier((4,), max_iter=3, callbacks=[Checkpoint(tmp_path), *others], **QUICK))
+
+    with pytest.raises(KeyboardInterrupt):
+        model(stop).fit(X, y)
+    assert TableModel.load(tmp_path / "last.safetensors").predict(X).shape == (N,)
+    whole = TableModel(DBNClassifier((4,), max_iter=3, **QUICK)).fit(X, y)
+    with pytest.raises(ValueError, match="data"):
+        model().fit(X.iloc[::-1], y, resume="last")
+    assert np.array_equal(model().fit(X, y, resume="last").predict_proba(X), whole.predict_proba(X))
 
 
 def test_evaluation_and_pictures_take_tables(people, tmp_path):

@@ -13,7 +13,8 @@ class Callback:
     hooks is the one whose `fit` was called, also while a part of it trains.
 
     Hooks are called in the order in which they stand here. StopIteration in `on_epoch_end` ends the stage, once all callbacks
-    were told of the epoch. Any other error ends the fit, which keeps what it has learned.
+    were told of the epoch. In another hook it becomes a RuntimeError, because no epoch is complete there. Any other error ends
+    the fit, which keeps what it has learned.
     """
 
     is_last = False
@@ -119,13 +120,24 @@ def _is_last(callback: object) -> bool:
     return getattr(callback, "is_last", False)
 
 
+def _misplaced(callback: object, hook: str, error: StopIteration) -> RuntimeError:
+    fault = RuntimeError(
+        f"{type(callback).__name__}.{hook} raised StopIteration, which ends a stage in on_epoch_end alone: raise it there, or "
+        "another error to end the fit"
+    )
+    fault.__cause__ = error
+    return fault
+
+
 def notify(estimator: Any, hook: str, **info: Any) -> None:
     """Call a hook of all callbacks of an estimator. A plain callable is told of epochs alone, where it calls a stage `layer`.
 
     Raises
     ------
     StopIteration
-        if one raised it, after all were told.
+        if one raised it in `on_epoch_end`, after all were told.
+    RuntimeError
+        if one raised it in another hook.
     BaseException
         that one raised; after it only those are told that are the last.
     """
@@ -139,8 +151,10 @@ def notify(estimator: Any, hook: str, **info: Any) -> None:
                 getattr(callback, hook)(estimator, **info)
             elif hook == "on_epoch_end" and callable(callback):
                 callback(estimator=estimator, layer=info["stage"], epoch=info["epoch"], metrics=info["metrics"])
-        except StopIteration:
+        except StopIteration as error:
             stops = True
+            if hook != "on_epoch_end":
+                fault = fault or _misplaced(callback, hook, error)
         except BaseException as error:
             fault = fault or error
     if fault is not None:

@@ -60,6 +60,12 @@ def data(parser):
     header(parser)
 
 
+def jobs(parser, of=""):
+    """--jobs."""
+    threads = checked(int, lambda value: value != 0, "a number of threads, or -1 for all processors")
+    parser.add_argument("--jobs", type=threads, metavar="N", help=f"threads{of}; -1 all processors [all]")
+
+
 def image_shape(parser):
     """--image-shape."""
     wanted = "height,width as 28,28, or height,width,3 for colour"

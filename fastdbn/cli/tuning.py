@@ -2,12 +2,33 @@
 
 import math
 import time
+import warnings
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
+
+from fastdbn.callbacks import Callback
 
 FACTOR = 3
 """Halving keeps one candidate in so many for the next round, which has so many times the epochs."""
+
+
+class Deadline(Callback):
+    """Ends a fit by a TimeoutError at a time of `time.perf_counter`."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_fit_begin(self, estimator, resumed):
+        self.check()
+
+    def on_epoch_end(self, estimator, stage, epoch, metrics):
+        self.check()
+
+    def check(self):
+        if time.perf_counter() >= self.at:
+            raise TimeoutError("the time of the search is over")
 
 
 def space(model):
@@ -22,7 +43,7 @@ def space(model):
     )
 
 
-def search(model, X, y, train, valid, seconds, seed, say):
+def search(model, X, y, train, valid, seconds, of_fit, seed, say):
     """The settings with the best score on rows held out, and (settings tried, score of the defaults, best score).
 
     Optuna proposes them where it is installed, scikit-learn's halving search elsewhere. The defaults are tried first.
@@ -33,19 +54,25 @@ def search(model, X, y, train, valid, seconds, seed, say):
     train, valid : (k,) arrays
         Numbers of the rows to fit, and of those to score.
     seconds : float
-        With Optuna no fit begins later than this; halving chooses how many settings it tries by the time of one fit.
+        The fit that is running then is ended and does not count.
+    of_fit : float
+        Seconds that the fit of the defaults took.
     say : callable of a line
     """
     began = time.perf_counter()
     first = model.score(X[valid], y[valid])
     say(f"defaults: {first:.4f}")
+    if seconds <= 0:
+        say(f"the fit of the defaults took the whole time, {of_fit:.0f} s: give more --minutes, or fewer rows by --rows")
+        return {}, (1, first, first)
+    settings, model = space(model), clone(model).set_params(callbacks=[Deadline(began + seconds)])
     try:
         import optuna
     except ImportError:
         say('scikit-learn searches, because Optuna is not installed: pip install "fastdbn[tune]"')
-        return _by_halving(model, X, y, train, valid, seconds, seed, first)
+        return _by_halving(model, settings, X, y, train, valid, seconds / of_fit, seed, first)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logarithmic, linear, choices = space(model)
+    logarithmic, linear, choices = settings
     found = [({}, first)]
 
     def objective(trial):
@@ -60,39 +87,50 @@ def search(model, X, y, train, valid, seconds, seed, say):
         return score
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, timeout=seconds, catch=(ArithmeticError,))
+    study.optimize(objective, timeout=seconds, catch=(ArithmeticError, TimeoutError))
     best, score = max(found, key=lambda pair: pair[1])
     return best, (len(found), first, score)
 
 
-def _by_halving(model, X, y, train, valid, seconds, seed, first):
-    """`search` by scikit-learn."""
+def _by_halving(model, settings, X, y, train, valid, fits, seed, first):
+    """`search` by scikit-learn, which has the time for so many fits of the defaults."""
     from scipy.stats import loguniform, uniform
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    logarithmic, linear, choices = space(model)
+    logarithmic, linear, choices = settings
     ways = {name: loguniform(*ends) for name, ends in logarithmic.items()}
     ways |= {name: uniform(low, high - low) for name, (low, high) in linear.items()} | choices
-    began = time.perf_counter()
-    clone(model).fit(X[train], y[train])
-    fits = seconds / max(time.perf_counter() - began, 1e-3)
     n = int(np.clip(fits / 2, 2, FACTOR**4))  # each is pretrained in full, and later rounds fine-tune few of them
-    most = model.max_iter
+    most, found = model.max_iter, []
+
+    def scored(fitted, X, y):
+        found.append((fitted.score(X, y), fitted.get_params()))
+        return found[-1][0]
+
     tried = HalvingRandomSearchCV(
-        *(clone(model), ways),
+        *(model, ways),
         resource="max_iter",
         max_resources=most,
         min_resources=max(1, most // FACTOR ** int(math.log(n, FACTOR))),
         n_candidates=n,
         factor=FACTOR,
         cv=[(train, valid)],
+        scoring=scored,
+        return_train_score=False,
         random_state=seed,
         refit=False,
         error_score=math.nan,
     )
-    tried.fit(X, y)
-    if not tried.best_score_ > first:
-        return {}, (n + 1, first, first)
-    best = {name: value for name, value in tried.best_params_.items() if name != "max_iter"}
-    return best, (n + 1, first, float(tried.best_score_))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitFailedWarning)
+        try:
+            tried.fit(X, y)
+        except ValueError:  # all fits of a round failed
+            if time.perf_counter() < model.callbacks[0].at:
+                raise
+    longest = max((params["max_iter"] for _, params in found), default=0)
+    last = [(score, {name: params[name] for name in ways}) for score, params in found if params["max_iter"] == longest]
+    score, best = max([(first, {}), *last], key=lambda pair: pair[0])
+    distinct = {str([params[name] for name in ways]) for _, params in found}
+    return best, (len(distinct) + 1, first, score)

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 
+from fastdbn.callbacks import Callback
 from fastdbn.estimators.base import Estimator
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.load import load
@@ -39,6 +40,16 @@ def _method(name: str, told: str, back: Callable[..., Any] | None = None) -> Any
     method.__name__, method.__qualname__ = name, f"TableModel.{name}"
     method.__doc__ = f"The estimator's `{name}` for a table: {told}. Further arguments are those of the estimator's method."
     return available_if(_has(name))(method)
+
+
+class _Prepared(Callback):
+    """Gives an estimator the preparation of its table when a fit begins, so that checkpoints hold it."""
+
+    def __init__(self, preparation):
+        self.preparation = preparation
+
+    def on_fit_begin(self, estimator, resumed):
+        estimator.preparation_ = self.preparation
 
 
 class TableModel(TransformerMixin, BaseEstimator):
@@ -149,9 +160,13 @@ class TableModel(TransformerMixin, BaseEstimator):
         if watched is not None:
             of_table = preparation.transform_table(as_table(rows_of(watched)))
             options["validation_data"] = (of_table, *watched[1:]) if isinstance(watched, tuple) else of_table
+        callbacks = model.callbacks
+        if isinstance(callbacks, (list, tuple)):
+            model.callbacks = [_Prepared(preparation), *callbacks]
         try:
             getattr(model, method)(rows, *(() if y is None else (y,)), **options)
         finally:
+            model.callbacks = callbacks
             if hasattr(model, "n_features_in_"):
                 model.preparation_ = preparation
                 self.estimator_ = model

@@ -26,6 +26,7 @@ from fastdbn.exits import formulas
 from fastdbn.exits.operations import Operations
 from fastdbn.inputs import ranges
 from fastdbn.inputs.extent import FURTHEST
+from fastdbn.support.report import DataWarning, warn
 from fastdbn.units import get_unit
 
 
@@ -250,6 +251,13 @@ def describe(model: Estimator | TableModel, input_dtype: str | None = None) -> D
     input_dtype = first.dtype if input_dtype is None else input_dtype
     if input_dtype not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype!r}: give 'float32' or 'float64'")
+    layers = first._layers() if hasattr(first, "_layers") else [first]
+    if layers[0].missing == "sample":
+        warn(
+            "missing='sample' draws missing values, which an export cannot: outside of fastdbn NaN gives NaN. Fill rows in by "
+            "`impute` first, or fit with missing='drop'",
+            DataWarning,
+        )
     names = getattr(model, "feature_names_in_", None)
     return Description(
         type(model).__name__,

@@ -1,8 +1,11 @@
 """Results in an array of the user's: ``transform(X, out=...)`` and ``predict(X, out=...)``."""
 
+import os
+
 import numpy as np
 
 from fastdbn.support.checks import shown
+from fastdbn.support.stored import Stored
 
 
 def array_for(out, shape, dtype, X=None):
@@ -13,7 +16,7 @@ def array_for(out, shape, dtype, X=None):
     out : array, memory map or None
     shape : tuple
     dtype : dtype
-    X : array, CSR matrix or None
+    X : array, CSR matrix, Stored or None
         What results are computed from, block by block.
 
     Raises
@@ -32,8 +35,26 @@ def array_for(out, shape, dtype, X=None):
         "is not C-contiguous": not out.flags.c_contiguous,
         "cannot be written": not out.flags.writeable,
         "shares memory with X": isinstance(X, np.ndarray) and np.may_share_memory(out, X),
+        "lies in the file of X": _same_file(out, X),
     }
     for fault, found in faults.items():
         if found:
             raise ValueError(f"out {fault}: {wanted}{', apart from X' if 'X' in fault else ''}")
     return out
+
+
+def _same_file(a, b):
+    """Whether two arrays are maps of one file."""
+    paths = [_path_of(a), _path_of(b)]
+    return None not in paths and os.path.samefile(*paths)
+
+
+def _path_of(rows):
+    """The path of the file that an array or `Stored` is a map of, or None."""
+    if isinstance(rows, Stored):
+        return rows.file if isinstance(rows.file, (str, os.PathLike)) else None
+    while isinstance(rows, np.ndarray):
+        if isinstance(rows, np.memmap) and rows.filename is not None:
+            return rows.filename
+        rows = rows.base
+    return None

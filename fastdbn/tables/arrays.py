@@ -22,7 +22,7 @@ def of_array(what, X):
         raise ValueError(f"{what} has values of type {X.dtype}: features must be numbers")
     if X.ndim < 2:
         raise ValueError(f"{what} is an array of {X.ndim} dimensions: a table has 2, rows and columns")
-    table = Table(X.reshape(len(X), int(np.prod(X.shape[1:]))), image=X.ndim > 2)
+    table = Table(X.reshape(len(X), int(np.prod(X.shape[1:]))), image=X.shape[1:] if X.ndim > 2 else None)
     images = f"{len(X)} images of {'x'.join(map(str, X.shape[1:]))}, flattened to {table.width} columns"
     return table, images if table.image else table.size
 

@@ -30,14 +30,15 @@ class Table(NamedTuple):
 
     numbers is an (n, width) array, or a CSR matrix or rows in a file that a model takes as they are. text has by position the
     cells of a column that are no finite numbers, None for those that are; in numbers they are NaN. names are those of the columns
-    or None. target is what a file holds apart. image says whether the columns are pixels.
+    or None. target is what a file holds apart. image is the shape of a row of
+    pixels, or None.
     """
 
     numbers: Any
     names: Any = None
     text: Any = MappingProxyType({})
     target: Any = None
-    image: bool = False
+    image: Any = None
 
     @property
     def height(self) -> int:
@@ -50,7 +51,7 @@ class Table(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether it is one thing, an image or a sparse matrix, rather than columns of their own kinds."""
-        return self.image or sparse.issparse(self.numbers)
+        return self.image is not None or sparse.issparse(self.numbers)
 
     @property
     def size(self) -> str:

@@ -16,7 +16,7 @@ from fastdbn.support.report import progress
 def options(parser):
     train.about_data(parser)
     parser.add_argument("--rounds", type=common.positive, default=3, help="times that each does its work, in turn [3]")
-    parser.add_argument("--jobs", type=int, metavar="N", help="threads of fastdbn and PyTorch; -1 all processors [all]")
+    common.jobs(parser, " of fastdbn and PyTorch")
     common.seed(parser)
     common.header(parser)
     common.json(parser)

@@ -68,7 +68,7 @@ def options(parser):
     option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
     told = "read DATA, a file or a folder of numbers, block by block, with so much of it in memory, such as 1GB"
     option("--memory-limit", type=common.memory, metavar="SIZE", help=told)
-    option("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
+    common.jobs(parser)
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
     common.header(parser)
     common.out(parser, "model file [model.safetensors]", "model.safetensors")
@@ -104,6 +104,9 @@ def run(args):
     if args.model is not None:
         check_options(args, args.model)  # before any work
     rows = rows_in_blocks(args) if by_blocks(args) else training_rows(args, unlabelled=True)
+    image = args.image_shape is None and rows.table is not None and rows.table.image
+    if image and (image[0] != image[1] if len(image) == 2 else image[2:] == (3,)):  # square ones are found
+        args.image_shape, args.words = image, (*args.words, "--image-shape", ",".join(map(str, image)))
     check_shape(args.image_shape, rows.X.shape[1])
     model = make_model(args, rows.task, rows.visible)
     if np.ma.isMaskedArray(rows.y):

@@ -15,9 +15,10 @@ from fastdbn.support.report import progress
 
 def options(parser):
     train.about_data(parser)
-    parser.add_argument("--minutes", type=common.above_zero, default=5.0, metavar="M", help="time of the search [5]")
+    told = "time of the search [5]; two fits on all training rows follow"
+    parser.add_argument("--minutes", type=common.above_zero, default=5.0, metavar="M", help=told)
     common.seed(parser, "seed of the models and of the search [0]")
-    parser.add_argument("--jobs", type=int, metavar="N", help="threads; -1 all processors [all]")
+    common.jobs(parser)
     common.header(parser)
     common.out(parser, "model file [tuned.safetensors]", "tuned.safetensors")
     common.quiet(parser)
@@ -41,9 +42,12 @@ def run(args):
     progress(f"searching for {args.minutes:g} minutes, by the scores of {len(valid)} rows held out")
     began = time.perf_counter()
     fitted = clone(default).fit(rows.X[train], rows.y[train])
-    seconds = 60 * args.minutes - (time.perf_counter() - began)
-    settings, (n, first, best) = search(fitted, rows.X, rows.y, train, valid, seconds, args.seed, progress)
-    model, plain = clone(default).set_params(**settings).fit(rows.X, rows.y), clone(default).fit(rows.X, rows.y)
+    of_fit = time.perf_counter() - began
+    left = 60 * args.minutes - of_fit
+    settings, (n, first, best) = search(fitted, rows.X, rows.y, train, valid, left, of_fit, args.seed, progress)
+    progress(f"the search took {(time.perf_counter() - began) / 60:.1f} minutes; training on all {len(rows.y)} rows")
+    plain = clone(default).fit(rows.X, rows.y)
+    model = clone(default).set_params(**settings).fit(rows.X, rows.y) if settings else plain
     measure = "accuracy" if rows.task == "classify" else "R2"
     tuned, before = model.score(rows.X_test, rows.y_test), plain.score(rows.X_test, rows.y_test)
     print(f"test {measure}: {tuned:.4f} tuned, {before:.4f} with the defaults ({rows.X_test.shape[0]} rows)")
