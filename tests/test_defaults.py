@@ -53,6 +53,20 @@ def test_rate_falls(persistent):
     assert small(learning_rate=0.02).fit(X).history_["learning_rate"].tolist() == 3 * [0.02]
 
 
+def test_upper_layers_learn_faster():
+    """CD between Bernoulli units above the first layer begins at four times the customary rate in short fits, all else at it."""
+
+    def first(rbm=None, n_iter=60, **params):
+        layers = DBN((3, 2), rbm=rbm or RBM(n_iter=n_iter, **params), random_state=0).fit(X).layers_
+        return [layer.history_["learning_rate"][0] for layer in layers]
+
+    assert first() == pytest.approx([0.05, 0.2])
+    assert first(n_iter=61) == pytest.approx([0.05, 0.05])
+    assert first(persistent=True) == pytest.approx([0.05, 0.05])
+    assert first(learning_rate=0.02) == pytest.approx([0.02, 0.02])
+    assert first([RBM(n_iter=2), RBM(n_iter=2, hidden="spin")]) == pytest.approx([0.05, 0.02])
+
+
 def test_rate_of_labelled_top_falls():
     """It does so in the top RBM of a network with labels too."""
     y = np.arange(len(X)) % 2

@@ -111,6 +111,18 @@ def _enough(n_rows, batch_size, fewest, minibatches):
     return max(fewest, min(MOST_EPOCHS, math.ceil(minibatches / math.ceil(n_rows / batch_size))))
 
 
+UPPER, SHORT = 4, 60
+"""Times the customary rate at which CD between Bernoulli units begins by default above the first layer, and the most epochs of such
+a fit. At the customary rate they learn too little. Longer fits are those of few rows: there a higher rate overfits and leaves idle
+units."""
+
+
+def first_rate(rbm, rate, n_epochs):
+    """The learning rate at which a fit of some epochs begins by default, of the customary one."""
+    is_upper = rbm.layer_ > 0 and rbm.visible_ == rbm.hidden_ == "bernoulli"
+    return UPPER * rate if is_upper and not rbm.persistent and n_epochs <= SHORT else rate
+
+
 def falling(rate, start, n_epochs):
     """The default schedule of a learning rate: a line from `rate` at epoch `start` down to 0 over the epochs of a fit."""
     return lambda epoch: rate * max(0.0, 1.0 - (epoch - start) / max(n_epochs, 1))

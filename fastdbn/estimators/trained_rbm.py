@@ -125,7 +125,8 @@ class TrainedRBM(FittedRBM):
         backend, unit = backend_for(self), get_unit(self.visible_)
         settings, last = parameters.settings(self, unit), None if start is None else self.n_iter_ + epochs
         if self.learning_rate is None and start is not None:
-            settings = settings._replace(learning_rate=parameters.falling(settings.learning_rate, start, last - start))
+            rate = parameters.first_rate(self, settings.learning_rate, last - start)
+            settings = settings._replace(learning_rate=parameters.falling(rate, start, last - start))
         epoch = self.n_iter_ if part.epoch is None else part.epoch
         state = State(host_params(self), self._velocity, self._chains, epoch, self._step, self._extras)
         threshold = in_training(self.binarize if binarize == "own" else binarize, unit)
