@@ -112,9 +112,9 @@ def _enough(n_rows, batch_size, fewest, minibatches):
 
 
 UPPER, SHORT = 4, 60
-"""Times the customary rate at which CD between Bernoulli units begins by default above the first layer, and the most epochs of such
-a fit. At the customary rate they learn too little. Longer fits are those of few rows: there a higher rate overfits and leaves idle
-units."""
+"""Times the customary rate at which CD between Bernoulli units begins by default above the first layer, and the most epochs of
+such a fit. At the customary rate they learn too little. Longer fits are those of few rows: there a higher rate overfits and
+leaves idle units."""
 
 
 def first_rate(rbm, rate, n_epochs):
