@@ -45,6 +45,9 @@ WARM_START, PEAK_MEMORY = 1.0, 400.0
 """Seconds of compile or cache time of a first fit; anonymous megabytes while a million rows are trained."""
 LAST_OVER_FIRST = 1.05
 """Time of the last epoch over that of the first, at most, in fits of 60 epochs."""
+OPTIONS = dict.fromkeys(("weights of rows", "L1", "max-norm", "sparsity", "missing values"), 1.1)
+OPTIONS |= {"fast weights": 1.4, "five temperatures": 5.2}
+"""Time of a fit with a training option over that without, at most."""
 WHOLE_FIT = {("PyTorch", "whole"): 2.0, ("scikit-learn", "fine-tuning"): 3.0}
 """Seconds of a default fit, or of its fine-tuning, over those of fastdbn, at least."""
 

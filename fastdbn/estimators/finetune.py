@@ -219,9 +219,9 @@ class DBNClassifier(Classifier, Supervised):
     def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Labels:
         """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
         X = self._later_rows(X)
-        out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
-        out[...] = self.classes_[means(self, X).argmax(axis=1)]
-        return out
+        if out is not None:
+            out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
+        return self.classes_.take(means(self, X).argmax(axis=1), out=out)
 
     def _outputs(self, X):
         """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""

@@ -22,6 +22,9 @@ from fastdbn.units import get_unit
 ALONE = 1e5
 """Multiplications of a product that BLAS does on one thread, unasked: to ask takes longer than a small network."""
 
+_NO_NOISE = rng.key(0, 0, 0)
+"""Rows that a network is given are never drawn: its threshold is a number or None."""
+
 _parameters = operator.attrgetter("hidden", "binarize", "precision", "missing")
 
 
@@ -76,13 +79,12 @@ def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=No
     layers = [*zip(units[1:], weights, biases, strict=True)][first:depth]
     rooms = [backend.zeros(min(BLOCK, n), len(bias)) for _, _, bias in layers[:-1]]
     inputs = None if backend.is_view(source) else backend.states(units[first], min(BLOCK, n), X.shape[1])
-    key = rng.key(network.seed_, 0, rng.stream(rng.DATA))
     out = array_for(out, (n, len(network.intercepts_[depth - 1])), network.dtype, X)
     products = n * max(x.size for x in network.coefs_[first:depth])
     with backend.single_threaded() if products > ALONE else contextlib.nullcontext():
         for start in range(0, n, BLOCK):
             stop = min(start + BLOCK, n)
-            a, to = backend.view_rows(source, start, stop, key, inputs), np.asarray(out[start:stop])
+            a, to = backend.view_rows(source, start, stop, _NO_NOISE, inputs), np.asarray(out[start:stop])
             made = [*(backend.part(room, 0, stop - start) for room in rooms), backend.onto(to)]
             for (unit, W, bias), mean in zip(layers, made, strict=True):
                 backend.conditional(unit, a, W, bias, mean)
@@ -94,12 +96,12 @@ def means(network, X, n_layers=None, first=0, scaled=False, linear=False, out=No
 def loss_of_units(network, outputs, X):
     """The mean over rows of -log p(x | s) of an autoencoder's output units, given their linear outputs s and checked rows X."""
     backend, units, _, _, threshold, _ = forward_of(network)
-    source, key = backend.load(data.source(X, network.scaling_, threshold)), rng.key(network.seed_, 0, rng.stream(rng.DATA))
+    source = backend.load(data.source(X, network.scaling_, threshold))
     total = 0.0
     for start in range(0, len(outputs), BLOCK):
         s = backend.array(outputs[start : start + BLOCK])
         numbers = backend.array(np.arange(start, start + len(s), dtype=np.uint32))
         v = backend.states(units[-1], *outputs[start : start + BLOCK].shape)
-        backend.load_rows(source, numbers, key, v)
+        backend.load_rows(source, numbers, _NO_NOISE, v)
         total += float(backend.loss(units[-1], s, v, backend.array(np.ones(len(s))), 1.0, s))
     return total / len(outputs)

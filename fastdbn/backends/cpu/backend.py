@@ -1,5 +1,6 @@
 """The CPU backend: the protocol's operations on NumPy arrays, by the kernels of kernels.py on the pool of threads."""
 
+import math
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -29,6 +30,8 @@ from fastdbn.support.stored import Stored
 from fastdbn.units.unit import Unit
 
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
+SMALL = 512
+"""Numbers of a buffer that need not begin at a line of the cache."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
 
@@ -107,7 +110,8 @@ class CPU(Backend):
         return out
 
     def zeros(self, *shape: int) -> np.ndarray:
-        return workspace.aligned(shape, self.dtype)
+        small = math.prod(shape) <= SMALL  # where making it takes longer than what lines of the cache save
+        return np.zeros(shape, self.dtype) if small else workspace.aligned(shape, self.dtype)
 
     def constant(self, values) -> np.ndarray:
         # kernels would be compiled once more for arrays that may not be written, which those of fitted models are

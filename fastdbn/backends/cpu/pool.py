@@ -118,10 +118,11 @@ def run(n_threads, kernel, n_blocks, work, *arguments):
     work : float
         floating-point operations of the whole region
     """
-    n_threads = min(n_threads, n_blocks, int(work // WORK_PER_THREAD))
+    n_threads = min(n_threads, n_blocks) if work >= 2 * WORK_PER_THREAD else 1
     if n_threads <= 1:
         kernel(0, n_blocks, *arguments)
         return
+    n_threads = min(n_threads, int(work // WORK_PER_THREAD))
     edges = [n_blocks * t // n_threads for t in range(n_threads + 1)]
     executor = _get_executor(n_threads)
     futures = [executor.submit(kernel, edges[t], edges[t + 1], *arguments) for t in range(1, n_threads)]
