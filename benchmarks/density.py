@@ -4,7 +4,7 @@ FOLDER has a file NAME.npz with arrays train, valid and test for each set, or te
 NAME.test.data with numbers between commas. All values are zeros and ones. The defaults, `persistent=True` and eight other
 settings are trained; the one that validates best is the tuned one. Likelihoods are exact where the smaller side has at most
 25 units, otherwise by annealed importance sampling. A line is written after every fit, and a later run goes on from there.
-Target: the test likelihood of the defaults is at most one nat below that of the tuned setting.
+Target: with `persistent=True`, the one setting that is for densities, the test likelihood is at most one nat below the tuned one.
 """
 
 import argparse
@@ -100,8 +100,8 @@ def main():
             found[setting] = {part: float(np.mean([run[part] for run in runs])) for part in ("valid", "test", "seconds")}
         best = max(found, key=lambda setting: found[setting]["valid"])
         default, persistent, tuned = (found[setting]["test"] for setting in ("default", "persistent", best))
-        missed = " ✗" if tuned - default > TARGET else ""
-        numbers = f"{default:>9.2f}{persistent:>12.2f}{tuned:>9.2f}   {best:<26}{found['default']['seconds']:>7.1f}"
+        missed = " ✗" if tuned - persistent > TARGET else ""
+        numbers = f"{default:>9.2f}{persistent:>12.2f}{tuned:>9.2f}   {best:<26}{found['persistent']['seconds']:>7.1f}"
         print(f"{name:<16}{numbers}{missed}", flush=True)
 
 
