@@ -80,14 +80,17 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
         given |= {name: trial.suggest_float(name, *ends) for name, ends in linear.items()}
         for name, values in choices.items():
             given[name] = values[trial.suggest_categorical(name, range(len(values)))]
-        score = clone(model).set_params(**given).fit(X[train], y[train]).score(X[valid], y[valid])
+        try:
+            score = clone(model).set_params(**given).fit(X[train], y[train]).score(X[valid], y[valid])
+        except TimeoutError:
+            raise optuna.TrialPruned from None
         found.append((given, score))
         if score > max(value for _, value in found[:-1]):
             say(f"{time.perf_counter() - began:.0f} s, {len(found)} settings: {score:.4f}")
         return score
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, timeout=seconds, catch=(ArithmeticError, TimeoutError))
+    study.optimize(objective, timeout=seconds, catch=(ArithmeticError,))
     best, score = max(found, key=lambda pair: pair[1])
     return best, (len(found), first, score)
 
