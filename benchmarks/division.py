@@ -260,8 +260,8 @@ def _of_cd(tally):
         tally.add("statistics", (i0, i1, 0, nh), multiply=binary.MULTIPLY * done, multiplications=done)
         tally.touch(out.W, (i0, i1), (0, nh), True)
 
-    def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
-        phases = positive, negative
+    def move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
+        phases, i0, i1 = (positive, negative), 0, len(lists.count)
         share = (i1 - i0) / len(lists.count)
         ones = share * sum(_ones(x) for x, phase in zip(tally.words, phases, strict=True) if phase.listed)
         rows = sum(len(phase.h) for phase in phases if phase.listed)

@@ -89,8 +89,9 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, weights=None, **options):
         patch.setattr(CPU, "cd_steps", steps)
         patch.setattr(pool, "team", counted)
         rbm = RBM(n_iter=2, random_state=1, **options).fit(X, sample_weight=weights)
+    words = -(-options["n_components"] // 64)
     assert len(calls) == 2
-    assert teams == ([options["n_jobs"]] * 2 if fused else [])
+    assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
     parts += tuple(rbm._extras.values())
@@ -238,11 +239,11 @@ def test_fused_equals_composed(visible, persistent, k, binarize, monkeypatch):
 
 
 def test_threads():
-    """Threads are taken for the work of a minibatch, no more than there are."""
+    """Threads are taken for the work of a minibatch, no more than there are, nor than the hidden layer has words."""
     threads = get_backend(8).threads
-    assert threads(6, 4, 10, 1) == 1
-    assert threads(64, 64, 2000, 1) == threads(784, 500, 1000, 1) == 8
-    assert get_backend(1000).threads(784, 500, 100, 1) == 98
+    assert threads(6, 4, 10, 1) == threads(64, 64, 2000, 1) == 1
+    assert threads(784, 65, 2000, 1) == 2
+    assert threads(784, 500, 1000, 1) == 8
     assert 1 <= threads(784, 500, 10, 1) <= threads(784, 500, 20, 1) <= threads(784, 500, 40, 1)
     assert threads(64, 256, 10, 1) < threads(64, 256, 10, 100)
     assert get_backend(1).threads(784, 500, 1000, 1) == 1

@@ -13,11 +13,10 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.cpu import binary, options, update
-from fastdbn.backends.cpu.gate import Team, share, share_grid, uncounted, wait
+from fastdbn.backends.cpu.gate import Team, share, uncounted, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
-from fastdbn.backends.cpu.lookup import LANES
 from fastdbn.backends.cpu.options import DATA, FAST, MEAN, SLIDE, TOTAL
 from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
 from fastdbn.maths.rng import Key
@@ -194,15 +193,14 @@ def _conditional(unit):
                 binary.product(method, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
                 activate(layer, mean, drawn, rows, key, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
-            q0, q1, b0, b1 = share_grid(team, binary.count_words(n), (count + LANES - 1) // LANES, binary.ONCE)
-            s0, s1 = b0 * LANES, min(b1 * LANES, count)
+            q0, q1 = share(team, binary.count_words(n))
             wide = inputs if method == binary.CODES else binary.count_words(inputs) * WORD
-            binary.product(method, blas, x, wide, W, transpose, mean, s0, s1, q0 * WORD, q1 * WORD)
+            binary.product(method, blas, x, wide, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
             if whole:
                 turn = wait(team.gate, team.size, turn)
                 activate(layer, mean, drawn, rows, key, r0, r1, 0, n)
             else:
-                activate(layer, mean, drawn, rows, key, s0, s1, q0 * WORD, min(q1 * WORD, n))
+                activate(layer, mean, drawn, rows, key, 0, count, q0 * WORD, min(q1 * WORD, n))
         return wait(team.gate, team.size, turn), ones
 
     return inlinable(run)
@@ -302,10 +300,12 @@ def _move(team, turn, blas, workspace, params, velocity, positive, negative, ste
         for p in range(p0, p1):
             update.multiply_rows(blas, params, velocity, positive, negative, nh, step, binary.edge(p, nv), binary.edge(p + 1, nv))
         turn = wait(team.gate, team.size, turn)
-    down = 1 if update.takes_columns(step) else nv
-    w0, w1, u0, u1 = share_grid(team, binary.count_words(nh), down, update.ONCE)
-    part = u0 * nv // down, u1 * nv // down, w0 * WORD, min(w1 * WORD, nh), w1 * WORD
-    update.move_columns(params, velocity, positive, negative, lists, workspace.packed[team.thread], step, centre, *part)
+    parts, strip = binary.count_parts(nh), workspace.packed[team.thread]
+    p0, p1 = share(team, parts)
+    for p in range(p0, p1):
+        j0, j1 = binary.edge(p, nh), binary.edge(p + 1, nh)
+        end = j1 if p + 1 < parts else binary.count_words(nh) * WORD
+        update.move_columns(params, velocity, positive, negative, lists, strip, step, centre, j0, j1, end)
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
     update.move_visible(params, velocity, step, centre, i0, i1)

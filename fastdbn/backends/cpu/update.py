@@ -42,8 +42,6 @@ SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
 NEAR = 1 << 20
 """Bytes of a strip of the hidden means that the second-level cache holds; of more rows a strip is one line wide."""
-ONCE = 16
-"""Copying strips of the hidden means costs a thread about as much as the step of so many visible units."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
@@ -142,31 +140,31 @@ def _move(w, d, decay):
 
 
 @inlinable
-def _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step):
+def _move_plain(params, out, lists, packed, j, width, kept, step):
     """The step of a whole strip of columns by the sums of the listed rows: no more than that, because it is most of the work."""
     scale, decay = step.positive, step.decay
-    stride, per_unit = out.W.strides[0] // out.W.itemsize, lists.index.shape[1]
+    stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     if width * out.W.itemsize == STRIP:
-        for i in range(i0, i1):
+        for i in range(nv):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
             prefetch_strip(params.W, at + AHEAD * stride)
             prefetch_strip(out.W, at + AHEAD * stride)
             move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
     else:
-        for i in range(i0, i1):
+        for i in range(nv):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
             move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
 
 
 @inlinable
-def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre):
-    """The step of rows i0 to i1 of W in a strip of columns by the sums of the listed rows, by what centring takes, and what L1
-    and max-norm make of it."""
+def _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre):
+    """The step of a strip of columns by the sums of the listed rows, by what centring takes, and what L1 and max-norm make of
+    it."""
     scale, decay, centred, constrained = step.positive, step.decay, step.slide.on, step.l1 > 0 or step.longest > 0
     if columns == width and not centred and not constrained:
-        _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step)
+        _move_plain(params, out, lists, packed, j, width, kept, step)
         return
     stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
     old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
@@ -180,7 +178,7 @@ def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, st
         _copy_strip(centre.step_h, j, columns, steps)
         _copy_strip(centre.h, j, columns, offsets)
         rows = centre.rows[j // width]
-    for i in range(i0, i1):
+    for i in range(nv):
         first, at = i * per_unit, i * stride + j
         last = first + lists.count[i, 0]
         if columns == width:
@@ -262,23 +260,14 @@ def multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1):
 
 
 @inlinable
-def takes_columns(step):
-    """Whether the step adds something up over a column of W, so that `move_columns` needs all of its rows."""
-    return step.slide.on or step.longest > 0
-
-
-@inlinable
-def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
-    """Rows i0 to i1, columns j0 to j1 of W: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
-
-    The call that has row 0 also steps the hidden biases.
+def move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
+    """Columns j0 to j1: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
 
     packed : a buffer for a strip of the hidden means of both phases
     centre : where the step is centred, the visible units' steps are set already
     end : j1, or where whole words end beyond the last column, if the arrays are that wide
     """
-    if i0 == 0:
-        _move_hidden(params, out, positive, negative, step, centre, j0, j1)
+    _move_hidden(params, out, positive, negative, step, centre, j0, j1)
     if positive.listed or negative.listed or step.slide.on:
         one = out.W.dtype.type(1)
         kept = step.momentum if positive.listed and negative.listed else one
@@ -295,10 +284,10 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, i
                 _pack_strip(positive.h, one, 0, j, columns, width, packed)
             if negative.listed:
                 _pack_strip(negative.h, factor, n, j, columns, width, packed)
-            _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre)
+            _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
             j += width
     elif step.l1 > 0 or step.longest > 0:
-        options.constrain(params.W[i0:i1], j0, j1, step.l1, step.longest)
+        options.constrain(params.W[: len(lists.count)], j0, j1, step.l1, step.longest)
 
 
 @inlinable
@@ -370,7 +359,7 @@ def update(first, last, params, out, positive, negative, step, centre):
         list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
-        move_columns(params, out, data, chains, lists, packed, step, centre, 0, nv, j0, j1, j1)
+        move_columns(params, out, data, chains, lists, packed, step, centre, j0, j1, j1)
 
 
 @kernel
