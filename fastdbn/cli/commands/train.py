@@ -131,6 +131,7 @@ def run(args):
     save_somewhere(model, args.out)
     for name in given:
         delattr(model, name)  # the rows here are features already
+    progress("testing, beside simple models")
     scores, bought = _scores(model, rows, float(np.median(tuned)) * model.n_iter_ if tuned else 0.0)
     if args.json:
         put_json({"model": args.out, "seconds": round(seconds, 3), "scores": scores.found})
