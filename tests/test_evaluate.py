@@ -76,7 +76,7 @@ def test_log_likelihood(kind, dtype):
 @pytest.mark.parametrize("shape", [(3, 14), (14, 3), (1, 1)])
 def test_log_z_takes_the_smaller_side(shape, monkeypatch):
     """Either side may be enumerated, in blocks that do not divide the states; the result is the same."""
-    monkeypatch.setattr("fastdbn.evaluate.exact.block_rows", lambda width: 7)
+    monkeypatch.setattr("fastdbn.machine.enumeration.block_rows", lambda width: 7)
     machine = exact.Machine(*shape, seed=1)
     assert np.isclose(evaluate.log_z(exact.as_rbm(machine.W, machine.b, machine.c, dtype="float64")), machine.log_z(), atol=1e-11)
 

@@ -251,7 +251,7 @@ def describe(model: Estimator | TableModel, input_dtype: str | None = None) -> D
     input_dtype = first.dtype if input_dtype is None else input_dtype
     if input_dtype not in ("float32", "float64"):
         raise ValueError(f"input_dtype={input_dtype!r}: give 'float32' or 'float64'")
-    layers = first._layers() if hasattr(first, "_layers") else [first]
+    layers = first._layers() if hasattr(first, "_layers") else first._stack()
     if layers[0].missing == "sample":
         warn(
             "missing='sample' draws missing values, which an export cannot: outside of fastdbn NaN gives NaN. Fill rows in by "

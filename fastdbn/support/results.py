@@ -51,8 +51,7 @@ def _same_file(a, b):
 
 def _path_of(rows):
     """The path of the file that an array or `Stored` is a map of, or None."""
-    if isinstance(rows, Stored):
-        return rows.file if isinstance(rows.file, (str, os.PathLike)) else None
+    rows = rows.mapped if isinstance(rows, Stored) else rows
     while isinstance(rows, np.ndarray):
         if isinstance(rows, np.memmap) and rows.filename is not None:
             return rows.filename
