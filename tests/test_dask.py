@@ -64,6 +64,7 @@ def test_bits_depend_on_shards_alone():
         assert all(np.array_equal(x, y) for x, y in zip(found[0], other, strict=True))
 
 
+@pytest.mark.slow
 def test_killed_and_new_workers_change_no_bit():
     """In processes: a worker joins after the first epoch, and the first one is killed after the second."""
     kinds = {"n_components": 6, "random_state": 0, "n_iter": 4, "n_shards": 4, "sync_every": 1, "batch_size": 20}

@@ -23,8 +23,15 @@ def deeds(name):
     return found
 
 
+RARE = "real", "groups", "options", "counts"
+"""Models of kernels that few other tests compile."""
+
+
 @pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize(("name", "deed"), [(name, deed) for name in MODELS for deed in deeds(name)])
+@pytest.mark.parametrize(
+    ("name", "deed"),
+    [pytest.param(x, deed, marks=pytest.mark.slow if x in RARE else ()) for x in MODELS for deed in deeds(x)],
+)
 def test_left_as_it_was(name, deed, fitted, monkeypatch):
     """Every estimator, where there is no room for the first buffer, for one half-way, and for the last."""
     if deed == "up_down" and not fitted:
