@@ -277,31 +277,35 @@ def test_bad_config(text, said, folder, capsys):
     assert said in err
 
 
-@pytest.mark.parametrize("optuna", [True, False])
-def test_tune(optuna, folder, capsys, monkeypatch):
-    """It says what the search bought on the test rows, and saves the model; without Optuna scikit-learn searches."""
-    if optuna:
+@pytest.fixture(params=[True, False])
+def optuna(request, monkeypatch):
+    """Whether Optuna searches, or scikit-learn because it is not installed; networks are small."""
+    if request.param:
         pytest.importorskip("optuna")
     else:
         monkeypatch.setitem(sys.modules, "optuna", None)
-    few = {"learning_rate_init": (1e-3, 1e-2)}, {"dropout": (0.0, 0.1)}, {"batch_size": [16, 32]}
-    monkeypatch.setattr(tuning, "space", lambda model: few)
     monkeypatch.setattr(fastdbn, "RBM", functools.partial(RBM, n_iter=1))
     monkeypatch.setattr(fastdbn, "DBNClassifier", functools.partial(DBNClassifier, (6,), max_iter=3))
-    code, out, err = run(capsys, "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t")
+    return request.param
+
+
+TUNE = "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t"
+
+
+def test_tune(optuna, folder, capsys, monkeypatch):
+    """It says what the search bought on the test rows, and saves the model; without Optuna scikit-learn searches."""
+    few = {"learning_rate_init": (1e-3, 1e-2)}, {"dropout": (0.0, 0.1)}, {"batch_size": [16, 32]}
+    monkeypatch.setattr(tuning, "space", lambda model: few)
+    code, out, err = run(capsys, *TUNE)
     assert code == 0, err
     assert re.match(r"test accuracy: [01]\.\d+ tuned, [01]\.\d+ with the defaults \(12 rows\)", out)
     assert load("t").n_features_in_ == 5
     assert ("Optuna is not installed" in err) != optuna
 
 
-@pytest.mark.parametrize("optuna", [True, False])
-def test_tune_ends_in_time(optuna, folder, capsys, monkeypatch):
+@pytest.mark.usefixtures("optuna", "folder")
+def test_tune_ends_in_time(capsys, monkeypatch):
     """The fit that runs when the time is over is ended, and what it tried does not count."""
-    if optuna:
-        pytest.importorskip("optuna")
-    else:
-        monkeypatch.setitem(sys.modules, "optuna", None)
     fits = []
 
     def slow(self, estimator, resumed):
@@ -309,11 +313,9 @@ def test_tune_ends_in_time(optuna, folder, capsys, monkeypatch):
         time.sleep(max(0, self.at - time.perf_counter()))
 
     monkeypatch.setattr(tuning.Deadline, "on_fit_begin", slow)
-    monkeypatch.setattr(fastdbn, "RBM", functools.partial(RBM, n_iter=1))
-    monkeypatch.setattr(fastdbn, "DBNClassifier", functools.partial(DBNClassifier, (6,), max_iter=3))
-    code, out, err = run(capsys, "tune", "rows.csv", "--target", "kind", "--keep", "x0", "--minutes", "0.02", "--out", "t")
+    code, out, err = run(capsys, *TUNE)
     assert code == 0, err
-    assert "; 1 settings tried" in out
+    assert "; 1 setting tried" in out
     assert fits or "took the whole time" in err
 
 

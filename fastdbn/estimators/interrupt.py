@@ -69,16 +69,15 @@ RUN = Entry(_write_run, _read_run)
 
 
 class Interruptible:
-    """An estimator whose fit can be interrupted and completed."""
+    """An estimator whose fit can be interrupted and completed.
+
+    One whose fit goes on from an earlier one has `_has_begun()`: whether that left parameters that another fit can train.
+    """
 
     def _interrupted(self):
         """Whether a fit was interrupted, which this one is to complete."""
         run = vars(self).get("_run")
         return bool(run and (run.resumes or getattr(self, "warm_start", False)))
-
-    def _has_begun(self):
-        """Whether an earlier fit has left parameters that another can train."""
-        raise NotImplementedError
 
     def _goes_on(self, epochs=None, checkpoint=None):
         """Whether a fit, or a pass of some `epochs`, goes on from an earlier one, or from a checkpoint, which is read here."""

@@ -4,6 +4,7 @@ A stage is a record of arrays and settings. `apply` says what it computes, in an
 stand in the place of its arrays.
 """
 
+import abc
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from fastdbn.units import get_unit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(abc.ABC):
     """One step of what a model computes: arrays, settings, and a formula."""
 
     @property
@@ -40,9 +41,9 @@ class Stage:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
+    @abc.abstractmethod
     def apply(self, ops: Operations, x: Any) -> Any:
         """What it computes of a value."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def run(args):
     measure = "accuracy" if rows.task == "classify" else "R2"
     tuned, before = model.score(rows.X_test, rows.y_test), plain.score(rows.X_test, rows.y_test)
     print(f"test {measure}: {tuned:.4f} tuned, {before:.4f} with the defaults ({rows.X_test.shape[0]} rows)")
-    print(f"rows held out: {best:.4f} tuned, {first:.4f} with the defaults; {n} settings tried")
+    print(f"rows held out: {best:.4f} tuned, {first:.4f} with the defaults; {n} setting{'s' * (n != 1)} tried")
     for name, value in settings.items():
         print(f"  {name} = {value:.4g}" if isinstance(value, float) else f"  {name} = {value}")
     sys.stdout.flush()
