@@ -1,12 +1,10 @@
 """Scores of rows on a cluster, and annealed importance sampling whose chains are shared among its workers."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from fastdbn.dask.cluster import Cluster, client_of
@@ -14,7 +12,7 @@ from fastdbn.dask.shards import light
 from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
 from fastdbn.evaluate.estimate import Estimate, estimate, exactly
 from fastdbn.evaluate.exact import exact_log_z, machine_with_z
-from fastdbn.evaluate.schedule import Plan
+from fastdbn.evaluate.schedule import Plan, Schedule
 from fastdbn.machine import pseudo
 from fastdbn.machine.enumeration import BITS, count_bits
 from fastdbn.support.types import Rows, Seed
@@ -70,7 +68,7 @@ def ais(
     n_steps: int | None = None,
     *,
     X: Rows | None = None,
-    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    schedule: Schedule = "sm2008",
     precision: float | None = None,
     max_steps: int = 1_000_000,
     exact: bool = True,

@@ -14,18 +14,16 @@ itself estimate Z_0 / Z_1 without bias, by 1 / w, so log Z comes out too high. I
 bound.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.estimate import Estimate, estimate, exactly
 from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
 from fastdbn.evaluate.models import Model, of_tables
-from fastdbn.evaluate.schedule import Plan
+from fastdbn.evaluate.schedule import Plan, Schedule
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.enumeration import BITS, Enumeration, count_bits
 from fastdbn.machine.initial import base_of_means
@@ -186,7 +184,7 @@ def ais(
     n_steps: int | None = None,
     *,
     X: Rows | None = None,
-    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    schedule: Schedule = "sm2008",
     precision: float | None = None,
     max_steps: int = 1_000_000,
     exact: bool = True,
@@ -251,7 +249,7 @@ def reverse_ais(
     n_steps: int | None = None,
     *,
     X: Rows | None = None,
-    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008",
+    schedule: Schedule = "sm2008",
     burn_in: int | None = None,
     precision: float | None = None,
     max_steps: int = 1_000_000,

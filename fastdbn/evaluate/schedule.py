@@ -23,9 +23,11 @@ FIRST_STEPS, GROWTH, FINEST = 1000, (2, 10), 1e-4
 and the time that it takes allow."""
 
 
-def inverse_temperatures(
-    schedule: Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any] = "sm2008", n_steps: int | None = None
-) -> Doubles:
+Schedule = Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any]
+"""Inverse temperatures, by name or one by one."""
+
+
+def inverse_temperatures(schedule: Schedule = "sm2008", n_steps: int | None = None) -> Doubles:
     """The inverse temperatures of a schedule.
 
     Parameters
