@@ -63,6 +63,22 @@ def test_ctrl_c(given, after, folder, interrupt, capsys):
     assert load("model.safetensors").callbacks is None
 
 
+def test_checkpoints_of_tables(folder, capsys):
+    """They hold the preparation, so they predict from the table as the model does, and a training goes on from them."""
+    rows = [f"{i % 7},{'red' if i % 3 else 'blue'},{int(i % 3 > 0 or i % 5 == 0)}" for i in range(60)]
+    (folder / "table.csv").write_text("\n".join(["size,colour,y", *rows]) + "\n")
+    train = ["train", "table.csv", "--target", "y", *TRAIN[2:], "--checkpoint", "run", "--out"]
+    assert main([*train, "model"]) == 0
+    last = str(next((folder / "run").glob("last*")))
+    found = []
+    for model in ("model", last):
+        assert main(["predict", model, "table.csv", "--out", "found.csv", "--force"]) == 0
+        found.append((folder / "found.csv").read_text())
+    assert found[0] == found[1]
+    assert main([*train, "again", "--resume"]) == 0
+    assert weights("again") == weights("model")
+
+
 def test_nothing_to_save(folder, capsys, monkeypatch):
     """Ctrl-C before the first epoch is complete says so."""
 

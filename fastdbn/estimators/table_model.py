@@ -42,7 +42,7 @@ def _method(name: str, told: str, back: Callable[..., Any] | None = None) -> Any
     return available_if(_has(name))(method)
 
 
-class _Prepared(Callback):
+class Prepared(Callback):
     """Gives an estimator the preparation of its table when a fit begins, so that checkpoints hold it."""
 
     def __init__(self, preparation):
@@ -162,7 +162,7 @@ class TableModel(TransformerMixin, BaseEstimator):
             options["validation_data"] = (of_table, *watched[1:]) if isinstance(watched, tuple) else of_table
         callbacks = model.callbacks
         if isinstance(callbacks, (list, tuple)):
-            model.callbacks = [_Prepared(preparation), *callbacks]
+            model.callbacks = [Prepared(preparation), *callbacks]
         try:
             getattr(model, method)(rows, *(() if y is None else (y,)), **options)
         finally:

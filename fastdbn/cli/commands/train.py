@@ -93,6 +93,7 @@ def run(args):
     from fastdbn.cli.models import check_options, make_model, task_of
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
     from fastdbn.cli.rows import check_paths, check_shape, training_rows
+    from fastdbn.estimators.table_model import Prepared
 
     check_paths(args)
     if args.resume and args.checkpoint is None:
@@ -117,7 +118,10 @@ def run(args):
         if layer == "fine-tuning":
             tuned.append(metrics["seconds"])
 
-    model.set_params(verbose=int(args.verbose), callbacks=[timed] if args.quiet or args.verbose else [timed, ProgressBar()])
+    callbacks = [timed] if args.quiet or args.verbose else [timed, ProgressBar()]
+    if "preparation_" in rows.attributes:
+        callbacks.append(Prepared(rows.attributes["preparation_"]))
+    model.set_params(verbose=int(args.verbose), callbacks=callbacks)
     progress(f"training {type(model).__name__} on {rows.X.shape[0]} rows, testing on {rows.X_test.shape[0]}")
     began = time.perf_counter()
     with compiled_ahead(model, rows.X, rows.y), checkpointed(model, args) as resume:
