@@ -197,7 +197,9 @@ def test_divergence(composed):
 
     more = {"n_iter": 40, "learning_rate": [0.001, 0.001] + [1e20] * 9, "momentum": 0.9, "hidden": "gaussian"}
     model = small(callbacks=[callback], visible="gaussian", **more)
-    with pytest.raises(fastdbn.DivergenceError, match=r"diverged in epoch \d+ of layer 1.*smaller learning_rate") as error:
+    with pytest.raises(
+        fastdbn.DivergenceError, match=r"diverged in epoch \d+ of layer 1.*smaller learning_rate .*; try 0.005"
+    ) as error:
         model.fit(X)
     assert issubclass(fastdbn.DivergenceError, ArithmeticError)
     assert f"epoch {model.n_iter_ + 1} " in str(error.value) and model.n_iter_ >= 2

@@ -139,9 +139,10 @@ class ContrastiveDivergence(Training):
         norm, params, hyper = self.backend.norm, self.problem.params, self.hyper
         if not np.isfinite(norm(params.W) + norm(params.b) + norm(params.c)):
             decay = f", less weight_decay (it was {hyper.weight_decay:g})" if hyper.weight_decay * hyper.learning_rate > 1 else ""
+            smaller = min(hyper.learning_rate / 10, self.layer.visible.learning_rate, self.layer.hidden.learning_rate)
             raise DivergenceError(
                 f"training diverged in epoch {self.epochs} of layer {self.layer.number + 1}: parameters are no longer finite. "
-                f"Use a smaller learning_rate (it was {hyper.learning_rate:g}; try {hyper.learning_rate / 10:g}){decay} "
+                f"Use a smaller learning_rate (it was {hyper.learning_rate:g}; try {smaller:g}){decay} "
                 "or scale the data"
             )
         if not self.layer.hidden.bounded:
