@@ -52,6 +52,24 @@ def test_a_model_of_blocks(parts, capsys, data):
     assert len(out.splitlines()) == 1 + (50 if "parts/a.csv" in data else 120)
 
 
+def test_the_task_of_test_rows_is_that_of_the_training(parts, capsys):
+    """A file of few rows, all of one class, is tested on."""
+    np.save("few.npy", parts[parts[:, 7] == 1][:3])
+    code, out, err = run(capsys, "train", "all.npy", "--target", "7", "--memory-limit", "1MB", "--test", "few.npy", *QUICK)
+    assert code == 0, err
+    assert out.startswith("test accuracy: ")
+
+
+def test_columns_without_a_name(tmp_path, monkeypatch, capsys):
+    """They have the names that a table has which is read whole, so other commands find them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text(",b,c\n" + "0,1,0\n1,1,1\n" * 20)
+    told = "train", "t.csv", "--model", "rbm", "--layers", "2", "--epochs", "1", "--memory-limit", "1MB", "--out", "m"
+    assert run(capsys, *told)[0] == 0
+    code, _, err = run(capsys, "score", "m", "t.csv")
+    assert code == 0, err
+
+
 def test_without_a_target(parts, capsys):
     """A target is left out where none is learned, and `transform` finds the features by name."""
     code, out, err = run(capsys, "train", "parts", "--target", "label", "--model", "dbn", *QUICK[2:], "--out", "m")

@@ -287,7 +287,8 @@ def test_files_of_a_folder_have_the_same_columns(tmp_path):
         (("a,b\n0,1\n", "1,1\n"), "2.csv has no names of columns, and those before have some"),
         (("0,1\n", "a,b\n1,1\n"), "2.csv has names of columns, and those before have none"),
         (("0,,1\n1,1,1\n",), "1.csv: after row 0: could not convert string ''"),  # which is no line of names
-        (("0,1\n" * 3 + "0\n",), "1.csv: after row 0: "),
+        (("a,b,a\n1,1,1\n",), "the header names the column 'a' twice"),
+        (("0,1\n" * 3 + "0\n",), "1.csv: line 4 has 1 fields, the first has 2"),
     ],
 )
 def test_files_that_are_not_alike(texts, words, tmp_path):

@@ -5,7 +5,7 @@ All columns are numbers and none is left out but the target, so no preparation h
 
 import numpy as np
 
-from fastdbn.cli.rows import Rows, split
+from fastdbn.cli.rows import Rows, check_pairs, split
 from fastdbn.cli.target import check_varies, labelled, target_values
 from fastdbn.support.report import progress
 from fastdbn.tables.blocks import holds_rows, read_blocks
@@ -34,9 +34,12 @@ def rows_in_blocks(args):
             f"{', '.join(given)}: {args.data} is read block by block, and all its columns are numbers but the target; leave it "
             "out, or give one file and no --memory-limit, which reads the whole table"
         )
+    check_pairs(args)
     found, place, said = _read(args.data, args.target)
     progress(f"{args.data}: {said}")
-    y, task, why = _target(found.target if args.labels is None else read_labels(args.labels, found.height), args)
+    values = found.target if args.labels is None else read_labels(args.labels, found.height)
+    y, task, why = _target(values, args.task, args.data)
+    check_varies(y, task)
     attributes = {"left_out_": () if place is None else (place,)}
     if found.names is not None:
         attributes["feature_names_in_"] = np.array(found.names, dtype=object)
@@ -44,7 +47,7 @@ def rows_in_blocks(args):
     if args.test is not None:
         more, _, said = _read(args.test, args.target)
         progress(f"test rows: {said}")
-        y_test = None if task is None else _target(more.target, args)[0]
+        y_test, *_ = _target(more.target, task, args.test)
         return Rows(found.numbers, y, more.numbers[:], y_test, task, attributes)
     share = args.test_size or min(0.2, most_rows(found.width) / found.height)
     X, X_test, order = found.numbers.split(np.sort(split(found.height, y, task, share)[1]))
@@ -62,21 +65,20 @@ def _read(path, target):
         raise ValueError(f"{error}; a table with text is read whole: give one file and no --memory-limit") from None
 
 
-def _target(values, args):
-    """(y, task, why), as `target_values` gives them; every row must have one."""
-    if args.task is None:
+def _target(values, task, path):
+    """(y, task, why), as `target_values` gives them; every row of the file must have one."""
+    if task is None:
         return None, None, "no target"
     if values is None:
         raise ValueError(
             "--target is missing: name the column to predict, or its position (-1 is the last), or a file with --labels. To "
             "learn rows without a target give --model, such as dbn or outliers"
         )
-    y, task, why = target_values(values, args.task)
+    y, task, why = target_values(values, task)
     if np.ma.isMaskedArray(y):
         lacking = np.flatnonzero(~labelled(y))
         raise ValueError(
-            f"{len(lacking)} rows of {args.data} have no target, {in_rows(lacking)}: take them out, or give one file and no "
+            f"{len(lacking)} rows of {path} have no target, {in_rows(lacking)}: take them out, or give one file and no "
             "--memory-limit, which reads the whole table"
         )
-    check_varies(y, task)
     return y, task, why

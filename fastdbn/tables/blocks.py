@@ -7,7 +7,6 @@
 a folder          its files of one of these kinds, one after another in the order of their names
 """
 
-import csv
 import functools
 import itertools
 import os
@@ -20,7 +19,8 @@ from fastdbn.inputs.blocks import Named, Numbers, rows_at_once, slices
 from fastdbn.support.stored import store
 from fastdbn.tables.arrays import npy
 from fastdbn.tables.arrow import PARQUET
-from fastdbn.tables.hdf5 import HDF5, open_hdf5
+from fastdbn.tables.csvfile import csv_blocks
+from fastdbn.tables.hdf5 import HDF5, inside, open_hdf5
 from fastdbn.tables.table import ONE_COLUMN, Table, position
 
 CSV = ".csv", ".tsv"
@@ -120,12 +120,12 @@ def _npy(path):
 
 
 def _hdf5(path):
-    with open_hdf5(path) as (file, keys):
-        found = [key for key in keys if file[key].ndim == 2]
+    with open_hdf5(path) as arrays:
+        found = [key for key, array in arrays.items() if array.ndim == 2]
         key = "X" if "X" in found else found[0] if len(found) == 1 else None
         if key is None:
             raise ValueError(f"it holds {len(found)} arrays of rows and columns: name one of them X, or give the dataset of h5py")
-        yield from ((None, rows) for rows in slices(file[key]))
+        yield from ((None, rows) for rows in slices(inside(path, arrays[key])))
 
 
 def _parquet(path):
@@ -138,30 +138,5 @@ def _parquet(path):
             yield names, np.column_stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names])
 
 
-def _csv(path):
-    with open(path, encoding="utf-8-sig") as lines:
-        filled, n = filter(str.strip, lines), 0
-        first = next(filled, "")
-        mark = "\t" if path.suffix == ".tsv" else max(",;|\t", key=first.count)
-        names = [cell.strip() for cell in next(csv.reader([first], delimiter=mark), ())]
-        if not any(map(_is_word, names)):
-            names, filled = None, itertools.chain([first] if first else [], filled)
-        while block := list(itertools.islice(filled, rows_at_once(first.count(mark) + 1))):
-            try:
-                yield names, np.loadtxt(block, delimiter=mark, ndmin=2, comments=None, quotechar='"')
-            except ValueError as error:
-                raise ValueError(f"after row {n}: {error}") from None
-            n += len(block)
-
-
-def _is_word(cell):
-    """Whether a cell holds text that spells no number."""
-    try:
-        float(cell or 0)
-    except ValueError:
-        return True
-    return False
-
-
-READERS = {**dict.fromkeys(HDF5, _hdf5), **dict.fromkeys(PARQUET, _parquet), **dict.fromkeys(CSV, _csv), ".npy": _npy}
+READERS = {**dict.fromkeys(HDF5, _hdf5), **dict.fromkeys(PARQUET, _parquet), **dict.fromkeys(CSV, csv_blocks), ".npy": _npy}
 """By suffix, functions of a path that give (names of the columns or None, rows) block by block."""

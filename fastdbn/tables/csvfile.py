@@ -3,80 +3,58 @@
 import contextlib
 import csv
 import itertools
+import math
 import shlex
-import warnings
 from array import array
 from collections import Counter
 
 import numpy as np
 
-from fastdbn.tables.cells import is_missing, is_text, looks_numeric, numbers
+from fastdbn.inputs.blocks import rows_at_once
+from fastdbn.tables.cells import is_missing, is_number, is_text, looks_numeric, numbers
 from fastdbn.tables.packed import damage_named, unpacked
 from fastdbn.tables.table import Table, position
 
 DELIMITERS = ",;\t|"
-HEAD, BLOCK = 1000, 500
-"""The rows that show whether line 1 is a header, and the lines that are read at once where all cells are numbers."""
+HEAD = 1000
+"""The rows that show whether line 1 is a header."""
 
 
-def _open(path):
-    """The text of a file, plain or gzipped."""
+@contextlib.contextmanager
+def _opened(path):
+    """A context: the rows of cells of a file in UTF-8 or marked UTF-16, or gzip of it."""
     with path.open("rb") as file:
         start = file.read(2)
     if start in (b"PK", b"\xd0\xcf"):
         raise ValueError(f"{path} is a spreadsheet or an archive: save the table as UTF-8 CSV")
-    wide = start in (b"\xff\xfe", b"\xfe\xff")
-    return unpacked(path, encoding="utf-16" if wide else "utf-8-sig", newline="")
+    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        with damage_named(path), unpacked(path, encoding=encoding, newline="") as file:
+            delimiter = _delimiter(file)
+            file.seek(0)
+            yield _rows(path, file, delimiter)
+    except UnicodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV, or, if it comes from Windows, convert it by "
+            f"iconv -f windows-1252 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
+        ) from None
 
 
-class _Lines:
-    """The lines of an open file as rows of cells, or many at a time as numbers."""
-
-    def __init__(self, path, file):
-        self.path, self.file, self.line, self.n, self.first = path, file, 0, 0, None
-        self.delimiter = _delimiter(file)
-        file.seek(0)
-        self.rows = self._rows(file)
-
-    def _rows(self, lines):
-        """The cells of every line that is not blank, without surrounding space."""
-        # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
-        reader, before = csv.reader(lines, delimiter=self.delimiter, strict=True), self.line
-        try:
-            for row in reader:
-                self.line = before + reader.line_num
-                if len(row) > 1 or (row and row[0].strip()):
-                    row, self.n = [cell.strip() for cell in row], self.n + 1
-                    self.first = self.first or row
-                    if len(row) != len(self.first):
-                        raise ValueError(_ragged(f"{self.path}: line {self.line}", self.first, row, self.n))
-                    yield row
-        except csv.Error as error:
-            raise ValueError(
-                f"{self.path}: what follows line {self.line} is no CSV ({error}): look for a quote that is not closed"
-            ) from None
-
-    def blocks(self, place):
-        """Rows of finite numbers, many at a time, and their cells at a place that is not None; ends where a row is none.
-
-        `rows` goes on from there.
-        """
-        while lines := list(itertools.islice(self.file, BLOCK)):
-            block = None if any('"' in line for line in lines) else self._numbers(lines)
-            if block is None:
-                self.rows = self._rows(itertools.chain(lines, self.file))
-                return
-            self.line, self.n = self.line + len(lines), self.n + len(block)
-            yield block, None if place is None else [line.split(self.delimiter)[place].strip() for line in lines if line.strip()]
-
-    def _numbers(self, lines):
-        """The numbers of some lines by NumPy's reader; None if any is not finite, or is no number to it."""
-        with warnings.catch_warnings(), contextlib.suppress(ValueError):
-            warnings.simplefilter("ignore")  # of lines without data
-            block = np.loadtxt(lines, delimiter=self.delimiter, comments=None, ndmin=2)
-            if block.shape[1] == len(self.first) and np.isfinite(block).all():
-                return block
-        return None
+def _rows(path, file, delimiter):
+    """The cells of every line that is not blank, without surrounding space."""
+    # strict: a quote that nothing closes is an error, and does not take the lines after it for one field
+    reader, first, n, line = csv.reader(file, delimiter=delimiter, strict=True), None, 0, 0
+    try:
+        for row in reader:
+            line = reader.line_num
+            if len(row) > 1 or (row and row[0].strip()):
+                row, n = [cell.strip() for cell in row], n + 1
+                first = first or row
+                if len(row) != len(first):
+                    raise ValueError(_ragged(f"{path}: line {line}", first, row, n))
+                yield row
+    except csv.Error as error:
+        raise ValueError(f"{path}: what follows line {line} is no CSV ({error}): look for a quote that is not closed") from None
 
 
 def _delimiter(file):
@@ -126,11 +104,16 @@ def _names(path, rows, header, known, every):
     told = header is not None
     header = header if told else _is_header(rows, known, every)
     found = f"{'header' if header else 'no header'} {'(as told)' if told else 'found'}"
-    if not header:
-        if not told and rows[0] == [str(j) for j in range(len(rows[0]))]:
-            found += "; line 1 counts 0, 1, 2, ... and is taken for data: give --header if it names the columns"
-        return None, found
-    names = [cell or f"Unnamed: {j}" for j, cell in enumerate(rows[0])]  # as pandas calls what has no name
+    if header:
+        return _in_header(path, rows[0]), found
+    if not told and rows[0] == [str(j) for j in range(len(rows[0]))]:
+        found += "; line 1 counts 0, 1, 2, ... and is taken for data: give --header if it names the columns"
+    return None, found
+
+
+def _in_header(path, cells):
+    """The names of the columns in line 1."""
+    names = [cell or f"Unnamed: {j}" for j, cell in enumerate(cells)]  # as pandas calls what has no name
     if names[0].startswith("#"):
         names[0] = names[0].lstrip("# ") or "Unnamed: 0"
     name, times = Counter(names).most_common(1)[0]
@@ -138,31 +121,23 @@ def _names(path, rows, header, known, every):
         raise ValueError(
             f"{path}: the header names the column {name!r} twice: give each a name of its own, or --no-header if line 1 is data"
         )
-    if len(rows) == 1:
-        raise ValueError(f"{path} has a header and no rows")
-    return names, found
+    return names
 
 
 class _Cells:
     """The cells of a table as they come. Numbers are all that is held of most; the target is held as it is spelt."""
 
     def __init__(self, width, place):
-        self.width, self.place = width, place
+        self.width, self.spelt = width, () if place is None else (place,)
         self.flat, self.text, self.n, self.known = array("d"), {}, 0, {}
 
     def add(self, row):
         values = numbers(row)
         self.flat.extend(values)
-        for j, x in enumerate(values):
-            if x != x or j == self.place:
+        for j in range(self.width) if math.isnan(sum(values)) else self.spelt:
+            if math.isnan(values[j]) or j in self.spelt:
                 self._spelt(j).append(self.known.setdefault(row[j], row[j]))
         self.n += 1
-
-    def add_block(self, block, spelt):
-        self.flat.frombytes(block.tobytes())
-        if self.place is not None:
-            self._spelt(self.place).extend(self.known.setdefault(cell, cell) for cell in spelt)
-        self.n += len(block)
 
     def _spelt(self, j):
         """The texts of a column up to here, None for numbers."""
@@ -200,27 +175,40 @@ def read_csv(path, header=None, names=(), every=False, target=None):
     ValueError
         with the number of the faulty line.
     """
-    try:
-        with damage_named(path), _open(path) as file:
-            lines = _Lines(path, file)
-            head = list(itertools.islice(lines.rows, HEAD))
-            if not head:
-                raise ValueError(f"{path} is empty")
-            names, found = _names(path, head, header, names, every)
-            place = None
-            with contextlib.suppress(ValueError):  # whoever asks for the target says why there is none
-                place = None if target is None else position(names, len(head[0]), target)
-            cells = _Cells(len(head[0]), place)
-            for row in head[names is not None :]:
-                cells.add(row)
-            for block, spelt in lines.blocks(place):
-                cells.add_block(block, spelt)
-            for row in lines.rows:
-                cells.add(row)
-            table = cells.table(names)
-            return table, f"{table.size}, {found}"
-    except UnicodeError as error:
-        raise ValueError(
-            f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV, or, if it comes from Windows, convert it by "
-            f"iconv -f windows-1252 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
-        ) from None
+    with _opened(path) as rows:
+        head = list(itertools.islice(rows, HEAD))
+        if not head:
+            raise ValueError(f"{path} is empty")
+        names, found = _names(path, head, header, names, every)
+        if names is not None and len(head) == 1:
+            raise ValueError(f"{path} has a header and no rows")
+        place = None
+        with contextlib.suppress(ValueError):  # whoever asks for the target says why there is none
+            place = None if target is None else position(names, len(head[0]), target)
+        cells = _Cells(len(head[0]), place)
+        for row in itertools.chain(head[names is not None :], rows):
+            cells.add(row)
+        table = cells.table(names)
+        return table, f"{table.size}, {found}"
+
+
+def csv_blocks(path):
+    """(names of the columns or None, rows) of a CSV file of numbers, block by block; text in line 1 makes it a header."""
+    with _opened(path) as rows:
+        first, n = next(rows, ()), 0
+        names = _in_header(path, first) if any(map(is_text, first)) else None
+        rows = itertools.chain([first] if first and names is None else [], rows)
+        while block := list(itertools.islice(rows, rows_at_once(len(first)))):
+            yield names, _as_numbers(block, n)
+            n += len(block)
+
+
+def _as_numbers(block, n):
+    """Rows of cells as numbers; n rows are before them."""
+    values = np.array([numbers(row) for row in block])
+    for i, j in np.argwhere(np.isnan(values)):
+        cell = block[i][j]
+        if not is_number(cell):
+            raise ValueError(f"after row {n + i}: could not convert string {cell!r} to a number")
+        values[i, j] = float(cell)  # NaN, or infinite
+    return values

@@ -11,7 +11,7 @@ HDF5 = ".h5", ".hdf5", ".he5"
 
 @contextlib.contextmanager
 def open_hdf5(path):
-    """A context: (the file, names of the arrays that lie in it).
+    """A context: the arrays that lie in a file, by name.
 
     Raises
     ------
@@ -29,11 +29,16 @@ def open_hdf5(path):
     except OSError as error:
         raise ValueError(f"{path} is no HDF5 file, or a damaged one: {error}") from None
     with file:
-        links = {key: file.get(key, getlink=True) for key in file}
-        yield (
-            file,
-            [key for key, link in links.items() if isinstance(link, h5py.HardLink) and isinstance(file[key], h5py.Dataset)],
-        )
+        own = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
+        yield {key: file[key] for key in own if isinstance(file[key], h5py.Dataset)}
+
+
+def inside(path, array):
+    """An array of a file, whose numbers must not lie in another file."""
+    refuse(
+        array.external is not None or array.is_virtual, f"{path}: {array.name[1:]} lies in another file: copy it into this one"
+    )
+    return array
 
 
 def read_hdf5(path, split):
@@ -46,8 +51,7 @@ def read_hdf5(path, split):
     """
 
     def member(key):
-        stored = file[key]
-        refuse(stored.external is not None or stored.is_virtual, f"{path}: {key} lies in another file: copy it into this one")
+        stored = inside(path, arrays[key])
         check_unpacked(path, stored.nbytes)
         try:
             array = stored[()]
@@ -55,11 +59,11 @@ def read_hdf5(path, split):
             raise ValueError(f"{path}: {key} cannot be read: {error}") from None
         return array.astype(str) if array.dtype.kind == "O" else array
 
-    with open_hdf5(path) as (file, keys):
-        return of_keys(path, set(keys), member, split)
+    with open_hdf5(path) as arrays:
+        return of_keys(path, set(arrays), member, split)
 
 
 def hdf5_has_split(path, split):
     """Whether the file has a set of rows of that name."""
-    with open_hdf5(path) as (_, keys):
-        return has_keys_of(split, keys)
+    with open_hdf5(path) as arrays:
+        return has_keys_of(split, arrays)

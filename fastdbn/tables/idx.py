@@ -63,6 +63,11 @@ def test_images(path):
     return None
 
 
+def idx_has_split(path, split):
+    """Whether images of that set of rows are beside a file of images."""
+    return split == "test" and test_images(path) is not None
+
+
 def read_idx(path, split="train"):
     """(Table, what was found) of a file of images and its file of labels; of the test images beside them for split="test"."""
     path = (test_images(path) if split == "test" else None) or path

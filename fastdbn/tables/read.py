@@ -9,7 +9,7 @@ from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
 from fastdbn.tables.csvfile import read_csv
 from fastdbn.tables.folder import folder_has_split, read_folder
 from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
-from fastdbn.tables.idx import array, is_idx, read_idx, test_images
+from fastdbn.tables.idx import array, idx_has_split, is_idx, read_idx
 from fastdbn.tables.svmlight import SVMLIGHT, read_svmlight
 
 FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, .h5, idx or .svmlight"
@@ -58,44 +58,36 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
         if it cannot be read.
     """
     path = existing(path)
-    reader = _reader(path, split)
+    reader = _of(path, read_folder, read_idx, READERS)
     if reader is None:
         return read_csv(path, header, names, every, target)
     if header is not None:
         raise ValueError(f"--header and --no-header are for CSV files, and {path} has no lines: leave them out")
-    return reader()
+    return reader(path, split)
 
 
-def _reader(path, split):
-    """A function that reads a file of any format but CSV."""
-    suffix = _suffix(path)
-    if path.is_dir():
-        return lambda: read_folder(path, split)
-    if suffix in HDF5:
-        return lambda: read_hdf5(path, split)
-    if is_idx(path):
-        return lambda: read_idx(path, split)
-    if suffix == ".npy":
-        return lambda: read_npy(path)
-    if suffix == ".npz":
-        return lambda: read_npz(path, split)
-    if suffix in PARQUET + FEATHER:
-        return lambda: read_arrow(path)
-    if suffix in SVMLIGHT:
-        return lambda: read_svmlight(path)
-    return None
+READERS = {
+    ".npy": lambda path, split: read_npy(path),
+    ".npz": read_npz,
+    **dict.fromkeys(HDF5, read_hdf5),
+    **dict.fromkeys(PARQUET + FEATHER, lambda path, split: read_arrow(path)),
+    **dict.fromkeys(SVMLIGHT, lambda path, split: read_svmlight(path)),
+}
+"""By suffix, functions of a path and a set of rows."""
+SETS = {".npz": npz_has_split, **dict.fromkeys(HDF5, hdf5_has_split)}
+"""By suffix, functions of the same that say whether the file has such a set."""
+
+
+def _of(path, folder, idx, by_suffix):
+    """What belongs to the format of a file: to a folder, an idx file, or one of its suffix; None for others, which are CSV."""
+    return folder if path.is_dir() else idx if is_idx(path) else by_suffix.get(_suffix(path))
 
 
 def has_split(path, split):
     """Whether a file has a set of rows of that name, in itself or in files beside it."""
     path = Path(path)
-    if path.is_dir():
-        return folder_has_split(path, split)
-    if _suffix(path) in HDF5:
-        return hdf5_has_split(path, split)
-    if is_idx(path):
-        return split == "test" and test_images(path) is not None
-    return _suffix(path) == ".npz" and npz_has_split(path, split)
+    found = _of(path, folder_has_split, idx_has_split, SETS)
+    return found is not None and found(path, split)
 
 
 def read_labels(path, n):
