@@ -1,6 +1,8 @@
 """NumPy: a model as plain arrays and a short program that needs NumPy alone."""
 
+import ast
 import dataclasses
+import functools
 import re
 from collections import Counter
 from os import PathLike
@@ -21,113 +23,94 @@ HELPERS = {
     "logsumexp": "def logsumexp(s):\n    top = s.max(axis=-1)\n    return top + np.log(np.exp(s - top[..., None]).sum(axis=-1))",
 }
 """Functions that programs may call."""
-COMPARE, ADD, MULTIPLY, ATOM = range(4)
-"""How tightly an expression binds."""
+
+
+def _operator(sign, dtype=None):
+    def apply(self, other):
+        return _Text(f"({self.text}) {sign} ({_inner(other)})", dtype or self.dtype)
+
+    return apply
 
 
 class _Text:
-    """An expression, the type of its numbers, and how tightly it binds."""
+    """An expression, and the type of its numbers. Parentheses that it does not need go when it is written down."""
 
-    def __init__(self, text, dtype, binds=ATOM):
-        self.text, self.dtype, self.binds = text, dtype, binds
+    def __init__(self, text, dtype):
+        self.text, self.dtype = text, dtype
 
-    def _join(self, sign, other, binds, dtype=None):
-        if isinstance(other, float) and other < 0.0 and binds == ADD:
-            sign, other = {"+": "-", "-": "+"}[sign], -other
-        left = self.text if self.binds >= binds else f"({self.text})"
-        right = _inner(other) if getattr(other, "binds", ATOM) > binds else f"({_inner(other)})"
-        return _Text(f"{left} {sign} {right}", dtype or self.dtype, binds)
-
-    def __add__(self, other):
-        return self._join("+", other, ADD)
-
-    def __sub__(self, other):
-        return self._join("-", other, ADD)
-
-    def __mul__(self, other):
-        return self._join("*", other, MULTIPLY)
-
-    def __truediv__(self, other):
-        return self._join("/", other, MULTIPLY)
-
-    def __gt__(self, other):
-        return self._join(">", other, COMPARE, "bool")
-
-    def __lt__(self, other):
-        return self._join("<", other, COMPARE, "bool")
+    __add__, __sub__, __mul__, __truediv__ = map(_operator, "+-*/")
+    __gt__, __lt__ = _operator(">", "bool"), _operator("<", "bool")
 
 
 def _inner(x):
     return x.text if isinstance(x, _Text) else repr(x)
 
 
+def _call(function, *arguments, like=None, dtype=None):
+    return _Text(f"{function}({', '.join(map(_inner, arguments))})", dtype or (like or arguments[0]).dtype)
+
+
+def _calls(function, dtype=None):
+    """An operation that is a call of a function."""
+    return staticmethod(functools.partial(_call, function, dtype=dtype))
+
+
+def _method(x, call, dtype=None):
+    return _Text(f"({x.text}).{call}", dtype or x.dtype)
+
+
 class _Writer:
     """`Operations` that write expressions, and lines for those with names."""
 
+    maximum, sigmoid, tanh = map(_calls, ("np.maximum", "sigmoid", "np.tanh"))
+    isnan = _calls("np.isnan", dtype="bool")
+
     def __init__(self):
         self.lines: list[str] = []
-
-    def call(self, function, *arguments, like=None, dtype=None):
-        return _Text(f"{function}({', '.join(map(_inner, arguments))})", dtype or (like or arguments[0]).dtype)
-
-    def method(self, x, call):
-        return _Text(f"{x.text}.{call}" if x.binds == ATOM else f"({x.text}).{call}", x.dtype)
 
     def let(self, name, x):
         if name != "x" and x.text.isidentifier():
             return x
         if x.text != name:
-            self.lines.append(f"{name} = {x.text}")
+            self.lines.append(ast.unparse(ast.parse(f"{name} = {x.text}")))
         return _Text(name, x.dtype)
 
     def dtype(self, x):
         return x.dtype
 
     def cast(self, x, dtype):
-        return x if x.dtype == dtype else _Text(self.method(x, f"astype(np.{dtype})").text, dtype)
+        return x if x.dtype == dtype else _method(x, f"astype(np.{dtype})", dtype)
 
     def affine(self, x, W, b):
-        return _Text(f"{x.text if x.binds == ATOM else f'({x.text})'} @ {W.text} + {b.text}", x.dtype, ADD)
-
-    def maximum(self, x, y):
-        return self.call("np.maximum", x, y)
+        return _Text(f"({x.text}) @ {W.text} + {b.text}", x.dtype)
 
     def clip(self, x, low, high):
         if high is None:
-            return self.call("np.maximum", x, low)
-        return self.call("np.minimum", x, high) if low is None else self.call("np.clip", x, low, high)
+            return _call("np.maximum", x, low)
+        return _call("np.minimum", x, high) if low is None else _call("np.clip", x, low, high)
 
     def where(self, condition, x, y):
-        return self.call("np.where", condition, x, y, like=x if isinstance(x, _Text) else y if isinstance(y, _Text) else _FLOAT)
-
-    def isnan(self, x):
-        return self.call("np.isnan", x, dtype="bool")
-
-    def sigmoid(self, x):
-        return self.call("sigmoid", x)
-
-    def tanh(self, x):
-        return self.call("np.tanh", x)
+        return _call("np.where", condition, x, y, like=x if isinstance(x, _Text) else y if isinstance(y, _Text) else _FLOAT)
 
     def softplus(self, x):
-        return self.call("np.logaddexp", 0.0, x, like=x)
+        return _call("np.logaddexp", 0.0, x, like=x)
 
     def _groups(self, x, n, size):
-        return self.method(x, f"reshape(-1, {n // size}, {size})")
+        return _method(x, f"reshape(-1, {n // size}, {size})")
 
     def softmax(self, x, n, size):
         if n == size:
-            return self.call("softmax", x)
-        return self.method(self.call("softmax", self._groups(x, n, size)), f"reshape(-1, {n})")
+            return _call("softmax", x)
+        return _method(_call("softmax", self._groups(x, n, size)), f"reshape(-1, {n})")
 
     def logsumexp(self, x, n, size):
-        return self.call("logsumexp", self._groups(x, n, size))
+        return _call("logsumexp", self._groups(x, n, size))
 
     def sum(self, x):
-        return self.method(x, "sum(axis=1)")
+        return _method(x, "sum(axis=1)")
 
     def columns(self, x, start, stop):
-        return _Text(f"{x.text}[:, {start}:{stop}]", x.dtype)
+        return _Text(f"({x.text})[:, {start}:{stop}]", x.dtype)
 
     def concat(self, parts):
         return _Text(f"np.concatenate([{', '.join(part.text for part in parts)}], axis=1)", parts[0].dtype)
@@ -137,7 +120,7 @@ class _Writer:
         return _Text(f"np.stack([{column.text} for row in {rows.text}], axis=1)", column.dtype)
 
     def argmax(self, x):
-        return _Text(self.method(x, "argmax(axis=1)").text, "int64")
+        return _method(x, "argmax(axis=1)", "int64")
 
     def take(self, x, numbers):
         return _Text(f"{x.text}[{numbers.text}]", x.dtype)

@@ -5,33 +5,33 @@ from typing import Any
 import numpy as np
 
 
+def _operator(operator, dtype=None):
+    def apply(self, other):
+        return self.graph.node(operator, self, other, dtype=dtype)
+
+    return apply
+
+
 class Value:
     """The output of a node, or an initializer."""
 
     def __init__(self, graph, name, dtype):
         self.graph, self.name, self.dtype = graph, name, dtype
 
-    def __add__(self, other):
-        return self.graph.node("Add", self, other)
+    __add__, __sub__, __mul__, __truediv__ = map(_operator, ("Add", "Sub", "Mul", "Div"))
+    __gt__, __lt__ = _operator("Greater", "bool"), _operator("Less", "bool")
 
-    def __sub__(self, other):
-        return self.graph.node("Sub", self, other)
 
-    def __mul__(self, other):
-        return self.graph.node("Mul", self, other)
-
-    def __truediv__(self, other):
-        return self.graph.node("Div", self, other)
-
-    def __gt__(self, other):
-        return self.graph.node("Greater", self, other, dtype="bool")
-
-    def __lt__(self, other):
-        return self.graph.node("Less", self, other, dtype="bool")
+def _adds(operator, dtype=None):
+    """An operation that adds one node."""
+    return lambda self, *values: self.node(operator, *values, dtype=dtype)
 
 
 class Graph:
     """`Operations` that add nodes to a graph."""
+
+    affine, maximum, where, sigmoid, tanh = map(_adds, ("Gemm", "Max", "Where", "Sigmoid", "Tanh"))
+    isnan = _adds("IsNaN", "bool")
 
     def __init__(self, helper, numpy_helper):
         self.helper, self.numpy_helper = helper, numpy_helper
@@ -76,27 +76,9 @@ class Graph:
             return x
         return self.node("Cast", x, dtype=dtype, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def affine(self, x, W, b):
-        return self.node("Gemm", x, W, b)
-
-    def maximum(self, x, y):
-        return self.node("Max", x, y)
-
     def clip(self, x, low, high):
         x = x if low is None else self.node("Max", x, low)
         return x if high is None else self.node("Min", x, high)
-
-    def where(self, condition, x, y):
-        return self.node("Where", condition, x, y)
-
-    def isnan(self, x):
-        return self.node("IsNaN", x, dtype="bool")
-
-    def sigmoid(self, x):
-        return self.node("Sigmoid", x)
-
-    def tanh(self, x):
-        return self.node("Tanh", x)
 
     def softplus(self, x):
         if x.dtype == "float32":
