@@ -40,50 +40,51 @@ def task_of(model, task):
     return TASKS.get(model)
 
 
-def check_options(args, model):
-    """Refuse options that a model, by its name in `CLASSES`, has no parameter for.
+def parameters_of(args, estimator):
+    """({parameter: value} of a class of estimators, the same of its RBMs) that the options stand for.
 
     Raises
     ------
     ValueError
-        with the remedy.
+        for options that the class has no parameter for, with the remedy.
     """
-    estimator = CLASSES[model]
     known, name = {field.name for field in fields(estimator)}, estimator.__name__
-    given = [option for option in OPTIONS if getattr(args, option) is not None]
-    unknown = [option for option in given if OPTIONS[option] not in known and option not in OF_LAYERS]
-    if estimator is RBM:
-        unknown = [option for option in unknown if option != "layers"]
-        if args.layers is not None and len(args.layers) > 1:
-            raise ValueError(f"--layers {','.join(map(str, args.layers))}: an RBM has one layer; give --model dbn for several")
-    if args.validation is not None and "early_stopping" not in known:
-        unknown.append("validation")
+    own: dict[str, Any] = {}
+    layer: dict[str, Any] = {}
+    unknown = []
+    for option, parameter in OPTIONS.items():
+        value = getattr(args, option)
+        if value is None:
+            continue
+        if parameter in known:
+            own[parameter] = value
+        elif option == "epochs" and "up_down_iter" in known:
+            own["up_down_iter"] = value
+        elif option in OF_LAYERS:
+            layer[OF_LAYERS[option]] = value
+        elif option == "layers":
+            if len(value) > 1:
+                raise ValueError(f"--layers {','.join(map(str, value))}: an RBM has one layer; give --model dbn for several")
+            own["n_components"] = value[0]
+        else:
+            unknown.append(option)
+    if args.validation is not None:
+        own |= {"early_stopping": True, "validation_fraction": args.validation}
+        unknown += [] if "early_stopping" in known else ["validation"]
     if unknown:
         names = ", ".join("--" + option.replace("_", "-") for option in unknown)
         raise ValueError(f"{names}: {name} has no such parameter; leave it out")
-    if args.pretrain_epochs is not None and args.epochs is not None and known.isdisjoint(("max_iter", "up_down_iter")):
-        raise ValueError(f"--epochs and --pretrain-epochs are the same for {name}, which is not fine-tuned: give one of them")
+    if args.pretrain_epochs is not None:
+        if "n_iter" in layer:
+            raise ValueError(f"--epochs and --pretrain-epochs are the same for {name}, which is not fine-tuned: give one of them")
+        layer["n_iter"] = args.pretrain_epochs
+    return own, layer
 
 
 def make_model(args, task, visible):
     """The estimator that the options describe, not fitted; task is "classify", "regress" or None."""
-    name = args.model or OF_TASK[task]
-    check_options(args, name)
-    estimator = CLASSES[name]
-    known = {field.name for field in fields(estimator)}
-    own = {"n_jobs": args.jobs, "device": args.device, "random_state": args.seed, "memory_limit": args.memory_limit}
-    layer = {"visible": visible, "scale": args.scale}
-    if args.pretrain_epochs is not None:
-        layer["n_iter"] = args.pretrain_epochs
-    if args.validation is not None:
-        own |= {"early_stopping": True, "validation_fraction": args.validation}
-    given = {option: getattr(args, option) for option in OPTIONS if getattr(args, option) is not None}
-    sizes = given.pop("layers", (256,)) if estimator is RBM else None
-    for option, value in given.items():
-        if OPTIONS[option] in known:
-            own[OPTIONS[option]] = value
-        elif option == "epochs" and "up_down_iter" in known:
-            own["up_down_iter"] = value
-        else:
-            layer[OF_LAYERS[option]] = value
-    return RBM(sizes[0], **layer, **own) if sizes else estimator(rbm=RBM(**layer), **own)
+    estimator = CLASSES[args.model or OF_TASK[task]]
+    own, layer = parameters_of(args, estimator)
+    own |= {"n_jobs": args.jobs, "device": args.device, "random_state": args.seed, "memory_limit": args.memory_limit}
+    layer |= {"visible": visible, "scale": args.scale}
+    return RBM(**layer, **own) if estimator is RBM else estimator(rbm=RBM(**layer), **own)

@@ -134,30 +134,21 @@ class Part:
         return get_estimator(entry, self.kind, place.tensors, f"{place.path}{name}.", place.estimator, place.partial)
 
 
-class Maybe:
-    """What may be lacking: `absent` then stands for it. blank(value) says whether there is nothing to write."""
-
-    def __init__(self, field, absent=ABSENT, blank=lambda value: value is None):
-        self.field, self.absent, self.blank = field, absent, blank
-
-    def put(self, place, name, value):
-        return ABSENT if self.blank(value) else self.field.put(place, name, value)
-
-    def get(self, place, name, entry):
-        return self.field.get(place, name, entry)
-
-
 class Later:
     """What is there once a later stage of a fit has begun: a checkpoint lacks all such attributes of a class, or none."""
 
     def __init__(self, field):
-        self.field = field
+        self.put, self.get = field.put, field.get
+
+
+class Maybe:
+    """What may be lacking: `absent` then stands for it. blank(value) says whether there is nothing to write."""
+
+    def __init__(self, field, absent=ABSENT, blank=lambda value: value is None):
+        self.field, self.absent, self.blank, self.get = field, absent, blank, field.get
 
     def put(self, place, name, value):
-        return self.field.put(place, name, value)
-
-    def get(self, place, name, entry):
-        return self.field.get(place, name, entry)
+        return ABSENT if self.blank(value) else self.field.put(place, name, value)
 
 
 # ---- the loop
