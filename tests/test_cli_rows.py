@@ -104,6 +104,36 @@ def test_evaluate_by_the_target_of_the_training(target, rows, capsys):
     assert "name its column by --target" in err
 
 
+def test_evaluate_an_outlier_detector(rows, capsys):
+    """By a target of 1 and -1; another one, and one of a model that learns none, is refused."""
+    model = kept(DBNOutlierDetector((4,), rbm=RBM(n_iter=1), **SMALL), rows)
+    rows.assign(normal=np.where(np.arange(40) % 5, 1, -1)).to_csv("told.csv", index=False)
+    code, out, err = run(capsys, "evaluate", "model.safetensors", "told.csv", "--target", "normal", "--json")
+    assert code == 0, err
+    told = json.loads(out)["scores"]["DBNOutlierDetector"]
+    assert told["AUC"] == pytest.approx(model.score(rows, np.where(np.arange(40) % 5, 1, -1)))
+    assert "give a column of 1 for rows" in run(capsys, "evaluate", "model.safetensors", "told.csv", "--target", "f")[2]
+    kept(RBM(4, n_iter=1, **SMALL), rows)
+    assert "a RBM learns no target" in run(capsys, "evaluate", "model.safetensors", "told.csv", "--target", "f")[2]
+
+
+def test_sets_of_rows_that_are_not_there(rows, capsys):
+    kept(RBM(4, n_iter=1, **SMALL), rows)
+    code, _, err = run(capsys, "transform", "model.safetensors", "rows.csv", "--split", "val")
+    assert code == 1
+    assert "--split val: rows.csv has no such set of rows" in err
+    assert run(capsys, "transform", "model.safetensors", "rows.csv", "--split", "train")[0] == 0
+
+
+def test_a_command_of_another_version(rows, capsys):
+    model = RBM(4, n_iter=1, **SMALL).fit(rows)
+    model.command_ = "train", "rows.csv", "--strange", "1"
+    model.save("model.safetensors")
+    code, _, err = run(capsys, "evaluate", "model.safetensors", "rows.csv")
+    assert code == 1
+    assert "a command that this fastdbn does not know" in err
+
+
 def test_json_has_no_nan(capsys):
     put_json({"scores": {"R2": np.float32(0.5), "AUC": np.nan}, "log_z_interval": (-np.inf, 1.5), "rows": 3})
     assert capsys.readouterr().out == '{"scores": {"R2": 0.5, "AUC": null}, "log_z_interval": [null, 1.5], "rows": 3}\n'

@@ -158,6 +158,22 @@ def test_pretraining_is_compared_by_the_time_of_fine_tuning(folder, capsys, monk
     assert "not compared with a network without pretraining, which would take" in run(capsys, *given)[1]
 
 
+def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
+    """The scores of the model that was trained are not lost."""
+    fit = DBNClassifier.fit
+
+    def diverges(self, *given, **options):
+        if not self.pretrain:
+            raise FloatingPointError("diverged")
+        return fit(self, *given, **options)
+
+    monkeypatch.setattr(DBNClassifier, "fit", diverges)
+    code, out, _ = run(capsys, "train", "rows.csv", "--target", "kind", "--epochs", "2", *QUICK)
+    assert code == 0
+    assert out.startswith("test accuracy: ")
+    assert out.endswith("whose training diverged\n")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -170,7 +186,8 @@ def test_pretraining_is_compared_by_the_time_of_fine_tuning(folder, capsys, monk
         (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
         (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
         (["--model", "rbm", "--task", "classify"], "contradict each other"),
-        (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "give one of them"),
+        (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "--test and --test-size: give one of them"),
+        (["--target", "kind", "--labels", "more.csv"], "--target and --labels: give one of them"),
         (["--target", "kind", "--test", "none.csv"], "none.csv"),
     ],
     ids=str,

@@ -9,8 +9,11 @@ import pytest
 from scipy import sparse
 
 import fastdbn
+from fastdbn.cli import peers
 from fastdbn.cli.main import main
+from fastdbn.inputs.blocks import stored_rows
 from fastdbn.tables import csvfile, packed
+from fastdbn.tables.blocks import opened
 from fastdbn.tables.read import has_split, read_labels, read_table
 
 DRAW = np.random.default_rng(0)
@@ -124,7 +127,7 @@ def test_columnar_files(capsys):
     assert "t.arrow is no .arrow file" in refused(read_table, "t.arrow")
 
 
-def test_sparse_files(capsys):
+def test_sparse_files(capsys, monkeypatch):
     """SVMlight files and matrices of SciPy stay sparse; labels may be in a file of their own."""
     X = sparse.random(40, 12, 0.3, "csr", random_state=0)
     lines = [" ".join([str(i % 2), *(f"{j + 1}:{X[i, j]}" for j in X[i].indices)]) for i in range(40)]
@@ -136,6 +139,10 @@ def test_sparse_files(capsys):
     assert main(["train", "t.svmlight", *QUICK, "--out", "m"]) == 0
     assert main(["impute", "m", "t.svmlight"]) == 1
     assert "there is nothing to fill in" in capsys.readouterr().err
+    monkeypatch.setattr(peers, "EPOCHS", 1)
+    assert main(["bench", "t.svmlight", "--rounds", "1"]) == 0
+    assert main(["train", "t.svmlight", "--keep", "2", "--force"]) == 1
+    assert "--as and --keep are for columns of a table" in capsys.readouterr().err
     Path("few.svmlight").write_text("0 1:1 3:2\n1 2:1\n")
     capsys.readouterr()
     assert main(["predict", "m", "few.svmlight"]) == 0
@@ -169,33 +176,9 @@ def test_labels():
 # ---- CSV by blocks
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a,b\n" + "".join(f"{i},{i / 8}\n" for i in range(40)),
-        "a,b\r\n" + "".join(f" {i} , {i / 8}\r\n\r\n" for i in range(40)),
-        "a,b\n" + "".join(f"{i},{i / 8}\n" for i in range(30)) + "x,?\n" + "".join(f"{i},{i / 8}\n" for i in range(9)),
-        "a;b\n" + "".join(f"{i};{i}e-5\n" for i in range(30)) + '"1";"2"\n3;inf\n"a\nb";5\n6;7',
-    ],
-)
-def test_blocks(text, monkeypatch):
-    """Lines that are read many at a time give what lines one by one give."""
-    monkeypatch.setattr(csvfile, "HEAD", 4)
-    Path("t.csv").write_bytes(text.encode())
-    found = []
-    for size in (0, 1, 7):
-        monkeypatch.setattr(csvfile, "BLOCK", size)
-        found.append([read_table("t.csv", target=target)[0] for target in (None, "a")])
-    for few in found[1:]:
-        for one, other in zip(found[0], few, strict=True):
-            assert np.array_equal(one.numbers, other.numbers, equal_nan=True)
-            assert one.text == other.text
-
-
-def test_faults_in_blocks(monkeypatch):
+def test_late_faults(monkeypatch):
     """What is wrong far down in a file is named with its line."""
     monkeypatch.setattr(csvfile, "HEAD", 4)
-    monkeypatch.setattr(csvfile, "BLOCK", 5)
     lines = ["a,b", *(f"{i},{i}" for i in range(40))]
     for bad, says in (("1,2,3", "line 30 has 3 fields"), ('1,"2', "what follows line 29 is no CSV")):
         Path("t.csv").write_text("\n".join([*lines[:29], bad, *lines[29:]]))
@@ -221,6 +204,7 @@ def test_hdf5(capsys):
         file["X"] = h5py.ExternalLink("t.h5", "train_images")
         file.create_dataset("data", (3, 2), "f4", external=[("t.h5", 0, 24)])
     assert "data lies in another file" in refused(read_table, "u.h5")
+    assert "data lies in another file" in refused(lambda: stored_rows(opened("u.h5")))
     with h5py.File("v.h5", "w") as file:
         file.create_dataset("X", (1 << 40, 2), "f4", chunks=(1 << 20, 2))
     assert "unpacks to more than" in refused(read_table, "v.h5")

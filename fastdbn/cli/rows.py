@@ -70,6 +70,7 @@ def training_rows(args, unlabelled=False):
     """
     if args.data is None:
         return _digits(args)
+    check_pairs(args)
     found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
     if found.height < 2:
@@ -85,6 +86,8 @@ def training_rows(args, unlabelled=False):
         of_group = table.position(found.names, found.width, args.groups, "--groups")
         groups, absent = np.array([str(group) for group in found.cells(of_group)]), (*absent, of_group)
     preparation = None
+    if found.whole and (args.kinds or args.keep):
+        raise ValueError(f"--as and --keep are for columns of a table, and {args.data} is not one: leave them out")
     if not found.whole:
         preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, y, absent)
         for j, fault in preparation.left_out_.items():
@@ -121,6 +124,13 @@ def training_rows(args, unlabelled=False):
         return Rows(X, y, X_test, more[1], task, attributes, found, groups)
     y_train, y_test = (None, None) if y is None else (y[train], np.ma.getdata(y[test]))
     return Rows(X[train], y_train, X[test], y_test, task, attributes, found, None if groups is None else groups[train])
+
+
+def check_pairs(args):
+    """Refuse options that say the same thing twice."""
+    for one, other in (("target", "labels"), ("test", "test_size")):
+        if getattr(args, one) is not None and getattr(args, other) is not None:
+            raise ValueError(f"--{one} and --{other.replace('_', '-')}: give one of them")
 
 
 def _kinds(given):
@@ -171,8 +181,6 @@ def _target(found, args):
 def _more_rows(args, found, task, place):
     """The table and y of the test rows that the user or the data name, or None; place is that of the target."""
     if args.test is not None:
-        if args.test_size is not None:
-            raise ValueError("--test and --test-size: give one of them")
         names = table.named(args.target) if place is not None else ()
         more, said = read.read_table(args.test, args.header, names, target=args.target)
         if place is not None:
@@ -308,10 +316,18 @@ def _rows_in_blocks(model, args):
     """The features that a model takes from files that are read block by block."""
     if hasattr(model, "preparation_"):
         raise ValueError(f"{args.data} is read block by block, and {args.model} learned from a whole table: give it one file")
+    _split_of(args)
     found, _, said = read_blocks(args.data)
     progress(f"{args.data}: {said}")
     names = list(vars(model).pop("feature_names_in_", ()))
     return table.features(found, table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ())))
+
+
+def _split_of(args):
+    """The set of rows to take of a file: the one that the user named, or else that of the tests, if the file has one."""
+    if args.split in ("val", "test") and not read.has_split(args.data, args.split):
+        raise ValueError(f"--split {args.split}: {args.data} has no such set of rows; leave it out, and all rows are taken")
+    return args.split or ("test" if read.has_split(args.data, "test") else "train")
 
 
 def rows_for(model, args, lacking=False):
@@ -324,8 +340,7 @@ def rows_for(model, args, lacking=False):
     """
     preparation = getattr(model, "preparation_", None)
     names = list(vars(model).pop("feature_names_in_", ())) if preparation is None else preparation.names
-    split = args.split or ("test" if read.has_split(args.data, "test") else "train")
-    found, said = read.read_table(args.data, args.header, names, True, split)
+    found, said = read.read_table(args.data, args.header, names, True, _split_of(args))
     progress(f"{args.data}: {said}")
     if sparse.issparse(found.numbers) and found.width < model.n_features_in_:  # the last columns are zeros in all rows
         found.numbers.resize(found.height, model.n_features_in_)
@@ -351,10 +366,14 @@ def learns_target(model):
 def targets_for(model, found, args, of_training):
     """The targets of a file's rows, by the column that the user named or else that of the training; None if it has none.
 
-    A position counts in files of as many columns as that of the training had.
+    A position counts in files of as many columns as that of the training had. Of an outlier detector they are 1 and -1, and only
+    the user names them.
     """
-    if not learns_target(model):
+    classifies, detects = hasattr(model, "classes_"), hasattr(model, "decision_function")
+    if not learns_target(model) and args.target is None:
         return None
+    if not learns_target(model) and not detects:
+        raise ValueError(f"--target {args.target}: a {type(model).__name__} learns no target: leave it out")
     values, name = found.target, args.target
     if name is None and values is None and of_training is not None:
         width = model.preparation_.width_ if hasattr(model, "preparation_") else model.n_features_in_ + len(model.left_out_)
@@ -366,8 +385,9 @@ def targets_for(model, found, args, of_training):
         values = spelt.column(table.position(spelt.names, spelt.width, name))
     if values is None:
         return None
-    classifies = hasattr(model, "classes_")
     y = target_values(values, "classify" if classifies else "regress")[0]
+    if detects and not np.isin(np.ma.compressed(y), (-1, 1)).all():
+        raise ValueError(f"--target {name}: give a column of 1 for rows that are normal and -1 for outliers")
     if not classifies or model.classes_.dtype.kind not in "iuf":
         return y
     if y.dtype.kind in "UO" and text_among(y):

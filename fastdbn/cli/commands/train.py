@@ -90,7 +90,7 @@ def run(args):
     from fastdbn.cli.ahead import compiled_ahead
     from fastdbn.cli.blocks import by_blocks, rows_in_blocks
     from fastdbn.cli.checkpoints import checkpointed
-    from fastdbn.cli.models import check_options, make_model, task_of
+    from fastdbn.cli.models import CLASSES, make_model, parameters_of, task_of
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
     from fastdbn.cli.rows import check_paths, check_shape, training_rows
     from fastdbn.estimators.table_model import Prepared
@@ -103,7 +103,7 @@ def run(args):
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     args.task = task_of(args.model, args.task)
     if args.model is not None:
-        check_options(args, args.model)  # before any work
+        parameters_of(args, CLASSES[args.model])  # which refuses what does not suit, before any work
     rows = rows_in_blocks(args) if by_blocks(args) else training_rows(args, unlabelled=True)
     image = args.image_shape is None and rows.table is not None and rows.table.image
     if image and (image[0] != image[1] if len(image) == 2 else image[2:] == (3,)):  # square ones are found
@@ -168,9 +168,12 @@ def _scores(model, rows, seconds):
     if seconds > MOST_SECONDS:
         return scores_of(*given), f"not compared with a network without pretraining, which would take {seconds:.0f} s"
     plain = clone(model).set_params(pretrain=False, verbose=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # the fit that the user asked for has warned
-        plain.fit(rows.X, rows.y)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # the fit that the user asked for has warned
+            plain.fit(rows.X, rows.y)
+    except ArithmeticError:
+        return scores_of(*given), "not compared with a network without pretraining, whose training diverged"
     scores = scores_of(*given, {"the same without pretraining": plain})
     (measure, of_model), of_plain = next(iter(next(iter(scores.found.values())).items())), [*scores.found.values()][1]
     gain, unit = of_model - of_plain[measure], "points of accuracy" if measure == "accuracy" else measure
