@@ -212,6 +212,23 @@ def test_part_of_a_stage(tmp_path):
         model_of("regressor").fit(X, Y, resume=path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state["run"].update(begun=[[0, 9, 2]]), "began at epoch 9"),
+        (lambda state: state["layers"][0]["params"].update(binarize=0.5), "binarize=None is not that of the fit"),
+        (lambda state: state["layers"][0]["state"].update(seed="77"), "random_state=0 is not that of the fit"),
+    ],
+)
+def test_runs_that_cannot_go_on(change, said, tmp_path):
+    """A run whose stages and layers do not belong together is refused when it is read."""
+    path = tmp_path / "last.safetensors"
+    model_of("dbn", Checkpoint(tmp_path)).fit(X, Y)
+    rewrite(path, lambda record, tensors: change(record["state"]))
+    with pytest.raises(ValueError, match=rf"{path} does not hold .*{said}"):
+        model_of("dbn").fit(X, Y, resume=path)
+
+
 @pytest.mark.parametrize("name", ["classifier", "generative"])
 def test_other_labels(name, tmp_path):
     """The checkpoint is named: its classes may be those that are wrong."""

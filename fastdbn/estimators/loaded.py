@@ -12,6 +12,7 @@ import numpy as np
 
 from fastdbn.backends.protocol import Params
 from fastdbn.estimators import parameters
+from fastdbn.estimators.interrupt import FINE_TUNING, UP_DOWN
 from fastdbn.files.entries import FLAG, count
 from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
 from fastdbn.inputs.data import Scaling
@@ -86,6 +87,25 @@ def _greatest_state(unit, n, most=1.0):
     )
 
 
+# ---- runs
+
+
+def _check_run(estimator, epochs, layers=()):
+    """A run that a later fit can complete.
+
+    No stage began after the epoch at which it stands; epochs has those of the stages that have begun. `layers` are pairs (RBM,
+    an RBM with the parameters of the next fit), which belong together.
+    """
+    run = vars(estimator).get("_run")
+    if not run:
+        return
+    for stage, (start, _) in run.begun.items():
+        n = epochs.get(stage, 0)
+        refuse(start > n, f"run: stage {stage!r} began at epoch {start}, and stands at {n}")
+    for rbm, new in layers:
+        parameters.check_same(rbm, new, rbm.layer_ == 0)
+
+
 # ---- RBM
 
 
@@ -94,6 +114,7 @@ def check_rbm(rbm, owner):
     visible, hidden = get_unit(rbm.visible_), get_unit(rbm.hidden_)
     nh, nv = rbm.components_.shape
     _check_next_fit(rbm, rbm)
+    _check_run(rbm, {0: rbm.n_iter_}, [(rbm, rbm)])
     refuse(rbm.n_components != nh, f"n_components={rbm.n_components} where {nh} were fitted")
     parameters.settings(rbm, visible)
     refuse(initial.learns_variance(hidden), f"hidden={hidden.name!r}: variances are learned of visible units")
@@ -200,7 +221,10 @@ def check_stack(dbn, owner):
     n_in = layers[0].n_features_in_
     refuse(n_in != dbn.n_features_in_, f"layers.0 has {n_in} features where there are {dbn.n_features_in_}")
     dbn._check_neighbours(layers)
-    _check_templates(layers, dbn._new_layers()[:n])
+    templates = dbn._new_layers()[:n]
+    _check_templates(layers, templates)
+    epochs = {i: rbm.n_iter_ for i, rbm in enumerate(layers)} | {UP_DOWN: getattr(dbn, "up_down_iter_", 0)}
+    _check_run(dbn, epochs, zip(layers, templates, strict=True))
     if dbn.starts_ is not None:
         _check_starts(dbn.starts_, layers[-1])
     if dbn._up_down_best is not None:
@@ -267,6 +291,7 @@ def check_labels(estimator, owner):
 
 def check_network(network, owner):
     """The layers of a back-propagated network fit each other, its parameters, its pretrained layers and its update rule."""
+    _check_run(network, {FINE_TUNING: getattr(network, "n_iter_", 0)})
     if not hasattr(network, "coefs_"):
         _check_pretraining(network)
         return

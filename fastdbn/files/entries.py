@@ -102,17 +102,17 @@ COLUMNS = Entry(list, _columns)
 
 
 def history(symbol, names=None):
-    """Measures by name, float64, at most one for each epoch; those of `names` that the file lacks are NaN throughout."""
+    """Measures by name, float64, one for each epoch; those of `names` that the file lacks are NaN throughout."""
 
     def read(columns, name, place):
-        most = place.sizes[symbol]
+        n = place.sizes[symbol]
         known = isinstance(columns, dict) and set(columns) <= set(names or columns)
         refuse(not known, f"{name}={reprlib.repr(columns)} where there are {', '.join(names or ['measures'])}")
+        refuse(bool(names and n) and not columns, f"{name} is empty after {n} epochs")
         for key, values in columns.items():
-            numbers = len(of_kind(values, key, list)) <= most and all(x is None or type(x) in (int, float) for x in values)
-            refuse(not numbers, f"{name}: {key}={reprlib.repr(values)} are no numbers, one for each of {most} epochs")
-        missing = [None] * max(map(len, columns.values()), default=0)
-        return {key: np.array(columns.get(key, missing), np.float64) for key in names or columns}
+            numbers = len(of_kind(values, key, list)) == n and all(x is None or type(x) in (int, float) for x in values)
+            refuse(not numbers, f"{name}: {key}={reprlib.repr(values)} are no numbers, one for each of {n} epochs")
+        return {key: np.array(columns.get(key, [None] * n), np.float64) for key in names or columns}
 
     return Entry(
         lambda columns: {k: [float(x) if np.isfinite(x) else None for x in values] for k, values in columns.items()}, read
