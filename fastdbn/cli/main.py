@@ -19,7 +19,8 @@ from fastdbn.support.report import silence
 
 def build_parser():
     """The argument parser of all commands."""
-    parser = argparse.ArgumentParser(prog="fastdbn", description="Train and use Deep Belief Networks.")
+    told = "fastdbn COMMAND --help shows the options of a command, with examples. Begin with: fastdbn train"
+    parser = argparse.ArgumentParser(prog="fastdbn", description="Train and use Deep Belief Networks.", epilog=told)
     parser.add_argument("--version", action="version", version=f"fastdbn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in NAMES:

@@ -49,21 +49,21 @@ def out(parser, what, default=None):
 def header(parser):
     """--header and --no-header."""
     group, told = parser.add_mutually_exclusive_group(), {"dest": "header", "action": "store_const"}
-    group.add_argument("--header", const=True, **told, help="line 1 of a CSV file names the columns [as it looks]")
+    group.add_argument("--header", const=True, **told, help="line 1 of a CSV file names the columns [found by itself]")
     group.add_argument("--no-header", const=False, **told, help="line 1 of a CSV file is data")
 
 
 def data(parser):
     """DATA, the path of a data file that a model is used on, and which of its rows."""
     parser.add_argument("data", metavar="DATA", help="data file")
-    parser.add_argument("--split", choices=("train", "val", "test"), help="rows of a file that has such sets [test]")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="which rows of a file that has such sets [test]")
     header(parser)
 
 
 def jobs(parser, of=""):
     """--jobs."""
     threads = checked(int, lambda value: value != 0, "a number of threads, or -1 for all processors")
-    parser.add_argument("--jobs", type=threads, metavar="N", help=f"threads{of}; -1 all processors [all]")
+    parser.add_argument("--jobs", type=threads, metavar="N", help=f"threads{of}; -1 is all processors [all]")
 
 
 def image_shape(parser):
@@ -71,7 +71,7 @@ def image_shape(parser):
     wanted = "height,width as 28,28, or height,width,3 for colour"
     shape = checked(lambda text: tuple(map(int, text.split(","))), lambda sizes: len(sizes) in (2, 3) and min(sizes) > 0, wanted)
     parser.add_argument(
-        "--image-shape", type=shape, metavar="28,28", help="shape of a row that is an image [square ones are found]"
+        "--image-shape", type=shape, metavar="28,28", help="height and width of rows that are images [square ones are found]"
     )
 
 
@@ -82,9 +82,9 @@ def seed(parser, what="seed of the draws [0]"):
 
 def json(parser):
     """--json."""
-    parser.add_argument("--json", action="store_true", help="results as one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print results as one line of JSON")
 
 
 def quiet(parser):
     """--quiet."""
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="print results and warnings only")

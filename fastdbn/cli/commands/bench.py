@@ -1,4 +1,4 @@
-"""Time fastdbn beside scikit-learn, and PyTorch where it is installed, on this machine and your data.
+"""Time fastdbn on your machine and data, beside scikit-learn and, if installed, PyTorch.
 
 examples:
   fastdbn bench
@@ -15,10 +15,9 @@ from fastdbn.support.report import progress
 
 def options(parser):
     train.about_data(parser)
-    parser.add_argument("--rounds", type=common.positive, default=3, help="times that each does its work, in turn [3]")
+    parser.add_argument("--rounds", type=common.positive, default=3, help="how often each contender does its work, in turn [3]")
     common.jobs(parser, " of fastdbn and PyTorch")
     common.seed(parser)
-    common.header(parser)
     common.json(parser)
 
 

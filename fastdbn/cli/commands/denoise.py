@@ -1,4 +1,4 @@
-"""Clean the rows of a table of noise.
+"""Remove noise from the rows of a table.
 
 examples:
   fastdbn denoise model.safetensors noisy.npz --out clean.npy

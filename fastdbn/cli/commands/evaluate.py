@@ -1,4 +1,4 @@
-"""Score a model on the rows of a table, beside baselines.
+"""Score a model on the rows of a table, beside simple models.
 
 examples:
   fastdbn evaluate model.safetensors titanic.csv

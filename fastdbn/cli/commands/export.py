@@ -1,4 +1,4 @@
-"""Write a model for other software: an ONNX file, or a program that needs NumPy alone.
+"""Write a model for other software: as an ONNX file, or as a program that needs NumPy alone.
 
 examples:
   fastdbn export model.safetensors --out model.onnx

@@ -1,4 +1,4 @@
-"""What a model file holds.
+"""Show what a model file holds: class, sizes, units, columns, epochs.
 
 examples:
   fastdbn info model.safetensors

@@ -1,4 +1,4 @@
-"""Predict the rows of a table, as CSV.
+"""Predict the labels or numbers of the rows of a table, as CSV.
 
 examples:
   fastdbn predict model.safetensors titanic.csv --out predictions.csv

@@ -1,4 +1,4 @@
-"""Write a page about a model: scores, curves, filters, samples, data and settings.
+"""Write an HTML page about a model: scores, curves, filters, samples, data and settings.
 
 examples:
   fastdbn report model.safetensors

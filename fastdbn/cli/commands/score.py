@@ -1,4 +1,4 @@
-"""Say how normal the rows of a table are, as CSV: higher is more normal.
+"""Score how normal each row of a table is, as CSV: higher is more normal.
 
 examples:
   fastdbn score outliers.safetensors sensors.csv --out scores.csv
@@ -11,7 +11,9 @@ from fastdbn.cli import options as common
 def options(parser):
     common.model(parser)
     common.data(parser)
-    parser.add_argument("--oddest", type=common.positive, metavar="N", help="only the N rows with the lowest scores, those first")
+    parser.add_argument(
+        "--oddest", type=common.positive, metavar="N", help="only the N rows with the lowest scores, the lowest first"
+    )
     common.out(parser, "CSV file [stdout]")
 
 

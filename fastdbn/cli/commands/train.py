@@ -1,4 +1,4 @@
-"""Train a network on a table, or on 8x8 digits without one.
+"""Train a model on a table and test it on held-out rows. Without DATA it learns 8x8 digits.
 
 examples:
   fastdbn train
@@ -34,51 +34,72 @@ MOST_SECONDS = 60
 
 def about_data(parser):
     """What says which rows and columns to learn from, and to test on."""
-    option = parser.add_argument
+    parser.add_argument("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped [8x8 digits]")
     config.option(parser)
-    option("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped [8x8 digits]")
+    group = parser.add_argument_group("data")
+    option = group.add_argument
     option("--target", metavar="COLUMN", help="name or position of the target column; -1 is the last")
     option("--labels", metavar="FILE", help="file of the labels or targets: idx, .npy or CSV")
-    option("--test", metavar="FILE", help="file of the rows to test on, with the columns of DATA")
-    option("--test-size", type=common.share, metavar="SHARE", help="share of rows held out to test [0.2]")
-    option("--rows", type=common.positive, metavar="N", help="train on so many rows at most, drawn at random [all]")
-    option("--groups", metavar="COLUMN", help="column of groups, such as patients: all rows of one are trained on, or tested on")
-    option("--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; may be repeated")
-    told = "take a column for a number, flag, category or date, or drop it; may be repeated"
+    option("--test", metavar="FILE", help="file of rows to test on, with the columns of DATA")
+    option("--test-size", type=common.share, metavar="SHARE", help="share of the rows to hold out and test on [0.2]")
+    option("--rows", type=common.positive, metavar="N", help="train on at most N rows, drawn at random [all]")
+    option(
+        "--groups",
+        metavar="COLUMN",
+        help="column of groups, such as patients: all rows of a group are trained on, or all are tested on",
+    )
+    option(
+        "--keep", action="append", default=[], metavar="COLUMN", help="use a column that would be left out; repeat it for several"
+    )
+    told = "take a column for a number, flag, category or date, or drop it; repeat it for several"
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
-    option("--task", choices=("auto", "classify", "regress"), default="auto")
-    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help="scaling of the features")
+    told = "whether to predict classes or numbers [as the target looks]"
+    option("--task", choices=("auto", "classify", "regress"), default="auto", help=told)
+    told = "scaling of the features [auto: as the data need]"
+    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help=told)
+    common.header(group)
 
 
 def options(parser):
     about_data(parser)
-    option = parser.add_argument
+    option = parser.add_argument_group("model").add_argument
     told = "what to train [classifier or regressor, as the target is]; autoencoder, outliers, dbn and rbm learn without a target"
     option("--model", choices=MODELS, help=told)
-    option("--layers", type=common.sizes, metavar="256,128", help="hidden units of each layer")
-    common.seed(parser, "seed of the model [0]")
-    option("--epochs", type=common.positive, metavar="N", help="epochs of fine-tuning, or of RBMs without it")
-    option("--pretrain-epochs", type=common.positive, metavar="N", help="epochs of each layer's pretraining")
-    option("--batch-size", type=common.positive, metavar="N", help="rows of a minibatch, likewise")
-    option("--learning-rate", type=common.above_zero, metavar="R", help="first learning rate, likewise")
+    option("--layers", type=common.sizes, metavar="256,128", help="hidden units of each layer [256,256; autoencoder: 256,32]")
+    told = "epochs of fine-tuning [60; regressor: 100]; of the RBMs or of up-down where nothing is fine-tuned"
+    option("--epochs", type=common.positive, metavar="N", help=told)
+    told = "epochs of each layer's pretraining [20, or more on few rows]"
+    option("--pretrain-epochs", type=common.positive, metavar="N", help=told)
+    of = "of fine-tuning, or of the RBMs without it"
+    option("--batch-size", type=common.positive, metavar="N", help=f"rows of a minibatch {of} [32]")
+    option("--learning-rate", type=common.above_zero, metavar="R", help=f"learning rate {of}")
     option("--dropout", type=common.share, metavar="SHARE", help="share of hidden units that fine-tuning drops")
     option("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent ones")
     noises = ("masking", "salt-and-pepper", "gaussian")
     option("--noise", choices=noises, help="noise that an autoencoder learns to remove, for `fastdbn denoise`")
-    option("--validation", type=common.share, metavar="SHARE", help="share of rows by whose score fine-tuning stops early")
-    told = "read DATA, a file or a folder of numbers, block by block, with so much of it in memory, such as 1GB"
-    option("--memory-limit", type=common.memory, metavar="SIZE", help=told)
-    common.jobs(parser)
+    option(
+        "--validation",
+        type=common.share,
+        metavar="SHARE",
+        help="share of rows to hold out: fine-tuning keeps the epoch that predicts them best",
+    )
+    group = parser.add_argument_group("run")
+    option = group.add_argument
+    common.seed(group, "seed of the model [0]")
+    common.jobs(group)
     option("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="what computes: the CPU or an NVIDIA GPU [cpu]")
-    common.header(parser)
-    common.out(parser, "model file [model.safetensors]", "model.safetensors")
-    common.json(parser)
+    told = "read DATA, a file or a folder of numbers, block by block, with at most SIZE of it in memory, such as 1GB"
+    option("--memory-limit", type=common.memory, metavar="SIZE", help=told)
     option("--checkpoint", metavar="DIR", help="write a checkpoint into this folder after each epoch")
     option("--resume", action="store_true", help="go on from the last checkpoint in that folder, if there is one")
-    common.image_shape(parser)
-    option("--report", metavar="F", help="write a page about the model, such as report.html")
-    common.quiet(parser)
-    option("--verbose", action="store_true", help="a line for each epoch")
+    group = parser.add_argument_group("output")
+    option = group.add_argument
+    common.out(group, "model file [model.safetensors]", "model.safetensors")
+    option("--report", metavar="F", help="also write a page about the model, such as report.html")
+    common.json(group)
+    common.image_shape(group)
+    common.quiet(group)
+    option("--verbose", action="store_true", help="print a line for each epoch")
 
 
 def run(args):

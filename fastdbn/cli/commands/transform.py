@@ -1,4 +1,4 @@
-"""Hidden features of the rows of a table.
+"""Compute the hidden features of the rows of a table.
 
 examples:
   fastdbn transform model.safetensors titanic.csv --out features.npy

@@ -1,4 +1,4 @@
-"""Search the few settings that matter for a time, and say what that bought.
+"""Search the settings that matter for some minutes, train with the best ones, and say what that gained.
 
 examples:
   fastdbn tune --minutes 2
@@ -15,11 +15,10 @@ from fastdbn.support.report import progress
 
 def options(parser):
     train.about_data(parser)
-    told = "time of the search [5]; two fits on all training rows follow"
+    told = "minutes of the search [5]; two fits on all training rows follow"
     parser.add_argument("--minutes", type=common.above_zero, default=5.0, metavar="M", help=told)
     common.seed(parser, "seed of the models and of the search [0]")
     common.jobs(parser)
-    common.header(parser)
     common.out(parser, "model file [tuned.safetensors]", "tuned.safetensors")
     common.quiet(parser)
 

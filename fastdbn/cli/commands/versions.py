@@ -1,4 +1,4 @@
-"""Versions of everything that computes."""
+"""Show the versions of fastdbn, Python and all that computes, for bug reports."""
 
 
 def options(parser):

@@ -1,4 +1,4 @@
-"""Compile all kernels into the disk cache, for later runs to start at once.
+"""Compile all kernels into the disk cache, so that later runs start at once.
 
 examples:
   fastdbn warmup
