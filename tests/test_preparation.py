@@ -105,7 +105,9 @@ def test_round_trip():
     assert names[5:8] == ["size is missing", "answer is missing", "day is missing"]
     assert names[8:] == ["colour=blue", "colour=green", "colour=red", "colour=(missing)"]
     polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
-    for other in (polars.from_pandas(X), arrow.Table.from_pandas(X), X.to_dict("list"), as_table(X)):
+    indexed = arrow.Table.from_pandas(X.set_axis(X.index.astype(str)))
+    assert indexed.num_columns == X.shape[1] + 1
+    for other in (polars.from_pandas(X), arrow.Table.from_pandas(X), indexed, X.to_dict("list"), as_table(X)):
         other = pd.DataFrame(other) if isinstance(other, dict) else other
         assert np.array_equal(Preparation().fit(other).transform(other), numbers)
     assert "filled by" in "\n".join(table_of(preparation, lambda place: X.columns[place]))

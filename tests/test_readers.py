@@ -121,6 +121,10 @@ def test_columnar_files(capsys):
         assert main(["train", name, "--target", "y", *QUICK, "--out", f"{name}.model"]) == 0
         assert "day     date" in capsys.readouterr().err
         assert main(["predict", f"{name}.model", "t.csv"]) == 0
+    frame.set_axis(frame.index.astype(str)).set_index("day", append=True).to_parquet("t.parquet")
+    table, found = read_table("t.parquet")
+    assert found == "40 rows, 3 columns, beside the index of a data frame (__index_level_0__, day)"
+    assert table.names == ["x", "kind", "y"]
     Path("t.parquet").write_bytes(b"PAR1" + b"x" * 99)
     assert "t.parquet is no .parquet file" in refused(read_table, "t.parquet")
     Path("t.arrow").write_bytes(b"x" * 99)

@@ -1,7 +1,8 @@
 """Parquet and Arrow (Feather) files, by pyarrow."""
 
-from fastdbn.tables.frames import as_table
+from fastdbn.tables.frames import as_table, index_columns
 from fastdbn.tables.packed import check_unpacked
+from fastdbn.tables.table import listed
 
 PARQUET, FEATHER = (".parquet", ".pq"), (".feather", ".arrow", ".ipc")
 
@@ -25,9 +26,10 @@ def read_arrow(path):
         if path.suffix in PARQUET:
             with parquet.ParquetFile(path) as file:
                 check_unpacked(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
-                table = as_table(file.read())
+                found = file.read()
         else:
-            table = as_table(feather.read_table(path))
+            found = feather.read_table(path)
+        table, index = as_table(found), index_columns(found.schema)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} is no {path.suffix} file, or a damaged one: {str(error).splitlines()[0]}") from None
-    return table, table.size
+    return table, f"{table.size}, beside the index of a data frame ({listed(index)})" if index else table.size

@@ -20,6 +20,7 @@ from fastdbn.support.stored import store
 from fastdbn.tables.arrays import npy
 from fastdbn.tables.arrow import PARQUET
 from fastdbn.tables.csvfile import csv_blocks
+from fastdbn.tables.frames import index_columns
 from fastdbn.tables.hdf5 import HDF5, inside, open_hdf5
 from fastdbn.tables.table import ONE_COLUMN, Table, position
 
@@ -132,7 +133,7 @@ def _parquet(path):
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
-        index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", ())
+        index = index_columns(file.schema_arrow)
         names = [name for name in file.schema_arrow.names if name not in index]
         for batch in file.iter_batches(rows_at_once(len(names))):
             yield names, np.column_stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names])

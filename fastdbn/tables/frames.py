@@ -27,7 +27,8 @@ def as_table(X):
         columns = [x.to_numpy() if x.dtype.is_numeric() else x.to_list() for x in X.get_columns()]
         return _of_columns(list(X.columns), columns, X.height)
     if kind == "pyarrow" and hasattr(X, "column_names"):
-        return _of_columns(list(X.column_names), [_arrow_column(x) for x in X.columns], X.num_rows)
+        kept = [j for j, name in enumerate(X.column_names) if name not in index_columns(X.schema)]
+        return _of_columns([X.column_names[j] for j in kept], [_arrow_column(X.column(j)) for j in kept], X.num_rows)
     array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
     if array.ndim != 2:
         raise ValueError(f"X has {array.ndim} dimensions: a table has 2, rows and columns")
@@ -40,6 +41,11 @@ def _pandas_column(column):
     if column.dtype.kind in "iuf":
         return column.to_numpy(np.float64, na_value=np.nan)
     return column.astype(object).to_list()
+
+
+def index_columns(schema):
+    """The names of the columns of an Arrow schema that hold the index of a pandas frame, which pandas reads back as no column."""
+    return [name for name in (schema.pandas_metadata or {}).get("index_columns", ()) if name in schema.names]
 
 
 def _arrow_column(column):
