@@ -1,9 +1,6 @@
 """What several test files share."""
 
-import itertools
 import os
-import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,9 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("FASTDBN_QUIET", "1")  # tests of stderr hold whether or not kernels are in the cache
 
-from fastdbn.backends.cpu import backprop_steps, blas, jit, pool
+from fastdbn.backends.cpu import backprop_steps, blas, pool
 from fastdbn.backends.cpu.backend import CPU
-from fastdbn.cli import warmup
 
 
 @pytest.fixture(params=["extension", "address"])
@@ -100,31 +96,3 @@ def digits():
 
     X, y = load_digits(return_X_y=True)
     return (X / 16).astype(np.float32), y
-
-
-@pytest.fixture(scope="session")
-def warmed(tmp_path_factory):
-    """A folder of compiled kernels: what `fastdbn warmup` needs for one precision, one type of data and binary units.
-
-    They are compiled into the cache of the test run itself, because most other tests use them too.
-    """
-    command = [
-        sys.executable,
-        "-m",
-        "fastdbn.cli.main",
-        "warmup",
-        "--dtype",
-        "float32",
-        "--units",
-        "bernoulli",
-        "--data",
-        "float32",
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    own, folder = Path(jit.cache_folder()), tmp_path_factory.mktemp("warmed")
-    copy = folder / own.name
-    copy.mkdir(mode=0o700)
-    for name in (warmup._record(), *itertools.chain(*warmup._read_record().values())):
-        if (own / name).exists():
-            shutil.copy(own / name, copy)
-    return folder

@@ -26,6 +26,7 @@ GREY = DRAW.random((60, 8)).astype(np.float32)
 LABELS = np.array(["ant", "bee", "fly"])[(3 * GREY[:, 0]).astype(int)]
 Y = 10 + 3 * np.column_stack([GREY.sum(axis=1), GREY[:, 0] - GREY[:, 1]])
 PLAIN = {"n_iter": 2, "random_state": 0}
+TEMPERED = {"persistent": True, "n_chains": 4, "temperatures": 2}
 STACK = {"rbm": RBM(n_iter=2), "random_state": 0}
 FAST = STACK | {"max_iter": 3}
 BINARY, TARGETS, REALS = (X, X[:, 0].astype(int)), (GREY, LABELS), (GREY, Y)
@@ -33,7 +34,7 @@ MODELS = {
     "rbm": (RBM(5, **PLAIN), BINARY),
     "standardised": (RBM(5, scale="standard", learning_rate=lambda epoch: 0.01 / (1 + min(epoch, 1)), **PLAIN), BINARY),
     "chains": (RBM(5, n_iter=2, persistent=True, n_chains=7, momentum=[0.5, 0.9], random_state=np.random.default_rng(1)), BINARY),
-    "potts": (RBM(5, n_iter=2, hidden=softmax(5), random_state=np.random.RandomState(2)), BINARY),
+    "potts": (RBM(5, n_iter=2, hidden=softmax(5), **TEMPERED, random_state=np.random.RandomState(2)), BINARY),
     "bernoulli": (BernoulliRBM(6, **PLAIN), REALS),
     "dbn": (DBN((5, 4), rbm=[RBM(n_iter=2), RBM(n_iter=1)], dtype="float64", random_state=0), BINARY),
     "codes": (DBN((6, 4), rbm=[RBM(hidden="gaussian", scale="minmax", n_iter=2), RBM(n_iter=1)], random_state=0), REALS),

@@ -226,7 +226,7 @@ def test_same_bits_at_any_number_of_threads(split_everything):
     """The weights of all chains, forward and in reverse."""
     results = []
     for threads in (1, 2, 3):
-        rbm = machine(sizes=(130, 18), n_jobs=threads)
+        rbm = machine(sizes=(130, 10), n_jobs=threads)
         found = [annealed(run, rbm, n_steps=30, random_state=5).log_weights for run in (evaluate.ais, evaluate.reverse_ais)]
         results.append(np.concatenate(found).tobytes())
     assert results.count(results[0]) == 3
@@ -259,8 +259,9 @@ def test_one_call_is_the_operations(visible, hidden, sizes, n_chains, dtype, rev
     assert len(composed) == 1
 
 
-def test_a_machine_without_z():
+def test_a_machine_without_z(monkeypatch):
     """Gaussian units on both sides with weights above one have no normaliser: the error says so."""
+    monkeypatch.setattr(backend.CPU, "anneal", lambda *_: None)  # which would be compiled for this pair alone
     rbm = machine("gaussian", "gaussian", sizes=(4, 3))
     rbm.components_ = rbm.components_ * 100
     with pytest.raises(ValueError, match="that a gaussian-gaussian machine has no Z"), np.errstate(all="ignore"):

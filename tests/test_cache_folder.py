@@ -95,6 +95,12 @@ def test_no_home_is_no_folder(monkeypatch, tmp_path):
     assert made == []
 
 
+@pytest.mark.parametrize("place", ["a file", "a file/below", "/proc/nowhere"])
+def test_places_where_no_folder_can_be(place, monkeypatch, tmp_path):
+    (tmp_path / "a file").write_text("")
+    assert find(monkeypatch, FASTDBN_CACHE_DIR=tmp_path / place) is None
+
+
 def test_versions_that_were_not_used(monkeypatch, tmp_path):
     """Folders of other versions go when they were not used for a month; what is not ours stays."""
     now, month = time.time(), 31 * 86400

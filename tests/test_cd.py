@@ -210,7 +210,9 @@ def test_fused_equals_composed_with_options(held, added, monkeypatch, tmp_path, 
         check_fused(monkeypatch, make(tmp_path), (1, 3), kind=kind, n_components=hidden, **options, **ADDED[added])
 
 
-@pytest.mark.parametrize("added", ["L1 and max-norm", "sparsity, weighted and centred", "all"])
+@pytest.mark.parametrize(
+    "added", ["L1 and max-norm", "sparsity, weighted and centred", pytest.param("all", marks=pytest.mark.slow)]
+)
 def test_fused_equals_composed_with_options_in_float64(added, monkeypatch, split_everything):
     options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "dtype": "float64", "n_components": 70}
     check_fused(monkeypatch, zeros_and_ones(), (1, 3), **options, **ADDED[added])

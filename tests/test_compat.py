@@ -43,7 +43,7 @@ def test_defaults_are_that_packages():
     assert (model.l2_regularization, model.batch_size, model.dropout_p, model.verbose) == (1.0, 32, 0.0, True)
 
 
-def test_weight_decay_is_that_packages():
+def test_weight_decay_is_that_packages(composed):
     """In a step it takes learning_rate l2_regularization / n of the weights away."""
     step = FAST | {"n_iter_backprop": 1, "batch_size": 60, "learning_rate": 0.5}
     plain, decayed = (SupervisedDBNRegression(**step, l2_regularization=d).fit(X, X[:, 0]) for d in (0.0, 6.0))
@@ -52,7 +52,7 @@ def test_weight_decay_is_that_packages():
     np.testing.assert_allclose(difference, before * (0.5 * 6.0 / 60), rtol=1e-3, atol=1e-7)
 
 
-def test_regression_and_pretraining_apart(tmp_path):
+def test_regression_and_pretraining_apart(tmp_path, composed):
     """`pre_train` and then `fit(pre_train=False)` is `fit`; files hold the network."""
     y = 3 * X[:, 0] + 10
     whole = SupervisedDBNRegression(**FAST).fit(X, y)

@@ -53,7 +53,7 @@ def test_rate_falls(persistent):
     assert small(learning_rate=0.02).fit(X).history_["learning_rate"].tolist() == 3 * [0.02]
 
 
-def test_upper_layers_learn_faster():
+def test_upper_layers_learn_faster(composed):
     """CD between Bernoulli units above the first layer begins at four times the customary rate in short fits, all else at it."""
 
     def first(rbm=None, n_iter=60, **params):

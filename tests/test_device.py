@@ -157,6 +157,7 @@ class TestEstimators:
         assert loaded.device == ("cpu" if device == "cpu" else "auto")
         assert np.allclose(loaded.to_host().transform(X), model.transform(X), rtol=1e-5, atol=1e-5)
 
+    @pytest.mark.parametrize("device", ["cuda", pytest.param("cpu", marks=pytest.mark.slow)], indirect=True)
     @pytest.mark.parametrize(("visible", "hidden", "hold"), UNITS)
     def test_units(self, visible, hidden, hold, device, rows, composed):
         """Every type of unit, visible or hidden, trains and gives energies and samples as on the CPU."""

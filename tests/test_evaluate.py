@@ -100,7 +100,7 @@ def test_log_z_of_other_units_by_quadrature():
     assert np.isclose(evaluate.log_z(rbm), np.logaddexp.reduce(binomial), atol=1e-12)
 
 
-def test_log_likelihood_is_a_density_of_the_rows_given():
+def test_log_likelihood_is_a_density_of_the_rows_given(composed):
     """Where the model standardises its columns, log p(x) integrates to one over x itself, not over what is inside."""
     X = np.random.default_rng(0).normal(3, 7, (50, 1))
     rbm = RBM(2, n_iter=3, dtype="float64", random_state=0).fit(X)

@@ -93,7 +93,7 @@ def test_left_out_columns_are_named(people):
     assert "copy" in model.feature_names_in_
 
 
-def test_verbose(people, capsys):
+def test_verbose(people, capsys, composed):
     """verbose prints the table of what was decided."""
     TableModel(DBNAutoencoder((4,), max_iter=1, verbose=1, **QUICK)).fit(people[0])
     assert "job     category  cook, nurse, smith" in capsys.readouterr().err
@@ -120,7 +120,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_methods_are_those_of_the_estimator(people, name):
+def test_methods_are_those_of_the_estimator(people, name, composed):
     """Whatever the estimator computes of numbers, the model computes of a table, and gives tables where those are rows."""
     X, y = people
     model = TableModel(MODELS[name]).fit(X, y if name == "DBNClassifier" else None)

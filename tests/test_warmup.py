@@ -1,13 +1,16 @@
 """`fastdbn warmup`: afterwards a new process compiles nothing, and a second run finds everything done."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fastdbn.backends.cpu import jit
 from fastdbn.cli import warmup as module
 from fastdbn.cli.main import main
 from fastdbn.units import UNITS
@@ -57,6 +60,25 @@ def run(folder, *argv, code=0):
     return result.stdout if code == 0 else result.stderr
 
 
+COMMAND = ("-m", "fastdbn.cli.main", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def warmed(tmp_path_factory):
+    """A folder of compiled kernels: what `fastdbn warmup` needs for one precision, one type of data and binary units.
+
+    They are compiled into the cache of the test run itself, because other tests use them too.
+    """
+    subprocess.run([sys.executable, *COMMAND], check=True, capture_output=True)
+    own, folder = Path(jit.cache_folder()), tmp_path_factory.mktemp("warmed")
+    copy = folder / own.name
+    copy.mkdir(mode=0o700)
+    for name in (module._record(), *itertools.chain(*module._read_record().values())):
+        if (own / name).exists():
+            shutil.copy(own / name, copy)
+    return folder
+
+
 @pytest.mark.slow
 def test_nothing_is_left_to_compile(warmed, tmp_path):
     """All sorts of use in a new process, of what was asked for, read the cache alone."""
@@ -70,17 +92,16 @@ def test_nothing_is_left_to_compile(warmed, tmp_path):
 def test_second_run(warmed, tmp_path):
     """A second run compiles nothing and says where the cache is; a lost kernel is compiled anew, a lost record does no harm."""
     folder = shutil.copytree(warmed, tmp_path / "cache")
-    command = ("-m", "fastdbn.cli.main", "warmup", "--dtype", "float32", "--units", "bernoulli", "--data", "float32", "--quiet")
-    out = run(folder, *command)
+    out = run(folder, *COMMAND)
     assert out.startswith("0 kernels compiled, ")
     assert str(folder) in out
     n = int(out.split(", ")[1].split()[0])
     assert n > 15
     next(path for path in folder.rglob("*.nbc") if "square_sum" in path.name).unlink()
-    assert run(folder, *command).startswith("1 kernels compiled, ")
+    assert run(folder, *COMMAND).startswith("1 kernels compiled, ")
     for record in folder.rglob("warm.*"):
         record.write_bytes(b"\x80 no record")
-    assert run(folder, *command).startswith(f"0 kernels compiled, {n} in the cache already")
+    assert run(folder, *COMMAND).startswith(f"0 kernels compiled, {n} in the cache already")
 
 
 def test_no_folder_is_an_error():

@@ -16,13 +16,18 @@ from benchmarks.machine import describe, in_words, sources
 PARTS = "fuzz", "kills", "inputs", "bounds", "sanitizers", "threads", "processes", "signals", "memory"
 """The names of the parts' files. Each has a `COUNT`, what it counts (`OF`), and `run(first, count)`, which gives (number done,
 {figure: number}, [failure]) again and again: the figures are added up."""
+WHOLE = ("memory",)
+"""Parts that measure one process, and so begin anew where their count was not reached."""
 
 
 def measure(name, count, found, path):
     """Run a part until it has done its count; its entry of the results file."""
     part = importlib.import_module(f"benchmarks.robustness.{name}")
+    count = part.COUNT if count is None else count
+    if name in WHOLE and found.get(name, {}).get("done", 0) < count:
+        found.pop(name, None)
     entry = found.setdefault(name, {"sources": sources(), "done": 0, "seconds": 0.0, "figures": {}, "failures": []})
-    count, began = part.COUNT if count is None else count, time.perf_counter() - entry["seconds"]
+    began = time.perf_counter() - entry["seconds"]
     if entry["done"] < count:
         for done, figures, failures in part.run(entry["done"], count - entry["done"]):
             for failure in failures:
@@ -39,7 +44,7 @@ def measure(name, count, found, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "all"], default="all", help="[all]")
-    parser.add_argument("--count", type=int, help="of mutations, kills and so on [each part's own]")
+    parser.add_argument("--count", type=int, help="mutations, kills and so on, in whole steps of a part [each part's own]")
     parser.add_argument("--anew", action="store_true", help="forget what was done")
     parser.add_argument("--out", default=store.FOLDER / "robustness.json")
     args = parser.parse_args()

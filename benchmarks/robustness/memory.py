@@ -15,19 +15,20 @@ COUNT, OF, FITS, SPARE = 11_000, "predictions and fits, one fit in eleven", 11, 
 def run(first, count):
     """It begins anew wherever it stopped, because memory is that of one process."""
     warnings.simplefilter("ignore")
+    total = first + count
     before = highest = 0.0
-    for i in range(COUNT):
+    for i in range(total):
         model = i % len(threads.MODELS)
         if i % FITS == 0:
             clone(threads.MODELS[model]).fit(threads.X, threads.Y)
         else:
             rows = threads.X[: 1 + i % len(threads.X)]
             threads.FITTED[model].transform(rows)
-        if i % (COUNT // 100) == 0:
+        if i % max(1, total // 100) == 0:
             gc.collect()
             now = sizes()["VmRSS"]
-            before = now if i <= COUNT // 10 else before
+            before = now if i <= total // 10 else before
             highest = max(highest, now)
     grown = highest - before
     failures = [f"memory grew by {grown:.1f} MB"] * (grown > SPARE)
-    yield COUNT - first, {"MB at first": round(before, 1), "MB more at most": round(grown, 1)}, failures
+    yield count, {"MB at first": round(before, 1), "MB more at most": round(grown, 1)}, failures

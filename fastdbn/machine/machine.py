@@ -229,7 +229,7 @@ class Machine(BlockMachine):
             betas = np.asarray(beta, np.float64)
             if betas.shape not in ((), (n,)) or not (np.isfinite(betas) & (betas >= 0)).all():
                 raise ValueError(f"beta={checks.shown(beta)}: give a finite number of at least 0, or {n} of them")
-            beta = np.broadcast_to(betas, n)
+            beta = np.broadcast_to(betas, n).copy()  # a number read n times is another type to the compiler
         dtype, (nv, nh), backend = self.backend.dtype, self.shape, self.backend
         out = Chain(*(np.empty((n, width), dtype) for width in (nv, nh, nv, nh)))
         for rows in self._blocks(n):
