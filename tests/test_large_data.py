@@ -390,9 +390,9 @@ except MemoryError:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone holds a process to its own data")
 def test_more_rows_than_the_system_lets_the_process_hold(tmp_path):
-    """Three layers and fine-tuning on 102 MB, with room for 48 MB beside what the libraries take."""
+    """Three layers and fine-tuning on 61 MB, with room for 48 MB beside what the libraries take."""
     draw = np.random.default_rng(0)
-    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (100_000, 256))
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (60_000, 256))
     for start in range(0, len(rows), 10_000):
         rows[start : start + 10_000] = draw.integers(0, 2, (10_000, 256))
     rows.flush()

@@ -50,7 +50,7 @@ def wait_once(thread, size, gate, passed):
     passed[thread] = 1
 
 
-def check_team(size, rounds=300):
+def check_team(size, rounds=100):
     """What threads write before a gate the others read behind it, every time."""
     number, seen, expected, x = np.ones(1, np.int64), np.zeros((size, rounds), np.int64), [], 1
     pool.team(size, take_turns, rounds, number, seen)
@@ -91,11 +91,11 @@ def test_teams_at_once(split_everything):
     """Teams of many sizes and regions, started from several Python threads, never wait for each other's workers."""
 
     def teams(size):
-        for _ in range(30):
+        for _ in range(10):
             check_team(size, 20)
 
     def regions():
-        for _ in range(200):
+        for _ in range(60):
             done = np.zeros(50, np.int64)
             pool.run(4, mark, 50, 1e9, done)
             assert (done == 1).all()

@@ -1,5 +1,6 @@
 """Our own matrix product against NumPy's: shapes around every edge of tiles and panels, views, scales."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -20,6 +21,17 @@ def product(ta, tb, a, b, add, c):
 @kernel
 def product_fetching(a, b, c, x, y):
     multiply_and_fetch(False, False, a, b, False, c, x, y)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def of_views():
+    """Both kernels take every array as a view: those of one row or column would be types of their own."""
+    for real in (numba.float32, numba.float64):
+        matrix, flag = real[:, :], numba.boolean
+        product.compile((flag, flag, matrix, matrix, flag, matrix))
+        product_fetching.compile((matrix,) * 5)
+    product.disable_compile()
+    product_fetching.disable_compile()
 
 
 def view(draw, rows, columns, dtype):
