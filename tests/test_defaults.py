@@ -57,7 +57,7 @@ def test_upper_layers_learn_faster(composed):
     """CD between Bernoulli units above the first layer begins at four times the customary rate in short fits, all else at it."""
 
     def first(rbm=None, n_iter=60, **params):
-        layers = DBN((3, 2), rbm=rbm or RBM(n_iter=n_iter, **params), random_state=0).fit(X).layers_
+        layers = DBN((3, 2), rbm=rbm or RBM(n_iter=n_iter, **params), dtype="float64", random_state=0).fit(X).layers_
         return [layer.history_["learning_rate"][0] for layer in layers]
 
     assert first() == pytest.approx([0.05, 0.2])

@@ -25,8 +25,17 @@ UNITS = [("bernoulli", slice(0, 3)), ("softmax", slice(3, 6)), ("gaussian", slic
 FAST = {"n_iter": 0, "random_state": 0}
 """Models get weights of their own, so nothing is trained, and few kernels are compiled."""
 NETWORK = {"rbm": RBM(n_iter=0), "random_state": 0}
+SPIN = RBM(hidden="spin", n_iter=0)
 GROUPS = [RBM(n_iter=0), RBM(hidden="softmax:3", n_iter=0)]
-HIDDEN = ("spin", "gaussian", "softmax", "softmax:3", "binomial:3", "noisy-relu")
+HIDDEN = {
+    "spin": "float64",
+    "gaussian": "float32",
+    "softmax": "float64",
+    "softmax:3": "float64",
+    "binomial:5": "float64",
+    "noisy-relu": "float32",
+}
+"""Of precisions for which other tests compile these units."""
 VISIBLE = {
     "spin": 2 * BINARY - 1,
     "gaussian": GREY,
@@ -38,7 +47,7 @@ VISIBLE = {
     "replicated-softmax": np.round(5 * GREY),
 }
 CASES = {
-    **{f"hidden {unit}": (RBM(6, hidden=unit, **FAST), BINARY) for unit in HIDDEN},
+    **{f"hidden {unit}": (RBM(6, hidden=unit, dtype=dtype, **FAST), BINARY) for unit, dtype in HIDDEN.items()},
     **{f"visible {unit}": (RBM(6, visible=unit, **FAST), X) for unit, X in VISIBLE.items()},
     "mixed": (RBM(6, visible=UNITS, **FAST), MIXED),
     "threshold": (DBN((5, 4), rbm=RBM(binarize=0.3, n_iter=0), random_state=0), GREY),
@@ -46,8 +55,8 @@ CASES = {
     "missing": (RBM(5, missing="drop", **FAST), LACKING),
     "codes of mixed": (DBNAutoencoder((5, 4), rbm=RBM(visible=UNITS, n_iter=0), max_iter=0, random_state=0), MIXED),
     "mixed detector": (DBNOutlierDetector((5,), rbm=RBM(visible=UNITS, n_iter=0), random_state=0), MIXED),
-    "spin classifier": (GenerativeDBNClassifier((5,), rbm=RBM(hidden="spin", n_iter=0), random_state=0), BINARY),
-    "spin detector": (DBNOutlierDetector((5,), rbm=RBM(hidden="spin", n_iter=0), random_state=0), FAR),
+    "spin classifier": (GenerativeDBNClassifier((5,), rbm=SPIN, dtype="float64", random_state=0), BINARY),
+    "spin detector": (DBNOutlierDetector((5,), rbm=SPIN, dtype="float64", random_state=0), FAR),
     "groups on top": (GenerativeDBNClassifier((5, 6), rbm=GROUPS, up_down_iter=0, random_state=0), FAR),
 }
 METHODS = {

@@ -25,6 +25,7 @@ from fastdbn import (
     GenerativeDBNClassifier,
     load,
 )
+from fastdbn.estimators import parameters
 from fastdbn.estimators.network import OF_DATA, OWNED
 
 X, Y = binary(40, 6), np.arange(40) % 2
@@ -51,11 +52,17 @@ def flat(model):
     return {name: type(x) if isinstance(x, (RBM, list, tuple)) else x for name, x in model.get_params().items()}
 
 
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """Let layers train for two epochs by default."""
+    monkeypatch.setattr(parameters, "epochs", lambda rbm, rows: 2 if rbm.n_iter is None else rbm.n_iter)
+
+
 # ---- what describes the layers
 
 
 @each
-def test_one_for_all_is_one_for_each(network):
+def test_one_for_all_is_one_for_each(network, few_epochs):
     """One RBM means the same as a list with as many, a tuple the same as a list, and None the same as RBM()."""
     rbms = [QUICK, [QUICK, QUICK], (QUICK, clone(QUICK))]
     one, *others = (learnt(made(network, rbm).fit(X, Y)) for rbm in rbms)
@@ -197,7 +204,7 @@ def test_a_bad_parameter_of_any_layer(network):
 
 @each
 @pytest.mark.parametrize("rbm", [None, QUICK, TWO, tuple(TWO)], ids=["none", "one", "list", "tuple"])
-def test_copies(network, rbm, tmp_path):
+def test_copies(network, rbm, tmp_path, few_epochs):
     """Clones, pickles and files have the parameters of all layers, and go on to the same bits."""
     model = made(network, copy.deepcopy(rbm)).fit(X, Y)
     cloned = clone(model)
@@ -243,29 +250,29 @@ def test_grid_search_over_whole_rbms():
 @pytest.mark.parametrize("kind", [DBNClassifier, DBNRegressor, DBNAutoencoder])
 def test_a_pretrained_network_says_what_its_layers_are(kind, wrap, tmp_path, composed):
     """Without `rbm` its units, scaling and threshold hold, also in a file, and for a fit anew after it."""
-    rbms = [RBM(hidden="spin", scale="minmax", n_iter=1), RBM(hidden="gaussian", learning_rate=0.001, n_iter=1)]
+    rbms = [RBM(hidden="gaussian", scale="minmax", learning_rate=0.001, n_iter=1), RBM(n_iter=1)]
     dbn = DBN((4, 3), rbm=rbms, random_state=0).fit(X)
     before = learnt(dbn)
     model = kind((4, 3), pretrain=wrap(dbn), max_iter=2, random_state=0).fit(X, Y)
     assert learnt(dbn) == before and model.rbm is None
-    assert [unit.name for unit in model._units(2)] == ["spin", "gaussian"]
+    assert [unit.name for unit in model._units(2)] == ["gaussian", "bernoulli"]
     explicit = kind((4, 3), rbm=rbms, pretrain=wrap(dbn), max_iter=2, random_state=0).fit(X, Y)
     assert learnt(model) == learnt(explicit)
     model.save(tmp_path / "m")
     back = load(tmp_path / "m")
     assert back.pretrain is True
-    assert [rbm.hidden for rbm in back.rbm] == ["spin", "gaussian"]
+    assert [rbm.hidden for rbm in back.rbm] == ["gaussian", "bernoulli"]
     assert contents(back.transform(X)) == contents(model.transform(X))
     assert learnt(back.fit(X, Y)) == learnt(kind((4, 3), rbm=rbms, max_iter=2, random_state=0).fit(X, Y))
 
 
-@pytest.mark.parametrize("other", [RBM(), [RBM(hidden="spin"), RBM()], RBM(hidden="spin", scale="standard")], ids=repr)
+@pytest.mark.parametrize("other", [RBM(), [RBM(hidden="gaussian"), RBM()], RBM(hidden="gaussian", scale="standard")], ids=repr)
 def test_a_pretrained_network_and_other_layers(other, composed):
     """An RBM beside it has to say the same."""
-    dbn = DBN((4, 3), rbm=RBM(hidden="spin", n_iter=1), random_state=0).fit(X)
+    dbn = DBN((4, 3), rbm=RBM(hidden="gaussian", n_iter=1), random_state=0).fit(X)
     with pytest.raises(ValueError, match=r"do not suit it|is not that of the pretrained network"):
         DBNClassifier((4, 3), rbm=other, pretrain=dbn).fit(X, Y)
-    DBNClassifier((4, 3), rbm=RBM(hidden="spin", k=3), pretrain=dbn, max_iter=1).fit(X, Y)
+    DBNClassifier((4, 3), rbm=RBM(hidden="gaussian", k=3), pretrain=dbn, max_iter=1).fit(X, Y)
 
 
 def test_pretraining_and_fine_tuning_have_their_own_batches_and_momentum():
@@ -313,6 +320,6 @@ def test_stacks_describe_their_layers(composed):
     ],
     expected_failed_checks=lambda estimator: STOCHASTIC,
 )
-def test_scikit_learn_checks(estimator, check):
+def test_scikit_learn_checks(estimator, check, few_epochs):
     """With one RBM, a list of them, and none, scikit-learn's own conventions hold."""
     check(estimator)
