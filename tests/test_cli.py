@@ -215,7 +215,7 @@ def test_usage(argv, capsys):
 def test_help_without_a_command(capsys):
     with pytest.raises(SystemExit):
         main([])
-    assert "Train a network on a table" in capsys.readouterr().err
+    assert "Train a model on a table" in capsys.readouterr().err
 
 
 def test_no_training_is_lost(folder, capsys, monkeypatch):
