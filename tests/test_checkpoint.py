@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from kill_fits import MODELS, STOP, X, Y, kill, learnt
-from model_files import rewrite
+from model_files import opened, rewrite
 from scipy import sparse
 from sklearn.base import clone
 from test_interrupt import Interrupt
@@ -227,6 +227,18 @@ def test_runs_that_cannot_go_on(change, said, tmp_path):
     rewrite(path, lambda record, tensors: change(record["state"]))
     with pytest.raises(ValueError, match=rf"{path} does not hold .*{said}"):
         model_of("dbn").fit(X, Y, resume=path)
+
+
+def test_best_weights_that_overflow(tmp_path):
+    """The parameters of the best epoch, with which a fit may end, are checked as the present ones are."""
+    save = Checkpoint(tmp_path / "saved")
+    keep = Keep(save.last, tmp_path)
+    model = model_of("classifier", save, keep).set_params(early_stopping=True)
+    model.fit(X, Y)
+    path = next(path for path in keep.files if "best.coefs.0" in opened(path)[1])
+    rewrite(path, lambda record, tensors: tensors["best.coefs.0"].fill(3e38))
+    with pytest.raises(ValueError, match=r"best: weights of 3e\+38"):
+        model.fit(X, Y, resume=path)
 
 
 @pytest.mark.parametrize("name", ["classifier", "generative"])

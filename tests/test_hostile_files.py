@@ -182,6 +182,17 @@ def test_measures_that_are_lacking(files, tmp_path):
     assert np.isnan(load(path).history_["update_ratio"]).tolist() == [True]
 
 
+def test_half_a_character(tmp_path):
+    """A lone surrogate is no text, for pandas and files too: neither saved nor loaded."""
+    X, y = np.eye(4), np.array(["a\ud800", "b"] * 2, object)
+    model = DBNClassifier((2,), rbm=RBM(n_iter=1), max_iter=1, random_state=0)
+    with pytest.raises(ValueError, match=r"a\\ud800.* holds half a character"):
+        model.fit(X, y).save(tmp_path / "m")
+    model.fit(X, np.array(["a", "b"] * 2, object)).save(tmp_path / "m")
+    rewrite(tmp_path / "m", lambda record, tensors: record["state"]["classes"].update(labels=["a", "b\ud800"]))
+    refused(tmp_path / "m", "half a character")
+
+
 @pytest.mark.parametrize("text", ["1" * 5000, '{"a":' * 5000, "[" * 10**6, '{"format_version":1e999}', '{"a":"\\ud800'])
 def test_texts(text, tmp_path):
     """Metadata that is hard to read as JSON."""

@@ -302,9 +302,12 @@ def check_network(network, owner):
         fitted != (n_in, *sizes, len(outputs)),
         f"coefs and intercepts of {fitted} units where {n_in}, hidden_layer_sizes and {len(outputs)} belong",
     )
-    states, units = _greatest_state(get_unit(network.visible_), n_in), [*network._units(len(sizes)), network._output_unit()]
-    for W, bias, unit in zip(coefs, network.intercepts_, units, strict=True):
-        states = _check_inputs("coefs", W, bias, states, unit)
+    best, units = network._best, [*network._units(len(sizes)), network._output_unit()]
+    refuse(best is not None and best.epoch > network.n_iter_, f"best.epoch={best and best.epoch} of {network.n_iter_} epochs")
+    for name, state in ("coefs", (coefs, network.intercepts_)), ("best", best and best[:2]):
+        states = _greatest_state(get_unit(network.visible_), n_in)
+        for W, bias, unit in zip(*state, units, strict=True) if state else ():
+            states = _check_inputs(name, W, bias, states, unit)
     _check_mixed(get_unit(network.visible_), network.scaling_)
     if network._loss == "unit":  # an autoencoder
         parameters.refuse_counts(get_unit(network.visible_))

@@ -26,6 +26,15 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def _check_text(record):
+    """Refuse halves of characters (lone surrogates), which JSON may hold, and files of other kinds may not."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        text = ascii(error.object[max(0, error.start - 20) : error.end + 20])
+        raise ValueError(f"{text} holds half a character ({error.reason}): give labels and names of Unicode text") from None
+
+
 def digest(tensors, record):
     hashed = hashlib.sha256()
     for name in sorted(tensors):
@@ -41,11 +50,14 @@ def write(path, tensors, record):
 
     Raises
     ------
+    ValueError
+        if a text of the record is no Unicode.
     OSError
         if it cannot be written; its `filename` is the path.
     """
     tensors = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
     record = record | {"format_version": FORMAT_VERSION}
+    _check_text(record)
     record["sha256"] = digest(tensors, record)
     with replacing(path) as aside:
         try:
@@ -108,6 +120,7 @@ def _parse(path, text):
             level = [x for value in level for x in (value.values() if isinstance(value, dict) else value)]
         refuse(level, f"it is nested {DEPTH} deep or deeper")
         refuse(canonical(record) != text, "it is not in the canonical form")
+        _check_text(record)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its metadata is no JSON of ours ({error})") from None
     return record
