@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from command_line import run
 
-from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, TableModel
 from fastdbn.cli.results import put_json
 from fastdbn.evaluate import dbn_bound, log_likelihood
 
@@ -132,6 +132,26 @@ def test_a_command_of_another_version(rows, capsys):
     code, _, err = run(capsys, "evaluate", "model.safetensors", "rows.csv")
     assert code == 1
     assert "a command that this fastdbn does not know" in err
+
+
+def test_missing_values_that_the_model_fills_in(rows, capsys):
+    """They stay missing where the preparation of the model keeps them, as in Python."""
+    table_of = rows.assign(a=rows["a"].mask(rows["b"] == 0), job=np.where(rows["c"] == 0, "cook", "nurse"))
+    model = TableModel(RBM(4, n_iter=1, missing="sample", **SMALL)).fit(table_of)
+    model.save("model.safetensors")
+    table_of.to_csv("gaps.csv", index=False)
+    code, out, err = run(capsys, "transform", "model.safetensors", "gaps.csv")
+    assert code == 0, err
+    np.testing.assert_allclose(table(out)[1].astype(float), TableModel.load("model.safetensors").transform(table_of), rtol=1e-6)
+
+
+def test_an_ending_is_refused_before_the_work(rows, capsys, monkeypatch):
+    kept(RBM(4, n_iter=1, **SMALL), rows)
+    monkeypatch.setattr("fastdbn.load", lambda path: pytest.fail("a model is loaded"))
+    for command in (["score"], ["transform"], ["denoise"]):
+        code, _, err = run(capsys, *command, "model.safetensors", "rows.csv", "--out", "scores.parquet")
+        assert code == 1
+        assert "tables are written as .csv or .npy" in err
 
 
 def test_json_has_no_nan(capsys):

@@ -46,6 +46,12 @@ def out(parser, what, default=None):
     parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
+def table_out(parser, what, pictures=False):
+    """The same for a command that writes a table, or a picture too."""
+    out(parser, what)
+    parser.set_defaults(pictures=pictures)
+
+
 def header(parser):
     """--header and --no-header."""
     group, told = parser.add_mutually_exclusive_group(), {"dest": "header", "action": "store_const"}

@@ -39,14 +39,23 @@ def check_out(path, force, option="--out"):
         raise ValueError(f"{option} {path}: the folder {path.parent} cannot be written")
 
 
+def is_picture(path):
+    """Whether a path, or None, is that of a picture."""
+    return path is not None and path.lower().endswith(".png")
+
+
+def check_ending(path, pictures):
+    """Refuse a path that no table is written to; None is stdout."""
+    if path is not None and Path(path).suffix.lower() in OTHER_FORMATS and not (pictures and is_picture(path)):
+        raise ValueError(f"--out {path}: tables are written as .csv or .npy; give one of these names")
+
+
 def put_table(path, header, columns):
     """Columns as CSV to a path or stdout, or as .npy; None in a column of text is an empty cell."""
     if path is None:
         _put_csv(sys.stdout, header, columns)
         return
     ending = Path(path).suffix.lower()
-    if ending in OTHER_FORMATS:
-        raise ValueError(f"--out {path}: tables are written as .csv or .npy; give one of these names")
     if ending == ".npy" and any(column.dtype.kind in "OSU" for column in columns):
         raise ValueError(f"--out {path}: the table has text, which .npy files do not hold: write a .csv file")
     with replacing(path) as aside:

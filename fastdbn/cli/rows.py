@@ -8,10 +8,10 @@ import numpy as np
 from scipy import sparse
 
 import fastdbn
-from fastdbn.cli.results import check_out
+from fastdbn.cli.results import check_ending, check_out
 from fastdbn.cli.target import check_varies, labelled, target_values, with_target
 from fastdbn.preparation.kinds import can_be_kept
-from fastdbn.preparation.preparation import FILL, KEEP, Preparation
+from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
 from fastdbn.support.report import progress
 from fastdbn.tables import read, table
@@ -120,7 +120,7 @@ def training_rows(args, unlabelled=False):
         raise ValueError("every feature holds one value alone: there is nothing to learn from")
     progress(f"task: {task or 'learn the rows'} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
     if test is None:
-        X_test = _features_of(more[0], attributes, X.shape[1])
+        X_test = _features_of(more[0], attributes, X.shape[1])[1]
         return Rows(X, y, X_test, more[1], task, attributes, found, groups)
     y_train, y_test = (None, None) if y is None else (y[train], np.ma.getdata(y[test]))
     return Rows(X[train], y_train, X[test], y_test, task, attributes, found, None if groups is None else groups[train])
@@ -200,12 +200,16 @@ def _more_rows(args, found, task, place):
     return (more, None) if task is None else with_target(more, target_values(values, task)[0])
 
 
-def _features_of(found, attributes, n):
-    """The n features that a model with these attributes takes from a table."""
-    if "preparation_" in attributes:
-        return attributes["preparation_"].transform_table(found)
-    names = list(attributes.get("feature_names_in_", ()))
-    return table.features(found, table.wanted(found, names, n, attributes["left_out_"]), needed=True)
+def _features_of(found, attributes, n, lacking=False):
+    """(positions, features) of the columns that a model with these attributes takes from a table, n features.
+
+    lacking says whether NaN may stand for missing values, as it may anyway in tables whose preparation keeps it.
+    """
+    preparation = attributes.get("preparation_")
+    if preparation is not None:
+        return preparation.places_in(found), preparation.transform_table(found, KEEP if lacking else None)
+    keep = table.wanted(found, list(attributes.get("feature_names_in_", ())), n, attributes.get("left_out_", ()))
+    return keep, table.features(found, keep, needed=True, lacking=lacking)
 
 
 def _split_groups(n, y, task, share, groups):
@@ -282,6 +286,8 @@ def check_paths(args):
         read.existing(args.data)
     for name in ("out", "report"):
         check_out(getattr(args, name, None), getattr(args, "force", False), f"--{name}")
+    if hasattr(args, "pictures"):
+        check_ending(args.out, args.pictures)
 
 
 def load_model(args, method=None):
@@ -319,8 +325,9 @@ def _rows_in_blocks(model, args):
     _split_of(args)
     found, _, said = read_blocks(args.data)
     progress(f"{args.data}: {said}")
-    names = list(vars(model).pop("feature_names_in_", ()))
-    return table.features(found, table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ())))
+    X = _features_of(found, vars(model), model.n_features_in_)[1]
+    vars(model).pop("feature_names_in_", None)
+    return X
 
 
 def _split_of(args):
@@ -339,23 +346,25 @@ def rows_for(model, args, lacking=False):
     lacking says whether NaN may stand for missing values.
     """
     preparation = getattr(model, "preparation_", None)
-    names = list(vars(model).pop("feature_names_in_", ())) if preparation is None else preparation.names
+    names = list(vars(model).get("feature_names_in_", ())) if preparation is None else preparation.names
     found, said = read.read_table(args.data, args.header, names, True, _split_of(args))
     progress(f"{args.data}: {said}")
     if sparse.issparse(found.numbers) and found.width < model.n_features_in_:  # the last columns are zeros in all rows
         found.numbers.resize(found.height, model.n_features_in_)
-    if preparation is None:
-        keep = table.wanted(found, names, model.n_features_in_, getattr(model, "left_out_", ()))
-    else:
-        keep = preparation.places_in(found)
+    keep, X = _features_of(found, vars(model), model.n_features_in_, lacking)
+    vars(model).pop("feature_names_in_", None)
     others = [found.name(j) for j in range(found.width) if j not in set(keep)]
     if others:
         progress(f"columns left out: {table.listed(others)}")
     if bool(found.names) != bool(names):
         progress(f"columns are taken in their order, because the {'table' if names else 'model'} has no names for them")
-    if preparation is not None:
-        return found, keep, preparation.transform_table(found, KEEP if lacking else FILL)
-    return found, keep, table.features(found, keep, needed=True, lacking=lacking)
+    return found, keep, X
+
+
+def labelled_rows(model, args, of_training):
+    """(the table of a command, its features, its targets or None), without the rows that have no target; see `targets_for`."""
+    found, _, X = rows_for(model, args)
+    return found, *with_target(X, targets_for(model, found, args, of_training))
 
 
 def learns_target(model):

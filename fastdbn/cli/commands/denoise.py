@@ -20,12 +20,13 @@ def options(parser):
     parser.add_argument("--steps", type=common.positive, help="of an RBM or a DBN: passes up and down [1]")
     common.seed(parser)
     common.image_shape(parser)
-    common.out(parser, ".npy or CSV file, or .png for a picture of the first rows above clean ones [CSV to stdout]")
+    told = ".npy or CSV file, or .png for a picture of the first rows above clean ones [CSV to stdout]"
+    common.table_out(parser, told, pictures=True)
 
 
 def run(args):
     """Clean rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
-    from fastdbn.cli.results import put_picture, put_rows
+    from fastdbn.cli.results import is_picture, put_picture, put_rows
     from fastdbn.cli.rows import load_model, network_of, rows_for
     from fastdbn.cli.trained import image_shape_of
     from fastdbn.estimators.autoencoder import DBNAutoencoder
@@ -43,7 +44,7 @@ def run(args):
         network = network_of(args, model, "denoise")
         return network.denoise(X, n_steps=args.steps or 1, method=args.method or "mean-field", random_state=args.seed)
 
-    if args.out is not None and args.out.lower().endswith(".png"):
+    if is_picture(args.out):
         n, across = shown(X.shape[0])
         given = dense(X[:n])
         shape = image_shape_of(model, args.image_shape)

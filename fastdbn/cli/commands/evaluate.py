@@ -22,19 +22,16 @@ def options(parser):
 def run(args):
     """A table of scores, or the same as JSON."""
     from fastdbn.cli.results import put_json, table_lines
-    from fastdbn.cli.rows import learns_target, load_model, rows_for, targets_for
-    from fastdbn.cli.target import with_target
+    from fastdbn.cli.rows import labelled_rows, learns_target, load_model
     from fastdbn.cli.trained import training_of
     from fastdbn.evaluate.scores import scores_of
     from fastdbn.support.report import progress
 
     model = load_model(args)
-    found, _, X = rows_for(model, args)
     told = training_of(model)
-    y = targets_for(model, found, args, told and told.target)
+    _, X, y = labelled_rows(model, args, told and told.target)
     if y is None and learns_target(model):
         raise ValueError(f"{args.data} has no target that is known: name its column by --target")
-    X, y = with_target(X, y)
     scores = scores_of(model, X, y, None, None)
     likelihood = _likelihood(model, X, args.seed) if args.likelihood else {}
     if args.json:

@@ -15,7 +15,7 @@ def options(parser):
     parser.add_argument("--method", choices=methods, default="mean", help=told)
     parser.add_argument("--steps", type=common.positive, default=100, help="Gibbs steps of each row [100]")
     common.seed(parser)
-    common.out(parser, "CSV file [stdout]")
+    common.table_out(parser, "CSV file [stdout]")
 
 
 def run(args):

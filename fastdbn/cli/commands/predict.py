@@ -11,7 +11,7 @@ from fastdbn.cli import options as common
 def options(parser):
     common.model(parser)
     common.data(parser)
-    common.out(parser, "CSV file [stdout]")
+    common.table_out(parser, "CSV file [stdout]")
 
 
 def run(args):

@@ -25,8 +25,7 @@ def options(parser):
 def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
     from fastdbn.cli.results import needs_matplotlib, put_report
-    from fastdbn.cli.rows import Rows, learns_target, load_model, rows_for, targets_for, training_rows
-    from fastdbn.cli.target import with_target
+    from fastdbn.cli.rows import Rows, labelled_rows, learns_target, load_model, training_rows
     from fastdbn.cli.trained import image_shape_of, training_of
 
     needs_matplotlib()
@@ -39,10 +38,8 @@ def run(args):
             raise ValueError("--target, --split and --header are for another file than that of the training: leave them out")
         rows = training_rows(told, unlabelled=True)
     else:
-        found, _, X = rows_for(model, args)
-        y = targets_for(model, found, args, told and told.target)
+        found, X, y = labelled_rows(model, args, told and told.target)
         if y is None and learns_target(model):
             progress("no scores, because the file has no target that is known: name its column by --target")
-        X, y = with_target(X, y)
         rows = Rows(X, y, None, None, None, {}, found)
     put_report(args.out, model, rows, image_shape_of(model, args.image_shape))

@@ -14,17 +14,17 @@ def options(parser):
     parser.add_argument("--steps", type=common.positive, help="Gibbs steps [10 for networks, 1000 for RBMs]")
     common.seed(parser)
     common.image_shape(parser)
-    common.out(parser, ".npy or CSV file, or .png for a picture of their means [CSV to stdout]")
+    common.table_out(parser, ".npy or CSV file, or .png for a picture of their means [CSV to stdout]", pictures=True)
 
 
 def run(args):
     """New rows as .npy or CSV, in the form of the table that the model was trained on; or as a picture."""
-    from fastdbn.cli.results import put_picture, put_rows
+    from fastdbn.cli.results import is_picture, put_picture, put_rows
     from fastdbn.cli.rows import load_model
     from fastdbn.cli.trained import image_shape_of
 
     model = load_model(args, "sample")
-    if args.out is not None and args.out.lower().endswith(".png"):
+    if is_picture(args.out):
         shape = image_shape_of(model, args.image_shape)
         put_picture(args.out, model, shape, lambda: model.sample(args.n, args.steps, args.seed, mean=True))
         return

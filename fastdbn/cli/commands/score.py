@@ -14,7 +14,7 @@ def options(parser):
     parser.add_argument(
         "--oddest", type=common.positive, metavar="N", help="only the N rows with the lowest scores, the lowest first"
     )
-    common.out(parser, "CSV file [stdout]")
+    common.table_out(parser, "CSV file [stdout]")
 
 
 def run(args):

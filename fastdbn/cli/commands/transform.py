@@ -12,7 +12,7 @@ def options(parser):
     common.model(parser)
     common.data(parser)
     parser.add_argument("--layer", type=int, default=-1, help="hidden layer, 0 the lowest, -1 the last")
-    common.out(parser, "CSV or .npy file [stdout]")
+    common.table_out(parser, "CSV or .npy file [stdout]")
 
 
 def run(args):
