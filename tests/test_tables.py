@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdbn.cli.rows import split
+from fastdbn.cli.split import split
 from fastdbn.cli.target import check_varies, labelled, target_values
 from fastdbn.tables import csvfile, packed
 from fastdbn.tables.read import has_split, read_table

@@ -5,7 +5,8 @@ All columns are numbers and none is left out but the target, so no preparation h
 
 import numpy as np
 
-from fastdbn.cli.rows import Rows, check_pairs, split
+from fastdbn.cli.rows import Rows, check_pairs
+from fastdbn.cli.split import split
 from fastdbn.cli.target import check_varies, labelled, target_values
 from fastdbn.support.report import progress
 from fastdbn.tables.blocks import holds_rows, read_blocks

@@ -9,6 +9,7 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn.cli.results import check_ending, check_out
+from fastdbn.cli.split import fewer, split
 from fastdbn.cli.target import check_varies, labelled, target_values, with_target
 from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
@@ -17,9 +18,6 @@ from fastdbn.support.report import progress
 from fastdbn.tables import read, table
 from fastdbn.tables.blocks import KINDS, holds_rows, read_blocks
 from fastdbn.tables.cells import text_among
-
-SPLIT_SEED = 0
-"""The seed of the split into training and test rows. It does not depend on the model's seed."""
 
 
 class Rows(NamedTuple):
@@ -58,7 +56,7 @@ def _digits(args):
     X, y = load_digits(return_X_y=True)
     progress("data: 1797 handwritten digits of 8x8 pixels, which scikit-learn carries")
     train, test = split(len(y), y, "classify", args.test_size)
-    train = _fewer(train, y, "classify", args.rows)
+    train = fewer(train, y, "classify", args.rows)
     y_train, y_test = (None, None) if args.task is None else (y[train], y[test])
     return Rows(X[train] / 16, y_train, X[test] / 16, y_test, args.task and "classify", {})
 
@@ -100,7 +98,7 @@ def training_rows(args, unlabelled=False):
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     more = _more_rows(args, found, task, place)
     train, test = (np.arange(found.height), None) if more else split(found.height, y, task, args.test_size, groups)
-    train = _fewer(train, y, task, args.rows)
+    train = fewer(train, y, task, args.rows)
     if test is None and len(train) < found.height:
         found, (y, groups) = found.rows(train), (None if x is None else x[train] for x in (y, groups))
         train = np.arange(found.height)
@@ -210,65 +208,6 @@ def _features_of(found, attributes, n, lacking=False):
         return preparation.places_in(found), preparation.transform_table(found, KEEP if lacking else None)
     keep = table.wanted(found, list(attributes.get("feature_names_in_", ())), n, attributes.get("left_out_", ()))
     return keep, table.features(found, keep, needed=True, lacking=lacking)
-
-
-def _split_groups(n, y, task, share, groups):
-    """As `split`, with the rows of a group on one side, and the classes as even as groups allow."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    found = len(set(groups))
-    if found < 2:
-        raise ValueError("--groups: the column holds one group alone, and training and testing need groups of their own")
-    folds = max(2, min(found, round(1 / (share or 0.2))))
-    if task == "classify":
-        splits = StratifiedGroupKFold(folds, shuffle=True, random_state=SPLIT_SEED).split(np.zeros(n), y, groups)
-    else:
-        splits = GroupKFold(folds).split(np.zeros(n), y, groups)
-    train, test = next(iter(splits))
-    unknown = set(y[test]) - set(y[train]) if task == "classify" else ()
-    if unknown or not len(test):
-        named = f"the class {min(unknown)!s} is only in groups" if unknown else "there are no groups"
-        raise ValueError(f"--groups: {named} to test on: give --test-size, or other groups")
-    progress(f"groups: {len(set(groups[train]))} to train on, {len(set(groups[test]))} to test on, of {found}")
-    return train, test
-
-
-def split(n, y, task, share, groups=None):
-    """Numbers of the rows to train on and of those to test on; every class has rows to train on.
-
-    Rows without a label are none to test on. They are trained on, unless rows of their group are tested on.
-    """
-    if np.ma.isMaskedArray(y):
-        known, others = np.flatnonzero(labelled(y)), np.flatnonzero(~labelled(y))
-        train, test = split(len(known), y.data[known], task, share, None if groups is None else groups[known])
-        others = others if groups is None else others[~np.isin(groups[others], groups[known[test]])]
-        return np.concatenate([known[train], others]), known[test]
-    if groups is not None:
-        return _split_groups(n, y, task, share, groups)
-    from sklearn.model_selection import train_test_split
-    from sklearn.utils import shuffle
-
-    n_test = max(2 if task == "regress" else 1, round((share or 0.2) * n))  # R2 needs two
-    if n - n_test < 2:
-        raise ValueError(f"training and testing need more rows than {n}")
-    strata = None
-    if task == "classify":
-        _, first, counts = np.unique(y, return_index=True, return_counts=True)
-        if counts.min() < 2 or min(n_test, n - n_test) < len(counts):
-            test = shuffle(np.setdiff1d(np.arange(n), first), random_state=SPLIT_SEED)[:n_test]
-            if not len(test):
-                raise ValueError("every class has one row alone: there is none to test on")
-            return np.setdiff1d(np.arange(n), test), test
-        strata = y
-    return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)
-
-
-def _fewer(train, y, task, n):
-    """At most n of the rows to train on; every class keeps some. None keeps all."""
-    if n is None or n >= len(train):
-        return train
-    kept, _ = split(len(train), None if y is None else y[train], task, 1 - n / len(train))
-    return train[kept]
 
 
 def check_shape(shape, n_features):

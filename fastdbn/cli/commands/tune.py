@@ -29,7 +29,8 @@ def run(args):
 
     from fastdbn import RBM, DBNClassifier, DBNRegressor
     from fastdbn.cli.results import save_somewhere
-    from fastdbn.cli.rows import check_paths, split, training_rows
+    from fastdbn.cli.rows import check_paths, training_rows
+    from fastdbn.cli.split import split
     from fastdbn.cli.tuning import search
 
     check_paths(args)
