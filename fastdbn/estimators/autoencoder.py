@@ -103,7 +103,7 @@ class DBNAutoencoder(Supervised):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -179,7 +179,9 @@ class DBNAutoencoder(Supervised):
         validation_data : (m, n_features) array or CSR matrix, tuple (X, y) or None, default None
             Rows to watch in place of a `validation_fraction`, in pretraining too; y are clean rows, or ignored, as above.
         resume : "last", path or None, default None
-            Go on from a checkpoint, as for `RBM.fit`.
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
 
         Returns
         -------
@@ -210,9 +212,20 @@ class DBNAutoencoder(Supervised):
 
         Parameters
         ----------
-        X, y, sample_weight : as for `fit`
-        epoch, first_row : int or None, int
-            The part of an epoch that X is, as for `RBM.partial_fit`.
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n, n_features) array or CSR matrix, or None, default None
+            Clean rows, if those of X are noisy.
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+        epoch : int or None, default None
+            The epoch, from 0, that X is a part of: the last one, to go on with it, or the next. None makes each call an epoch of
+            its own.
+        first_row : int, default 0
+            The number of the first row of X among the rows of that epoch. docs/large-data.md has the loop.
+
+        Returns
+        -------
+        self
         """
         return self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
 

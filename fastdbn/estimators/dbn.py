@@ -59,7 +59,7 @@ class DBN(WakeSleep):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -178,15 +178,58 @@ class DBN(WakeSleep):
     ) -> Self:
         """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
 
-        Parameters, return value and errors are those of `RBM.fit`. Each layer watches what those below make of
-        `validation_data`.
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+            Never modified.
+        y : ignored
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+        validation_data : (m, n_features) array or CSR matrix, or None, default None
+            Rows to watch in place of a `validation_fraction`. Each layer watches what the layers below make of them. A tuple
+            (X, y) is taken for its X.
+        resume : "last", path or None, default None
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for bad data or parameters.
+        DivergenceError
+            if parameters become infinite or NaN. The parameters of the last good epoch are kept.
+
+        Warns
+        -----
+        FitWarning
+            once, if the fit ended badly. docs/tuning.md says what to do.
         """
         self._fit(X, sample_weight, checkpoint=resume, validation=rows_of(validation_data))
         tell(of_layers(self.layers_, self))
         return self
 
     def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Make one pass over X for each layer, lowest first. `RBM.partial_fit` says what the first batch must show."""
+        """Make one pass over X for each layer, lowest first. The first call fixes unit types, scaling and initial biases.
+
+        So the first batch must show how the columns vary. Give it some hundred rows, or begin by `fit` with
+        ``rbm=RBM(n_iter=0)`` on all rows.
+
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+        """
         return self._fit(X, sample_weight, 1)
 
     @all_or_nothing

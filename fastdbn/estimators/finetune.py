@@ -84,7 +84,7 @@ class DBNClassifier(Classifier, Supervised):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -150,7 +150,9 @@ class DBNClassifier(Classifier, Supervised):
         validation_data : tuple (X, y) or None, default None
             Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
         resume : "last", path or None, default None
-            Go on from a checkpoint, as for `RBM.fit`.
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
 
         Returns
         -------
@@ -182,10 +184,21 @@ class DBNClassifier(Classifier, Supervised):
 
         Parameters
         ----------
-        classes : array or None
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n,) labels of any type, or `unlabelled`
+        classes : array or None, default None
             All labels that will occur. The first call needs them if there was no fit.
-        epoch, first_row : int or None, int
-            The part of an epoch that X is, as for `RBM.partial_fit`.
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+        epoch : int or None, default None
+            The epoch, from 0, that X is a part of: the last one, to go on with it, or the next. None makes each call an epoch of
+            its own.
+        first_row : int, default 0
+            The number of the first row of X among the rows of that epoch. docs/large-data.md has the loop.
+
+        Returns
+        -------
+        self
         """
         resume = hasattr(self, "coefs_")
         known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
@@ -217,7 +230,19 @@ class DBNClassifier(Classifier, Supervised):
         return losses.mean(), accuracy_score(target, z.argmax(axis=1))
 
     def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Labels:
-        """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        out : (n,) array, memory map or None, default None
+            Results are written here, without a copy. It has the type of `classes_` and is C-contiguous.
+
+        Returns
+        -------
+        (n,) array
+            Labels as they were given to `fit`.
+        """
         X = self._later_rows(X)
         if out is not None:
             out = array_for(out, (X.shape[0],), self.classes_.dtype, X)

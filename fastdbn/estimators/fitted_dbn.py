@@ -129,16 +129,49 @@ class FittedDBN(Imputation):
         return self.layers_[0]
 
     def energy(self, X: Rows, H: ArrayLike) -> Doubles:
-        """`RBM.energy`, for a network of one layer."""
+        """Energy E(v, h) of each pair of rows, for a network of one layer.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        H : (n, n_components) array
+            Hidden states.
+
+        Returns
+        -------
+        (n,) float64 array
+        """
         return self._only_layer("energy").energy(later_rows(self, X), H)
 
     def free_energy(self, X: Rows) -> Doubles:
-        """`RBM.free_energy`, for a network of one layer."""
+        """Free energy F(v) of each row, for a network of one layer: p(v) is proportional to e^-F.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+
+        Returns
+        -------
+        (n,) float64 array
+        """
         self._only_layer("free_energy")
         return -self._bounds(later_rows(self, X), 1)
 
     def gibbs(self, X: Rows, n_steps: int = 1, random_state: Seed = None) -> Array:
-        """`RBM.gibbs`, for a network of one layer."""
+        """Draw visible states by Gibbs steps that start at X, for a network of one layer.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        n_steps : int, default 1
+        random_state : None, int, RandomState or Generator
+            None continues with the noise of the model's own seed.
+
+        Returns
+        -------
+        (n, n_features) array
+            On the scale of X.
+        """
         return self._only_layer("gibbs").gibbs(later_rows(self, X), n_steps, random_state)
 
     def sample(
@@ -173,8 +206,9 @@ class FittedDBN(Imputation):
             shares. "random" starts chains at draws that know the biases alone. So does None for other methods and layers, and
             where the last training was `partial_fit`.
         method : {"auto", "gibbs", "tempering", "stacked"}, default "auto"
-            The first two as for `RBM.sample`, in the top RBM. "stacked" runs chains in all layers, and neighbouring layers
-            exchange states; it needs weights that `up_down` has not untied. "auto" is "gibbs".
+            "gibbs" draws hidden and visible units of the top RBM in turn. "tempering" has replicas of each chain at inverse
+            temperatures from 1 down to 0, which exchange states, so a chain goes from mode to mode. "stacked" runs chains in all
+            layers, and neighbouring layers exchange states; it needs weights that `up_down` has not untied. "auto" is "gibbs".
         layer : int, default -1
             The RBM of `layers_` whose distribution is drawn from; the layers under it pass its states down. -1 is the top, and
             then the draws are the network's. 0 is the first RBM, which the layers above help to mix if the method is "stacked".

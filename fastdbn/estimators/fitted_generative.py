@@ -112,7 +112,19 @@ class FittedGenerative(FittedDBN):
         return np.exp(self.predict_log_proba(X, n_samples))
 
     def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Labels:
-        """The most probable class of each row, (n,), as the labels were given; in `out`, an array of their type, if given."""
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        out : (n,) array, memory map or None, default None
+            Results are written here, without a copy. It has the type of `classes_` and is C-contiguous.
+
+        Returns
+        -------
+        (n,) array
+            Labels as they were given to `fit`.
+        """
         check_is_fitted(self)
         numbers = self.predict_log_proba(X).argmax(axis=1)
         out = array_for(out, numbers.shape, self.classes_.dtype)
@@ -156,8 +168,19 @@ class FittedGenerative(FittedDBN):
 
         Parameters
         ----------
-        n_samples, n_steps, random_state, mean, start, method
-            As for `DBN.sample`.
+        n_samples : int or None, default None
+            None is one, or with `start` one for each of its rows.
+        n_steps : int or None, default None
+            Steps of the chains. None is 10 for "gibbs" from `starts_`, 1000 for "gibbs" from elsewhere, 100 for "tempering".
+        random_state : None, int, RandomState or Generator
+            None continues with the noise of the model's own seed.
+        mean : bool, default False
+            Return visible means of the last step, which look smoother, instead of drawn states.
+        start : (n_samples, n_features) array, CSR matrix, "random" or None, default None
+            Rows at whose states the chains start. None starts Gibbs chains at `starts_`, hidden means of some rows of the fit;
+            "random" at draws from the biases alone.
+        method : {"auto", "gibbs", "tempering"}, default "auto"
+            How chains move; "auto" is "gibbs". docs/sampling.md compares them.
         label : a class, (n_samples,) array of classes, or None
             Class that stays fixed in the top RBM. None draws the labels too.
 

@@ -40,8 +40,8 @@ from fastdbn.units import get_unit
 class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignore[misc]  # its score is that of a classifier
     """Deep Belief Network of data and labels: classifies by the exact posterior of its top RBM and draws data of a class.
 
-    Training has three stages. The layers below the top are pretrained as in `DBN`. The top RBM then learns the joint
-    distribution of their means and the labels, by CD-k. At last the up-down algorithm trains all weights together.
+    Training has three stages. The layers below the top are pretrained as in `DBN`. Then the top RBM learns the joint
+    distribution of their states and the labels, by CD-k. Finally the up-down algorithm trains all weights together.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         the layers below it, by a list.
     propagate : {"sample", "mean"}, default "sample"
         What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
-        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
-        for each row and hidden unit, or 8 in float64.
+        units), or the means, taken as probabilities. The means of all rows are kept while the next layer trains, in memory, or
+        in a file if X comes from one or `memory_limit` is set: 4 bytes for each row and hidden unit, or 8 in float64.
     up_down_iter : int or None, default None
         Epochs of up-down after pretraining. None is 60, or more on few rows: as many as make 20,000 minibatches, but at most 400.
     up_down_learning_rate, up_down_top_learning_rate : float, callable of the epoch, list or None, default None
@@ -79,7 +79,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -186,7 +186,9 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             Rows and labels to watch. Layers below the top watch X. Up-down measures ``validation_loss``, which is
             -log p(label | x), and ``validation_score``, the accuracy, and puts them into `up_down_history_`.
         resume : "last", path or None, default None
-            Go on from a checkpoint, as for `RBM.fit`.
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
 
         Returns
         -------
@@ -223,9 +225,16 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
 
         Parameters
         ----------
-        X, y, sample_weight : as for `fit`
-        classes : array or None
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n,) labels of any type, or `unlabelled`
+        classes : array or None, default None
             All labels that will occur. The first call needs them if there was no fit.
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
         """
         resume = bool(getattr(self, "layers_", None))
         schedule = self._own_schedule(self._new_layers())._replace(n_iter=1)

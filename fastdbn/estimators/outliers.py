@@ -51,8 +51,8 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         name is ``rbm__0__k``.
     propagate : {"sample", "mean"}, default "sample"
         What the next layer learns from: hidden states drawn from the hidden means (drawn anew in each epoch for Bernoulli
-        units), or the means, taken as probabilities. The means of all rows stay in memory while the next layer trains: 4 bytes
-        for each row and hidden unit, or 8 in float64.
+        units), or the means, taken as probabilities. The means of all rows are kept while the next layer trains, in memory, or
+        in a file if X comes from one or `memory_limit` is set: 4 bytes for each row and hidden unit, or 8 in float64.
     contamination : "auto" or float in (0, 0.5], default "auto"
         Fraction of the fit rows, by their weights, that are outliers. "auto" puts the threshold at Tukey's lower fence of their
         scores: the first quartile less 1.5 times the distance between the first and the third.
@@ -63,7 +63,7 @@ class DBNOutlierDetector(OutlierMixin, DBN):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None

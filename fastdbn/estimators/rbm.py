@@ -45,9 +45,10 @@ class RBM(Imputation, TrainedRBM):
         Gibbs steps in each minibatch (CD-k, PCD-k). A list or a callable of the epoch (from 0) is a schedule, whose values are
         rounded. So k may grow with the weights (Salakhutdinov and Murray 2008 go from 1 to 25).
     persistent : bool, default False
-        Chains go on from minibatch to minibatch (PCD, Tieleman 2008), for a density. Else they begin at the data, for features.
+        True lets chains go on from minibatch to minibatch (PCD, Tieleman 2008): for likelihoods, samples and outliers. False
+        begins them at the data (CD): for features.
     n_chains : int or None, default None
-        Number of persistent chains. None is 100, or the batch size where that is more.
+        Number of persistent chains. None is 100, or the batch size if that is more.
     learning_rate : float, callable, list, "auto" or None, default None
         Step size for the mean gradient of a minibatch. A list or a callable of the epoch (from 0) is a schedule. None falls
         linearly to 0 over the epochs of a fit, from the customary rate of the units, which is the smaller rate of the two sides:
@@ -122,10 +123,10 @@ class RBM(Imputation, TrainedRBM):
         Epochs between two measures of likelihoods, the baseline error and the chains. They are measured in the last epoch of a
         fit too, and in every epoch if early stopping reads a likelihood.
     missing : {"drop", "sample"} or None, default None
-        What NaN means in dense data. None: an error. "drop": each row is a machine of its own over its observed units, and all
-        rows share their weights (Salakhutdinov, Mnih, Hinton 2007). This is for CD only. "sample": missing units are hidden
-        units. In the positive phase Gibbs steps draw them given the observed ones, from one chain for each row. The chains
-        begin anew with each call of a fit and hold as many numbers as X. A softmax group is missing as a whole.
+        What NaN means in dense data. None: NaN is an error. "drop": each row is a machine of its own over its observed units,
+        and all rows share their weights (Salakhutdinov, Mnih, Hinton 2007). This is for CD only. "sample": missing units are
+        hidden units. In the positive phase Gibbs steps draw them given the observed ones, from one chain for each row. The
+        chains begin anew with each call of a fit and hold as many numbers as X. A softmax group is missing as a whole.
     missing_steps : int, default 1
         Gibbs steps of the missing values in each minibatch, for ``missing="sample"``.
     n_jobs : int or None, default None
@@ -139,7 +140,7 @@ class RBM(Imputation, TrainedRBM):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -286,8 +287,9 @@ class RBM(Imputation, TrainedRBM):
         validation_data : (m, n_features) array or CSR matrix, or None, default None
             Rows to watch in place of a `validation_fraction`. A tuple (X, y) is taken for its X.
         resume : "last", path or None, default None
-            Go on from a checkpoint to the bits of an uninterrupted fit: that of a path, or the last one that the `Checkpoint` of
-            `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of the checkpoint.
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
 
         Returns
         -------
@@ -320,13 +322,20 @@ class RBM(Imputation, TrainedRBM):
 
         Parameters
         ----------
-        X, y, sample_weight : as for `fit`
+        X : (n, n_features) array, memory map or CSR matrix
+        y : ignored
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
         epoch : int or None, default None
             The epoch, from 0, that X is a part of: the last one, to go on with it, or the next. Schedules read it. None makes
             each call an epoch of its own.
         first_row : int, default 0
-            The number of the first row of X among the rows of that epoch, which the noise is keyed by. With ``shuffle=False``,
+            The number of the first row of X among the rows of that epoch, by which its noise is keyed. With ``shuffle=False``,
             learning rates of your own and blocks of whole minibatches, one call for each block gives the bits of one epoch of
-            `fit`: docs/large-data.md has the loop.
+            `fit`. docs/large-data.md has the loop.
+
+        Returns
+        -------
+        self
         """
         return self._fit(X, sample_weight, 1, part=Part(epoch, first_row))

@@ -83,7 +83,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
     dtype : {"float32", "float64"}, default "float32"
         Precision of parameters and results.
     random_state : None, int, RandomState or Generator, default None
-        Where the 64-bit seed comes from. The same seed gives the same bits.
+        Source of the 64-bit seed. An int gives the same bits in every fit; None draws a new seed.
     verbose : int, default 0
         1 prints a line for each epoch to stderr.
     callbacks : list of callbacks or None, default None
@@ -158,7 +158,9 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         validation_data : tuple (X, y) or None, default None
             Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
         resume : "last", path or None, default None
-            Go on from a checkpoint, as for `RBM.fit`.
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
 
         Returns
         -------
@@ -181,8 +183,24 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         Without an earlier fit it begins with the network given as `pretrain`. With ``pretrain=True`` it begins with random
         weights, and warns.
 
-        The first call without a fit fixes the scale of X and of the targets. `RBM.partial_fit` says more of that, and of `epoch`
-        and `first_row`.
+        The first call without a fit fixes the scale of X and of the targets. So its rows must show how they vary: give it some
+        hundred rows, or begin by `fit` with ``max_iter=0`` on all rows.
+
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n,) or (n, n_outputs) array
+        sample_weight : (n,) array or None, default None
+            Weights of the rows.
+        epoch : int or None, default None
+            The epoch, from 0, that X is a part of: the last one, to go on with it, or the next. None makes each call an epoch of
+            its own.
+        first_row : int, default 0
+            The number of the first row of X among the rows of that epoch. docs/large-data.md has the loop.
+
+        Returns
+        -------
+        self
         """
         first = not hasattr(self, "coefs_")
         self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
@@ -219,7 +237,19 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         return loss, r2_score(target, z) if len(target) > 1 else -float(np.mean((target - z) ** 2))
 
     def predict(self, X: Rows, out: NDArray[Any] | None = None) -> Doubles:
-        """Predicted targets, (n,) or (n, n_outputs) as they were fitted, float64; in `out`, if that is given."""
+        """Predicted targets, on their own scale.
+
+        Parameters
+        ----------
+        X : (n, n_features) array or CSR matrix
+        out : (n,) or (n, n_outputs) float64 array, memory map or None, default None
+            Results are written here, without a copy.
+
+        Returns
+        -------
+        (n,) or (n, n_outputs) float64 array
+            In the form of the y of the fit.
+        """
         X = self._later_rows(X)
         out = array_for(out, (X.shape[0],) if self._flat else (X.shape[0], len(self.target_mean_)), np.float64, X)
         out[...] = (means(self, X).astype(np.float64) * self.target_scale_ + self.target_mean_).reshape(out.shape)

@@ -349,7 +349,25 @@ class Supervised(FineTuning, Pretrained):
         method: Literal["auto", "gibbs", "tempering", "stacked"] = "auto",
         layer: int = -1,
     ) -> Array:
-        """Draw visible states from the pretrained network, as `DBN.sample`, whose parameters these are.
+        """Draw visible states from the pretrained network, `dbn_`.
+
+        Parameters
+        ----------
+        n_samples : int or None, default None
+            None is one, or with `start` one for each of its rows.
+        n_steps : int or None, default None
+            Steps of the chains. None is 10 for "gibbs" from the states of some rows of the fit, 100 for "tempering", else 1000.
+        random_state : None, int, RandomState or Generator
+            None continues with the noise of the model's own seed.
+        mean : bool, default False
+            Return visible means, which look smoother, instead of drawn states.
+        totals, start, method, layer
+            Those of `DBN.sample`, which docs/sampling.md explains.
+
+        Returns
+        -------
+        (n_samples, n_features) array
+            On the scale of the fit data.
 
         Raises
         ------

@@ -207,7 +207,13 @@ class TableModel(TransformerMixin, BaseEstimator):
         return fitted
 
     def save(self, path: FilePath) -> None:
-        """Write the model with its preparation to a file; parameters and errors are those of `RBM.save`."""
+        """Write the model with its preparation to a safetensors file, read back by `TableModel.load`.
+
+        Parameters
+        ----------
+        path : str or path
+            An existing file is replaced in one step, and keeps its mode.
+        """
         check_is_fitted(self)
         self.estimator_.save(path)
 

@@ -97,7 +97,7 @@ class WakeSleep(FittedDBN, DeepNetwork):
         n_iter : int, default 20
             Epochs.
         sample_weight : (n,) array or None, default None
-            Weights of the rows, as for `fit`. The losses of `up_down_history_` are weighted too.
+            Weights of the rows. The losses of `up_down_history_` are weighted too.
         learning_rate : float, callable of the epoch (from 0), list or None, default 1e-3
             Learning rate. It must be small, or what pretraining has learned is lost. None is the customary rate of the units,
             which falls linearly to 0.
