@@ -215,7 +215,8 @@ def test_part_of_a_stage(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda state: state["run"].update(begun=[[0, 9, 2]]), "began at epoch 9"),
+        (lambda state: state["run"].update(begun=[[0, 9, 2]]), "stage 0 began at epoch 9"),
+        (lambda state: state["run"].update(begun=[[99, 0, 2]]), "it has no stage 99"),
         (lambda state: state["layers"][0]["params"].update(binarize=0.5), "binarize=None is not that of the fit"),
         (lambda state: state["layers"][0]["state"].update(seed="77"), "random_state=0 is not that of the fit"),
     ],

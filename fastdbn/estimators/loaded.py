@@ -93,14 +93,15 @@ def _greatest_state(unit, n, most=1.0):
 def _check_run(estimator, epochs, layers=()):
     """A run that a later fit can complete.
 
-    No stage began after the epoch at which it stands; epochs has those of the stages that have begun. `layers` are pairs (RBM,
-    an RBM with the parameters of the next fit), which belong together.
+    No stage began after the epoch at which it stands; `epochs` has those of all stages. `layers` are pairs (RBM, an RBM with the
+    parameters of the next fit), which belong together.
     """
     run = vars(estimator).get("_run")
     if not run:
         return
     for stage, (start, _) in run.begun.items():
-        n = epochs.get(stage, 0)
+        n = epochs.get(stage)
+        refuse(n is None, f"run: it has no stage {stage!r}")
         refuse(start > n, f"run: stage {stage!r} began at epoch {start}, and stands at {n}")
     for rbm, new in layers:
         parameters.check_same(rbm, new, rbm.layer_ == 0)
@@ -223,7 +224,8 @@ def check_stack(dbn, owner):
     dbn._check_neighbours(layers)
     templates = dbn._new_layers()[:n]
     _check_templates(layers, templates)
-    epochs = {i: rbm.n_iter_ for i, rbm in enumerate(layers)} | {UP_DOWN: getattr(dbn, "up_down_iter_", 0)}
+    epochs = dict.fromkeys(range(len(sizes)), 0) | {i: rbm.n_iter_ for i, rbm in enumerate(layers)}
+    epochs[UP_DOWN] = getattr(dbn, "up_down_iter_", 0)
     _check_run(dbn, epochs, zip(layers, templates, strict=True))
     if dbn.starts_ is not None:
         _check_starts(dbn.starts_, layers[-1])
