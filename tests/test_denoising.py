@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from fastdbn import RBM, DBNAutoencoder, load
-from fastdbn.training.noise import KINDS, ByName
+from fastdbn.training.noise import KINDS
 
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((60, 8)) < 0.3 + 0.4 * (np.arange(60)[:, None] % 2)).astype(np.float32)
@@ -23,7 +23,7 @@ def learnt(model):
 def test_noise_by_name(kind):
     """The share of values that change, and what they become."""
     x, ends = DRAW.random((400, 50)).astype(np.float32), np.full((2, 50), [[-1.0], [2.0]], np.float32)
-    noisy = ByName(kind, 0.3, *ends)(x, np.random.default_rng(0))
+    noisy = KINDS[kind](x, np.random.default_rng(0), 0.3, *ends)
     changed = noisy != x
     if kind == "gaussian":
         assert abs((noisy - x).std() - 0.3) < 0.01

@@ -72,6 +72,15 @@ def test_totals_of_counts():
     assert machine.gibbs(machine.blank(3, [4, 0, 7]), 5).v.sum(axis=1).tolist() == [4, 0, 7]
 
 
+def test_parameters_are_copied():
+    """A change of the arrays that a machine was made of does not change it."""
+    W, v = np.ones((3, 2), np.float32), np.ones((1, 3))
+    machine = Machine(W, np.zeros(3), np.zeros(2))
+    before = machine.hidden(v)
+    W[:] = 0
+    assert np.array_equal(machine.hidden(v), before)
+
+
 def test_weights_of_the_way_down():
     """They make the visible means; all else is of W."""
     one, other = machine_of(seed=1), machine_of(seed=2)
@@ -168,6 +177,7 @@ GOOD = {"W": np.zeros((3, 2)), "b": np.zeros(3), "c": np.zeros(2)}
         ({"visible": "softmax:2"}, "visible='softmax:2' with 3"),
         ({"hidden": "replicated-softmax"}, "can only be visible"),
         ({"dtype": "float16"}, "dtype="),
+        ({"W": np.full((3, 2), 1e300)}, "W: give a matrix of finite numbers, which float32 holds"),
     ],
 )
 def test_bad_machines(given, message):
@@ -184,6 +194,10 @@ def test_bad_machines(given, message):
         (lambda m: m.hidden([["a", "b", "c"]]), "v: give a matrix"),
         (lambda m: m.hidden(np.zeros((2, 3)), draw=1), "draw=1"),
         (lambda m: m.visible(np.full((2, 2), np.inf)), "h: give a matrix"),
+        (lambda m: m.free_energy(np.full((2, 3), 1e300)), "v: give a matrix of finite numbers, which float32 holds"),
+        (lambda m: m.visible(np.zeros((2, 2)), totals=3), "totals=3 is for visible units that count"),
+        (lambda m: machine_of("replicated-softmax").visible(np.eye(3), totals=-3), "totals=-3: give a whole number"),
+        (lambda m: machine_of("replicated-softmax").visible(np.eye(3), totals=[1, 2]), "or 3 of them"),
         (lambda m: m.gibbs(np.zeros((2, 3)), 0), "n_steps=0"),
         (lambda m: m.gibbs(np.zeros((2, 3)), clamp=[0, 1, 0]), "clamp of type int64"),
         (lambda m: m.gibbs(np.zeros((2, 3)), clamp=np.ones((3, 3), bool)), "clamp of type bool and shape"),

@@ -43,6 +43,19 @@ def test_means_are_probabilities():
     assert np.isclose(model.score(GREY), np.mean(expected), rtol=1e-9)
 
 
+def test_missing_values_do_not_count():
+    """Of a row with missing values, the conditionals of its observed units count, given the others that were observed."""
+    lacking = np.where(DRAW.random(X.shape) < 0.3, np.nan, X)
+    model = RBM(4, missing="drop", n_iter=5, dtype="float64", random_state=0).fit(lacking)
+    rows = []
+    for row in lacking:
+        flipped = np.tile(row, (len(row), 1))
+        np.fill_diagonal(flipped, 1 - row)
+        rise = model.free_energy(flipped) - model.free_energy(row[None])
+        rows.append(-np.logaddexp(0, -rise)[np.isfinite(row)].sum())
+    assert np.isclose(model.score(lacking), np.mean(rows), rtol=1e-9)
+
+
 @pytest.mark.parametrize("model", [RBM(4, n_iter=3), DBN((4, 3), rbm=RBM(n_iter=3)), DBNAutoencoder((4, 2), max_iter=3)])
 def test_reals_by_the_relative_error(model):
     """Minus the squared error over the variance of a column, a mean over columns, whatever the scale of the data."""

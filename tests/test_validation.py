@@ -171,6 +171,7 @@ def test_rows_without_labels():
         (DBNClassifier((5,)), (HELD[0], HELD[1][:3]), "validation_data: "),
         (DBNClassifier((5,), early_stopping=True, validation_fraction=0.0), None, "or validation_data"),
         (DBNRegressor((5,)), (HELD[0], None), "validation_data: y=None"),
+        (DBNRegressor((5,)), (HELD[0], np.c_[HELD[1], HELD[1]]), "validation_data: y has 2 outputs, and the fit had 1"),
         (GenerativeDBNClassifier((5,)), (HELD[0], HELD[1] + 5), "validation_data: y"),
         (GenerativeDBNClassifier((5,)), 3, r"validation_data=3: give a tuple \(X, y\)"),
         (DBNAutoencoder((5,)), HELD[0][:, :4], "validation_data: X has 4 features"),

@@ -11,7 +11,7 @@ from fastdbn.dask.cluster import Cluster, client_of
 from fastdbn.dask.shards import light
 from fastdbn.evaluate.ais import Chains, base_biases, checked_rbm
 from fastdbn.evaluate.estimate import Estimate, estimate, exactly
-from fastdbn.evaluate.exact import exact_log_z, machine_with_z
+from fastdbn.evaluate.models import exact_log_z, machine_with_z
 from fastdbn.evaluate.schedule import Plan, Schedule
 from fastdbn.machine import pseudo
 from fastdbn.machine.enumeration import BITS, count_bits
@@ -93,7 +93,7 @@ def ais(
     -------
     Estimate
     """
-    plan = Plan.of(n_chains, n_steps, schedule, precision, max_steps, random_state)
+    plan = Plan(n_chains, n_steps, schedule, precision, max_steps, random_state)
     model, X = checked_rbm(model.to_local() if hasattr(model, "to_local") else model, X)
     machine = machine_with_z(model)
     sides = zip((machine.visible_unit, machine.hidden_unit), machine.shape, strict=True)

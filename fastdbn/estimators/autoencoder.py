@@ -6,6 +6,7 @@ Both halves then train apart, on -log p(x | x') of the visible units: cross-entr
 Gaussian ones. A denoising autoencoder sees noisy inputs, and its loss is that of the clean ones (Vincent et al. 2008).
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self
@@ -18,11 +19,10 @@ from sklearn.utils import check_array
 from fastdbn.estimators.forward import loss_of_units, means
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.machines import downward
-from fastdbn.estimators.parameters import Part, refuse_counts_in
-from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
+from fastdbn.estimators.parameters import EpochPart, refuse_counts_in
+from fastdbn.estimators.rows import checked, later_rows, rows_of, threshold_of
 from fastdbn.estimators.scoring import score_reconstruction
 from fastdbn.estimators.supervised import Supervised
-from fastdbn.estimators.validation import rows_of
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.blocks import READ
 from fastdbn.inputs.data import Scaling
@@ -30,7 +30,7 @@ from fastdbn.maths.optim import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 from fastdbn.support.types import Array, FilePath, Rows, Validation
-from fastdbn.training.noise import KINDS, ByFunction, ByName, Drawn, Given
+from fastdbn.training.noise import KINDS, Drawn, Given, by_function
 from fastdbn.training.options.missing_values import WAYS
 from fastdbn.units import get_unit
 
@@ -227,7 +227,7 @@ class DBNAutoencoder(Supervised):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
+        return self._fit(X, y, sample_weight, EpochPart(epoch, first_row))
 
     def _check_own(self):
         known = callable(self.noise) or (isinstance(self.noise, str) and self.noise in KINDS)
@@ -247,18 +247,17 @@ class DBNAutoencoder(Supervised):
     def _noise(self, backend, unit, X, noisy):
         common = backend, unit, X.shape[1], self.seed_
         if noisy is not None:
-            return Given(
-                *common, backend.load(data.source(self._brought_inside(noisy), self.scaling_, binarize_of(self._layers()[0])))
-            )
+            return Given(*common, backend.load(self._source(self._brought_inside(noisy))))
         if self.noise is None:
             return None
         bounds = ends = np.array([np.broadcast_to(end, X.shape[1]) for end in ranges.bounds(unit, Scaling(), X.shape[1])])
         if callable(self.noise):
-            return Drawn(*common, ByFunction(self.noise, self.scaling_), bounds)
+            return Drawn(*common, functools.partial(by_function, function=self.noise, scaling=self.scaling_), bounds)
         if self.noise == "salt-and-pepper" and not np.isfinite(bounds).all():
             of_columns, (shift, scale, _) = np.array(data.column_range(X)), self.scaling_
             ends = np.where(np.isfinite(bounds), bounds, of_columns if scale is None else (of_columns - shift) * scale)
-        return Drawn(*common, ByName(self.noise, self.noise_level, *ends.astype(self.dtype)), bounds)
+        low, high = ends.astype(self.dtype)
+        return Drawn(*common, functools.partial(KINDS[self.noise], level=self.noise_level, low=low, high=high), bounds)
 
     def _brought_inside(self, X):
         """Checked noisy rows in the range of the visible units; a threshold takes any number."""

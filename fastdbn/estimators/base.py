@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Self
 
 import sklearn
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 import fastdbn
@@ -17,16 +17,7 @@ from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
 from fastdbn.preparation.saved import PREPARATION
 from fastdbn.support import checks
-from fastdbn.support.types import Device, FilePath, Rows, Seed
-
-
-class Scored:
-    """`score` of classifiers and regressors; it stands before scikit-learn's mixin."""
-
-    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """scikit-learn's score: accuracy of a classifier, R2 of a regressor. Masked targets or weights are errors."""
-        weights = checks.unmasked(sample_weight, "sample_weight")
-        return super().score(X, checks.unmasked(y, "y"), weights)  # type: ignore[misc]  # of scikit-learn's mixin
+from fastdbn.support.types import Device, FilePath, Seed
 
 
 class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

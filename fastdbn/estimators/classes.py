@@ -14,7 +14,6 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastdbn.estimators.base import Scored
 from fastdbn.support import checks
 from fastdbn.support.checks import shown
 from fastdbn.support.report import DataWarning, warn
@@ -22,7 +21,7 @@ from fastdbn.support.types import Rows
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Classifier(Scored, ClassifierMixin):
+class Classifier(ClassifierMixin):
     """The parameters that classifiers share, and their score."""
 
     class_weight: dict[Any, float] | Literal["balanced"] | None = None
@@ -46,8 +45,6 @@ class Classifier(Scored, ClassifierMixin):
         ValueError
             if no row has a label.
         """
-        if self.unlabelled is None:
-            return super().score(X, y, sample_weight)
         y, labelled = labels_of(y, "y", self.unlabelled)
         predicted = self.predict(X)
         check_length(labelled, len(predicted))

@@ -14,23 +14,15 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from fastdbn.estimators import loaded, parameters
-from fastdbn.estimators.interrupt import all_or_nothing, check_is_fitted
-from fastdbn.estimators.layer import states_above
+from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.network import SHARED, as_template
-from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.rows import check_values, checked
-from fastdbn.estimators.validation import check_held_out, rows_of, watched
 from fastdbn.estimators.wake_sleep import WakeSleep
 from fastdbn.files.entries import count
 from fastdbn.files.state import NOT_NEGATIVE, Maybe, Part, Series, Tensor, fields
-from fastdbn.inputs import data
-from fastdbn.inputs.data import Scaling
-from fastdbn.maths import rng
 from fastdbn.maths.optim import is_sequence
 from fastdbn.support import checks
-from fastdbn.support.types import FilePath, Rows, Validation
-from fastdbn.training.holdout import n_trained_on, weights_of_known
+from fastdbn.support.types import Rows
 from fastdbn.units import get_unit
 
 
@@ -167,52 +159,6 @@ class DBN(WakeSleep):
                     f"Train layers[{i}] on what transform of layers[{i - 1}] gives, with visible={get_unit(below.hidden_).name!r}"
                 )
 
-    def fit(
-        self,
-        X: Rows,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        validation_data: Validation | None = None,
-        resume: FilePath | None = None,
-    ) -> Self:
-        """Train the layers from the lowest to the top. Each layer learns from the final weights of the layers below it.
-
-        Parameters
-        ----------
-        X : (n, n_features) array, memory map or CSR matrix
-            Never modified.
-        y : ignored
-        sample_weight : (n,) array or None, default None
-            Weights of the rows.
-        validation_data : (m, n_features) array or CSR matrix, or None, default None
-            Rows to watch in place of a `validation_fraction`. Each layer watches what the layers below make of them. A tuple
-            (X, y) is taken for its X.
-        resume : "last", path or None, default None
-            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
-            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
-            the checkpoint.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            for bad data or parameters.
-        DivergenceError
-            if parameters become infinite or NaN. The parameters of the last good epoch are kept.
-
-        Warns
-        -----
-        FitWarning
-            once, if the fit ended badly. docs/tuning.md says what to do.
-        """
-        self._fit(X, sample_weight, checkpoint=resume, validation=rows_of(validation_data))
-        tell(of_layers(self.layers_, self))
-        return self
-
     def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Make one pass over X for each layer, lowest first. The first call fixes unit types, scaling and initial biases.
 
@@ -230,68 +176,13 @@ class DBN(WakeSleep):
         -------
         self
         """
-        return self._fit(X, sample_weight, 1)
+        return self._fit(X, sample_weight, parameters.EpochPart())
 
-    @all_or_nothing
-    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None):
-        layers = self._new_layers()
-        goes_on = self._goes_on(epochs, checkpoint)
-        self._begin_run(goes_on, epochs)
-        X = checked(self, X, reset=not goes_on, may_lack=layers[0].missing is not None, finite=goes_on)
-        weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(epochs, X=X, sample_weight=weights, validation=validation)
-        self._fit_layers(layers, X, weights, goes_on, epochs, validation)
-        self._trained_on(X, weights)
-        if epochs is None:
-            self._keep_starts(X, weights)
-            self._end_run()
-        return self
-
-    def _trained_on(self, X, weights):
-        """What is left to do once all layers are trained."""
-
-    def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
-        """Train the fitted layers on checked X with the parameters of the given layers, and add the layers that are missing.
-
-        validation are rows to watch, or None.
-        """
-        for rbm in layers if epochs is None else ():
-            check_held_out(rbm, validation)
-        if resume:
-            self._follow(layers)
-            check_values(self.layers_[0], X)
-            self._forget_starts()
-        else:
-            sizes = X.shape[1], *(rbm.n_components for rbm in layers)
-            parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
-            if epochs is None:
-                for i, rbm in enumerate(layers):
-                    self._plan(i, 0, parameters.epochs(rbm, X.shape[0]))
-            layers[0]._begin(X, weights, epochs is not None)
-            self.layers_, self._draws, self._up_down_best = [layers[0]], 0, None
-            self._forget_starts()
-        for rbm in layers:  # before any is trained
-            weights_of_known(self.layers_[0].seed_, X.shape[0], rbm.validation_fraction, weights)
-        lower_states, drawn, validation = X, None, watched(self, validation, layers[0].missing is not None)
-        for i, new in enumerate(layers):
-            if i == len(self.layers_):
-                seed = self.layers_[0].seed_
-                mean = data.columns(lower_states, weights_of_known(seed, X.shape[0], new.validation_fraction, weights)).mean
-                new._begin_layer(get_unit(new.visible), Scaling(), mean, X.shape[0], seed, i)
-                self.layers_.append(new)
-            rbm = self.layers_[i]
-            planned, n_rows = parameters.epochs(rbm, X.shape[0]), n_trained_on(X.shape[0], rbm.validation_fraction)
-            start, lacking = (None, epochs) if epochs is not None else self._enter(i, rbm.n_iter_, planned, n_rows)
-            self._train_layer(rbm, lower_states, weights, lacking, start, rbm.binarize if i == 0 else drawn, validation)
-            if epochs is None:
-                self._leave(i)
-            if i + 1 < len(layers):
-                lower_states, drawn = self._next_data(rbm, lower_states)
-                validation = None if validation is None else self._next_data(rbm, validation)[0]
-
-    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize, validation):
-        """Train a layer for some epochs, as part of a fit that began at epoch `start` or as a pass of its own."""
-        rbm._train(lower_states, weights, epochs, start, self, binarize, validation)
+    def _begin_stack(self, layers, n_features):
+        sizes = n_features, *(rbm.n_components for rbm in layers)
+        parameters.check_room(sizes, "hidden_layer_sizes", self.hidden_layer_sizes)
+        self.layers_, self._draws, self._up_down_best = [], 0, None
+        self._forget_starts()
 
     def _follow(self, layers):
         """Let fitted layers train on with this network's present parameters."""
@@ -310,12 +201,4 @@ class DBN(WakeSleep):
             parameters.check_same(old, new, old.layer_ == 0)
             kept = "n_components", "visible", "scale", "binarize", "random_state"
             old.set_params(**{name: value for name, value in new.get_params().items() if name not in kept})
-
-    def _next_data(self, rbm, lower_states):
-        """What the layer above `rbm` learns from, and how it is binarised there."""
-        unit = get_unit(rbm.hidden_)
-        binary = unit.support == (0.0, 1.0)
-        if self.propagate == "sample" and not binary:
-            key = rng.key(rbm.seed_, 0, rng.stream(rng.DATA, rbm.layer_, 1))
-            return states_above(lower_states, rbm, key), None
-        return states_above(lower_states, rbm), self.propagate if binary else None
+        self._forget_starts()

@@ -8,17 +8,20 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from fastdbn.callbacks.early_stopping import stopping_of
+from fastdbn.estimators import loaded
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import announce, backend_for, warn_of_precision
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once
 from fastdbn.estimators.layer import numbered_from
-from fastdbn.estimators.parameters import WHOLE
-from fastdbn.estimators.rows import binarize_of, checked, clipped
-from fastdbn.estimators.validation import named, pair_of
+from fastdbn.estimators.parameters import EpochPart
+from fastdbn.estimators.rows import binarize_of, checked, clipped, named, pair_of
+from fastdbn.files import entries
+from fastdbn.files.state import FINITE, NOT_NEGATIVE, Later, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import data
 from fastdbn.inputs.data import Scaling
 from fastdbn.machine.machine import VisibleUnits
 from fastdbn.maths import rng
+from fastdbn.maths.optim import STATES, Optimizer
 from fastdbn.support.stored import Stored
 from fastdbn.support.types import Array, Doubles
 from fastdbn.training.backprop import BackPropagation, NetworkState
@@ -26,6 +29,21 @@ from fastdbn.training.monitors import OF_OUTPUTS, Stopping
 from fastdbn.training.noise import Given
 from fastdbn.training.order import shuffle_of
 from fastdbn.units import get_unit
+
+SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
+
+
+def _array(i, j=0):
+    """The field of layer i's weights (even j) or biases (odd j). Of an update rule, j = 2 and 3 are second moments."""
+    return Tensor(*(f"n_{i}", f"n_{i + 1}")[j % 2 :], holds=FINITE if j < 2 else NOT_NEGATIVE)
+
+
+def _arrays(i):
+    return Series(lambda j: _array(i, j), "n_moments")
+
+
+OPTIMIZER = Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_arrays, "n_layers")), None)
+COEFS, INTERCEPTS = Series(_array, "n_layers"), Series(lambda i: _array(i, 1), "n_layers")
 
 
 class Watched(NamedTuple):
@@ -57,6 +75,30 @@ class FineTuning:
     n_iter_: int
     history_: dict[str, Doubles]
 
+    _saved = fields(
+        coefs_=Later(COEFS),
+        intercepts_=Later(INTERCEPTS),
+        visible_=Later(entries.unit("n_features")),
+        scaling_=loaded.SCALING,
+        seed_=entries.SEED,
+        n_iter_=Later(entries.count("n_epochs")),
+        history_=Later(entries.history("n_epochs")),
+        _step=Later(entries.count()),
+        _optimizer=OPTIMIZER,
+        _best=Maybe(
+            Record(
+                NetworkState,
+                coefs=COEFS,
+                intercepts=INTERCEPTS,
+                optimizer=OPTIMIZER,
+                epoch=entries.count(),
+                step=entries.count(),
+            ),
+            None,
+        ),
+        dbn_=Maybe(Part(DBN), None),
+    )
+
     def _n_held_out(self, n):
         return max(1, round(self.validation_fraction * n))
 
@@ -77,17 +119,18 @@ class FineTuning:
             rows = self._rows_of(target, X.shape[0])
             return Watched(X[rows], None, target[rows])
 
-    def _back_propagate(self, X, noisy, target, rows, weights, plan, epochs, watched=None, part=WHOLE):
+    def _back_propagate(self, X, noisy, target, rows, weights, plan, part, watched):
         """Fine-tune by some rows of X with the weights of all; watched are `Watched` rows of the user's own, or None."""
-        first = self.n_iter_ if part.epoch is None else part.epoch
-        score, stopping, backend = None, self._stopping(epochs), backend_for(self)
+        where = part or EpochPart()
+        first = self.n_iter_ if where.epoch is None else where.epoch
+        score, stopping, backend = None, self._stopping(part), backend_for(self)
         history = {name: values[:first] for name, values in self.history_.items()}
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         noise = self._noise(backend, units[0], X, noisy)
         if watched is not None:
             watched = watched._replace(X=clipped(self, watched.X))
             seen = self._seen(backend, units[0], watched, noise)
-        elif self._holds_out(epochs):
+        elif self._holds_out(part):
             rows, held_out = self._split(rows, target, self.seed_)
             watched = Watched(X[held_out], None, None if target is None else target[held_out])
             seen = None if noise is None else noise.held_out(backend.load(self._source(X)), held_out)
@@ -98,23 +141,23 @@ class FineTuning:
         if self.dbn_ is None:
             announce(self, backend)
             warn_of_precision(self, backend)
-        start, lacking = (first, epochs) if epochs is not None else self._enter(FINE_TUNING, first, self.max_iter, len(rows))
+        start, lacking = self._enter(FINE_TUNING, first, self.max_iter, len(rows)) if part is None else (first, 1)
         loss = self._output_unit() if plan.loss == "unit" else plan.loss
         size = min(plan.batch_size, len(rows))
-        plan = plan._replace(loss=loss, learning_rate=self._rate(epochs, start), batch_size=size, alpha=plan.alpha / size)
+        plan = plan._replace(loss=loss, learning_rate=self._rate(part, start), batch_size=size, alpha=plan.alpha / size)
         plan = plan._replace(shuffle=shuffle_of(self, X.shape[1]))
         state = NetworkState(self.coefs_, self.intercepts_, self._optimizer, first, self._step)
-        rows = rows + np.uint32(part.first_row)
-        target, weights = (numbered_from(x, part.first_row) for x in (target, weights))
-        run = run_of(X, self, backend, units, rows, target, weights, plan, state, score, noise, part.first_row)
+        rows = rows + np.uint32(where.first_row)
+        target, weights = (numbered_from(x, where.first_row) for x in (target, weights))
+        run = run_of(X, self, backend, units, rows, target, weights, plan, state, score, noise, where.first_row)
         more = {"tell": self._teller(FINE_TUNING), "verbose": self.verbose, "stopping": stopping, "since": start}
         run.run(lacking, self._keep, history, best=self._best, **more)
-        if epochs is None:
+        if part is None:
             self._leave(FINE_TUNING)
 
-    def _stopping(self, epochs):
+    def _stopping(self, part):
         """What ends fine-tuning early, or None."""
-        if epochs is not None:
+        if part is not None:
             return None
         own = None
         if self.early_stopping:
@@ -123,9 +166,9 @@ class FineTuning:
             own = Stopping("loss", self.n_iter_no_change, self.tol, keeps_best=False)
         return stopping_of(self, OF_OUTPUTS, "validation_score", own)
 
-    def _holds_out(self, epochs):
+    def _holds_out(self, part):
         """Whether fine-tuning holds out rows: early stopping watches them."""
-        stopping = self._stopping(epochs)
+        stopping = self._stopping(part)
         return stopping is not None and stopping.name.startswith("validation_")
 
     def _keep(self, state, history, best):

@@ -6,18 +6,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.metrics import accuracy_score
 
 from fastdbn.estimators.classes import Classifier, class_factors, classes, known_classes
 from fastdbn.estimators.forward import means
-from fastdbn.estimators.parameters import Part
+from fastdbn.estimators.parameters import EpochPart
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import LABELS
 from fastdbn.files.state import fields
 from fastdbn.support.checks import shown
 from fastdbn.support.results import array_for
-from fastdbn.support.types import Doubles, FilePath, Labels, Rows, Validation
+from fastdbn.support.types import Doubles, Labels, Rows
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -131,42 +131,6 @@ class DBNClassifier(Classifier, Supervised):
     _loss = "softmax"
     _saved = fields(classes_=LABELS)
 
-    def fit(
-        self,
-        X: Rows,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        validation_data: Validation | None = None,
-        resume: FilePath | None = None,
-    ) -> Self:
-        """Pretrain on X, then train on X and y.
-
-        Parameters
-        ----------
-        X : (n, n_features) array, memory map or CSR matrix
-        y : (n,) labels of any type, or `unlabelled`
-        sample_weight : (n,) array or None
-        validation_data : tuple (X, y) or None, default None
-            Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
-        resume : "last", path or None, default None
-            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
-            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
-            the checkpoint.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            for bad data or parameters, or a single class.
-        DivergenceError
-            if weights become infinite or NaN. The weights of the last good epoch are kept.
-        """
-        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
-
     def partial_fit(
         self,
         X: Rows,
@@ -202,7 +166,7 @@ class DBNClassifier(Classifier, Supervised):
         """
         resume = hasattr(self, "coefs_")
         known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
-        return self._fit(X, y, sample_weight, 1, known, part=Part(epoch, first_row))
+        return self._fit(X, y, sample_weight, EpochPart(epoch, first_row), known)
 
     def _targets(self, y, n, resume, weights, known=None):
         known = self.classes_ if resume else known
@@ -248,17 +212,10 @@ class DBNClassifier(Classifier, Supervised):
             out = array_for(out, (X.shape[0],), self.classes_.dtype, X)
         return self.classes_.take(means(self, X).argmax(axis=1), out=out)
 
-    def _outputs(self, X):
-        """The linear outputs in float64, less the greatest of their row, so that nothing overflows."""
-        z = means(self, self._later_rows(X)).astype(np.float64)
-        return z - z.max(axis=1, keepdims=True)
-
     def predict_log_proba(self, X: Rows) -> Doubles:
         """Log probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        z = self._outputs(X)
-        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return log_softmax(means(self, self._later_rows(X)).astype(np.float64), axis=1)
 
     def predict_proba(self, X: Rows) -> Doubles:
         """Probabilities of the classes, (n, n_classes) float64, in the order of `classes_`."""
-        p = np.exp(self._outputs(X))
-        return p / p.sum(axis=1, keepdims=True)
+        return softmax(means(self, self._later_rows(X)).astype(np.float64), axis=1)

@@ -9,15 +9,12 @@ from fastdbn.estimators import starts
 from fastdbn.estimators.fitted_rbm import hidden_rows
 from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
-from fastdbn.estimators.layer import free_energies, start_states, up, visible_blocks, with_totals
+from fastdbn.estimators.layer import free_energies, up, visible_blocks
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.rows import later_rows
-from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, method_for
 from fastdbn.estimators.scoring import score_reconstruction
-from fastdbn.inputs import data
-from fastdbn.machine.passes import Passes, level_keys
+from fastdbn.machine.passes import Passes
 from fastdbn.maths import rng
-from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 from fastdbn.support.types import Array, Doubles, Rows, Seed
 
@@ -72,17 +69,6 @@ class FittedDBN(Imputation):
         X, n = self._checked(X), self._check_layer(layer, len(self.layers_)) + 1
         return self._draw_up(X, n, *self._next_noise(random_state))
 
-    def _draw_up(self, X, n, seed, number):
-        """States of layer n, counted from 1, drawn by an up-pass; X itself for n = 0, on the scale of the visible units."""
-        machines = self._machines()
-        out = np.empty((X.shape[0], machines[n - 1].shape[1] if n else X.shape[1]), self.dtype)
-        for rows, v in visible_blocks(self.layers_[0], X, machines[0]):
-            if n:
-                passes = Passes(machines[:n], machines[0].row_numbers(rows), level_keys(seed, number, rng.DOWN))
-                v = passes.up(v, passes.buffers())
-            machines[0].backend.fetch(v, out[rows])
-        return out
-
     def inverse_transform(self, X: ArrayLike, layer: int = -1) -> Array:
         """Visible means given hidden states of a layer, by a mean-field pass down.
 
@@ -101,16 +87,6 @@ class FittedDBN(Imputation):
         check_is_fitted(self)
         n = checks.layer(layer, len(self.layers_)) + 1
         return self._down(hidden_rows(X, self.layers_[n - 1].components_.shape[0]), n)
-
-    def _down(self, H, n):
-        """Visible means given hidden states of layer n, counted from 1."""
-        for rbm, machine in reversed([*zip(self.layers_[:n], self._machines()[:n], strict=True)]):
-            H = rbm.scaling_.invert(machine.visible(H))
-        return H
-
-    def _reconstruct(self, X):
-        machines = self._machines()
-        return with_totals(machines[0].visible_unit, self._down(up(self.layers_, machines, X), len(machines)), X)
 
     def _only_layer(self, method):
         """The one RBM of a network of one layer.
@@ -218,22 +194,7 @@ class FittedDBN(Imputation):
         (n_samples, n_features) array
             On the scale of the fit data.
         """
-        check_is_fitted(self)
-        width = max(sum(rbm.components_.shape) for rbm in self.layers_)
-        n, start = check_sample(self, n_samples, n_steps, mean, start, method, width)
-        machines, there, layer = self._machines(), is_rows(start), checks.layer(layer, len(self.layers_))
-        unit, rbm, machine = machines[0].visible_unit, self.layers_[layer], machines[layer]
-        totals, noise = check_totals(unit, n, totals, start), self._next_noise(random_state)
-        if there:
-            totals = data.totals(unit, start, n) if unit.keeps_total else None
-            states = self._draw_up(start, layer, *noise)
-        else:
-            states = start_states(rbm, machine, n, *noise, None if layer else totals)
-        method = method_for(method, machines, layer, there)
-        block = n if method is METHODS["gibbs"] else None
-        hidden = self._begun(method, start, n, noise) if layer + 1 == len(machines) else None
-        states, means = drawn(method, lambda _: machines, layer, n_steps, noise, states, there, rbm._ladder, block, hidden)
-        return self._descend(states, means, *noise, mean, totals, layer)
+        return self._draw(n_samples, n_steps, random_state, mean, totals, start, method, layer)
 
     def _forget_starts(self):
         """Begin no chains at states of an earlier fit."""
@@ -249,26 +210,6 @@ class FittedDBN(Imputation):
             below = up(lower, self._machines()[:-1], X[rows]) if lower else self._draw_up(X[rows], 0, 0, 0)
             self.starts_ = top.hidden(np.hstack([below, labels[rows]]))
             self.start_classes_ = labels[rows].argmax(axis=1).astype(np.float64)
-
-    def _begun(self, method, start, n, noise, wanted=None):
-        """Hidden means of the top at which n chains begin, of wanted class numbers if given; None if they begin elsewhere."""
-        if start is not None or self.starts_ is None or method is not METHODS["gibbs"]:
-            return None
-        return starts.spread(self.starts_, n, noise, self.start_classes_, wanted)
-
-    def _descend(self, states, means, seed, number, mean, totals=None, layer=-1):
-        """From states of the layer under one down to the data: drawn states; or with `mean` from their means: visible means."""
-        machines, first, n = self._machines()[:layer], self.layers_[0], len(states)
-        if not machines:
-            return first.scaling_.invert(means if mean else states)
-        backend, host = machines[0].backend, start_states(first, machines[0], n, seed, number, totals)
-        if mean:
-            return with_totals(machines[0].visible_unit, self._down(means, len(machines)), host)
-        with backend.single_threaded():
-            passes = Passes(machines, machines[0].row_numbers(slice(0, n)), level_keys(seed, number, rng.DOWN))
-            v = backend.states(machines[0].visible_unit, *host.shape, host)
-            passes.down(backend.states(machines[-1].hidden_unit, *states.shape, states), passes.buffers(), v)
-        return first.scaling_.invert(backend.to_host(v))
 
     def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Two-valued visible units: the mean log-likelihood of a row given its reconstruction. Others: minus the relative error.
@@ -311,23 +252,18 @@ class FittedDBN(Imputation):
         return self._bounds(X, checks.integer(n_samples, "n_samples"))
 
     def _bounds(self, X, n_samples):
-        """The bounds of `score_samples`, for rows that are checked."""
-        if len(self.layers_) == 1:
+        """The bounds of `score_samples`, for rows that are checked; labels, if there are some, are summed out."""
+        if len(self.layers_) == 1 and not hasattr(self, "classes_"):
             return -free_energies(self.layers_[0], X, self._machines()[0])
-        return self._mean_brackets(X, n_samples)
-
-    def _mean_brackets(self, X, n_samples):
-        """The means over draws of the bound's brackets."""
         out = np.zeros(X.shape[0])
-        for rows, bracket in brackets(self, X, n_samples, self.layers_[0].seed_):
-            out[rows] += bracket
+        for rows, states in self._draws_up(X, n_samples, self.layers_[0].seed_):
+            out[rows] += self._log_weight(states)
         return out / n_samples
 
     def _draws_up(self, X, n_samples, seed):
-        """(slice of rows, visible states, draws) for the rows of X in blocks.
+        """(slice of rows, states of all layers under the top) for the rows of X in blocks, each n_samples times.
 
-        draws yields the states of all layers between the visible units and the top, n_samples times, in buffers that it uses
-        again. Their noise is keyed by the row's own values.
+        The states are in buffers that are used again. Their noise is keyed by the row's own values.
         """
         first, machines = self.layers_[0], self._machines()
 
@@ -335,20 +271,24 @@ class FittedDBN(Imputation):
             return rng.key(seed, step, rng.stream(rng.SCORE, level - 1))
 
         for rows, v in visible_blocks(first, X, machines[0]):
-            if len(machines) == 1:
-                yield rows, v, ([] for _ in range(n_samples))
-                continue
-            passes = Passes(machines[:-1], machines[0].backend.array(rng.content_keys(X[rows])), key)
-            yield rows, v, _drawn(passes, v, n_samples)
+            hidden = []
+            if len(machines) > 1:
+                passes = Passes(machines[:-1], machines[0].backend.array(rng.content_keys(X[rows])), key)
+                hidden = passes.buffers()
+            for number in range(n_samples):
+                if hidden:
+                    passes.up(v, hidden, number)
+                yield rows, [v, *hidden]
 
     def _log_weight(self, states):
-        """The bound's bracket, log p(v, h) + log Z - log q(h | v), (B,) float64, for states of all layers under the top."""
+        """The bound's bracket, log p(v, h) + log Z - log q(h | v), (B,) float64, for states of all layers under the top.
+
+        log q is that of the states that were drawn, although its expectation is known, because the bracket then varies less: the
+        better q is, the less.
+        """
         total = np.zeros(len(states[0]))
         for machine, below, h in zip(self._machines(), states, states[1:], strict=False):
-            up, down = np.zeros(len(h)), np.zeros(len(h))
-            machine.log_hidden_block(h, below, up)
-            machine.log_visible_block(below, h, down)
-            total += down - up
+            total += machine.log_odds_down(below, h)
         return total - self._top_energy(states[-1])
 
     def top_rbm(self) -> RBM:
@@ -367,22 +307,3 @@ class FittedDBN(Imputation):
         energy = np.empty(len(h))
         self._machines()[-1].free_energy_block(h, energy)
         return energy
-
-
-def brackets(network, X, n_samples, seed):
-    """(slice of rows, brackets of the bound) for some draws from q for each row of X; (B,) float64.
-
-    log q uses the states that were drawn, although its expectation is known, because the bracket then varies less: the better
-    q is, the less.
-    """
-    for rows, v, draws in network._draws_up(X, n_samples, seed):
-        for states in draws:
-            yield rows, network._log_weight([v, *states])
-
-
-def _drawn(passes, v, n_samples):
-    """The states of all levels but the visible one, drawn by up-passes from visible states."""
-    hidden = passes.buffers()
-    for number in range(n_samples):
-        passes.up(v, hidden, number)
-        yield hidden

@@ -15,10 +15,9 @@ from fastdbn.estimators.imputation import Average, begin
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import up, visible_blocks
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.sampling import check_sample, drawn, is_rows, ladder_of, method_for
+from fastdbn.estimators.sampling import ladder_of
 from fastdbn.machine.labelled import LABELS, LabelledMachine
 from fastdbn.maths import rng
-from fastdbn.sampling import METHODS
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
 from fastdbn.support.types import Array, Doubles, Labels, Rows, Seed
@@ -99,13 +98,11 @@ class FittedGenerative(FittedDBN):
                 out[rows] = self._label_scores(h)
             return out - logsumexp(out, axis=1, keepdims=True)
         checks.integer(n_samples, "n_samples")
-        for rows, v, draws in self._draws_up(X, n_samples, self.layers_[0].seed_):
-            each = []
-            for states in draws:
-                scores = self._label_scores([v, *states][-1])
-                each.append(scores - logsumexp(scores, axis=1, keepdims=True))
-            out[rows] = logsumexp(each, axis=0) - np.log(n_samples)
-        return out
+        logs = np.full(out.shape, -np.inf)
+        for rows, states in self._draws_up(X, n_samples, self.layers_[0].seed_):
+            scores = self._label_scores(states[-1])
+            logs[rows] = np.logaddexp(logs[rows], scores - logsumexp(scores, axis=1, keepdims=True))
+        return logs - np.log(n_samples)
 
     def predict_proba(self, X: Rows, n_samples: int | None = None) -> Doubles:
         """Probabilities of the classes, (n, n_classes) float64; see `predict_log_proba`."""
@@ -130,10 +127,6 @@ class FittedGenerative(FittedDBN):
         out = array_for(out, numbers.shape, self.classes_.dtype)
         out[...] = self.classes_[numbers]
         return out
-
-    def _bounds(self, X, n_samples):
-        """`DBN._bounds` with the labels summed out, also for a network of one layer."""
-        return self._mean_brackets(X, n_samples)
 
     def _only_layer(self, method):
         if method != "free_energy":
@@ -193,27 +186,22 @@ class FittedGenerative(FittedDBN):
         ValueError
             for a label that was not in the fit, or a wrong number of labels.
         """
-        check_is_fitted(self)
-        n, start = check_sample(self, n_samples, n_steps, mean, start, method, max(len(x) for x in self._top()[1:]))
-        held, lower, layer, there = None, self._machines()[:-1], len(self.layers_) - 1, is_rows(start)
-        numbers = None
+        return self._draw(n_samples, n_steps, random_state, mean, None, start, method, label=label)
+
+    def _chains_of(self, layer, n, label):
+        """The top is beside labels, which are held where a class is given."""
+        numbers, held, lower = None, None, self._machines()[:-1]
         if label is not None:
             if np.shape(label) not in ((), (n,)):
                 raise ValueError(f"label has shape {np.shape(label)}: give one class, or one for each of the {n} samples")
             numbers, _ = classes(np.broadcast_to(label, n), n, self.classes_, "label")
             held = self._one_hot(numbers)
-        noise = self._next_noise(random_state)
-        states = self._draw_up(start, layer, *noise) if there else np.zeros((n, len(self._machines()[-1].params.b)), self.dtype)
 
         def stack(rows):
             labels = None if held is None else self._machines()[-1].backend.array(held[rows])
             return [*lower, self._labelled(rows.stop - rows.start, labels)]
 
-        method = method_for(method, stack(slice(0, 1)), layer, there)
-        block = n if method is METHODS["gibbs"] else None
-        hidden = self._begun(method, start, n, noise, numbers)
-        states, means = drawn(method, stack, layer, n_steps, noise, states, there, self._ladder, block, hidden)
-        return self._descend(states, means, *noise, mean)
+        return stack, self._ladder, numbers
 
     def _fill_block(self, v, rows, mask, n_steps, method, key):
         """As for `DBN`, but that the labels of a network of one layer run too, in Gibbs steps of the top RBM."""

@@ -6,22 +6,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
-from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.imputation import Imputation
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import (
     free_energies,
     hidden_given_rows,
-    start_states,
     visible_blocks,
-    with_totals,
 )
 from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import later_rows
-from fastdbn.estimators.sampling import check_sample, check_totals, drawn, is_rows, ladder_of, method_for
+from fastdbn.estimators.sampling import drawn, ladder_of
 from fastdbn.estimators.scoring import score_rbm
 from fastdbn.inputs.data import Scaling
 from fastdbn.machine import initial
-from fastdbn.machine.block import block_rows, draw_keys
+from fastdbn.machine.block import draw_keys
 from fastdbn.machine.machine import Machine, UnitLike, VisibleUnits
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
@@ -38,7 +36,7 @@ def hidden_rows(H, n_components, name="X"):
     return H
 
 
-class FittedRBM(Estimator):
+class FittedRBM(Imputation):
     """What a fitted RBM computes; `RBM` has the parameters and the training."""
 
     components_: Array
@@ -118,11 +116,7 @@ class FittedRBM(Estimator):
             On the scale of the fit data; for units that count, of one trial a row.
         """
         check_is_fitted(self)
-        return self.scaling_.invert(self.machine_.visible(hidden_rows(X, self.components_.shape[0])))
-
-    def _reconstruct(self, X):
-        means = self.scaling_.invert(self.machine_.visible(hidden_given_rows(self, X)))
-        return with_totals(self.machine_.visible_unit, means, X)
+        return self._down(hidden_rows(X, len(self.components_)), 1)
 
     def energy(self, X: Rows, H: ArrayLike) -> Doubles:
         """Energy E(v, h) of each pair of rows: p(v, h) is proportional to e^-E. Constants of the scaling are left out.
@@ -174,9 +168,9 @@ class FittedRBM(Estimator):
     def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Two-valued visible units: the mean log pseudo-likelihood of a row. Others: minus the relative squared error.
 
-        The first is exact, in nats; means between the two values count as probabilities. The second is the squared error of
-        `reconstruct` over the variance of each column of X, a mean over columns. Higher is better, and a grid search can compare
-        settings by it.
+        The first is exact, in nats; means between the two values count as probabilities. Missing values do not count. The
+        second is the squared error of `reconstruct` over the variance of each column of X, a mean over columns. Higher is better,
+        and a grid search can compare settings by it.
 
         Parameters
         ----------
@@ -206,24 +200,9 @@ class FittedRBM(Estimator):
             On the scale of X.
         """
         X, n_steps = later_rows(self, X), checks.integer(n_steps, "n_steps")
-        return self.scaling_.invert(self._run_chains(X, n_steps, *self._next_noise(random_state))[0])
-
-    def _run_chains(self, X, n_steps, seed, number):
-        """(states, means) of the visible units, on their own scale, after Gibbs steps from the rows of X."""
-        return self._drawn(METHODS["gibbs"], n_steps, (seed, number), self._states_of(X), True)
-
-    def _states_of(self, X):
-        """Rows as host states of the visible units."""
-        out = np.empty(X.shape, self.dtype)
-        for rows, v in visible_blocks(self, X):
-            self.machine_.backend.fetch(v, out[rows])
-        return out
-
-    def _drawn(self, method, n_steps, noise, states, there):
-        machine, block = self.machine_, None
-        if method is METHODS["gibbs"]:
-            block = block_rows(max(machine.shape)) if there else len(states)
-        return drawn(method, lambda _: [machine], 0, n_steps, noise, states, there, self._ladder, block)
+        states, noise = self._draw_up(X, 0, 0, 0), self._next_noise(random_state)
+        found, _ = drawn(METHODS["gibbs"], lambda _: self._machines(), 0, n_steps, noise, states, True)
+        return self.scaling_.invert(found)
 
     def _ladder(self):
         sources = self.components_, self.intercept_visible_, self.intercept_hidden_
@@ -267,11 +246,4 @@ class FittedRBM(Estimator):
         (n_samples, n_features) array
             On the scale of the fit data.
         """
-        check_is_fitted(self)
-        n, start = check_sample(self, n_samples, n_steps, mean, start, method, sum(self.components_.shape))
-        machine, there = self.machine_, is_rows(start)
-        totals, noise = check_totals(machine.visible_unit, n, totals, start), self._next_noise(random_state)
-        states = self._states_of(start) if there else start_states(self, machine, n, *noise, totals)
-        method = method_for(method, [machine], 0, there)
-        states, means = self._drawn(method, n_steps, noise, states, there)
-        return self.scaling_.invert(means if mean else states)
+        return self._draw(n_samples, n_steps, random_state, mean, totals, start, method)

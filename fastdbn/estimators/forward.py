@@ -53,7 +53,7 @@ def forward_of(network):
         threshold = None if first.binarize in ("sample", "mean") else first.binarize
         return Forward(backend, units, weights, biases, threshold, first.missing)
 
-    return prepared(network, (*network.coefs_, *network.intercepts_, *computes, *_descriptions(network)), build)
+    return prepared(network, "forward", (*network.coefs_, *network.intercepts_, *computes, *_descriptions(network)), build)
 
 
 def _descriptions(network):

@@ -22,8 +22,7 @@ from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
-from fastdbn.estimators.rows import check_values, checked, in_training
-from fastdbn.estimators.validation import named, pair_of, rows_of
+from fastdbn.estimators.rows import check_values, checked, in_training, named, pair_of, rows_of
 from fastdbn.files import entries
 from fastdbn.files.state import Later, Record, Tensor, fields
 from fastdbn.inputs import data
@@ -239,11 +238,11 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         resume = bool(getattr(self, "layers_", None))
         schedule = self._own_schedule(self._new_layers())._replace(n_iter=1)
         known = known_classes(classes, self.classes_ if resume else None, self.unlabelled)
-        X, labels, weights = self._rows(X, y, sample_weight, resume, 1, known)
+        X, labels, weights = self._rows(X, y, sample_weight, resume, part := parameters.EpochPart(), known)
         if hasattr(self, "up_down_iter_"):
             self._up_down(X, labels, weights, schedule, a_pass=True)
         else:
-            self._pretrain(X, labels, weights, resume, 1)
+            self._pretrain(X, labels, weights, resume, part)
         return self
 
     @all_or_nothing
@@ -304,14 +303,14 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
 
         return None if X is None else measure
 
-    def _rows(self, X, y, sample_weight, resume, epochs=None, known=None, validation=None):
+    def _rows(self, X, y, sample_weight, resume, part=None, known=None, validation=None):
         """Begin a run, or go on: (X, checked, labels, weights of rows and their classes or None).
 
         Labels are one-hot rows, or zeros where a row has none.
 
         known are the classes of a first call of `partial_fit`, or None.
         """
-        self._begin_run(resume, epochs)
+        self._begin_run(resume, part)
         X = checked(self, X, reset=not resume, may_lack=self._may_lack())
         if resume:
             check_values(self.layers_[0], X)
@@ -321,7 +320,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         numbers, self.classes_ = classes(y, X.shape[0], known, self._called("y"), self.unlabelled)
         weights = checks.sample_weights(sample_weight, len(numbers))
         others = dict(zip(("validation_data X", "validation_data y"), pair_of(validation), strict=True))
-        self._note_data(epochs, X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)
+        self._note_data(part, X=X, y=numbers, classes=self.classes_, sample_weight=weights, **others)
         if self.class_weight is not None:
             factors = class_factors(self.class_weight, self.classes_, numbers)
             weights = factors if weights is None else weights * factors
@@ -342,16 +341,16 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
             rbm.set_params(centering=None if rbm.centering == "auto" else rbm.centering)
         return layers
 
-    def _pretrain(self, X, labels, weights, resume, epochs, validation=None):
+    def _pretrain(self, X, labels, weights, resume, part=None, validation=None):
         self._labels = labels
         try:
-            self._fit_layers(self._new_layers(), X, weights, resume, epochs, validation)
+            self._fit_layers(self._new_layers(), X, weights, resume, part, validation)
         finally:
             del self._labels
 
-    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize, validation):
+    def _train_layer(self, rbm, lower_states, weights, epochs, start, binarize, validation, part):
         if rbm.layer_ + 1 < len(checks.layer_sizes(self.hidden_layer_sizes)):
-            super()._train_layer(rbm, lower_states, weights, epochs, start, binarize, validation)
+            super()._train_layer(rbm, lower_states, weights, epochs, start, binarize, validation, part)
         else:
             self._train_top(rbm, lower_states, weights, epochs, start, binarize)
 

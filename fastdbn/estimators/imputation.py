@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
-from fastdbn.estimators.base import Estimator
+from fastdbn.estimators.fit_stack import FitStack
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import visible_blocks
-from fastdbn.estimators.machines import machines_of
 from fastdbn.estimators.rows import clipped, later_rows
 from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
@@ -43,37 +42,8 @@ class Average:
         return self.total / self.count
 
 
-class Imputation(Estimator):
-    """What an RBM and a network of RBMs do alike: `reconstruct`, `impute` and `denoise`.
-
-    They have `_stack`, their layers from below, and a DBN `_log_weight`, the logarithm of its weight w.
-    """
-
-    @property
-    def _n_features_out(self):
-        return self._stack()[-1].components_.shape[0]
-
-    def _machines(self):
-        """The machines of all layers, from below, on one backend."""
-        return machines_of(self)
-
-    def _checked(self, X):
-        """X to be used by a fitted model, with missing values where its first layer takes them."""
-        return later_rows(self, X, ("drop", "sample"))
-
-    def reconstruct(self, X: Rows) -> Array:
-        """Pass rows up to the hidden means of the last layer and down to visible means.
-
-        Parameters
-        ----------
-        X : (n, n_features) array or CSR matrix
-
-        Returns
-        -------
-        (n, n_features) array
-            On the scale of X.
-        """
-        return self._reconstruct(self._checked(X))
+class Imputation(FitStack):
+    """`impute` and `denoise`. A DBN has `_log_weight`, the logarithm of its weight w."""
 
     def impute(
         self,

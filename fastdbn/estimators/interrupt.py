@@ -79,9 +79,9 @@ class Interruptible:
         run = vars(self).get("_run")
         return bool(run and (run.resumes or getattr(self, "warm_start", False)))
 
-    def _goes_on(self, epochs=None, checkpoint=None):
-        """Whether a fit, or a pass of some `epochs`, goes on from an earlier one, or from a checkpoint, which is read here."""
-        if epochs is not None:
+    def _goes_on(self, part=None, checkpoint=None):
+        """Whether a fit, or a pass over a `part`, goes on from an earlier one, or from a checkpoint, which is read here."""
+        if part is not None:
             return self._has_begun()
         run, warm = vars(self).get("_run"), checks.flag(self.warm_start, "warm_start")
         if run and run.resumes:
@@ -100,12 +100,12 @@ class Interruptible:
         run = vars(self).get("_run")
         return f"{run.resumes}: {name}" if run and run.resumes else name
 
-    def _note_data(self, epochs, **arrays):
+    def _note_data(self, part, **arrays):
         """Note of the run what tells its data from others, if checkpoints need it; refuse data that are not those noted before.
 
-        A pass of some `epochs` is not a run.
+        A pass over a `part` is not a run.
         """
-        if epochs is not None:
+        if part is not None:
             return
         known = self._run.data
         if known is None and not any(isinstance(callback, Checkpoint) for callback in self.callbacks or ()):
@@ -117,14 +117,14 @@ class Interruptible:
             raise ValueError(f"{what} is of a fit to other data: {'; '.join(differ)}. Give those of the fit, or begin anew")
         self._run = self._run._replace(data=data)
 
-    def _begin_run(self, goes_on, epochs=None):
+    def _begin_run(self, goes_on, part=None):
         """Begin a run, from fitted parameters or from nothing, or go on with the one that was interrupted.
 
-        A pass of some `epochs` is not a run: it is done completely, or not at all.
+        A pass over a `part` is not a run: it is done completely, or not at all.
         """
         if not goes_on:
             self._forget()
-        if epochs is not None:
+        if part is not None:
             return
         run = self._run if goes_on and self._interrupted() else Run(0, {})
         self._run = run._replace(epochs=_epochs(self))

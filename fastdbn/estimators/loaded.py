@@ -16,8 +16,8 @@ from fastdbn.estimators.interrupt import FINE_TUNING, UP_DOWN
 from fastdbn.files.entries import FLAG, count
 from fastdbn.files.state import POSITIVE, SQUARES, Maybe, Record, Tensor
 from fastdbn.inputs.data import Scaling
-from fastdbn.inputs.ranges import MOST_COUNTS
 from fastdbn.machine import initial
+from fastdbn.machine.block import MOST_COUNTS
 from fastdbn.support import checks
 from fastdbn.support.checks import refuse
 from fastdbn.training.layer import State
@@ -295,9 +295,10 @@ def check_network(network, owner):
     """The layers of a back-propagated network fit each other, its parameters, its pretrained layers and its update rule."""
     _check_run(network, {FINE_TUNING: getattr(network, "n_iter_", 0)})
     if not hasattr(network, "coefs_"):
-        _check_pretraining(network)
+        network._check()
+        _check_dbn(network, network._dbn()._new_layers(), complete=False)
         return
-    (sizes, _), n_in, coefs = network._check(None), network.n_features_in_, network.coefs_
+    (sizes, _), n_in, coefs = network._check(), network.n_features_in_, network.coefs_
     outputs = getattr(network, "classes_", getattr(network, "target_mean_", coefs[0]))
     fitted = len(coefs[0]), *(len(c) for c in network.intercepts_)
     refuse(
@@ -315,23 +316,19 @@ def check_network(network, owner):
         parameters.refuse_counts(get_unit(network.visible_))
     templates = network._dbn()._new_layers()
     if network.dbn_ is not None:
-        layers = network.dbn_.layers_
-        found = [(len(rbm.components_), get_unit(rbm.hidden_)) for rbm in layers]
-        suits = found == [*zip(sizes, units, strict=False)][: len(templates)] and layers[0].visible_ == network.visible_
-        refuse(not suits or network.dbn_.n_features_in_ != n_in, "the sizes and units of dbn are not those of the network")
-        _check_templates(layers, templates)
-        network._check_suits(network.dbn_)
+        _check_dbn(network, templates, complete=True)
+        _check_templates(network.dbn_.layers_, templates)
+        refuse(network.dbn_.layers_[0].visible_ != network.visible_, "the visible units of dbn are not those of the network")
 
 
-def _check_pretraining(network):
-    """The checkpoint of a network whose layers are not all pretrained yet."""
-    network._check(None)
-    layers, templates = network.dbn_.layers_, network._dbn()._new_layers()
-    found = [(len(rbm.components_), get_unit(rbm.hidden_)) for rbm in layers]
-    wanted = [(rbm.n_components, get_unit(rbm.hidden)) for rbm in templates]
-    refuse(found != wanted[: len(found)], "the sizes and units of dbn are not those of the network")
-    refuse(network.dbn_.n_features_in_ != network.n_features_in_, "dbn has other features than the network")
-    network._check_suits(network.dbn_)
+def _check_dbn(network, templates, complete):
+    """The pretrained layers of a network are those that templates describe; the first of them, if it is not `complete`."""
+    dbn = network.dbn_
+    found = [(len(rbm.components_), get_unit(rbm.hidden_), get_unit(rbm.hidden)) for rbm in dbn.layers_]
+    wanted = [(rbm.n_components, get_unit(rbm.hidden), get_unit(rbm.hidden)) for rbm in templates]
+    suits = found == (wanted if complete else wanted[: len(found)]) and dbn.n_features_in_ == network.n_features_in_
+    refuse(not suits, "the sizes and units of dbn are not those of the network")
+    network._check_suits(dbn)
 
 
 def check_targets(regressor, owner):

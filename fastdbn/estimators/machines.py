@@ -31,20 +31,23 @@ def _reset():
 at_fork(after_in_child=_reset)  # the parent's may be held by a thread that the child does not have
 
 
-def prepared(estimator, sources, build):
-    """What `build` makes of some sources, kept for an estimator while the sources are the same objects.
+def prepared(estimator, what, sources, build):
+    """What `build` makes of some sources, kept by a name for an estimator while the sources are the same objects.
 
-    Arrays among them become read-only, because a change in place would go unnoticed.
+    Arrays among them become read-only, because a change in place would go unnoticed. Threads that ask at the same time may all
+    build, and get the same.
     """
     with lock:
-        known, value = _prepared.get(estimator, ((), None))
-        if len(known) != len(sources) or any(map(operator.is_not, known, sources)):
-            for x in sources:
-                if isinstance(x, np.ndarray):
-                    x.flags.writeable = False
-            value = build()
-            _prepared[estimator] = sources, value
+        known, value = _prepared.get(estimator, {}).get(what, ((), None))
+    if len(known) == len(sources) and all(map(operator.is_, known, sources)):
         return value
+    for x in sources:
+        if isinstance(x, np.ndarray):
+            x.flags.writeable = False
+    value = build()
+    with lock:
+        _prepared.setdefault(estimator, {})[what] = sources, value
+    return value
 
 
 def downward(rbm):
@@ -81,4 +84,4 @@ def machines_of(estimator):
         backend = devices.get_backend(*computes)
         return [_build(backend, rbm) for rbm in layers]
 
-    return prepared(estimator, (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)
+    return prepared(estimator, "machines", (*(x for rbm in layers for x in _of_rbm(rbm)), *computes), build)

@@ -153,16 +153,16 @@ class DBNOutlierDetector(OutlierMixin, DBN):
         finally:
             self._trained_on(X, weights)
 
-    def _fit_layers(self, layers, X, weights, resume, epochs, validation=None):
+    def _fit_layers(self, layers, X, weights, goes_on, part, validation=None):
         if layers[0].missing == "drop" and missing_values.split(X)[1] is not None:
             raise ValueError(
                 "missing='drop' gives each row a machine of its own, and their scores cannot be compared: use missing='sample', "
                 "or fill in what is missing"
             )
         of_scores, of_rows = ["offset_", "top_"], ["extent_"]  # of those before
-        for name in of_scores if resume else of_scores + of_rows:
+        for name in of_scores if goes_on else of_scores + of_rows:
             vars(self).pop(name, None)
-        super()._fit_layers(layers, X, weights, resume, epochs, validation)
+        super()._fit_layers(layers, X, weights, goes_on, part, validation)
 
     def _trained_on(self, X, weights=None):
         """Set the threshold by the scores of the rows that were trained on, and their weights."""

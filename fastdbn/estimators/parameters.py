@@ -128,18 +128,17 @@ def falling(rate, start, n_epochs):
     return lambda epoch: rate * max(0.0, 1.0 - (epoch - start) / max(n_epochs, 1))
 
 
-class Part(NamedTuple):
+class EpochPart(NamedTuple):
     """What rows of a pass are of an epoch: its number from 0, or None for an epoch of their own, and the number of the first."""
 
     epoch: int | None = None
     first_row: int = 0
 
 
-WHOLE = Part()
-
-
-def checked_part(part, n_iter, missing=None):
-    """A `Part` for an estimator of so many epochs: of its last one, or of the next."""
+def check_part(part, n_iter, missing=None):
+    """Refuse a `EpochPart`, if there is one, that is neither of the last of so many epochs nor of the next."""
+    if part is None:
+        return
     if part.epoch is not None and checks.integer(part.epoch, "epoch", 0) not in (n_iter - 1, n_iter):
         last = f"{n_iter - 1}, to go on with the last one, or " if n_iter else ""
         raise ValueError(f"epoch={part.epoch}: this estimator was trained for {n_iter} epochs: give {last}{n_iter} for the next")
@@ -147,7 +146,6 @@ def checked_part(part, n_iter, missing=None):
     if first_row and (part.epoch is None or missing == "sample"):
         remedy = "give epoch too" if part.epoch is None else "missing='sample' begins its chains anew in each call: leave it out"
         raise ValueError(f"first_row={first_row}: {remedy}")
-    return part
 
 
 COPIES = 4

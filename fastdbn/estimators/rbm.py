@@ -8,20 +8,17 @@ from numpy.typing import ArrayLike
 
 from fastdbn.callbacks.callback import Callbacks
 from fastdbn.estimators import loaded
-from fastdbn.estimators.imputation import Imputation
-from fastdbn.estimators.outcome import of_layers, tell
-from fastdbn.estimators.parameters import Part
+from fastdbn.estimators.parameters import EpochPart
 from fastdbn.estimators.trained_rbm import TrainedRBM
-from fastdbn.estimators.validation import rows_of
 from fastdbn.files.entries import SEED, count, history, unit
 from fastdbn.files.state import Maybe, Tensor, fields
 from fastdbn.machine.machine import UnitLike, VisibleUnits
-from fastdbn.support.types import Bytes, Device, DType, FilePath, PerEpoch, Precision, Rows, Seed, Validation
+from fastdbn.support.types import Bytes, Device, DType, PerEpoch, Precision, Rows, Seed
 from fastdbn.training.monitors import MONITORS
 
 
 @dataclass(eq=False, repr=False)
-class RBM(Imputation, TrainedRBM):
+class RBM(TrainedRBM):
     """Restricted Boltzmann Machine trained by contrastive divergence.
 
     Parameters
@@ -266,51 +263,6 @@ class RBM(Imputation, TrainedRBM):
 
     # ---- training
 
-    def fit(
-        self,
-        X: Rows,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        validation_data: Validation | None = None,
-        resume: FilePath | None = None,
-    ) -> Self:
-        """Train on X.
-
-        Parameters
-        ----------
-        X : (n, n_features) array, memory map or CSR matrix
-            Never modified.
-        y : ignored
-        sample_weight : (n,) array or None
-            Weights of the rows.
-        validation_data : (m, n_features) array or CSR matrix, or None, default None
-            Rows to watch in place of a `validation_fraction`. A tuple (X, y) is taken for its X.
-        resume : "last", path or None, default None
-            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
-            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
-            the checkpoint.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            for bad data or parameters.
-        DivergenceError
-            if parameters become infinite or NaN. The parameters of the last good epoch are kept.
-
-        Warns
-        -----
-        FitWarning
-            once, if the fit ended badly. docs/tuning.md says what to do.
-        """
-        self._fit(X, sample_weight, checkpoint=resume, validation=rows_of(validation_data))
-        tell(of_layers([self], self))
-        return self
-
     def partial_fit(
         self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None, *, epoch: int | None = None, first_row: int = 0
     ) -> Self:
@@ -338,4 +290,4 @@ class RBM(Imputation, TrainedRBM):
         -------
         self
         """
-        return self._fit(X, sample_weight, 1, part=Part(epoch, first_row))
+        return self._fit(X, sample_weight, EpochPart(epoch, first_row))

@@ -10,9 +10,8 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from fastdbn.estimators import loaded
-from fastdbn.estimators.base import Scored
 from fastdbn.estimators.forward import means
-from fastdbn.estimators.parameters import Part
+from fastdbn.estimators.parameters import EpochPart
 from fastdbn.estimators.supervised import Supervised
 from fastdbn.files.entries import FLAG
 from fastdbn.files.state import POSITIVE, SMALL, Tensor, fields
@@ -20,11 +19,11 @@ from fastdbn.inputs.choice import warn_of_first_batch
 from fastdbn.inputs.ranges import LARGEST
 from fastdbn.support import checks
 from fastdbn.support.results import array_for
-from fastdbn.support.types import Doubles, FilePath, Rows, Validation
+from fastdbn.support.types import Doubles, Rows
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class DBNRegressor(Scored, RegressorMixin, Supervised):
+class DBNRegressor(RegressorMixin, Supervised):
     """Deep Belief Network regressor: pretraining, then squared error by back-propagation, for one or more outputs.
 
     Targets are standardised inside; predictions are on their own scale.
@@ -139,42 +138,6 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(
-        self,
-        X: Rows,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        validation_data: Validation | None = None,
-        resume: FilePath | None = None,
-    ) -> Self:
-        """Pretrain on X, then train on X and y.
-
-        Parameters
-        ----------
-        X : (n, n_features) array, memory map or CSR matrix
-        y : (n,) or (n, n_outputs) array
-        sample_weight : (n,) array or None
-        validation_data : tuple (X, y) or None, default None
-            Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
-        resume : "last", path or None, default None
-            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
-            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
-            the checkpoint.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            for bad data or parameters.
-        DivergenceError
-            if weights become infinite or NaN. The weights of the last good epoch are kept.
-        """
-        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
-
     def partial_fit(
         self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None, *, epoch: int | None = None, first_row: int = 0
     ) -> Self:
@@ -203,7 +166,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         self
         """
         first = not hasattr(self, "coefs_")
-        self._fit(X, y, sample_weight, 1, part=Part(epoch, first_row))
+        self._fit(X, y, sample_weight, EpochPart(epoch, first_row))
         if first and (np.ptp(np.asarray(y, np.float64), axis=0) == 0).any():
             warn_of_first_batch("y")
         return self
@@ -229,6 +192,8 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
             self.target_mean_ = np.average(columns, axis=0, weights=weights)
             deviation = np.sqrt(np.average((columns - self.target_mean_) ** 2, axis=0, weights=weights))
             self.target_scale_ = np.where(deviation > 0, deviation, 1.0)
+        elif columns.shape[1] != len(self.target_mean_):
+            raise ValueError(f"y has {columns.shape[1]} outputs, and the fit had {len(self.target_mean_)}: give as many")
         return ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype), columns.shape[1]
 
     def _loss_and_score(self, watched, X, scaled):
@@ -254,3 +219,7 @@ class DBNRegressor(Scored, RegressorMixin, Supervised):
         out = array_for(out, (X.shape[0],) if self._flat else (X.shape[0], len(self.target_mean_)), np.float64, X)
         out[...] = (means(self, X).astype(np.float64) * self.target_scale_ + self.target_mean_).reshape(out.shape)
         return out
+
+    def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """scikit-learn's R2 of `predict`. Masked targets or weights are errors."""
+        return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))

@@ -1,4 +1,6 @@
-"""Checks of the rows that users give: their type and layout, and whether they suit the fitted model."""
+"""Checks of the rows that users give: their type and layout, whether they suit the fitted model, and those that a fit watches."""
+
+import contextlib
 
 import numpy as np
 from scipy import sparse
@@ -9,9 +11,11 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.inputs import ranges
 from fastdbn.inputs.blocks import READ, stored_rows
 from fastdbn.support import checks
+from fastdbn.support.checks import shown
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.support.stored import Stored
 from fastdbn.tables.blocks import opened
+from fastdbn.training.monitors import check_monitor, knows_likelihood
 from fastdbn.units import get_unit
 from fastdbn.units.unit import Unit
 
@@ -169,3 +173,53 @@ def check_values(rbm, X):
     """Refuse values of later data that the visible units of a fitted RBM do not take."""
     if threshold_of(rbm) is None:
         ranges.check_values(get_unit(rbm.visible_), rbm.scaling_, X, rbm.missing is not None)
+
+
+# ---- rows to watch, fit(..., validation_data=...)
+
+
+def rows_of(validation_data):
+    """X of ``validation_data``, which may be a tuple that has y too; None if there are none."""
+    return validation_data[0] if isinstance(validation_data, tuple) and validation_data else validation_data
+
+
+def pair_of(validation_data):
+    """(X, y) of ``validation_data``; (None, None) if there are none.
+
+    Raises
+    ------
+    ValueError
+        if it is no pair.
+    """
+    if validation_data is None:
+        return None, None
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise ValueError(f"validation_data={shown(validation_data)}: give a tuple (X, y), or None")
+    return tuple(validation_data)
+
+
+@contextlib.contextmanager
+def named():
+    """Errors of data as those of validation_data."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"validation_data: {error}") from None
+
+
+def watched(estimator, X, may_lack=False):
+    """Rows to watch, as a fitted model takes them, checked; None if there are none."""
+    if X is None:
+        return None
+    with named():
+        return clipped(estimator, checked(estimator, X, reset=False, may_lack=may_lack))
+
+
+def check_held_out(rbm, validation):
+    """Refuse early stopping by rows that are not there, and rows that are held out beside those of the user."""
+    if validation is not None and rbm.validation_fraction:
+        raise ValueError(
+            f"validation_fraction={rbm.validation_fraction!r} holds out rows, and validation_data are given: give one of them"
+        )
+    if rbm.early_stopping:
+        check_monitor(rbm.monitor, None, validation is not None or rbm.validation_fraction > 0, knows_likelihood(rbm))

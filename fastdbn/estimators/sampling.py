@@ -3,15 +3,11 @@
 "auto" is `AUTO`, but Gibbs sampling where chains begin at `start`, and where that method cannot draw: of counts.
 """
 
-import operator
-import weakref
-
 import numpy as np
 
 from fastdbn.estimators import machines
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.starts import STEPS
-from fastdbn.inputs import ranges
 from fastdbn.machine.block import block_rows
 from fastdbn.sampling import METHODS, ladder
 from fastdbn.sampling.sampler import Task
@@ -23,8 +19,6 @@ RANDOM = "random"
 """The `start` of chains that begin at draws which know the biases alone."""
 AT_ONCE = 16
 """Chains with replicas are handled in blocks of fewer rows, by this factor."""
-
-_ladders: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def is_rows(start):
@@ -50,21 +44,6 @@ def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
     n = checks.integer(1 if n_samples is None else n_samples, "n_samples")
     checks.room(n * width, "n_samples", n_samples)
     return n, start
-
-
-def check_totals(unit, n, totals, start):
-    """`totals` of `sample`, checked: (n, 1), or None."""
-    if totals is None:
-        return None
-    if is_rows(start):
-        raise ValueError("totals: chains that begin at `start` keep the totals of its rows, so leave totals out")
-    if not unit.keeps_total:
-        raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
-    values = np.asarray(totals)
-    whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
-    if not whole or (values < 0).any() or (values > ranges.MOST_COUNTS).any():
-        raise ValueError(f"totals={totals!r}: give a whole number from 0 to {ranges.MOST_COUNTS}, or {n} of them")
-    return np.broadcast_to(values, n)[:, None]
 
 
 def method_for(name, stack, layer, there=False):
@@ -93,17 +72,10 @@ def ladder_of(estimator, sources, machine):
     machine : callable of a number of chains
         Makes the machine.
     """
-    sources = *sources, estimator.dtype
-    with machines.lock:
-        known, value = _ladders.get(estimator, ((), None))
-    if len(known) != len(sources) or any(map(operator.is_not, known, sources)):
-        value = ladder.find(machine(ladder.CHAINS))  # outside of the lock, because it takes a while; twice gives the same
-        with machines.lock:
-            _ladders[estimator] = sources, value
-    return value
+    return machines.prepared(estimator, "ladder", (*sources, estimator.dtype), lambda: ladder.find(machine(ladder.CHAINS)))
 
 
-def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=None, hidden=None):
+def drawn(method, stack, layer, n_steps, noise, states, there, ladder=None, hidden=None):
     """(states, means) on the scale of a layer's visible units, without labels, of a chain for each of some host states.
 
     Parameters
@@ -116,15 +88,14 @@ def drawn(method, stack, layer, n_steps, noise, states, there, ladder, block=Non
     noise : (seed, number of the draw)
     states, there
         As for `Sampler.start`.
-    ladder : callable
-    block : int or None
-        Rows at a time.
+    ladder : callable or None
+        Only "tempering" needs it.
     hidden : (n, n_hidden) array or None
         Hidden states or means at which Gibbs chains begin, if not `there`. They then make `STEPS` steps, if they are not told.
     """
-    n, width = states.shape
-    out, means = np.empty_like(states), np.empty_like(states)
-    size, steps = block or max(1, block_rows(width) // AT_ONCE), method.steps if hidden is None else STEPS
+    out, means, n = np.empty_like(states), np.empty_like(states), len(states)
+    size = max(1, block_rows(states.shape[1]) // (1 if method is METHODS["gibbs"] else AT_ONCE))
+    steps = method.steps if hidden is None else STEPS
     for first in range(0, n, size):
         rows = slice(first, min(first + size, n))
         numbers, begin = np.arange(rows.start, rows.stop, dtype=np.uint32), None if hidden is None else hidden[rows]

@@ -14,6 +14,7 @@ from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import threshold_of
 from fastdbn.machine import pseudo
 from fastdbn.support import checks
+from fastdbn.training.options import missing_values
 from fastdbn.units import get_unit
 
 SURE = 1e-6
@@ -25,9 +26,12 @@ def score_rbm(rbm, X, sample_weight):
     machine = rbm.machine_
     if not pseudo.is_two_valued(machine.visible_unit):
         return score_reconstruction(rbm, X, rbm._reconstruct(X), sample_weight)
-    rows = np.empty(X.shape[0])
+    rows, missing = np.empty(X.shape[0]), None if rbm.missing is None else missing_values.split(X)[1]
     for part, v in visible_blocks(rbm, X, machine):
-        rows[part] = pseudo.expected(machine, v)
+        of_units = pseudo.expected(machine, v)
+        if missing is not None:
+            of_units[missing[part]] = 0.0  # only what was observed counts
+        rows[part] = of_units.sum(axis=1)
     return _mean(rows, sample_weight)
 
 

@@ -6,7 +6,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,37 +19,20 @@ from fastdbn.estimators.forward import forward_of, means
 from fastdbn.estimators.interrupt import FINE_TUNING, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.layer import completed
 from fastdbn.estimators.outcome import of_layers, of_outputs, some_rows, tell
-from fastdbn.estimators.parameters import WHOLE
 from fastdbn.estimators.pretrained import Pretrained
 from fastdbn.estimators.rows import binarize_of, checked, later_rows, threshold_of
-from fastdbn.files import entries
-from fastdbn.files.state import FINITE, NOT_NEGATIVE, Later, Maybe, Part, Record, Series, Tensor, fields
 from fastdbn.inputs import ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.maths import rng
-from fastdbn.maths.optim import STATES, Optimizer, momentum_ramp
+from fastdbn.maths.optim import momentum_ramp
 from fastdbn.support import checks
 from fastdbn.support.report import progress, warn
-from fastdbn.support.types import Array, PerEpoch, Rows, Seed
-from fastdbn.training.backprop import OUTPUT, NetworkState, Plan, glorot
+from fastdbn.support.types import Array, FilePath, PerEpoch, Rows, Seed, Validation
+from fastdbn.training.backprop import OUTPUT, Plan, glorot
 from fastdbn.training.monitors import check_stopping
 from fastdbn.training.options import missing_values
 from fastdbn.training.options.max_norm import check_max_norm
 from fastdbn.units import get_unit, named
-
-SOLVER = entries.choice("n_moments", {solver: 2 * n for solver, n in STATES.items()})
-
-
-def _array(i, j=0):
-    """The field of layer i's weights (even j) or biases (odd j). Of an update rule, j = 2 and 3 are second moments."""
-    return Tensor(*(f"n_{i}", f"n_{i + 1}")[j % 2 :], holds=FINITE if j < 2 else NOT_NEGATIVE)
-
-
-def _arrays(i):
-    return Series(lambda j: _array(i, j), "n_moments")
-
-
-OPTIMIZER = Maybe(Record(Optimizer, solver=SOLVER, steps=entries.count(), states=Series(_arrays, "n_layers")), None)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -70,29 +53,6 @@ class Supervised(FineTuning, Pretrained):
     n_iter_no_change: int = 10
     tol: float | None = None
 
-    _saved = fields(
-        coefs_=Later(Series(_array, "n_layers")),
-        intercepts_=Later(Series(lambda i: _array(i, 1), "n_layers")),
-        visible_=Later(entries.unit("n_features")),
-        scaling_=loaded.SCALING,
-        seed_=entries.SEED,
-        n_iter_=Later(entries.count("n_epochs")),
-        history_=Later(entries.history("n_epochs")),
-        _step=Later(entries.count()),
-        _optimizer=OPTIMIZER,
-        _best=Maybe(
-            Record(
-                NetworkState,
-                coefs=Series(_array, "n_layers"),
-                intercepts=Series(lambda i: _array(i, 1), "n_layers"),
-                optimizer=OPTIMIZER,
-                epoch=entries.count(),
-                step=entries.count(),
-            ),
-            None,
-        ),
-        dbn_=Maybe(Part(DBN), None),
-    )
     _check_loaded = loaded.check_network
 
     def __sklearn_is_fitted__(self):
@@ -104,12 +64,48 @@ class Supervised(FineTuning, Pretrained):
 
     # ---- training
 
-    def _rate(self, epochs, start=0):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: Validation | None = None,
+        resume: FilePath | None = None,
+    ) -> Self:
+        """Pretrain on X, then train on X and y.
+
+        Parameters
+        ----------
+        X : (n, n_features) array, memory map or CSR matrix
+        y : (n,) labels of any type, or `unlabelled`; for a regressor numbers, (n,) or (n, n_outputs)
+        sample_weight : (n,) array or None
+        validation_data : tuple (X, y) or None, default None
+            Rows and targets to watch in place of a `validation_fraction`, in pretraining too.
+        resume : "last", path or None, default None
+            Go on from a checkpoint to the bits of an uninterrupted fit: from the file of a path, or from the last one that the
+            `Checkpoint` of `callbacks` has written. "last" begins anew if there is none. Parameters and data must be those of
+            the checkpoint.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            for bad data or parameters, or a single class of labels.
+        DivergenceError
+            if weights become infinite or NaN. The weights of the last good epoch are kept.
+        """
+        return self._fit(X, y, sample_weight, checkpoint=resume, validation=validation_data)
+
+    def _rate(self, part, start=0):
         """The learning rate or its schedule; by default a line down to 0 from epoch `start`, worth 0.3 points on digits."""
         if self.learning_rate_init is not None:
             return checks.schedule(self.learning_rate_init, "learning_rate_init")
         top = {"adam": 0.005, "sgd": 0.2}[self.solver]
-        return top if epochs is not None else parameters.falling(top, start, self.max_iter)
+        return top if part is not None else parameters.falling(top, start, self.max_iter)
 
     def _has_begun(self):
         return hasattr(self, "coefs_")
@@ -118,7 +114,7 @@ class Supervised(FineTuning, Pretrained):
         """Units of all hidden layers."""
         return checks.layer_sizes(self.hidden_layer_sizes)
 
-    def _check(self, epochs):
+    def _check(self, part=None):
         """All parameters, before anything is computed; returns the network's sizes and the plan."""
         sizes = self._sizes()
         if isinstance(self.dropout, (list, tuple)):
@@ -134,7 +130,7 @@ class Supervised(FineTuning, Pretrained):
         return sizes, Plan(
             self._loss,
             self.solver,
-            self._rate(epochs),
+            self._rate(part),
             momentum_ramp if self.momentum is None else checks.schedule(self.momentum, "momentum", 1.0),
             checks.real(self.alpha, "alpha"),
             tuple(checks.real(rate, "dropout", below=1.0) for rate in rates),
@@ -187,41 +183,41 @@ class Supervised(FineTuning, Pretrained):
         """The parameters that one of the classes alone has."""
 
     @all_or_nothing
-    def _fit(self, X, y, sample_weight, epochs=None, known=None, checkpoint=None, validation=None, part=WHOLE):
-        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1), of a `Part` of an epoch.
+    def _fit(self, X, y, sample_weight, part=None, known=None, checkpoint=None, validation=None):
+        """Fit, go on from an earlier fit or a checkpoint, or make one pass over a `EpochPart` of an epoch.
 
         known are the classes of the first call of `partial_fit`, or None.
         """
-        sizes, plan = self._check(epochs)
-        part = parameters.checked_part(part, vars(self).get("n_iter_", 0))
+        sizes, plan = self._check(part)
+        parameters.check_part(part, vars(self).get("n_iter_", 0))
         dbn = self._dbn()
         dbn._new_layers()
-        resume = self._goes_on(epochs, checkpoint)
-        pretrained = epochs is None and self._interrupted()
-        self._begin_run(resume or pretrained, epochs)
+        resume = self._goes_on(part, checkpoint)
+        pretrained = part is None and self._interrupted()
+        self._begin_run(resume or pretrained, part)
         X, noisy = self._pair(checked(self, X, reset=not (resume or pretrained), may_lack=self._may_lack()), y)
-        beside = noisy is not None and part.first_row > 0
-        checks.refuse(beside, f"first_row={part.first_row} beside clean rows as y: leave it out")
+        if noisy is not None and part is not None and part.first_row:
+            raise ValueError(f"first_row={part.first_row} beside clean rows as y: leave it out")
         weights = checks.sample_weights(sample_weight, X.shape[0])
         target, n_outputs = self._targets(y, X.shape[0], resume, weights, known)
         labels, pretrain = getattr(self, "classes_", None), self._given_weights()
         watched = self._watched(validation)
         others = {} if watched is None else {f"validation_data {name}": x for name, x in watched._asdict().items()}
-        self._note_data(epochs, X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain, **others)
+        self._note_data(part, X=X, y=target, noisy=noisy, classes=labels, sample_weight=weights, pretrain=pretrain, **others)
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         rows = self._rows_of(target, X.shape[0])
-        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, watched is None and self._holds_out(epochs))
+        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, watched is None and self._holds_out(part))
         if resume:
             self._check_same(sizes, n_outputs, X)
         else:
             sizes = checks.layer_sizes(self.hidden_layer_sizes)
-            self._begin(X, sizes, n_outputs, weights, dbn, epochs, seed, watched and watched.X)
+            self._begin(X, sizes, n_outputs, weights, dbn, part, seed, watched and watched.X)
         X, noisy = self._completed(X), self._completed(noisy)
         if watched is not None:
             watched = watched._replace(X=self._completed(watched.X), noisy=self._completed(watched.noisy))
-        self._back_propagate(X, noisy, target, rows, of_rows, plan, epochs, watched, part)
-        if epochs is not None:
+        self._back_propagate(X, noisy, target, rows, of_rows, plan, part, watched)
+        if part is not None:
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
         own = self.dbn_ is not None and not isinstance(self._pretrained(), DBN)
@@ -248,14 +244,14 @@ class Supervised(FineTuning, Pretrained):
         if threshold_of(self) is None:
             ranges.check_values(get_unit(self.visible_), self.scaling_, X, self._may_lack())
 
-    def _begin(self, X, sizes, n_outputs, weights, dbn, epochs, seed, validation):
+    def _begin(self, X, sizes, n_outputs, weights, dbn, part, seed, validation):
         """Initial weights: pretrained, given, or drawn; sizes are those of the layers that may be pretrained, validation rows to
         watch or None."""
         if not hasattr(self, "seed_"):  # else pretraining was interrupted
             self.seed_ = seed
             self.dbn_ = self._copy_pretrained(sizes, X)
             if self.dbn_ is None:
-                self.dbn_ = dbn if self.pretrain and epochs is None else None
+                self.dbn_ = dbn if self.pretrain and part is None else None
             else:
                 self._recount()  # its epochs are none of this fit
         if self.dbn_ is not None:
@@ -272,7 +268,7 @@ class Supervised(FineTuning, Pretrained):
                     UserWarning,
                 )
             X, data_rbm = self._completed(X), self._first()
-            unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, binarize_of(data_rbm), weights, None, epochs is not None)
+            unit, scaling = choose(X, data_rbm.visible, data_rbm.scale, binarize_of(data_rbm), weights, None, part is not None)
             ranges.check_groups(X, unit)
             if self.verbose:
                 progress(f"{X.shape[1]} {unit.name} visible units, data {scaling.words}")

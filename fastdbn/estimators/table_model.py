@@ -15,7 +15,7 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.load import load
 from fastdbn.estimators.network import DeepNetwork
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.validation import rows_of
+from fastdbn.estimators.rows import rows_of
 from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of

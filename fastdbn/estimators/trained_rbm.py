@@ -8,19 +8,18 @@ from fastdbn.callbacks.early_stopping import stopping_of
 from fastdbn.estimators import parameters
 from fastdbn.estimators.device import announce, backend_for, say_threads, warn_of_precision
 from fastdbn.estimators.fitted_rbm import FittedRBM
-from fastdbn.estimators.interrupt import all_at_once, all_or_nothing
+from fastdbn.estimators.interrupt import all_at_once
 from fastdbn.estimators.layer import run_of
 from fastdbn.estimators.machines import host_params
-from fastdbn.estimators.parameters import WHOLE
-from fastdbn.estimators.rows import binarize_of, check_values, checked, in_training, threshold_of
-from fastdbn.estimators.validation import check_held_out, watched
+from fastdbn.estimators.parameters import EpochPart
+from fastdbn.estimators.rows import binarize_of, in_training, threshold_of
 from fastdbn.inputs import data, ranges
 from fastdbn.inputs.choice import choose
 from fastdbn.machine import initial
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.report import progress
-from fastdbn.training.holdout import n_trained_on, weights_of_known
+from fastdbn.training.holdout import weights_of_known
 from fastdbn.training.layer import State
 from fastdbn.training.monitors import MONITORS, Stopping, check_monitor, knows_likelihood, monitor_of
 from fastdbn.training.options.learned_variances import learned_scaling
@@ -33,33 +32,15 @@ class TrainedRBM(FittedRBM):
     def _has_begun(self):
         return hasattr(self, "components_")
 
-    @all_or_nothing
-    def _fit(self, X, sample_weight, epochs=None, checkpoint=None, validation=None, part=WHOLE):
-        """Fit, go on from an earlier fit or a checkpoint, or make one pass (epochs = 1), of a `Part` of an epoch."""
+    def _new_layers(self):
         parameters.settings(self)
-        part = parameters.checked_part(part, vars(self).get("n_iter_", 0), self.missing)
-        if epochs is None:
-            check_held_out(self, validation)
-        goes_on = self._goes_on(epochs, checkpoint)
-        self._begin_run(goes_on, epochs)
-        X = checked(self, X, reset=not goes_on, may_lack=self.missing is not None, finite=goes_on)  # else `_begin` sees to it
-        weights = checks.sample_weights(sample_weight, X.shape[0])
-        self._note_data(epochs, X=X, sample_weight=weights, validation=validation)
-        if goes_on:
-            parameters.check_same(self, self)
-            check_values(self, X)
-        else:
-            parameters.check_room((X.shape[1], self.n_components), "n_components", self.n_components)
-            self._begin(X, weights, epochs is not None)
-        validation = watched(self, validation, self.missing is not None)
-        if epochs is not None:
-            return self._train(X, weights, epochs, part=part)
-        planned, n_rows = parameters.epochs(self, X.shape[0]), n_trained_on(X.shape[0], self.validation_fraction)
-        start, lacking = self._enter(0, self.n_iter_, planned, n_rows)
-        self._train(X, weights, lacking, start, validation=validation)
-        self._leave(0)
-        self._end_run()
-        return self
+        return [self]
+
+    def _begin_stack(self, layers, n_features):
+        parameters.check_room((n_features, self.n_components), "n_components", self.n_components)
+
+    def _follow(self, layers):
+        parameters.check_same(self, self)
 
     def _begin(self, X, weights, first_batch=False):
         """Choose units and scaling for X, not yet checked to be finite, and set the initial parameters."""
@@ -116,17 +97,18 @@ class TrainedRBM(FittedRBM):
         }
         all_at_once((self, attributes))
 
-    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own", validation=None, part=WHOLE):
+    def _train(self, X, weights, epochs, start=None, estimator=None, binarize="own", validation=None, part=None):
         """Run epochs over X, which belong to a fit that began at epoch `start` or are a pass of their own.
 
         `estimator` is the one that callbacks see, a DBN for its layers. validation are checked rows to watch, or None. part is
-        the `Part` of an epoch that X is.
+        the `EpochPart` of an epoch that X is, of a pass, or None.
         """
         backend, unit = backend_for(self), get_unit(self.visible_)
         settings, last = parameters.settings(self, unit), None if start is None else self.n_iter_ + epochs
         if self.learning_rate is None and start is not None:
             rate = parameters.first_rate(self, settings.learning_rate, last - start)
             settings = settings._replace(learning_rate=parameters.falling(rate, start, last - start))
+        part = part or EpochPart()
         epoch = self.n_iter_ if part.epoch is None else part.epoch
         state = State(host_params(self), self._velocity, self._chains, epoch, self._step, self._extras)
         threshold = in_training(self.binarize if binarize == "own" else binarize, unit)

@@ -21,12 +21,11 @@ import numpy as np
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import later_rows
 from fastdbn.evaluate.estimate import Estimate, estimate, exactly
-from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
-from fastdbn.evaluate.models import Model, of_tables
+from fastdbn.evaluate.models import Model, exact_log_z, machine_with_z, of_tables, rbm_of
 from fastdbn.evaluate.schedule import Plan, Schedule
 from fastdbn.machine.block import BlockMachine, Chain
 from fastdbn.machine.enumeration import BITS, Enumeration, count_bits
-from fastdbn.machine.initial import base_of_means
+from fastdbn.machine.initial import base_of_means, log_z_without_weights
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.types import Doubles, Rows, Seed
@@ -43,7 +42,7 @@ class Chains:
     def __init__(self, model, base, n_chains, seed):
         machine = machine_with_z(model)
         (nv, nh), self.backend, self.base, self.seed = machine.shape, machine.backend, base, seed
-        check_room(model, n_chains)
+        checks.room(n_chains * (nv + nh), "n_chains", n_chains)
         b = self.backend
         # weights in rows of their own order both ways, so that states may choose among them
         self.machine = BlockMachine(b, machine.visible_unit, machine.hidden_unit, machine.in_rows().params, machine.params.W)
@@ -56,24 +55,14 @@ class Chains:
 
     def log_z_of_base(self):
         """log Z_0: sum_i cgf(a_i) + sum_j cgf(0)."""
-        b, machine, total = self.backend, self.machine, 0.0
-        for unit, bias in ((machine.visible_unit, self.base), (machine.hidden_unit, np.zeros(machine.shape[1]))):
-            out = np.empty(1)
-            b.cgf(unit, b.constant(bias), b.zeros(1, len(bias)), out)
-            total += out[0]
-        return total
+        machine = self.machine
+        no_bias = np.zeros(machine.shape[1])
+        return log_z_without_weights(self.backend, machine.visible_unit, machine.hidden_unit, self.base, no_bias)
 
     def start_at_base(self):
         self.mean = self.backend.zeros(len(self.v), len(self.base))  # its field
         key = rng.key(self.seed, 0, rng.stream(rng.ANNEAL, 2))
         self._with_bias(self.base).start_visible(self.mean, self.v, self.who, key)
-
-    def start(self, model, X):
-        """Start at rows of data, or at the base if there are none."""
-        if X is None:
-            self.start_at_base()
-        else:
-            self.start_at(rows_of(model, X, len(self.v), self.seed))
 
     def start_at(self, states):
         self.v = self.backend.states(self.machine.visible_unit, *states.shape, states)
@@ -237,7 +226,7 @@ def ais(
     Neal 2001, "Annealed importance sampling"; Salakhutdinov and Murray 2008, "On the quantitative analysis of deep belief
     networks".
     """
-    plan = Plan.of(n_chains, n_steps, schedule, precision, max_steps, random_state)
+    plan = Plan(n_chains, n_steps, schedule, precision, max_steps, random_state)
     model, X = checked_rbm(model, X)
     return _annealed(model, X, checks.flag(exact, "exact"), plan)
 
@@ -279,7 +268,7 @@ def reverse_ais(
     Burda, Grosse and Salakhutdinov 2015, "Accurate and conservative estimates of MRF log-likelihood using reverse annealing";
     Grosse, Ghahramani and Adams 2015, "Sandwiching the marginal likelihood using bidirectional Monte Carlo".
     """
-    plan = Plan.of(n_chains, n_steps, schedule, precision, max_steps, random_state)
+    plan = Plan(n_chains, n_steps, schedule, precision, max_steps, random_state)
     model, X = checked_rbm(model, X)
     at_draws = burn_in is None and _bits(model) <= EXACT_BITS
     burn_in = 0 if at_draws else BURN_IN if burn_in is None else checks.integer(burn_in, "burn_in")
@@ -288,7 +277,6 @@ def reverse_ais(
 
 def _annealed(model, X, exact, plan, reverse=False, at_draws=False, burn_in=0):
     """The `Estimate` of a plan, or the exact log Z. Reverse chains start at exact draws, or at rows and make Gibbs steps."""
-    check_room(model, plan.n_chains)
     if exact and _bits(model) <= BITS:
         return exactly(exact_log_z(model))
     base = base_biases(model, X)
@@ -296,12 +284,12 @@ def _annealed(model, X, exact, plan, reverse=False, at_draws=False, burn_in=0):
     def run(betas, seed):
         chains = Chains(model, base, plan.n_chains, seed)
         with chains.backend.single_threaded():
-            if not reverse:
-                chains.start_at_base()
-            elif at_draws:
+            if at_draws:
                 chains.start_at(Enumeration(model.machine_, model.n_jobs).draw(plan.n_chains, seed))
+            elif reverse and X is not None:
+                chains.start_at(rows_of(model, X, plan.n_chains, seed))
             else:
-                chains.start(model, X)
+                chains.start_at_base()
             chains.gibbs(0, burn_in)
             log_weights, sign = chains.anneal(betas, reverse), -1 if reverse else 1
             return estimate(chains.log_z_of_base(), log_weights, sign, at_draws or not reverse, burn_in, len(betas) - 1)
@@ -314,11 +302,6 @@ def _bits(model):
     machine = machine_with_z(model)
     sides = zip((machine.visible_unit, machine.hidden_unit), machine.shape, strict=True)
     return min(count_bits(*side) for side in sides)
-
-
-def check_room(model, n_chains):
-    """Refuse chains whose states the memory does not hold."""
-    checks.room(n_chains * sum(machine_with_z(model).shape), "n_chains", n_chains)
 
 
 def rows_of(model, X, n, seed):

@@ -5,12 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdbn.estimators.dbn import DBN
-from fastdbn.estimators.fitted_dbn import brackets
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import free_energies, visible_blocks
 from fastdbn.estimators.rows import later_rows, threshold_of
-from fastdbn.evaluate.exact import exact_log_z, machine_with_z, rbm_of
-from fastdbn.evaluate.models import Model, of_tables
+from fastdbn.evaluate.models import Model, exact_log_z, machine_with_z, of_tables, rbm_of
 from fastdbn.machine import pseudo
 from fastdbn.machine.enumeration import Enumeration
 from fastdbn.maths import rng
@@ -187,7 +185,8 @@ def dbn_bound(dbn: Model, X: Rows, log_z_top: float | None = None, n_samples: in
     z = exact_log_z(dbn.top_rbm()) if log_z_top is None else checks.real(log_z_top, "log_z_top", -checks.FINITE, checks.FINITE)
     z -= _log_jacobian(first)
     mean, logs = np.zeros(X.shape[0]), np.full(X.shape[0], -np.inf)
-    for rows, bracket in brackets(dbn, X, n, seed):
+    for rows, states in dbn._draws_up(X, n, seed):
+        bracket = dbn._log_weight(states)
         mean[rows] += bracket / n
         logs[rows] = np.logaddexp(logs[rows], bracket)
     return Bound(mean - z, logs - np.log(n) - z)

@@ -19,8 +19,7 @@ from fastdbn.estimators.layer import start_states
 from fastdbn.estimators.rows import later_rows
 from fastdbn.estimators.sampling import method_for
 from fastdbn.evaluate.ais import rows_of
-from fastdbn.evaluate.exact import rbm_of
-from fastdbn.evaluate.models import Model, of_tables
+from fastdbn.evaluate.models import Model, of_tables, rbm_of
 from fastdbn.maths import rng
 from fastdbn.sampling import METHODS
 from fastdbn.sampling.exchange import Exchange
@@ -170,7 +169,7 @@ def mixing(
     rbm, machines, layer, states = _chains_of(model, layer, X, n_chains, seed := rng.seed_of(random_state))
     kind = method_for(method, machines, layer, X is not None)
     chains = kind(Task(machines, layer, np.arange(n_chains, dtype=np.uint32), seed, 0, rbm._ladder))
-    measure = Leading(chains) if statistic is None else lambda v: np.asarray(statistic(rbm.scaling_.invert(v)))[None]
+    measure = _leading(chains) if statistic is None else lambda v: np.asarray(statistic(rbm.scaling_.invert(v)))[None]
     values, seconds = [], np.empty(n_steps)
     backend = chains.machine.backend
     with backend.single_threaded():
@@ -192,18 +191,17 @@ def mixing(
     return Mixing(of_all[slowest], autocorrelation(of_all[slowest]), times[slowest], per_draw, step, *of_exchange)
 
 
-class Leading:
-    """The free energy of visible states, and the states along the leading left singular vectors of W: (4, n_chains)."""
+def _leading(chains):
+    """A function of visible states: their free energy, and the states along the leading left singular vectors of W, (4, n)."""
+    machine = chains.machine
+    directions = np.linalg.svd(machine.backend.to_host(machine.params.W), full_matrices=False)[0][:, :DIRECTIONS]
 
-    def __init__(self, chains):
-        self.chains = chains
-        W = chains.machine.backend.to_host(chains.machine.params.W)
-        self.directions = np.linalg.svd(W, full_matrices=False)[0][:, :DIRECTIONS]
-
-    def __call__(self, v):
+    def measure(v):
         energy = np.empty(len(v))
-        self.chains.machine.free_energy_block(self.chains.chain.v, energy)
-        return np.vstack([energy, (v @ self.directions).T])
+        machine.free_energy_block(chains.chain.v, energy)
+        return np.vstack([energy, (v @ directions).T])
+
+    return measure
 
 
 def _chains_of(model, layer, X, n_chains, seed):

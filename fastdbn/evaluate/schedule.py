@@ -1,7 +1,6 @@
 """How annealing is done: its inverse temperatures, and how many of them a precision takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -62,27 +61,21 @@ def inverse_temperatures(schedule: Schedule = "sm2008", n_steps: int | None = No
     return betas
 
 
-@dataclass(frozen=True)
 class Plan:
     """What both directions are asked for, checked."""
 
-    n_chains: int
-    n_steps: int | None
-    schedule: Any
-    precision: float | None
-    max_steps: int
-    seed: int
-
-    @classmethod
-    def of(cls, n_chains, n_steps, schedule, precision, max_steps, random_state):
-        n_chains, max_steps = checks.integer(n_chains, "n_chains"), checks.integer(max_steps, "max_steps", most=MOST_STEPS)
+    def __init__(self, n_chains, n_steps, schedule, precision, max_steps, random_state):
+        self.n_chains, self.max_steps = (
+            checks.integer(n_chains, "n_chains"),
+            checks.integer(max_steps, "max_steps", most=MOST_STEPS),
+        )
         inverse_temperatures(schedule, n_steps)
         if precision is not None:
             precision = checks.real(precision, "precision", FINEST)
             if not isinstance(schedule, str):
                 raise ValueError(f"precision={precision!r} needs a schedule for any number of steps: give 'sm2008' or 'linear'")
-            n_steps = min(FIRST_STEPS if n_steps is None else n_steps, max_steps)
-        return cls(n_chains, n_steps, schedule, precision, max_steps, rng.seed_of(random_state))
+            n_steps = min(FIRST_STEPS if n_steps is None else n_steps, self.max_steps)
+        self.n_steps, self.schedule, self.precision, self.seed = n_steps, schedule, precision, rng.seed_of(random_state)
 
     def carry_out(self, run):
         """The `Estimate` that `run` makes of inverse temperatures and a seed; with a precision, of as many as that takes.

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.inputs.data import column_range, row_blocks
+from fastdbn.machine.block import MOST_COUNTS
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.support.stored import Stored, store
 from fastdbn.units import Mixed
@@ -19,8 +20,6 @@ LARGEST = 1e36
 """The largest number that data may have, in size. Reconstructions of such data have numbers that float32 holds."""
 FURTHEST = 1e15
 """The largest state of a unit, in size: squares and sums of larger ones leave the numbers that float32 holds."""
-MOST_COUNTS = 1 << 24
-"""The greatest total of a row of counts: float32 holds whole numbers up to it."""
 
 
 def _excess(low, high, least, greatest):

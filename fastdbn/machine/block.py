@@ -19,6 +19,22 @@ BLOCK, BLOCK_BYTES = 4096, 1 << 25
 """The most rows handled at a time, and the most bytes of them as dense float64, because a whole matrix would be a large
 temporary."""
 
+MOST_COUNTS = 1 << 24
+"""The greatest total of a row of counts: float32 holds whole numbers up to it."""
+
+
+def check_totals(unit: Unit | Mixed, n: int, totals: Any) -> NDArray[Any] | None:
+    """Totals of n rows of visible units, (n, 1), or a ValueError; None if none are given."""
+    if totals is None:
+        return None
+    if not unit.keeps_total:
+        raise ValueError(f"totals={totals!r} is for visible units that count, and these are {unit.name}")
+    values = np.asarray(totals)
+    whole = values.shape in ((), (n,)) and values.dtype.kind in "iu"
+    if not whole or (values < 0).any() or (values > MOST_COUNTS).any():
+        raise ValueError(f"totals={totals!r}: give a whole number from 0 to {MOST_COUNTS}, or {n} of them")
+    return np.broadcast_to(values, n)[:, None]
+
 
 def block_rows(width: int) -> int:
     """Rows of some width that are handled at a time."""
@@ -209,18 +225,19 @@ class BlockMachine:
         b.dot(v, bias, out)
         np.subtract(energy, out, out=out)
 
-    def log_hidden_block(self, h: Any, v: Any, out: Doubles) -> None:
-        """out (B,) float64 += log p(h | v)."""
-        self._log_conditional(self.hidden_unit, h, v, self.params.W, self.params.c, False, out)
+    def log_odds_down(self, v: Any, h: Any) -> Doubles:
+        """log p(v | h) - log p(h | v), (B,) float64."""
+        up = self._log_conditional(self.hidden_unit, h, v, self.params.W, self.params.c, False)
+        return self.log_visible(v, h) - up
 
-    def log_visible_block(self, v: Any, h: Any, out: Doubles) -> None:
-        """out (B,) float64 += log p(v | h)."""
-        self._log_conditional(self.visible_unit, v, h, self.down, self.params.b, True, out)
+    def log_visible(self, v: Any, h: Any) -> Doubles:
+        """log p(v | h), (B,) float64."""
+        return self._log_conditional(self.visible_unit, v, h, self.down, self.params.b, True)
 
-    def _log_conditional(self, unit, x, given, W, bias, transpose, out):
-        """out += sum s x - base(x) - cgf(s), s the total input."""
-        b, part = self.backend, np.empty(len(out))
-        field = b.zeros(len(out), len(bias))
+    def _log_conditional(self, unit, x, given, W, bias, transpose):
+        """(B,) sum s x - base(x) - cgf(s), s the total input."""
+        b, out, part = self.backend, np.zeros(len(x)), np.empty(len(x))
+        field = b.zeros(len(x), len(bias))
         b.field(given, W, field, transpose)
         for term in (field, bias):
             b.dot(x, term, part)
@@ -228,7 +245,7 @@ class BlockMachine:
         b.base(unit, x, part)
         out -= part
         b.cgf(unit, bias, field, part, states=x)
-        out -= part
+        return out - part
 
     def blank(self, n: int, totals: Any = None) -> NDArray[Any]:
         """(n, n_visible) host array of zeros, except that the first unit of each part that counts holds the row's total.

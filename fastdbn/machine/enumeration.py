@@ -8,6 +8,7 @@ So a machine with Gaussian visible units and few hidden units is exact too.
 """
 
 import numpy as np
+from scipy.special import softmax
 
 from fastdbn.backends import devices
 from fastdbn.backends.protocol import Params
@@ -48,6 +49,22 @@ def states_of(unit, n, first, last):
     return np.hstack(columns)
 
 
+def flipped(machine):
+    """The machine whose visible units are the hidden ones of a machine, and the reverse."""
+    b, (W, bias, c) = machine.backend, machine.params
+    params = Params(b.constant(np.ascontiguousarray(b.to_host(W).T)), c, bias)
+    return BlockMachine(b, machine.hidden_unit, machine.visible_unit, params)
+
+
+def hidden_law(machine):
+    """All states of a machine's hidden units, a buffer, and the logs of their unnormalised probabilities, (n_states,) float64."""
+    b, unit, n = machine.backend, machine.hidden_unit, machine.shape[1]
+    values = states_of(unit, n, 0, round(2 ** count_bits(unit, n)))
+    states, energy = b.states(unit, *values.shape, values), np.empty(len(values))
+    flipped(machine).free_energy_block(states, energy)
+    return states, -energy
+
+
 class Enumeration:
     """All states of the smaller side of a machine, in blocks, in float64.
 
@@ -63,7 +80,6 @@ class Enumeration:
     """
 
     def __init__(self, machine, n_jobs=None):
-        W, b, c = (machine.backend.to_host(x).astype(np.float64) for x in machine.params)
         units, names = (machine.visible_unit, machine.hidden_unit), ("visible", "hidden")
         bits = [count_bits(*side) for side in zip(units, machine.shape, strict=True)]
         if min(bits) > BITS:
@@ -74,10 +90,9 @@ class Enumeration:
             raise ValueError(f"the model has {found}: log Z is exact up to 2^{BITS} states on one side; use fastdbn.evaluate.ais")
         self.by_hidden = bits[1] <= bits[0]
         self.backend = devices.get_backend(n_jobs, "float64")
-        params = Params(W.T, c, b) if self.by_hidden else Params(W, b, c)
-        params = Params(*(self.backend.constant(np.ascontiguousarray(x)) for x in params))
-        # the machine whose visible units are those that are enumerated
-        self.machine = BlockMachine(self.backend, *units[:: -1 if self.by_hidden else 1], params)
+        arrays = (machine.backend.to_host(x).astype(np.float64) for x in machine.params)
+        exact = BlockMachine(self.backend, *units, Params(*(self.backend.constant(np.ascontiguousarray(x)) for x in arrays)))
+        self.machine = flipped(exact) if self.by_hidden else exact  # its visible units are those that are enumerated
         self.n, self.width = self.machine.shape
         self.count = round(2 ** min(bits))
         self.rows = min(block_rows(max(self.machine.shape)), self.count)
@@ -102,10 +117,10 @@ class Enumeration:
         checks.room(2 * n * max(self.n, self.width), "n_samples", n)
         host, logs = rng.host_generator(seed, 0, rng.stream(rng.ANNEAL)), self.block_logs()
         chosen = []
-        for number, count in enumerate(host.multinomial(n, _shares(logs))):
+        for number, count in enumerate(host.multinomial(n, softmax(logs))):
             if count:
                 states, weights = self.block(number)
-                chosen.append(states[host.choice(len(states), count, p=_shares(weights))])
+                chosen.append(states[host.choice(len(states), count, p=softmax(weights))])
         x = host.permutation(np.concatenate(chosen))
         if not self.by_hidden:
             return x
@@ -115,8 +130,3 @@ class Enumeration:
             h = b.states(self.machine.visible_unit, *x.shape, x)
             self.machine.hidden_given(h, b.zeros(n, self.width), v, who, rng.key(seed, 0, rng.stream(rng.ANNEAL, 1)))
         return b.to_host(v)
-
-
-def _shares(logs):
-    shares = np.exp(logs - logs.max())
-    return shares / shares.sum()

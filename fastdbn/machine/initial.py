@@ -38,15 +38,15 @@ def center(backend, visible, hidden, params):
     params : Params
     offsets : (v (nv,), h (nh,))
     """
-    W = backend.constant(params.W)
-    rooms = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
-    fields = [backend.zeros(1, len(bias)) for bias in (params.b, params.c)]
-    for unit, bias, room in zip((visible, hidden), (params.b, params.c), rooms, strict=True):
-        backend.activate(unit, backend.constant(bias), room)
-    backend.field(rooms[1], W, fields[0], transpose=True)
-    backend.field(rooms[0], W, fields[1])
-    b, c = (bias - backend.to_host(field)[0] for bias, field in zip((params.b, params.c), fields, strict=True))
-    return Params(params.W, b, c), tuple(backend.to_host(room)[0] for room in rooms)
+    W, biases = backend.constant(params.W), params[1:]
+    v, h = means = [backend.zeros(1, len(bias)) for bias in biases]
+    fields = [backend.zeros(1, len(bias)) for bias in biases]
+    for unit, bias, mean in zip((visible, hidden), biases, means, strict=True):
+        backend.activate(unit, backend.constant(bias), mean)
+    backend.field(h, W, fields[0], transpose=True)
+    backend.field(v, W, fields[1])
+    b, c = (bias - backend.to_host(field)[0] for bias, field in zip(biases, fields, strict=True))
+    return Params(params.W, b, c), tuple(backend.to_host(mean)[0] for mean in means)
 
 
 def middle(unit, n):
@@ -79,6 +79,16 @@ def base_of_means(unit, mean, n):
         else:
             mean[start:stop] = smoothed_mean(part, own, n)
     return unit.link(mean)
+
+
+def log_z_without_weights(backend, visible, hidden, b, c):
+    """log Z of a machine that has host biases b and c alone: the sum of their cgf."""
+    total = 0.0
+    for unit, bias in ((visible, b), (hidden, c)):
+        out = np.empty(1)
+        backend.cgf(unit, backend.constant(bias), backend.zeros(1, len(bias)), out)
+        total += float(out[0])
+    return total
 
 
 def learns_variance(unit):

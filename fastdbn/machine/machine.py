@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastdbn.backends import devices
 from fastdbn.backends.protocol import Backend, Params
-from fastdbn.machine.block import BlockMachine, Chain, block_rows, draw_keys
+from fastdbn.machine.block import BlockMachine, Chain, block_rows, check_totals, draw_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.support.types import Array, Device, Doubles, DType, Precision, Seed
@@ -84,16 +84,17 @@ class Machine(BlockMachine):
         precision: Precision = "float32",
         dtype: DType = "float32",
     ) -> None:
-        W, b, c = (_finite(x, name, n) for x, name, n in ((W, "W", 2), (b, "b", 1), (c, "c", 1)))
+        backend = devices.get_backend(n_jobs, dtype, device, precision)
+        W, b, c = (_finite(x, name, n, backend, True) for x, name, n in ((W, "W", 2), (b, "b", 1), (c, "c", 1)))
         if (len(b), len(c)) != W.shape:
             raise ValueError(f"W of shape {W.shape}, {len(b)} b and {len(c)} c: W needs a row for each b and a column for each c")
         unit, hidden = visible_unit(visible, len(b)), get_unit(hidden, "hidden")
         check_groups(hidden, len(c), "hidden")
         if W_down is not None:
-            W_down = _finite(W_down, "W_down", 2)
+            W_down = _finite(W_down, "W_down", 2, backend, True)
             if W_down.shape != W.shape:
                 raise ValueError(f"W_down has shape {W_down.shape}: give that of W, {W.shape}")
-        self._bind(devices.get_backend(n_jobs, dtype, device, precision), unit, hidden, Params(W, b, c), W_down)
+        self._bind(backend, unit, hidden, Params(W, b, c), W_down)
 
     @classmethod
     def of_host(
@@ -187,6 +188,7 @@ class Machine(BlockMachine):
         (n, n_visible) array
         """
         h = self._rows(h, "h", 1)
+        totals = check_totals(self.visible_unit, len(h), totals)
         start = self.blank(len(h), 1 if totals is None else totals) if self.visible_unit.keeps_total else None
         return self._given(h, 0, draw, random_state, start)
 
@@ -249,7 +251,7 @@ class Machine(BlockMachine):
 
     def _rows(self, x, name, side):
         """States as a host array, a row each, of the right width."""
-        x = _finite(x, name, 2)
+        x = _finite(x, name, 2, self.backend)
         if x.shape[1] != self.shape[side]:
             raise ValueError(f"{name} has {x.shape[1]} columns: give {self.shape[side]}, one for each unit")
         return x
@@ -271,7 +273,7 @@ class Machine(BlockMachine):
         return mask
 
     def _states(self, x, side):
-        return self.backend.states((self.visible_unit, self.hidden_unit)[side], *x.shape, np.asarray(x, self.backend.dtype))
+        return self.backend.states((self.visible_unit, self.hidden_unit)[side], *x.shape, x)
 
     def _blocks(self, n):
         """Slices of n rows, handled one after another."""
@@ -297,9 +299,12 @@ class Machine(BlockMachine):
         return out
 
 
-def _finite(x, name, n):
-    """A host array of n dimensions and finite numbers."""
+def _finite(x, name, n, backend, copied=False):
+    """A host array of n dimensions in a backend's precision, which holds its numbers; a copy where the user's may change."""
     x = np.asarray(x)
-    if x.dtype.kind not in "biuf" or x.ndim != n or not np.isfinite(x).all():
-        raise ValueError(f"{name}: give a {'matrix' if n == 2 else 'vector'} of finite numbers")
-    return x
+    if x.dtype.kind in "biuf" and x.ndim == n:
+        with np.errstate(over="ignore"):
+            x = x.astype(backend.dtype, copy=copied)
+        if np.isfinite(x).all():
+            return x
+    raise ValueError(f"{name}: give a {'matrix' if n == 2 else 'vector'} of finite numbers, which {backend.dtype} holds")

@@ -82,29 +82,8 @@ def count_units(unit, n):
     return n if unit.group == 1 else n // unit.group_size(n)
 
 
-def _base(backend, unit):
-    """The base measure's energies of a unit's two values."""
-    out = np.empty(2)
-    backend.base(unit, backend.states(unit, 2, 1, np.array(unit.support)[:, None]), out)
-    return out
-
-
-def _exact_units(machine, v):
-    backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
-    host, bias = backend.to_host(v).astype(np.float64), backend.to_host(params.b).astype(np.float64)
-    step = sum(visible.support) - 2 * host
-    field, here, there = backend.zeros(len(v), len(params.c)), np.empty(len(v)), np.empty(host.shape)
-    backend.field(v, params.W, field)
-    backend.cgf(hidden, params.c, field, here)
-    backend.cgf_shifted(hidden, params.c, field, params.W, backend.constant(step), there)
-    low, high = _base(backend, visible)
-    base = np.where(host == visible.support[0], high - low, low - high)
-    there += step * bias - base - here[:, None]
-    return -np.logaddexp(0, there).sum(axis=1)
-
-
 def expected(machine, v):
-    """log p(v_i | v_-i) summed over all units of two values, where v may hold means: then it is the expectation over unit i.
+    """log p(v_i | v_-i) of each unit i of two values, where v may hold means: then it is the expectation over that unit.
 
     Parameters
     ----------
@@ -113,7 +92,7 @@ def expected(machine, v):
 
     Returns
     -------
-    (B,) float64 array
+    (B, nv) float64 array
     """
     backend, visible, hidden, params = machine.backend, machine.visible_unit, machine.hidden_unit, machine.params
     low, high = visible.support
@@ -122,9 +101,10 @@ def expected(machine, v):
     backend.field(v, params.W, field)
     for value, out in ((low, at_low), (high, at_high)):
         backend.cgf_shifted(hidden, params.c, field, params.W, backend.constant(value - host), out)
-    energy = _base(backend, visible)
-    log_odds = at_high - at_low + (high - low) * bias - (energy[1] - energy[0])
-    return ((host - low) / (high - low) * log_odds - np.logaddexp(0, log_odds)).sum(axis=1)
+    base = np.empty(2)
+    backend.base(visible, backend.states(visible, 2, 1, np.array(visible.support)[:, None]), base)
+    log_odds = at_high - at_low + (high - low) * bias - (base[1] - base[0])
+    return (host - low) / (high - low) * log_odds - np.logaddexp(0, log_odds)
 
 
 def _exact_groups(machine, v):
@@ -159,5 +139,5 @@ def log_likelihood(machine, v, draw=None):
     unit, n = machine.visible_unit, machine.shape[0]
     count_states(unit, n)
     if draw is None:
-        return (_exact_groups if unit.support == "one-of" else _exact_units)(machine, v)
+        return _exact_groups(machine, v) if unit.support == "one-of" else expected(machine, v).sum(axis=1)
     return stochastic(machine, v, draw.integers(0, count_units(unit, n), len(v)))

@@ -32,29 +32,35 @@ class Exchange(Sampler):
     Parameters
     ----------
     task : Task
-    n_replicas : int
+    machines : list of BlockMachine
+        Those of the replicas, on one backend.
     far, near : int
         The replica that moves freely, and the one whose draws are wanted.
 
     Attributes
     ----------
+    chains : list of Chain
+        Those of the replicas.
     accepted, proposed : (n_replicas - 1,) arrays
         Sums of the probabilities of exchanges between neighbours, and their number.
     trips : int
         States that came to `near` from `far`, over all chains.
     """
 
-    def __init__(self, task, n_replicas, far, near):
-        self.backend, self.rows, self.keys, self.n_replicas = task.machine.backend, task.rows, task.keys, n_replicas
-        self.who = self.backend.array(task.rows)
+    def __init__(self, task, machines, far, near):
+        n_replicas, n = len(machines), len(task.rows)
+        self.backend, self.rows, self.keys, self.n_replicas = machines[0].backend, task.rows, task.keys, n_replicas
+        self.machines, self.chains = machines, [machine.new_chain(n) for machine in machines]
+        self.machine, self.chain = machines[near], self.chains[near]
+        self.who, self.at = self.backend.array(task.rows), [None] * n_replicas
         self.accepted, self.proposed, self.trips = np.zeros(n_replicas - 1), np.zeros(n_replicas - 1), 0
         self._far, self._near = far, near
-        self._came = np.zeros((n_replicas, len(task.rows)), bool)
+        self._came = np.zeros((n_replicas, n), bool)
         self._came[far] = True
         self._ahead = {}
 
     def start(self, states, there):
-        self.spread(states)
+        self.spread()
         if there:
             self.restart(states)
 
@@ -98,27 +104,29 @@ class Exchange(Sampler):
         self.trips += int(came[self._near].sum())
         came[self._near] = False
 
-    def change_places(self, x, y, buffers, of_x, of_y):
-        """Exchange some rows of x with as many of y; two buffers have room for them."""
-        b, n = self.backend, len(of_x)
-        x_rows, y_rows = b.array(of_x.astype(np.uint32)), b.array(of_y.astype(np.uint32))
-        from_x, from_y = (b.part(buffer, 0, n) for buffer in buffers)
-        b.copy(x, from_x, rows=x_rows)
-        b.copy(y, from_y, rows=y_rows)
-        b.copy(from_x, y, places=y_rows)
-        b.copy(from_y, x, places=x_rows)
+    def spread(self):
+        """Take every chain from one replica to the next, by some Gibbs steps at each; a replica stays at each."""
+        for i, chain in enumerate(self.chains):
+            if i:
+                self.backend.copy(self.chains[i - 1].v, chain.v)
+            self.walk(i, 0, 2 * WARM_UP)
+
+    def restart(self, states):
+        """Set the replica whose draws are wanted to host states of its visible units."""
+        self.machine.begin(self.chain, self.who, self.keys, None, states, True)
+
+    def move(self, i, t, partner):
+        """Gibbs steps of a replica, after its exchange in sweep t with a partner, or without one (None)."""
+        self.walk(i, 2 * (WARM_UP + t), 2 * (WARM_UP + t) + 2)
+
+    def walk(self, i, first, last, has_field=False):
+        """Half-steps of a replica, as `BlockMachine.walk` counts them."""
+        machine, chain, beta = self.machines[i], self.chains[i], self.at[i]
+        machine.walk(chain, self.who, self.key_of(i), first, last, beta=beta, has_field=has_field)
 
     def key_of(self, i):
         """The noise's keys of a replica: a function of (purpose, its own step)."""
         return lambda purpose, step: self.keys(purpose, step * self.n_replicas + i)
-
-    @abc.abstractmethod
-    def spread(self, states):
-        """Begin all replicas; host states hold totals of units that count."""
-
-    @abc.abstractmethod
-    def restart(self, states):
-        """Set the replica whose draws are wanted to host states of its visible units."""
 
     @abc.abstractmethod
     def log_odds(self, lower):
@@ -128,6 +136,39 @@ class Exchange(Sampler):
     def exchange(self, lower, chosen):
         """Let the chosen rows (pairs, B) of such pairs change places."""
 
+
+class ByPairs(Exchange):
+    """An exchange of which one pair of replicas is computed after the other.
+
+    Parameters
+    ----------
+    task, machines, far, near : as for `Exchange`
+    widths : list of int
+        Units of the states that each pair exchanges.
+    """
+
+    def __init__(self, task, machines, far, near, widths):
+        super().__init__(task, machines, far, near)
+        b, n = self.backend, len(task.rows)
+        self._widths, self._buffers = widths, {width: [b.zeros(n, width) for _ in range(2)] for width in widths}
+
+    def log_odds(self, lower):
+        return np.array([self.log_ratio(i, x) - self.log_ratio(i, y) for i in lower for x, y in [self.facing(i)]])
+
+    def exchange(self, lower, chosen):
+        b = self.backend
+        for i, of_pair in zip(lower, chosen, strict=True):
+            rows, (x, y) = b.array(np.flatnonzero(of_pair).astype(np.uint32)), self.facing(i)
+            from_x, from_y = (b.part(buffer, 0, len(rows)) for buffer in self._buffers[self._widths[i]])
+            b.copy(x, from_x, rows=rows)
+            b.copy(y, from_y, rows=rows)
+            b.copy(from_x, y, places=rows)
+            b.copy(from_y, x, places=rows)
+
     @abc.abstractmethod
-    def move(self, i, t, partner):
-        """Gibbs steps of a replica, after its exchange in sweep t with a partner, or without one (None)."""
+    def facing(self, i):
+        """The states of replicas i and i + 1 that may change places."""
+
+    @abc.abstractmethod
+    def log_ratio(self, i, x):
+        """log q(x) - log p(x) of states, (B,), but for a constant, where replica i has the distribution p, and i + 1 has q."""

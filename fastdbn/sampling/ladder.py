@@ -45,7 +45,7 @@ def find(machine, acceptance=ACCEPTANCE):
     betas, rows = np.linspace(LOWEST, 1, 16), np.arange(CHAINS, dtype=np.uint32)
     for number, sweeps in enumerate(ROUNDS):
         run = Tempering(Task([machine], 0, rows, 0, number, functools.partial(Ladder, betas, base, None)))
-        run.start(None, False)
+        run.spread()
         means = np.zeros((CHAINS, len(base)))
         for t in range(sweeps):
             run.run(t, t + 1)

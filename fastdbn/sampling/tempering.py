@@ -20,22 +20,20 @@ class Tempering(Exchange):
     def __init__(self, task):
         ladder, n, machine = task.ladder(), len(task.rows), task.machine
         betas, base, b = ladder.betas, ladder.base, machine.backend
-        super().__init__(task, len(betas), 0, len(betas) - 1)
-        self.machines = [machine.tempered(beta, base) for beta in betas]
+        super().__init__(task, [machine.tempered(beta, base) for beta in betas], 0, len(betas) - 1)
         self._v = b.states(machine.joint_unit, len(betas) * n, len(base))  # of all replicas
         self._field = b.zeros(len(betas) * n, machine.shape[1])
-        self.chains = [self._chain(i) for i in range(len(betas))]
-        self.machine, self.chain = self.machines[-1], self.chains[-1]
-        self.betas, self._at = betas, [b.constant(np.full(n, beta)) for beta in betas]
+        self.chains = [self._part_of_all(i, chain) for i, chain in enumerate(self.chains)]
+        self.chain = self.chains[-1]
+        self.betas, self.at = betas, [b.constant(np.full(n, beta)) for beta in betas]
         self._toward = b.constant(b.to_host(machine.params.b).astype(np.float64) - base)
         self._buffers = [b.zeros(len(betas) // 2 * 2 * n, width) for width in (len(base), machine.shape[1])]
         self._pairs = [self._betas_of_pairs(first) for first in (0, 1)]
 
-    def _chain(self, i):
-        """The chain of a replica, whose visible states and hidden fields are a part of those of all replicas."""
-        b, n, chain = self.backend, len(self.rows), self.machines[i].new_chain(len(self.rows))
-        v, field = (b.part(x, i * n, (i + 1) * n) for x in (self._v, self._field))
-        b.copy(chain.v, v)
+    def _part_of_all(self, i, chain):
+        """The chain of a replica, with its visible states and hidden fields in the buffers of all replicas."""
+        v, field = (self.backend.part(x, i * len(self.rows), (i + 1) * len(self.rows)) for x in (self._v, self._field))
+        self.backend.copy(chain.v, v)
         return chain._replace(v=v, h_mean=field)
 
     def _betas_of_pairs(self, first):
@@ -49,16 +47,6 @@ class Tempering(Exchange):
         if machine.visible_unit.keeps_total:
             return "is not for visible units that count, which have no base of one law: give 'gibbs'"
         return refusal_of_untied(machines[layer : layer + 1])
-
-    def spread(self, states):
-        """Anneal every chain from the base up the ladder, by some Gibbs steps at each rung; a replica stays at each."""
-        for i, (machine, chain) in enumerate(zip(self.machines, self.chains, strict=True)):
-            if i:
-                self.backend.copy(self.chains[i - 1].v, chain.v)
-            machine.walk(chain, self.who, self.key_of(i), 0, 2 * WARM_UP, beta=self._at[i])
-
-    def restart(self, states):
-        self.machine.begin(self.chain, self.who, self.keys, None, states, True)
 
     def log_odds(self, lower):
         """By log p_{i + 1}(v) - log p_i(v), but for a constant, of the states of both. Their fields stay in the chains."""
@@ -87,5 +75,4 @@ class Tempering(Exchange):
 
     def move(self, i, t, partner):
         """A Gibbs step; after an exchange the fields are there already."""
-        first, has_field = 2 * (WARM_UP + t), partner is not None
-        self.machines[i].walk(self.chains[i], self.who, self.key_of(i), first, first + 2, beta=self._at[i], has_field=has_field)
+        self.walk(i, 2 * (WARM_UP + t), 2 * (WARM_UP + t) + 2, has_field=partner is not None)

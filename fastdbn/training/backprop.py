@@ -55,10 +55,6 @@ class NetworkState(NamedTuple):
     epoch: int = 0
     step: int = 0
 
-    def learned_by(self, best):
-        """This state with what an earlier one had learned."""
-        return self._replace(coefs=best.coefs, intercepts=best.intercepts, optimizer=best.optimizer)
-
 
 class Buffers(NamedTuple):
     """What single operations work in: inputs, and for each layer means, masked inputs, deltas and norms, or None where unused."""

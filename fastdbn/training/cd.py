@@ -86,6 +86,8 @@ class ContrastiveDivergence(Training):
         if the parameters to begin with have no normaliser.
     """
 
+    goes_on = ("chains", "epoch", "step")
+
     def __init__(self, backend, layer, settings, state, last=None):
         super().__init__(backend, state.epoch)
         if state.chains is not None and len(state.chains) != settings.chain_rows:

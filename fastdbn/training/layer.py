@@ -94,7 +94,3 @@ class State(NamedTuple):
     epoch: int
     step: int
     extras: Mapping[str, np.ndarray] = MappingProxyType({})
-
-    def learned_by(self, best):
-        """This state with what an earlier one had learned."""
-        return self._replace(params=best.params, velocity=best.velocity, extras=best.extras)

@@ -10,63 +10,48 @@ are scaled to [0, 1], and a quarter of the standard deviation of standardised co
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fastdbn.inputs.data import Scaling
 from fastdbn.maths import rng
 from fastdbn.support.checks import shown
+from fastdbn.units.unit import Unit
 
 ALWAYS = 2**32 - 1
 """A step that no minibatch has: that of noise which does not change."""
 
 
-def _masking(x, level, low, high, draw):
+def _masking(x, draw, level, low, high):
     return np.where(draw.random(x.shape, np.float32) < level, x.dtype.type(0), x)
 
 
-def _salt_and_pepper(x, level, low, high, draw):
+def _salt_and_pepper(x, draw, level, low, high):
     u = draw.random(x.shape, np.float32)
     return np.where(u < level, np.where(u < level / 2, low, high), x)
 
 
-def _gaussian(x, level, low, high, draw):
+def _gaussian(x, draw, level, low, high):
     return x + level * draw.standard_normal(x.shape, np.float32)
 
 
 KINDS = {"masking": _masking, "salt-and-pepper": _salt_and_pepper, "gaussian": _gaussian}
-"""Noise by name: functions of states (n, nv), a level, the ends of all columns (nv,) each, and a NumPy generator."""
+"""Noise by name: functions of states (n, nv), a NumPy generator, a level, and the ends of all columns (nv,) each."""
 
 
-class ByName(NamedTuple):
-    """Noise of `KINDS`: a function of visible states and a NumPy generator. low and high are the ends of the columns."""
-
-    kind: str
-    level: float
-    low: np.ndarray
-    high: np.ndarray
-
-    def __call__(self, x, draw):
-        return KINDS[self.kind](x, self.level, self.low, self.high, draw)
-
-
-class ByFunction(NamedTuple):
+def by_function(x, draw, function, scaling):
     """Noise of the user's own: function (rows on the scale of the data, NumPy generator) -> rows."""
-
-    function: Callable
-    scaling: Scaling
-
-    def __call__(self, x, draw):
-        noisy = np.asarray(self.function(self.scaling.invert(x), draw))
-        if noisy.shape != x.shape or noisy.dtype.kind not in "fiub" or not np.isfinite(noisy).all():
-            raise ValueError(
-                f"noise={shown(self.function)} made rows of shape {noisy.shape} and type {noisy.dtype} of {x.shape} rows: let it "
-                "return finite numbers, one for each that it was given"
-            )
-        return noisy if self.scaling.scale is None else (noisy - self.scaling.shift) * self.scaling.scale
+    noisy = np.asarray(function(scaling.invert(x), draw))
+    if noisy.shape != x.shape or noisy.dtype.kind not in "fiub" or not np.isfinite(noisy).all():
+        raise ValueError(
+            f"noise={shown(function)} made rows of shape {noisy.shape} and type {noisy.dtype} of {x.shape} rows: let it "
+            "return finite numbers, one for each that it was given"
+        )
+    return noisy if scaling.scale is None else (noisy - scaling.shift) * scaling.scale
 
 
+@dataclass
 class Inputs(abc.ABC):
     """Noisy inputs for clean ones.
 
@@ -80,8 +65,10 @@ class Inputs(abc.ABC):
     seed : int
     """
 
-    def __init__(self, backend, unit, width, seed):
-        self.backend, self.unit, self.width, self.seed = backend, unit, width, seed
+    backend: Any
+    unit: Unit
+    width: int
+    seed: int
 
     @abc.abstractmethod
     def __call__(self, clean, rows, epoch, step):
@@ -95,6 +82,7 @@ class Inputs(abc.ABC):
         return b.to_host(self(clean, numbers, 0, ALWAYS))
 
 
+@dataclass
 class Drawn(Inputs):
     """Inputs that a function makes of clean ones, anew in each minibatch.
 
@@ -107,9 +95,8 @@ class Drawn(Inputs):
         What lies outside is clipped, as it is where a fitted model is used.
     """
 
-    def __init__(self, backend, unit, width, seed, corrupt, ends):
-        super().__init__(backend, unit, width, seed)
-        self.corrupt, self.ends = corrupt, ends
+    corrupt: Callable
+    ends: Any
 
     def __call__(self, clean, rows, epoch, step):
         x = self.backend.to_host(clean)
@@ -117,6 +104,7 @@ class Drawn(Inputs):
         return self.backend.states(self.unit, *x.shape, np.clip(noisy, *self.ends).astype(x.dtype))
 
 
+@dataclass
 class Given(Inputs):
     """Inputs that are the backend's data, a noisy row for each clean one.
 
@@ -126,9 +114,7 @@ class Given(Inputs):
     data : the backend's data
     """
 
-    def __init__(self, backend, unit, width, seed, data):
-        super().__init__(backend, unit, width, seed)
-        self.data = data
+    data: Any
 
     def __call__(self, clean, rows, epoch, step):
         noisy = self.backend.states(self.unit, len(rows), self.width)

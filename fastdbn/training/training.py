@@ -48,6 +48,8 @@ class Training(abc.ABC):
     """
 
     title: str
+    goes_on: tuple[str, ...] = ("epoch", "step")
+    """What of the last state a run keeps that ends with the best one."""
 
     def __init__(self, backend, epochs):
         self.backend: Any = backend
@@ -67,7 +69,7 @@ class Training(abc.ABC):
 
     @abc.abstractmethod
     def state(self):
-        """The complete state, as host arrays: all that is needed to go on to the same bits. It has a method `learned_by`."""
+        """The complete state, as host arrays: all that is needed to go on to the same bits; a NamedTuple."""
 
     @abc.abstractmethod
     def words(self, metrics):
@@ -140,7 +142,8 @@ class Training(abc.ABC):
                 keep(*stopping.best_state, None)
             raise
         if stopping is not None and stopping.best_state is not None:
-            keep(self.state().learned_by(stopping.best_state[0]), history, None)
+            best, last = stopping.best_state[0], self.state()
+            keep(best._replace(**{name: getattr(last, name) for name in self.goes_on}), history, None)
 
 
 def host(backend, params):

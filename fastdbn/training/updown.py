@@ -58,11 +58,6 @@ class Untied(NamedTuple):
     epoch: int
     step: int
 
-    def learned_by(self, best):
-        """This state with what an earlier one had learned."""
-        learned = {name: getattr(best, name) for name in ("recognition", "generative", "top", "velocity")}
-        return self._replace(**learned)
-
 
 class Schedule(NamedTuple):
     """The numbers of a run, checked; all but batch_size and n_iter may be schedules. momentum is the top's alone."""

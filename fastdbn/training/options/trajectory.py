@@ -14,9 +14,11 @@ that learns has chains that are no exact draws from it. Minibatches are those of
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import softmax
 
 from fastdbn.backends.protocol import Params
 from fastdbn.machine.block import BlockMachine, Chain
+from fastdbn.machine.initial import log_z_without_weights
 from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -102,11 +104,8 @@ class Trajectory(Option):
 
     def initial(self, backend, visible, hidden, params, scaling):
         """The first frozen machine: the model without weights and hidden biases."""
-        first, log_z = Params(np.zeros_like(params.W), params.b, np.zeros_like(params.c)), np.zeros(1)
-        for unit, bias in ((visible, first.b), (hidden, first.c)):
-            part = np.empty(1)
-            backend.cgf(unit, backend.constant(bias), backend.zeros(1, len(bias)), part)
-            log_z += part
+        first = Params(np.zeros_like(params.W), params.b, np.zeros_like(params.c))
+        log_z = log_z_without_weights(backend, visible, hidden, first.b, first.c)
         states, kept = (np.zeros((n * self.n, len(params.b)), params.b.dtype) for n in (1, KEPT))
         arrays = *_stack([first, first]), states, kept, np.append(log_z, np.ones(4))[None], np.zeros(3)
         return params, dict(zip(self.keeps, arrays, strict=True))
@@ -204,7 +203,7 @@ class Trajectory(Option):
     def _freeze(self):
         """Put the candidate on the ladder. Its chains start at states of the reservoir, drawn by their weights."""
         to_host, ratio = self.training.backend.to_host, self._ratio(self.candidate)
-        chosen = self._host_generator(self.rounds, 3).choice(len(ratio), self.n, p=_shares(ratio))
+        chosen = self._host_generator(self.rounds, 3).choice(len(ratio), self.n, p=softmax(ratio))
         self.ladder.append(self._machine(map(to_host, self.candidate.params)), to_host(self.reservoir)[chosen])
         self.bridges = np.vstack([self.bridges, [_log_mean(ratio), 0.0, 0.0, 0.0, 0.0]])
 
@@ -259,13 +258,8 @@ def _log_mean(logs):
     return np.logaddexp.reduce(logs) - np.log(len(logs))
 
 
-def _shares(logs):
-    shares = np.exp(logs - logs.max())
-    return shares / shares.sum()
-
-
 def _overlap(logs):
     """The mean of min(1, w / w'), w' drawn by its weight: the rate of exchanges between a machine whose states have log weights
     and the machine that these lead to."""
-    shares, n = np.sort(_shares(logs)), len(logs)
+    shares, n = np.sort(softmax(logs)), len(logs)
     return shares @ (2 * (n - np.arange(n)) - 1) / n
