@@ -8,13 +8,13 @@ median and the range of the middle half of the rounds. Threads: one.
 Kernels without a method are compiled once, into folders beside the usual cache (about two minutes for each method).
 """
 
-import argparse
 import os
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from benchmarks.works import WORKS, data
 
@@ -101,7 +101,7 @@ def cell(times, method):
 
 def main():
     """Run and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--works", default=",".join(CHOSEN), help="some of " + ", ".join(WORKS))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rows", type=float, default=1.0, help="share of each work's rows, for a quick look")

@@ -16,7 +16,6 @@ most loaded thread:
 Times of as many threads as there are processors are measured and printed beside the prediction. Writes results/cores.json.
 """
 
-import argparse
 import os
 import statistics
 import time
@@ -27,6 +26,7 @@ from numba import njit
 from scipy.optimize import nnls
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders.with_fastdbn import TASKS
 from benchmarks.division import captured, count_minibatches, divide, shorten
 from benchmarks.machine import describe, in_words
@@ -232,7 +232,7 @@ def report(work, one, model):
 
 def main():
     """Count, time, print, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--works", default="W1,W2,W4,W7", help="some of " + ", ".join(WORKS))
     parser.add_argument("--threads", default="1,2,8,16,64", help="numbers of threads, from 1 on")
     parser.add_argument("--batch", type=int, help="rows of a minibatch, in place of those of the works")

@@ -7,7 +7,6 @@ what rounding does to the likelihood of MNIST. `--tiny` runs every part at sizes
 its figures mean nothing. PyTorch is left out if it has no GPU.
 """
 
-import argparse
 import re
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import cuda_torch, store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, version
 from fastdbn import RBM, evaluate
 from fastdbn.backends.cpu.backend import CPU
@@ -274,7 +274,7 @@ def show(name, found):
 
 def main(arguments=None):
     """Run, print, write; arguments are those of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, to prove the command in CUDA's simulator")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", help="JSON file; benchmarks/results/cuda.json by default")

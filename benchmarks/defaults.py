@@ -11,7 +11,6 @@ have test rows of their own. FASTDBN_DATA is the folder of the sets that do not 
 every fit, and a later run goes on from there.
 """
 
-import argparse
 import itertools
 import time
 
@@ -23,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from benchmarks.mnist import images
 from benchmarks.sets import NUMBERS, SETS, TABLES
@@ -115,7 +115,7 @@ HEADS = {
 
 def main():
     """Run, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("what", nargs="?", choices=HEADS, default="features")
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {', '.join(SETS)}")
     parser.add_argument("--splits", type=int, help="the first ones only")

@@ -5,13 +5,13 @@ median filter. The figure is the mean squared error of a pixel, whose range is [
 fitted, and is taken from there when the command is run again. Results go to benchmarks/results/denoising.json.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from benchmarks.mnist import images
 from fastdbn import RBM, DBNAutoencoder, load
@@ -53,7 +53,7 @@ def fitted(path, level, X, args):
 
 def main():
     """Train and compare at each level, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--folder", default="denoising-runs", help="where models are kept [denoising-runs]")
     parser.add_argument("--units", type=int, default=512)

@@ -7,13 +7,13 @@ settings are trained; the one that validates best is the tuned one. Likelihoods 
 Target: with `persistent=True`, the one setting that is for densities, the test likelihood is at most one nat below the tuned one.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from fastdbn import RBM, evaluate
 
@@ -77,7 +77,7 @@ def score(options, data, seed, threads):
 
 def main():
     """Run, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("folder")
     parser.add_argument("--sets", help="names between commas; all of the folder by default")
     parser.add_argument("--seeds", type=int, default=1)

@@ -4,7 +4,6 @@ The split is that of `fastdbn train`: stratified 80/20, seed 0. All defaults; th
 scikit-learn's MLPClassifier with the same layers and up to 200 epochs.
 """
 
-import argparse
 import time
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from fastdbn import DBNClassifier
 
@@ -25,7 +25,7 @@ MODELS = {
 
 def main():
     """Run, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--out", default=store.FOLDER / "digits.json")
     args = parser.parse_args()

@@ -7,7 +7,6 @@ The record of each processor stays in the file, so a run on another make says wh
 take the same shipped kernels and no product goes through BLAS, whose sums differ between processors.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ import warnings
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from fastdbn import RBM, DBNClassifier, evaluate
 from fastdbn.backends.cpu import backprop_steps, jit, pool, shipped, target
@@ -104,7 +104,7 @@ def of_own_kernels():
 
 def main():
     """Run, print, compare with the records of other processors, and write this one's."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--print", action="store_true", help="print this process's hashes as JSON and write nothing")
     parser.add_argument("--out", default=store.FOLDER / "hashes.json")
     args = parser.parse_args()

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from benchmarks.memory import Watch, sizes
 from fastdbn.support.checks import bytes_of
@@ -102,7 +103,7 @@ def _group(folder, cap):
 
 def main():
     """Write the file, train in the cap and, if asked, without one in memory; print, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--rows", type=int, default=6_400_000)
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--batch", type=int, default=100)

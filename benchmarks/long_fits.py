@@ -12,7 +12,6 @@ or among the velocities of an RBM. "price" is how much longer arithmetic on such
 Zen 4, where nothing slows down, up to 150 on Intel's.
 """
 
-import argparse
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders import LeftOutError, with_fastdbn, with_sklearn
 from benchmarks.machine import describe, in_words
 from benchmarks.mnist import images
@@ -80,10 +80,11 @@ def fit_torch(work, X, y, epochs, watch, flush=False):
         from benchmarks.contenders import with_torch
     except ImportError as error:
         raise LeftOutError("not installed") from error
-    torch.set_flush_denormal(flush)
     if work.task == "cd":
-        return _epochs(with_torch.cd(work, X, y, 1), epochs, watch)
-    with_torch.start(1)
+        run = with_torch.cd(work, X, y, 1)
+        with_torch.start(1, flush)
+        return _epochs(run, epochs, watch)
+    with_torch.start(1, flush)
     data, target, net = torch.from_numpy(X), torch.from_numpy(y), with_torch.network(work.sizes)
     adam = torch.optim.Adam(net.parameters(), RATE, weight_decay=work.decay)
 
@@ -166,7 +167,7 @@ def line(cells, markdown):
 
 def main():
     """Run, print the table, write JSON after each work."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--works", default=",".join(WORKS), help="some of " + ", ".join(WORKS))
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--rows", type=int, default=6000)

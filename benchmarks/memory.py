@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from benchmarks.targets import PEAK_MEMORY
 from benchmarks.works import DECAY, MOMENTUM
@@ -94,7 +95,7 @@ def train(path, hidden, batch, threads):
 
 def main():
     """Write the file, train twice (the first time on few rows, so that kernels are cached), print, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1000)

@@ -5,13 +5,13 @@ turns in each round. Printed are the medians of an epoch's microseconds per row,
 epoch of the same round. Gaps are 5 % of the values of real data, against the same data without gaps.
 """
 
-import argparse
 import time
 import warnings
 
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from benchmarks.targets import OPTIONS
 from benchmarks.works import MOMENTUM, WORKS, data
@@ -51,7 +51,7 @@ def microseconds(case, X, weights, threads):
     for epochs in (FEW, MANY):
         given = {"learning_rate": 0.05} | case.given
         model = RBM(
-            *(500,),
+            500,
             **{"visible": "bernoulli", "scale": "none", "centering": None} | given,
             momentum=MOMENTUM,
             weight_decay=WORKS["W1"].decay,
@@ -96,7 +96,7 @@ def report(found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--options", default=",".join(CASES), help="names of cases; what they are compared with is added")

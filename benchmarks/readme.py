@@ -4,12 +4,12 @@ It replaces the texts between pairs of marks, from benchmarks/results/*.json. Wi
 if README.md is out of date.
 """
 
-import argparse
 import sys
 import textwrap
 from pathlib import Path
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.tables import ONE, median, ratio
 
 README = Path(__file__).parent.parent / "README.md"
@@ -105,7 +105,7 @@ def texts():
 
 def main():
     """Rewrite README.md, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where README.md is out of date")
     args = parser.parse_args()
     text = new = README.read_text()

@@ -10,7 +10,6 @@ mixing    Seconds for an independent draw by each method, for machines with mode
 from there.
 """
 
-import argparse
 import functools
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from scipy.special import expit
 from sklearn.datasets import load_digits
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from benchmarks.mnist import images
 from fastdbn import DBN, RBM, DBNClassifier, GenerativeDBNClassifier, evaluate, load
@@ -251,7 +251,7 @@ PROBLEMS = {
 
 def main():
     """Run what is not in the results yet, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("parts", nargs="*", default=["mixing", "samples", "classes"], help="samples, classes, mixing [all]")
     parser.add_argument("--full", action="store_true", help="all 60,000 rows of MNIST")
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")

@@ -4,7 +4,6 @@ One property of W1 (784-500, batch 100, density 0.14, CD-1) varies at a time, on
 on one to all threads. fastdbn and the dense limit take turns. Writes scaling.json and scaling.png to benchmarks/results/.
 """
 
-import argparse
 import os
 import statistics
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders import prepare
 from benchmarks.machine import describe, in_words
 from benchmarks.throughput import seconds
@@ -128,7 +128,7 @@ def plot(results, path):
 
 def main():
     """Measure, or take the last measurement; plot."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--plot-only", action="store_true", help="plot the JSON file again")
     parser.add_argument("--out", default=store.FOLDER / "scaling.json", help="JSON file; the plot goes beside it")
     args = parser.parse_args()

@@ -5,7 +5,6 @@ warm kernel cache; its compile or cache time, which is the first fit less a seco
 --help`, `fastdbn warmup`, and `fastdbn train` on digits.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words
 from benchmarks.targets import WARM_START
 
@@ -84,7 +84,7 @@ def measure():
 
 def main():
     """Run, print, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--out", default=store.FOLDER / "startup.json")
     args = parser.parse_args()
     machine = describe(None)

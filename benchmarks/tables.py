@@ -4,10 +4,10 @@ Times are microseconds per sample, medians over rounds ± half the range; ratios
 there is one, with ✗ where it is missed.
 """
 
-import argparse
 import statistics
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import in_words
 from benchmarks.targets import RIVALS, mark, target
@@ -80,7 +80,7 @@ def notes(works):
 
 def main():
     """Print result files as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("files", nargs="*", default=[store.FOLDER / "throughput.json"])
     for path in parser.parse_args().files:
         results = store.read(path)

@@ -8,7 +8,6 @@ The JSON file is written after each work. Works that it holds from the same mach
 run may be made in parts.
 """
 
-import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -17,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders import CONTENDERS, LeftOutError, prepare
 from benchmarks.machine import describe, in_words
 from benchmarks.tables import ONE, line, notes, row, top
@@ -69,7 +69,7 @@ def _measure(work, threads, rounds):
 
 def main():
     """Run, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--works", default=",".join(WORKS), help="some of " + ", ".join(WORKS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)

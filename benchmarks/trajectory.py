@@ -8,12 +8,12 @@ Targets: log Z within 0.2 nats at ten checkpoints. At the end the chains have th
 plain chains have not. On MNIST the best likelihood that plain chains reach is reached in at most 1.5 times their seconds.
 """
 
-import argparse
 import time
 
 import numpy as np
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from benchmarks.mnist import images
 from fastdbn import RBM, evaluate
@@ -100,7 +100,7 @@ def print_rows(name, rate, runs):
 
 def main():
     """Run, print the table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--sets", default=",".join(SETS), help="names between commas")
     parser.add_argument("--out", default=store.FOLDER / "trajectory.json")

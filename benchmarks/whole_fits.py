@@ -9,7 +9,6 @@ Each fit has a process of its own, which fits some rows first, so that code is l
 the clock, medians over rounds. "accuracy" is on the test rows.
 """
 
-import argparse
 import statistics
 import time
 import warnings
@@ -22,6 +21,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.contenders import LeftOutError
 from benchmarks.machine import describe, in_words
 from benchmarks.mnist import images
@@ -68,7 +68,6 @@ def fit_torch(X, y, epochs, threads):
         from benchmarks.contenders import with_torch
     except ImportError as error:
         raise LeftOutError("not installed") from error
-    torch.set_flush_denormal(True)
     with_torch.start(threads)
     start, states, net = time.perf_counter(), (torch.rand(X.shape) < torch.from_numpy(X)).float(), with_torch.network(SIZES)
     for i, sizes in enumerate(pairwise(SIZES[:-1])):
@@ -153,7 +152,7 @@ def lines(found, threads):
 
 def main():
     """Run, print the table, write JSON after each round."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=DEFAULT.max_iter)

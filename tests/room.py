@@ -1,9 +1,21 @@
-"""A lack of memory on demand, and all that an estimator holds, to compare: shared by tests of what is left where memory lacks."""
+"""Memory: what a block may take, a lack on demand, and all that an estimator holds, to compare."""
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+
+@contextlib.contextmanager
+def at_most(limit):
+    """Check that NumPy and Python never hold more than so many bytes in the block, beyond those held before."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
 
 
 @contextlib.contextmanager

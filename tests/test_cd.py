@@ -44,10 +44,7 @@ def test_pcd_gradient_at_equilibrium_is_the_exact_gradient():
     """Chains that start exactly at p(v, h), weights fixed: the mean of the PCD gradient is that of the log-likelihood."""
     machine = Machine(6, 4, seed=2)
     data = machine.V[[1, 2, 3, 30, 62]]
-    n = 4000
-    v = machine.draw(n, seed=3)
-    chains = (np.random.default_rng(4).random((n, 4)) < machine.hidden_mean(v)).astype(float)
-    found = []
+    n, found = 4000, []
     for seed in range(40):
         v = machine.draw(n, seed=100 + seed)
         chains = (np.random.default_rng(seed).random((n, 4)) < machine.hidden_mean(v)).astype(float)

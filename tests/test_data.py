@@ -1,9 +1,8 @@
 """What is known of the columns of user data: the same for dense and CSR, in one pass, and never at the price of a copy."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
+from room import at_most
 from scipy import sparse
 
 from fastdbn import DBN, RBM, BernoulliRBM
@@ -131,16 +130,6 @@ def test_content_keys_of_csr(kind):
     assert len(set(rng.content_keys(X))) == len(np.unique(dense, axis=0))
 
 
-def peak(work):
-    """Bytes that NumPy and Python held at most during some work, over those held before."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize("scale", ["none", "minmax", "standard"])
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float32"])
 def test_statistics_of_a_memory_map_hold_no_copy(dtype, scale, tmp_path):
@@ -151,9 +140,12 @@ def test_statistics_of_a_memory_map_hold_no_copy(dtype, scale, tmp_path):
     rbm = RBM(4, visible="gaussian" if scale == "standard" else "auto", scale=scale)
     limit = 8 * data.BYTES
     assert limit < X.nbytes
-    assert peak(lambda: rbm._begin(X, None)) < limit
-    assert peak(lambda: check_values(rbm, X)) < limit
-    assert peak(lambda: rbm._begin(X, np.ones(rows))) < limit
+    with at_most(limit):
+        rbm._begin(X, None)
+    with at_most(limit):
+        check_values(rbm, X)
+    with at_most(limit):
+        rbm._begin(X, np.ones(rows))
     mean = data.columns(X).mean
     assert np.allclose(mean, np.where(np.arange(width) % 2 == 0, -(-rows // 3) / rows, 0))
 
@@ -168,8 +160,10 @@ def test_wide_csr_is_never_dense(visible):
     rbm = RBM(4, visible=get_unit("softmax")._replace(group=200) if visible == "softmax" else "auto", binarize=0.5)
     limit = 64 * rows * 100 + 20 * 8 * width
     assert limit < 8 * 400 * width
-    assert peak(lambda: rbm._begin(X, None)) < limit
-    assert peak(lambda: rng.content_keys(X)) < limit
+    with at_most(limit):
+        rbm._begin(X, None)
+    with at_most(limit):
+        rng.content_keys(X)
 
 
 @pytest.mark.parametrize("model", [BernoulliRBM(3, n_iter=1, random_state=0), DBN((3, 2), rbm=RBM(n_iter=1), random_state=0)])

@@ -1,9 +1,8 @@
 """Data loaded for training: what is packed, that packed data are the data, and the memory that loading and training hold."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
+from room import at_most
 from scipy import sparse
 
 from fastdbn import RBM
@@ -207,16 +206,6 @@ def test_csr_with_wide_indices():
 # ---- memory
 
 
-def peak(work):
-    """Bytes that NumPy and Python held at most during some work, over those held before."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize("real", [False, True])
 def test_wide_csr_trains_without_a_dense_copy(real, monkeypatch):
     """Memory is in proportion to the weights, the buffers of a minibatch and the entries; not even bits are kept of zeros."""
@@ -230,7 +219,8 @@ def test_wide_csr_trains_without_a_dense_copy(real, monkeypatch):
     rbm = RBM(hidden, batch_size=batch, n_iter=1, random_state=0, n_jobs=1).fit(X[:100])  # what kernels hold does not count
     limit = 20 * 4 * width * hidden + 15 * 4 * batch * width + 16 * n * entries
     assert limit < n * width / 8
-    assert peak(lambda: rbm.fit(X)) < limit
+    with at_most(limit):
+        rbm.fit(X)
 
 
 def test_memory_map_packs_to_bits(tmp_path):
@@ -240,12 +230,12 @@ def test_memory_map_packs_to_bits(tmp_path):
     X[::50, ::2] = 200
     X[-1] = 200
     X = np.memmap(tmp_path / "X", np.uint8, "r", shape=(rows, width))
-    backend, found = get_backend(1), []
-    held = peak(lambda: found.append(backend.load(Source(X, threshold=127), for_training=True)))
-    words = found[0].words
-    assert found[0].kind == PACKED
-    assert words.nbytes == rows * -(-width // 64) * 8
-    assert held < words.nbytes + 2**22
+    size = rows * -(-width // 64) * 8
+    with at_most(size + 2**22):
+        found = get_backend(1).load(Source(X, threshold=127), for_training=True)
+    words = found.words
+    assert found.kind == PACKED
+    assert words.nbytes == size
     assert sum(np.unpackbits(part.view(np.uint8)).sum(dtype=int) for part in np.array_split(words, 20)) == 4000 * 392 + 784
     (tmp_path / "X").unlink()
 

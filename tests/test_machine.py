@@ -94,11 +94,11 @@ def test_weights_of_the_way_down():
 # ---- Gibbs chains
 
 PAIRS = [("bernoulli", "bernoulli"), ("spin", "binomial:5"), ("softmax:3", "bernoulli"), ("ternary", "spin")]
+COOLED = [pytest.param(*pair, 0.5, marks=pytest.mark.slow if "spin" in pair else ()) for pair in PAIRS]
 
 
-@pytest.mark.parametrize("beta", [None, 0.5])
 @pytest.mark.parametrize("clamped", [False, True])
-@pytest.mark.parametrize(("visible", "hidden"), PAIRS)
+@pytest.mark.parametrize(("visible", "hidden", "beta"), [*((*pair, None) for pair in PAIRS), *COOLED])
 def test_chains_tend_to_the_distribution(visible, hidden, clamped, beta):
     """Shares of visible states after 30 steps, by chi-square: p ~ e^(beta U - base), given the values that are clamped."""
     machine, n = machine_of(visible, hidden), 20_000

@@ -7,6 +7,7 @@ from naive import sigmoid
 from runs import gradient, phases, run_of
 from scipy import sparse
 from sklearn.base import clone
+from small import bits
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, load
 from fastdbn.training.options.missing_values import MissingValues, split
@@ -135,11 +136,6 @@ def data(n=80, width=10, seed=0, share=0.2):
     return X, whole
 
 
-def bits(model):
-    names = "components_", "intercept_hidden_", "intercept_visible_"
-    return b"".join(np.ascontiguousarray(getattr(model, name)).tobytes() for name in names)
-
-
 FITS = {
     "drop": {"missing": "drop"},
     "sample": {"missing": "sample", "missing_steps": 3},
@@ -163,8 +159,6 @@ def test_fits(name, tmp_path, split_everything):
     a, b = (RBM(6, n_iter=6, random_state=0, n_jobs=n_jobs, batch_size=16, **FITS[name]).fit(X) for n_jobs in (1, 3))
     assert bits(a) == bits(b)
     np.testing.assert_array_equal(X, before)
-    for result in (a.transform(X), a.reconstruct(X), *a.history_.values()):
-        assert result.shape[0] in (6, 80)
     assert np.isfinite(a.transform(X)).all() and np.isfinite(a.reconstruct(X)).all()
     assert np.isfinite(a.history_["reconstruction_error"]).all()
     a.save(tmp_path / "m")

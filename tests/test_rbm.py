@@ -1,9 +1,9 @@
 """The RBM as an estimator: what fits promise, its noise, and that it learns."""
 
-import itertools
-
+import naive
 import numpy as np
 import pytest
+from exact import bars_and_stripes
 from scipy import sparse
 from sklearn.base import clone
 from small import PARAMETERS, binary, bits, small
@@ -327,7 +327,7 @@ def test_sampling():
 def test_samples_follow_the_model():
     """Long chains must have the visible means of the exact distribution, by enumeration of the 2^6 states."""
     model = small(n_components=4, n_iter=20, dtype="float64").fit(binary(width=6))
-    states = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+    states = naive.bits(6)
     p = np.exp(model.score_samples(states))
     p /= p.sum()
     n = 4000
@@ -339,24 +339,16 @@ def test_samples_follow_the_model():
 # ---- learning
 
 
-def bars_and_stripes():
-    """The 14 distinct 3x3 images whose rows, or whose columns, are constant."""
-    patterns = np.array(list(itertools.product([0.0, 1.0], repeat=3)))
-    rows = np.repeat(patterns, 3, axis=1)
-    columns = np.tile(patterns, (1, 3))
-    return np.unique(np.concatenate([rows, columns]), axis=0)
-
-
 @pytest.mark.parametrize("more", [{"k": 2}, {"persistent": True, "n_chains": 100}], ids=["cd", "pcd"])
 def test_learns_bars_and_stripes(more):
     """The exact log-likelihood, by enumeration, must rise far above that of independent bits: else nothing is learned."""
-    images = bars_and_stripes()
+    images = bars_and_stripes(3)
     assert images.shape == (14, 9)
     X = np.tile(images, (10, 1)).astype(np.float32)
     rate = [0.1 * (1 - epoch / 600) for epoch in range(600)]
     options = {"n_components": 16, "n_iter": 600, "batch_size": 28, "learning_rate": rate, "momentum": 0.5, "weight_decay": 1e-4}
     model = small(**options, **more).fit(X)
-    states = np.array(list(itertools.product([0.0, 1.0], repeat=9)))
+    states = naive.bits(9)
     log_z = np.logaddexp.reduce(model.score_samples(states))
     likelihood = model.score_samples(images).mean() - log_z
     p = images.mean(axis=0)

@@ -5,6 +5,7 @@ from learnergy.models.bernoulli import RBM
 from scipy import sparse
 
 from benchmarks.contenders import LeftOutError
+from benchmarks.contenders.with_torch import start
 from benchmarks.works import MOMENTUM
 
 
@@ -15,8 +16,7 @@ def cd(work, X, y, threads):
         raise LeftOutError("no persistent chains")
     if sparse.issparse(X):
         raise LeftOutError("no sparse data")
-    torch.manual_seed(0)
-    torch.set_num_threads(threads)
+    start(threads)
     data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
     rbm = RBM(work.nv, work.nh, steps=work.k, learning_rate=work.learning_rate, momentum=MOMENTUM, decay=work.decay)
     return lambda: rbm.fit(data, batch_size=work.batch, epochs=1)

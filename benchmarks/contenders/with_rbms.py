@@ -12,6 +12,7 @@ from rbms.training.pcd import fit_batch_pcd
 from scipy import sparse
 
 from benchmarks.contenders import LeftOutError
+from benchmarks.contenders.with_torch import start
 from benchmarks.works import MOMENTUM
 
 
@@ -20,8 +21,7 @@ def cd(work, X, y, threads):
         raise LeftOutError("no Gaussian units")
     if sparse.issparse(X):
         raise LeftOutError("no sparse data")
-    torch.manual_seed(0)
-    torch.set_num_threads(threads)
+    start(threads)
     ones = np.ones(len(X), np.float32)
     data = RBMDataset(X, y, ones, y.astype(str), work.name, is_binary=True, device="cpu")
     rbm = BBRBM.init_parameters(work.nh, data, "cpu", torch.float32)

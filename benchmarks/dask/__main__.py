@@ -9,9 +9,8 @@ table     print all figures, and the model for 64 machines
 Results go to benchmarks/results/dask.json. A part that is there, from the same machine and sources, goes on where it ended.
 """
 
-import argparse
-
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.dask import kills, quality, table, timing
 from benchmarks.machine import describe
 
@@ -20,7 +19,7 @@ PARTS = {"kills": kills.run, "quality": quality.run, "time": timing.run, "scalin
 
 def main():
     """Run a part, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("part", choices=[*PARTS, "table"])
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--count", type=int, default=100, help="workers to kill [100]")

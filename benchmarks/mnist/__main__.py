@@ -5,12 +5,12 @@ again. Results, with seeds, seconds and the machine, go to benchmarks/results/mn
 training rows take the place of the test set. Settings were chosen on these rows.
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe
 from benchmarks.mnist import classify, images, likelihood, speed
 from benchmarks.mnist.stages import Stages
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 def main():
     """Run an experiment, print its figures, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("name", choices=[*EXPERIMENTS, "table"])
     parser.add_argument("--data", help="folder of MNIST's four idx files [FASTDBN_DATA]")
     parser.add_argument("--folder", default="mnist-runs", help="where models and curves are kept [mnist-runs]")

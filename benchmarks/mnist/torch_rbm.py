@@ -19,6 +19,7 @@ class TorchRBM:
     def __init__(self, X, nh, batch, k, centred, threads, seed):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
+        torch.set_flush_denormal(True)  # as fastdbn flushes them
         self.data, self.batch, self.k, self.centred = torch.from_numpy(X).float(), batch, k, centred
         nv = X.shape[1]
         mean = (self.data.sum(0) + 0.5) / (len(X) + 1)

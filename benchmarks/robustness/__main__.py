@@ -4,13 +4,13 @@ Figures go to results/robustness.json after each step. A part goes on where it s
 it has done its count; `--anew` begins again. Failures are printed and kept. The exit status is 1 if there are any.
 """
 
-import argparse
 import importlib
 import sys
 import time
 import warnings
 
 from benchmarks import store
+from benchmarks.arguments import Parser
 from benchmarks.machine import describe, in_words, sources
 
 PARTS = "fuzz", "kills", "inputs", "bounds", "sanitizers", "threads", "processes", "signals", "memory"
@@ -42,7 +42,7 @@ def measure(name, count, found, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "all"], default="all", help="[all]")
     parser.add_argument("--count", type=int, help="mutations, kills and so on, in whole steps of a part [each part's own]")
     parser.add_argument("--anew", action="store_true", help="forget what was done")

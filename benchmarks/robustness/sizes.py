@@ -3,13 +3,13 @@
 `python -m benchmarks.robustness.sizes --first 0 --count 10` runs some of them, each with random sizes, and prints how many.
 """
 
-import argparse
 import sys
 import warnings
 
 import numpy as np
 from scipy import sparse
 
+from benchmarks.arguments import Parser
 from fastdbn import RBM, DBNClassifier, evaluate
 from fastdbn.backends.cpu import backprop_steps, pool
 
@@ -40,7 +40,7 @@ def work(seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=100)
     args = parser.parse_args()
