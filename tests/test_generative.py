@@ -86,17 +86,17 @@ def test_learns_digits_by_up_down(digits, tmp_path):
     """Greedy training classifies, up-down does better, and what it draws of a class is told to be of that class."""
     X, y = digits
     X, X_test, y, y_test = train_test_split(X, y.astype(str), test_size=500, stratify=y, random_state=0)
-    rbms = [RBM(n_iter=n, learning_rate=0.1, batch_size=20, binarize=how) for n, how in ((30, "mean"), (120, None))]
+    rbms = [RBM(n_iter=n, learning_rate=0.1, batch_size=20, binarize=how) for n, how in ((20, "mean"), (60, None))]
     options = {"rbm": rbms, "propagate": "sample", "random_state": 0}
-    greedy = GenerativeDBNClassifier((96, 192), up_down_iter=0, **options).fit(X, y)
-    model = GenerativeDBNClassifier((96, 192), up_down_iter=30, up_down_learning_rate=0.01, n_gibbs=3, **options).fit(X, y)
+    greedy = GenerativeDBNClassifier((64, 128), up_down_iter=0, **options).fit(X, y)
+    model = GenerativeDBNClassifier((64, 128), up_down_iter=20, up_down_learning_rate=0.01, n_gibbs=3, **options).fit(X, y)
     accuracy = greedy.score(X_test, y_test), model.score(X_test, y_test)
     assert accuracy[0] > 0.85
     assert accuracy[1] > max(accuracy[0], 0.89)
     labels = np.repeat(model.classes_, 10)
     drawn = model.sample(100, 300, random_state=0, mean=True, label=labels)
     assert model.score(drawn, labels) > 0.8
-    greedy.set_params(up_down_iter=15, up_down_learning_rate=0.01, n_gibbs=3, warm_start=True)
+    greedy.set_params(up_down_iter=10, up_down_learning_rate=0.01, n_gibbs=3, warm_start=True)
     greedy.fit(X, y).save(tmp_path / "half")
     assert np.array_equal(load(tmp_path / "half").fit(X, y).predict_proba(X_test), model.predict_proba(X_test))
 
