@@ -73,7 +73,11 @@ def test_slowest_by_default_and_errors():
     assert np.allclose(np.abs(found.values[0]), 6**0.5, atol=0.9)
     energies = evaluate.mixing(rbm, rbm.free_energy, **some)
     assert energies.time < found.time
-    for options, match in (({"statistic": "energy"}, "statistic='energy'"), ({"burn_in": -1}, "burn_in=-1")):
+    for options, match in (
+        ({"statistic": "energy"}, "statistic='energy'"),
+        ({"statistic": np.mean}, "statistic made "),
+        ({"burn_in": -1}, "burn_in=-1"),
+    ):
         with pytest.raises(ValueError, match=match):
             evaluate.mixing(rbm, **options)
     for values in (np.zeros((0, 2)), [np.nan, 1], np.zeros((2, 2, 2))):

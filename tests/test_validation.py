@@ -94,6 +94,7 @@ def test_up_down_watches_them():
     np.testing.assert_allclose(watched.up_down_history_["validation_loss"][-1], -logs[np.arange(20), HELD[1]].mean(), rtol=1e-6)
     assert watched.up_down_history_["validation_score"][-1] == watched.score(*HELD)
     np.testing.assert_allclose(logsumexp(logs, axis=1), 0, atol=1e-6)
+    assert learnt(clone(model).fit(*TRAIN, validation_data=[*HELD])) == learnt(watched)
 
 
 def test_early_stopping_by_them():

@@ -22,7 +22,7 @@ from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
 from fastdbn.estimators.network import DEFAULT
 from fastdbn.estimators.outcome import of_layers, tell
-from fastdbn.estimators.rows import check_values, checked, in_training, named, pair_of, rows_of
+from fastdbn.estimators.rows import check_values, checked, in_training, named, pair_of
 from fastdbn.files import entries
 from fastdbn.files.state import Later, Record, Tensor, fields
 from fastdbn.inputs import data
@@ -209,7 +209,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
         schedule = schedule._replace(n_iter=n_iter)
         pretrains = not goes_on or (self._run.begun and len(layers) - 1 not in self._run.done and UP_DOWN not in self._run.begun)
         if pretrains:
-            self._pretrain(X, labels, weights, goes_on, None, rows_of(validation_data))
+            self._pretrain(X, labels, weights, goes_on, None, pair_of(validation_data)[0])
         self._up_down(X, labels, weights, schedule, score=self._measurer(X_watched, y_watched))
         if pretrains:
             tell(of_layers(self.layers_, self))

@@ -109,11 +109,8 @@ class TableModel(TransformerMixin, BaseEstimator):
         DataWarning
             names the columns that are left out, and why.
         """
-        if getattr(self.estimator, "warm_start", False) and hasattr(self, "estimator_"):
-            model, preparation, table = self._again(), self.preparation_, as_table(X)
-        else:
-            model, preparation, table = self._begun(X, y)
-        return self._trained(model, "fit", preparation, table, y, options)
+        goes_on = getattr(self.estimator, "warm_start", False) and hasattr(self, "estimator_")
+        return self._trained(self._again() if goes_on else None, "fit", X, y, options)
 
     @available_if(_has("partial_fit"))
     def partial_fit(self, X: Any, y: ArrayLike | None = None, **options: Any) -> Self:
@@ -130,23 +127,19 @@ class TableModel(TransformerMixin, BaseEstimator):
         DataWarning
             for values that the first part did not have. They count as missing.
         """
-        if hasattr(self, "estimator_"):
-            model, preparation, table = self.estimator_, self.preparation_, as_table(X)
-        else:
-            model, preparation, table = self._begun(X, y)
-        return self._trained(model, "partial_fit", preparation, table, y, options)
+        return self._trained(getattr(self, "estimator_", None), "partial_fit", X, y, options)
 
-    def _begun(self, X, y):
-        """A new model, the preparation that suits it and a table, and the table."""
-        model, table = self._new_model(), as_table(X)
+    def _begun(self, table, y, kind):
+        """A new model, and the preparation that suits it and a table of a kind of frame."""
+        model = self._new_model()
         preparation = Preparation() if self.preparation is None else clone(self.preparation)
         if _first(model).missing is not None:
             preparation.missing = KEEP
         preparation.fit_table(table, None if y is None else np.asarray(y))
-        preparation.frames_ = frame_kind(X)
+        preparation.frames_ = kind
         _tell(preparation, table, getattr(model, "verbose", 0))
         _set_visible(model, preparation.visible_)
-        return model, preparation, table
+        return model, preparation
 
     def _again(self):
         """The fitted model with the present parameters of the estimator."""
@@ -154,8 +147,10 @@ class TableModel(TransformerMixin, BaseEstimator):
         _set_visible(model, self.preparation_.visible_)
         return model
 
-    def _trained(self, model, method, preparation, table, y, options):
-        """Train a model by one of its methods. It is kept if it was interrupted, too."""
+    def _trained(self, model, method, X, y, options):
+        """Train a fitted model, or a new one, by one of its methods. It is kept if it was interrupted, too."""
+        table = as_table(X)
+        model, preparation = self._begun(table, y, frame_kind(X)) if model is None else (model, self.preparation_)
         rows, watched = preparation.transform_table(table), options.get("validation_data")
         if watched is not None:
             of_table = preparation.transform_table(as_table(rows_of(watched)))

@@ -169,7 +169,7 @@ def mixing(
     rbm, machines, layer, states = _chains_of(model, layer, X, n_chains, seed := rng.seed_of(random_state))
     kind = method_for(method, machines, layer, X is not None)
     chains = kind(Task(machines, layer, np.arange(n_chains, dtype=np.uint32), seed, 0, rbm._ladder))
-    measure = _leading(chains) if statistic is None else lambda v: np.asarray(statistic(rbm.scaling_.invert(v)))[None]
+    measure = _leading(chains) if statistic is None else lambda v: _measured(statistic, rbm.scaling_.invert(v))
     values, seconds = [], np.empty(n_steps)
     backend = chains.machine.backend
     with backend.single_threaded():
@@ -202,6 +202,14 @@ def _leading(chains):
         return np.vstack([energy, (v @ directions).T])
 
     return measure
+
+
+def _measured(statistic, v):
+    """A user's statistic of visible states, (1, n_chains)."""
+    values = np.asarray(statistic(v), np.float64)
+    if values.shape != (len(v),):
+        raise ValueError(f"statistic made {checks.shown(values)} of {len(v)} rows of states: let it give a number for each")
+    return values[None]
 
 
 def _chains_of(model, layer, X, n_chains, seed):
