@@ -119,18 +119,18 @@ class FineTuning:
             rows = self._rows_of(target, X.shape[0])
             return Watched(X[rows], None, target[rows])
 
-    def _back_propagate(self, X, noisy, target, rows, weights, plan, part, watched):
+    def _back_propagate(self, X, noisy, target, rows, weights, plan, part, watched, stopping):
         """Fine-tune by some rows of X with the weights of all; watched are `Watched` rows of the user's own, or None."""
         where = part or EpochPart()
         first = self.n_iter_ if where.epoch is None else where.epoch
-        score, stopping, backend = None, self._stopping(part), backend_for(self)
+        score, backend = None, backend_for(self)
         history = {name: values[:first] for name, values in self.history_.items()}
         units = [get_unit(self.visible_), *self._units(len(self.coefs_) - 1)]
         noise = self._noise(backend, units[0], X, noisy)
         if watched is not None:
             watched = watched._replace(X=clipped(self, watched.X))
             seen = self._seen(backend, units[0], watched, noise)
-        elif self._holds_out(part):
+        elif stopping is not None and stopping.name.startswith("validation_"):
             rows, held_out = self._split(rows, target, self.seed_)
             watched = Watched(X[held_out], None, None if target is None else target[held_out])
             seen = None if noise is None else noise.held_out(backend.load(self._source(X)), held_out)
@@ -165,11 +165,6 @@ class FineTuning:
         elif self.tol is not None:
             own = Stopping("loss", self.n_iter_no_change, self.tol, keeps_best=False)
         return stopping_of(self, OF_OUTPUTS, "validation_score", own)
-
-    def _holds_out(self, part):
-        """Whether fine-tuning holds out rows: early stopping watches them."""
-        stopping = self._stopping(part)
-        return stopping is not None and stopping.name.startswith("validation_")
 
     def _keep(self, state, history, best):
         """Take a training state, the measures of its epochs and the state of the best into the fitted attributes."""

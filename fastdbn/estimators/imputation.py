@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
-from fastdbn.estimators.fit_stack import FitStack
 from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.layer import visible_blocks
 from fastdbn.estimators.rows import clipped, later_rows
+from fastdbn.estimators.stack import Stack
 from fastdbn.machine.passes import Passes, level_keys
 from fastdbn.maths import rng
 from fastdbn.support import checks
@@ -42,7 +42,7 @@ class Average:
         return self.total / self.count
 
 
-class Imputation(FitStack):
+class Imputation(Stack):
     """`impute` and `denoise`. A DBN has `_log_weight`, the logarithm of its weight w."""
 
     def impute(

@@ -111,19 +111,14 @@ def hidden_blocks(rbm, X, machine, key, part_of):
         yield part
 
 
-def stored_hidden(rbm, X, key=None):
-    """The same in a temporary file, as `Stored` rows."""
-    room = np.empty((min(AT_ONCE * block_rows(1), X.shape[0]), rbm.machine_.shape[1]), rbm.machine_.backend.dtype)
-    blocks = hidden_blocks(rbm, X, rbm.machine_, key, lambda rows: room[: rows.stop - rows.start])
-    return store(blocks, packs=False, reads_ahead=False)
-
-
 @functools.singledispatch
 def states_above(X, rbm, key=None):
     """What the layer above an RBM learns from: `hidden_given_rows` of X, in a file if X lies in one or memory is limited."""
-    if isinstance(X, Stored) or rbm.memory_limit is not None:
-        return stored_hidden(rbm, X, key)
-    return hidden_given_rows(rbm, X, key=key)
+    if not isinstance(X, Stored) and rbm.memory_limit is None:
+        return hidden_given_rows(rbm, X, key=key)
+    room = np.empty((min(AT_ONCE * block_rows(1), X.shape[0]), rbm.machine_.shape[1]), rbm.machine_.backend.dtype)
+    blocks = hidden_blocks(rbm, X, rbm.machine_, key, lambda rows: room[: rows.stop - rows.start])
+    return store(blocks, packs=False, reads_ahead=False)
 
 
 def up(layers, machines, X, out=None):

@@ -207,7 +207,9 @@ class Supervised(FineTuning, Pretrained):
         parameters.check_room((X.shape[1], *sizes, n_outputs), "hidden_layer_sizes", self.hidden_layer_sizes)
         seed = self.seed_ if hasattr(self, "seed_") else rng.seed_of(self.random_state)
         rows = self._rows_of(target, X.shape[0])
-        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, watched is None and self._holds_out(part))
+        stopping = self._stopping(part)
+        holds_out = watched is None and stopping is not None and stopping.name.startswith("validation_")
+        of_rows = self._row_weights(target, weights, X.shape[0], rows, seed, holds_out)
         if resume:
             self._check_same(sizes, n_outputs, X)
         else:
@@ -216,7 +218,7 @@ class Supervised(FineTuning, Pretrained):
         X, noisy = self._completed(X), self._completed(noisy)
         if watched is not None:
             watched = watched._replace(X=self._completed(watched.X), noisy=self._completed(watched.noisy))
-        self._back_propagate(X, noisy, target, rows, of_rows, plan, part, watched)
+        self._back_propagate(X, noisy, target, rows, of_rows, plan, part, watched, stopping)
         if part is not None:
             return self
         begins = self._run.begun[FINE_TUNING][0] == 0  # after this run's pretraining, or an earlier part of it
