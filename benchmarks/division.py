@@ -260,19 +260,28 @@ def _of_cd(tally):
         tally.add("statistics", (i0, i1, 0, nh), multiply=binary.MULTIPLY * done, multiplications=done)
         tally.touch(out.W, (i0, i1), (0, nh), True)
 
-    def move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
-        phases, i0, i1 = (positive, negative), 0, len(lists.count)
+    def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
+        phases = positive, negative
         share = (i1 - i0) / len(lists.count)
         ones = share * sum(_ones(x) for x, phase in zip(tally.words, phases, strict=True) if phase.listed)
         rows = sum(len(phase.h) for phase in phases if phase.listed)
         wide = -(-(end - j0) * out.W.itemsize // STRIP) * STRIP // out.W.itemsize
-        amounts = {"collected": ones * wide, "weight": (i1 - i0) * wide, "number": (rows + (rows if i0 == 0 else 0)) * wide}
+        amounts = {"collected": ones * wide, "weight": (i1 - i0) * wide, "number": rows * wide}
         tally.add("step", (i0, i1, j0, j1), **amounts, multiplications=rows * (i1 - i0) * (j1 - j0))
         for x in (params.W, out.W):
             tally.touch(x, (i0, i1), (j0, j1), True)
         for phase in phases:
             tally.touch(phase.h, (0, None), (j0, j1))
         tally.touch(lists.index, (i0, i1), (0, lists.index.shape[1] // 4))
+
+    def move_hidden(params, out, positive, negative, step, centre, j0, j1):
+        tally.add("step", number=(len(positive.h) + len(negative.h)) * (j1 - j0))
+        for phase in (positive, negative):
+            tally.touch(phase.h, (0, None), (j0, j1))
+
+    def center_hidden(params, centre, j0, j1):
+        tally.add("step", number=len(centre.columns) * (j1 - j0))
+        tally.touch(centre.columns, (0, None), (j0, j1))
 
     def move_visible(params, out, step, centre, i0, i1):
         tally.add("step", number=i1 - i0)
@@ -283,7 +292,9 @@ def _of_cd(tally):
         steps: made,
         update: {
             "multiply_rows": multiply_rows,
+            "move_hidden": move_hidden,
             "move_columns": move_columns,
+            "center_hidden": center_hidden,
             "move_visible": move_visible,
             "set_steps": _nothing,
         },

@@ -86,9 +86,8 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, weights=None, **options):
         patch.setattr(CPU, "cd_steps", steps)
         patch.setattr(pool, "team", counted)
         rbm = RBM(n_iter=2, random_state=1, **options).fit(X, sample_weight=weights)
-    words = -(-options["n_components"] // 64)
     assert len(calls) == 2
-    assert teams == ([min(options["n_jobs"], words)] * 2 if fused else [])
+    assert teams == ([options["n_jobs"]] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
     parts += tuple(rbm._extras.values())
@@ -175,11 +174,11 @@ def test_fused_equals_composed_where_centred(held, centering, monkeypatch, tmp_p
     make, kind = HELD[held]
     options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "weight_decay": 1e-3, "centering": centering}
     for chains, more in (("CD-3", {"n_components": 530}), ("PCD-1", {"n_components": 70, "dtype": "float64"})):
-        check_fused(monkeypatch, make(tmp_path), (1, 2, 3), kind=kind, **options, **more, **CHAINS[chains])
+        check_fused(monkeypatch, make(tmp_path), (1, 2, 3, 8), kind=kind, **options, **more, **CHAINS[chains])
     few = make(tmp_path)[:, :5]
     few = few if sparse.issparse(few) else np.ascontiguousarray(few)  # a view with steps has a kernel of its own
     for hidden in (1, 63, 64):
-        check_fused(monkeypatch, few, (1, 3), n_components=hidden, **options)
+        check_fused(monkeypatch, few, (1, 8), n_components=hidden, **options)
 
 
 WEIGHTS = np.r_[np.zeros(64), np.random.default_rng(9).random(86)]
@@ -204,7 +203,7 @@ def test_fused_equals_composed_with_options(held, added, monkeypatch, tmp_path, 
     make, kind = HELD[held]
     options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 1e-3}
     for hidden in (530, 1):
-        check_fused(monkeypatch, make(tmp_path), (1, 3), kind=kind, n_components=hidden, **options, **ADDED[added])
+        check_fused(monkeypatch, make(tmp_path), (1, 3, 8), kind=kind, n_components=hidden, **options, **ADDED[added])
 
 
 @pytest.mark.parametrize(
@@ -221,8 +220,9 @@ def test_fused_equals_composed_for_odd_sizes(size, monkeypatch, split_everything
     width, hidden = size
     X = (np.random.default_rng(7).random((21, width)) < 0.3).astype(np.float32)
     for batch_size, chains in ((1, "CD-1"), (4, "CD-3"), (20, "PCD-1"), (50, "CD-1")):
-        options = {"visible": "bernoulli", "n_components": hidden, "batch_size": batch_size}
-        check_fused(monkeypatch, X, (1, 3), **options, **CHAINS[chains])
+        options = {"visible": "bernoulli", "n_components": hidden, "batch_size": batch_size, "weight_decay": 1e-3}
+        for centering in (None, "data"):
+            check_fused(monkeypatch, X, (1, 3, 8), centering=centering, **options, **CHAINS[chains])
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -238,11 +238,11 @@ def test_fused_equals_composed(visible, persistent, k, binarize, monkeypatch):
 
 
 def test_threads():
-    """Threads are taken for the work of a minibatch, no more than there are, nor than the hidden layer has words."""
+    """Threads are taken for the work of a minibatch, no more than there are."""
     threads = get_backend(8).threads
-    assert threads(6, 4, 10, 1) == threads(64, 64, 2000, 1) == 1
-    assert threads(784, 65, 2000, 1) == 2
-    assert threads(784, 500, 1000, 1) == 8
+    assert threads(6, 4, 10, 1) == 1
+    assert threads(64, 64, 2000, 1) == threads(784, 500, 1000, 1) == 8
+    assert get_backend(1000).threads(784, 500, 100, 1) == 98
     assert 1 <= threads(784, 500, 10, 1) <= threads(784, 500, 20, 1) <= threads(784, 500, 40, 1)
     assert threads(64, 256, 10, 1) < threads(64, 256, 10, 100)
     assert get_backend(1).threads(784, 500, 1000, 1) == 1

@@ -57,7 +57,7 @@ def test_all_work_is_done_once(kind, calls):
     """Threads pass the same gates, cover each matrix once, and do together what one does alone."""
     alone, shapes = None, {}
     for size in SIZES:
-        tally = divide(calls[kind], min(size, calls[kind].threads))
+        tally = divide(calls[kind], size)
         assert len({len(stages) for stages in tally.stages}) == 1
         for label in ("product", "draw", "mean", "slope", "bias") if kind == "backprop" else ("product", "draw", "mean", "step"):
             for stage in sorted({cell[0] for cell in tally.cells.get(label, ())}):
@@ -72,7 +72,7 @@ def test_all_work_is_done_once(kind, calls):
 
 def test_shapes_of_cd(calls):
     """What is counted are the matrices of the work: both products and draws of CD-1, and the step of all weights."""
-    tally = divide(calls["cd"], 2)
+    tally = divide(calls["cd"], 3)
     assert [covered(tally.cells["draw"], stage).shape for stage in (2, 4)] == [(83, 70), (83, 150)]
     assert covered(tally.cells["mean"], 6).shape == (83, 70)
     assert covered(tally.cells["step"], 8).shape == (150, 70)
@@ -81,9 +81,9 @@ def test_shapes_of_cd(calls):
 
 def test_more_threads_have_less_to_do(calls):
     """The most loaded thread has less work the more threads there are, where these are more than words too."""
-    costs = {"stage": 0.0, "tiles": 20.0} | dict.fromkeys(("gather", "direct", "codes", "tables"), 1.0)
+    costs = {"stage": 0.0} | dict.fromkeys(("gather", "direct", "codes", "tables", "multiply"), 1.0)
     model = cores.Model(costs, 0.0, dict.fromkeys(SIZES, 0.0))
-    took = [cores.predict(divide(calls["backprop"], size), model)[0] for size in SIZES]
+    took = [cores.predict(divide(calls["cd"], size), model)[0] for size in SIZES]
     assert took == sorted(took, reverse=True)
     assert took[0] > 4 * took[-1]
 

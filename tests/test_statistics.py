@@ -12,13 +12,16 @@ from fastdbn.backends.cpu.jit import kernel
 from fastdbn.backends.cpu.lists import list_bits, scan_bits
 from fastdbn.backends.cpu.simd import STRIP, WORD
 from fastdbn.backends.cpu.update import (
+    BLOCK,
     Lists,
     Slide,
     Step,
     Summed,
+    center_hidden,
     list_units,
     make_centre,
     move_columns,
+    move_hidden,
     multiply_rows,
     worth_listing,
 )
@@ -47,14 +50,24 @@ def multiply_part(blas, params, out, positive, negative, nh, step, i0, i1):
 
 
 @kernel
-def move_part(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
-    move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end)
+def bias_part(params, out, positive, negative, step, centre, j0, j1):
+    move_hidden(params, out, positive, negative, step, centre, j0, j1)
 
 
-def step_of(dtype, *numbers):
-    """A `Step` that is not centred."""
+@kernel
+def center_part(params, centre, j0, j1):
+    center_hidden(params, centre, j0, j1)
+
+
+@kernel
+def move_part(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
+    move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end)
+
+
+def step_of(dtype, *numbers, centred=False):
+    """A `Step` without penalties."""
     real = np.dtype(dtype).type
-    return Step(*map(real, numbers), Slide(False, real(0), real(0), real(0)), real(0), real(0))
+    return Step(*map(real, numbers), Slide(centred, *map(real, (0.1, 0.01, 0.02))), real(0), real(0))
 
 
 def test_lists_of_bits():
@@ -150,7 +163,8 @@ def check_step(nh, scales, listed_p, listed_m, dtype):
         for p in reversed(range(parts)):
             j0, j1 = edge(p, nh), edge(p + 1, nh)
             end = stop if p == parts - 1 else j1
-            move_part(params, out, positive, negative, lists, buffer, step, centre, j0, j1, end)
+            bias_part(params, out, positive, negative, step, centre, j0, j1)
+            move_part(params, out, positive, negative, lists, buffer, step, centre, 0, nv, j0, j1, end)
         for x, target in ((out.W, new_d), (params.W, W + new_d)):
             assert close(x[:nv, :nh], target, dtype)
             assert untouched(x, nv, nh, stop)
@@ -161,23 +175,49 @@ def check_step(nh, scales, listed_p, listed_m, dtype):
     assert len(results) == 1
 
 
+def edges(n, size):
+    """Edges of parts of so many of n things."""
+    return [*range(0, n, size), n]
+
+
 @both_types
-def test_listed_columns_cut_at_words_have_the_same_bits(dtype):
-    """Where both phases are listed, columns are computed alike from any word on."""
-    n, nv, nh = 12, 70, 200
-    vp, vm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1)
-    hp, hm = weights(n, nh, dtype=dtype), weights(n, nh, dtype=dtype, seed=4)
-    lists, results = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32)), set()
-    make_lists(packed(vp).words, n, packed(vm).words, n, lists, 0, count_words(nv))
-    for edges in ((0, 200), (0, 64, 128, 192, 200), (0, 128, 200)):
-        params = Params(*(weights(*s, dtype=dtype) for s in ((nv, nh), (nv,), (nh,))))
-        out = Params(*(weights(*s, dtype=dtype, seed=2) for s in ((nv, nh), (nv,), (nh,))))
-        fixed = lists, np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 0.1, 0.2, 0.5, 1e-3)
-        for j0, j1 in itertools.pairwise(edges):
-            centre = make_centre(nv, nh, np.dtype(dtype))
-            move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), *fixed, centre, j0, j1, j1)
-        results.add(b"".join(x.tobytes() for x in (*params, *out)))
-    assert len(results) == 1
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("listed", [(True, True), (False, True)], ids=["both", "negative"])
+def test_any_division_has_the_same_bits(listed, centred, dtype):
+    """All that moves, in columns cut at words and rows cut at blocks, to the last column or the end of its word."""
+    for nv, nh in ((1, 1), (17, 63), (70, 65), (33, 200)):
+        results = set()
+        for across, down, whole in itertools.product((64, 128, 256), (nv, BLOCK, 2 * BLOCK), (False, True)):
+            params, out, rows = divided_step(nv, nh, edges(nh, across), edges(nv, down), whole, listed, centred, dtype)
+            results.add(b"".join(x[..., :nh].tobytes() for x in (params.W, params.c, out.W, out.c)) + rows.tobytes())
+        assert len(results) == 1
+
+
+def divided_step(nv, nh, across, down, whole, listed, centred, dtype):
+    """Parameters and velocity after a step in parts, and what it takes from visible biases; columns lie to the end of a word."""
+    n, wide = 12, count_words(nh) * WORD
+
+    def padded(*shape, seed):
+        return inside(weights(*shape, dtype=dtype, seed=seed), (*shape[:-1], wide), 0)
+
+    vp, vm, hp, hm = states(n, nv, 0.3, dtype), states(n, nv, 0.3, dtype, seed=1), padded(n, nh, seed=0), padded(n, nh, seed=4)
+    lists = Lists(np.zeros((nv, 2 * n + APART), np.uint16), np.zeros((nv, 2), np.int32))
+    make_lists(packed(vp).words, n * listed[0], packed(vm).words, n, lists, 0, count_words(nv))
+    params, out = (Params(padded(nv, nh, seed=i), np.zeros(nv, dtype), padded(nh, seed=i)) for i in (1, 2))
+    phases = Summed(vp, hp, listed[0]), Summed(vm, hm, listed[1])
+    step, buffer = step_of(dtype, 0.1, 0.2, 0.3, 1e-3, centred=centred), np.zeros(2 * n * STRIP // 4, dtype)
+    centre = make_centre(nv, wide, np.dtype(dtype))
+    for x, size, seed in zip(centre[:3], (nv, nh, nv), (5, 6, 7), strict=True):
+        x[:size] = weights(size, dtype=dtype, seed=seed)
+    for j0, j1 in itertools.pairwise(across):
+        bias_part(params, out, *phases, step, centre, j0, j1)
+    multiply_part(blas.addresses(dtype), params, out, *phases, nh, step, 0, nv)
+    for (j0, j1), (i0, i1) in itertools.product(itertools.pairwise(across), itertools.pairwise(down)):
+        end = wide if whole and j1 == nh else j1
+        move_part(params, out, *phases, lists, buffer, step, centre, i0, i1, j0, j1, end)
+    if centred:
+        center_part(params, centre, 0, nh)
+    return params, out, centre.rows
 
 
 @both_types
@@ -191,7 +231,7 @@ def test_step_by_thousands_of_rows(dtype):
     W, d = weights(nv, nh, dtype=dtype), weights(nv, nh, dtype=dtype, seed=2)
     params, out = (Params(x.copy(), np.zeros(nv, dtype), np.zeros(nh, dtype)) for x in (W, d))
     fixed = np.zeros(2 * n * STRIP // 4, dtype), step_of(dtype, 1 / n, 1 / n, 0.5, 1e-3), make_centre(nv, nh, np.dtype(dtype))
-    move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), lists, *fixed, 0, nh, nh)
+    move_part(params, out, Summed(vp, hp, True), Summed(vm, hm, True), lists, *fixed, 0, nv, 0, nh, nh)
     expected = 0.5 * d - 1e-3 * W + (vp.astype(float).T @ hp - vm.astype(float).T @ hm) / n
     assert close(out.W, expected, dtype)
     assert close(params.W, W + expected, dtype)

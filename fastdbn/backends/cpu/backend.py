@@ -319,11 +319,11 @@ class CPU(Backend):
             *(data, hidden, visible, float(hyper.momentum), float(hyper.learning_rate * hyper.weight_decay)),
             *(centering is not None, options.numbers_of(problem, order, batch_size, hyper)),
         )
-        if self._workspace is None or self._workspace[0] is not params.W:
-            n_threads = min(self.n_threads, binary.count_words(nh))
+        n_threads = self.threads(nv, nh, max(len(problem.positive.v), len(problem.negative.v)), problem.k)
+        if self._workspace is None or self._workspace[0] is not params.W or len(self._workspace[1].packed) < n_threads:
             self._workspace = params.W, workspace.make_workspace(problem, n_threads)
         pool.team(
-            self.threads(nv, nh, max(len(problem.positive.v), len(problem.negative.v)), problem.k),
+            n_threads,
             *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
             *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
             (centering.v, centering.h) if centering else (self.zeros(0),) * 2,
@@ -361,4 +361,4 @@ class CPU(Backend):
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)
-        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD), binary.count_words(nh)))
+        return max(1, min(self.n_threads, int(work // pool.WORK_PER_THREAD)))

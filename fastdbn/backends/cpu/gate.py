@@ -39,6 +39,8 @@ def share_grid(team, across, down, extra):
     All parts are rectangles. The grid is cut so that the largest is as small as it can be, where each of its columns counts
     `extra` cells more.
     """
+    if team.size == 1:
+        return 0, across, 0, down
     fewest, height, least = min(max(1, team.size // across), down), 1, 0
     for rows in range(fewest, min(2 * fewest + 2, team.size, down) + 1):
         columns = min(team.size // rows, across)

@@ -120,7 +120,8 @@ def fast_of(extras, params, velocity):
 
 
 @rounded
-def _divide(x, y):
+def divide(x, y):
+    """x / y. A sign belongs to x: negating the quotient would let the compiler multiply by the reciprocal of y again."""
     return x / y
 
 
@@ -154,9 +155,9 @@ def sparsify(h, weight, total, activity, target, cost, offset, share):
             for j in range(len(pull)):
                 pull[j] += product[j]
     for j in range(len(pull)):
-        pull[j] = _divide(pull[j], total) - activity[j]
+        pull[j] = divide(pull[j], total) - activity[j]
     for j in range(len(pull)):
-        activity[j] += _divide(pull[j], slow)
+        activity[j] += divide(pull[j], slow)
     for j in range(len(pull)):
         pull[j] = cost * (target - activity[j])
     for r in range(h.shape[0]):

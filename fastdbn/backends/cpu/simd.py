@@ -28,6 +28,15 @@ WORD = 64
 """Numbers whose flags make a word."""
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _INDEX = types.intp
+_NAMES = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}
+
+
+def fuse(builder, a, b, c):
+    """Code for a b + c, rounded once where the processor can do that. LLVM may round a product and a sum apart either way."""
+    kind = a.type
+    named = f"v{kind.count}{_NAMES[kind.element]}" if isinstance(kind, ir.VectorType) else _NAMES[kind]
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.{named}")
+    return builder.call(function, [a, b, c])
 
 
 class Vectors:
@@ -81,6 +90,12 @@ class Vectors:
             halves = (ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes))) for first in (0, lanes))
             vector = self.builder.fadd(*(self.builder.shuffle_vector(vector, vector, half) for half in halves))
         return self.builder.extract_element(vector, ir.Constant(_I32, 0))
+
+
+@intrinsic
+def multiply_add(typing, a, b, c):
+    """a b + c, rounded once where the processor can do that, whatever is around it."""
+    return a(a, a, a), lambda context, builder, signature, args: fuse(builder, *args)
 
 
 def prefetch(builder, pointer, size, write):
@@ -255,13 +270,12 @@ def _move_strip(size):
         def generate(context, builder, signature, args):
             H_, base_, stride_, index_, first_, last_, d_, at_d_, W_, at_w_, *numbers = args
             code = Vectors(context, builder, H.dtype)
-            kept_, scale_, decay_ = map(code.spread, numbers)
+            kept_, scale_, decay_ = map(code.spread, (numbers[0], numbers[1], builder.fneg(numbers[2])))
             sums = _row_sums(code, (H, H_), (index, index_), first_, last_, base_, stride_, size // LINE)
             to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
             for n, total in enumerate(sums):
                 w, old = code.load(to_w, n), code.load(to_d, n)
-                new = builder.fsub(builder.fmul(kept_, old), builder.fmul(decay_, w))
-                new = builder.fadd(new, builder.fmul(scale_, total))
+                new = fuse(builder, scale_, total, fuse(builder, decay_, w, builder.fmul(kept_, old)))
                 code.store(new, to_d, n)
                 code.store(builder.fadd(w, new), to_w, n)
             return context.get_dummy_value()
@@ -279,24 +293,23 @@ move_strip, move_line = _move_strip(STRIP), _move_strip(LINE)
 def center_strip(typing, d, at_d, W, at_w, mu, step_v, step_h, offset_h, totals):
     """Less mu step_h + step_v offset_h in a strip of a row of the velocity d and of the weights W.
 
-    step_h, offset_h and totals are of the strip's width: totals += mu d, and d . offset_h is returned. The two products are
-    taken one after the other: LLVM may fuse either of two with the addition, and the result rounds differently.
+    step_h, offset_h and totals are of the strip's width: totals += mu d, and d . offset_h is returned.
     """
 
     def generate(context, builder, signature, args):
         d_, at_d_, W_, at_w_, mu_, step_v_, *strips = args
         code = Vectors(context, builder, d.dtype)
-        mu_, step_v_, product = code.spread(mu_), code.spread(step_v_), code.zero
+        mu_, less_mu, step_v_ = map(code.spread, (mu_, builder.fneg(mu_), builder.fneg(step_v_)))
+        product = code.zero
         to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
         steps, offsets, sums = (code.place(totals, x, ir.Constant(_I64, 0)) for x in strips)
         for n in range(STRIP // LINE):
             step, offset = code.load(steps, n), code.load(offsets, n)
             for place in (to_w, to_d):
-                new = builder.fsub(code.load(place, n), builder.fmul(mu_, step))
-                new = builder.fsub(new, builder.fmul(step_v_, offset))
+                new = fuse(builder, step_v_, offset, fuse(builder, less_mu, step, code.load(place, n)))
                 code.store(new, place, n)
-            code.store(builder.fadd(code.load(sums, n), builder.fmul(mu_, new)), sums, n)
-            product = builder.fadd(product, builder.fmul(new, offset))
+            code.store(fuse(builder, mu_, new, code.load(sums, n)), sums, n)
+            product = fuse(builder, new, offset, product)
         return code.total(product)
 
     i, real = _INDEX, d.dtype

@@ -13,10 +13,11 @@ import numpy as np
 from numba import carray
 
 from fastdbn.backends.cpu import binary, options, update
-from fastdbn.backends.cpu.gate import Team, share, uncounted, wait
+from fastdbn.backends.cpu.gate import Team, share, share_grid, uncounted, wait
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
+from fastdbn.backends.cpu.lookup import LANES
 from fastdbn.backends.cpu.options import DATA, FAST, MEAN, SLIDE, TOTAL
 from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
 from fastdbn.maths.rng import Key
@@ -193,14 +194,15 @@ def _conditional(unit):
                 binary.product(method, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
                 activate(layer, mean, drawn, rows, key, r0, r1, j0, j1)
         else:  # in words, whole ones: weights beyond the last unit are zero
-            q0, q1 = share(team, binary.count_words(n))
+            q0, q1, b0, b1 = share_grid(team, binary.count_words(n), (count + LANES - 1) // LANES, binary.ONCE)
+            s0, s1 = b0 * LANES, min(b1 * LANES, count)
             wide = inputs if method == binary.CODES else binary.count_words(inputs) * WORD
-            binary.product(method, blas, x, wide, W, transpose, mean, 0, count, q0 * WORD, q1 * WORD)
+            binary.product(method, blas, x, wide, W, transpose, mean, s0, s1, q0 * WORD, q1 * WORD)
             if whole:
                 turn = wait(team.gate, team.size, turn)
                 activate(layer, mean, drawn, rows, key, r0, r1, 0, n)
             else:
-                activate(layer, mean, drawn, rows, key, 0, count, q0 * WORD, min(q1 * WORD, n))
+                activate(layer, mean, drawn, rows, key, s0, s1, q0 * WORD, min(q1 * WORD, n))
         return wait(team.gate, team.size, turn), ones
 
     return inlinable(run)
@@ -289,25 +291,24 @@ def _gather_statistics(team, turn, workspace, positive, negative, packed, weight
 def _move(team, turn, blas, workspace, params, velocity, positive, negative, step):
     """The step of all parameters by both phases' statistics."""
     nv, nh = positive.v.shape[1], workspace.h.floats.shape[1]
-    lists, centre = workspace.lists, workspace.centre
-    q0, q1 = share(team, binary.count_words(nv))
-    i0, i1 = q0 * WORD, min(q1 * WORD, nv)
+    lists, centre, words = workspace.lists, workspace.centre, binary.count_words(nh)
+    (q0, q1), (w0, w1) = share(team, binary.count_words(nv)), share(team, words)
+    i0, i1, j0, j1 = q0 * WORD, min(q1 * WORD, nv), w0 * WORD, min(w1 * WORD, nh)
     update.set_steps(workspace.sums[0, i0:i1], workspace.sums[1, i0:i1], step, centre.step_v[i0:i1], centre.v[i0:i1])
+    update.move_hidden(params, velocity, positive, negative, step, centre, j0, j1)
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
     if not (positive.listed and negative.listed):
-        p0, p1 = share(team, binary.count_parts(nv))
-        for p in range(p0, p1):
+        for p in range(*share(team, binary.count_parts(nv))):
             update.multiply_rows(blas, params, velocity, positive, negative, nh, step, binary.edge(p, nv), binary.edge(p + 1, nv))
         turn = wait(team.gate, team.size, turn)
-    parts, strip = binary.count_parts(nh), workspace.packed[team.thread]
-    p0, p1 = share(team, parts)
-    for p in range(p0, p1):
-        j0, j1 = binary.edge(p, nh), binary.edge(p + 1, nh)
-        end = j1 if p + 1 < parts else binary.count_words(nh) * WORD
-        update.move_columns(params, velocity, positive, negative, lists, strip, step, centre, j0, j1, end)
+    tall = nv if step.longest > 0 else update.BLOCK  # max-norm adds up whole columns
+    c0, c1, r0, r1 = share_grid(team, words, (nv + tall - 1) // tall, 1)
+    part = r0 * tall, min(r1 * tall, nv), c0 * WORD, min(c1 * WORD, nh), c1 * WORD
+    update.move_columns(params, velocity, positive, negative, lists, workspace.packed[team.thread], step, centre, *part)
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
+        update.center_hidden(params, centre, j0, j1)
     update.move_visible(params, velocity, step, centre, i0, i1)
     return wait(team.gate, team.size, turn)
 
@@ -317,9 +318,8 @@ def _update(team, turn, blas, workspace, n, chains, ones, packed, run, extras, n
     """The step of all parameters, and that of the fast weights; ones and packed are those of each phase's visible states."""
     nv, real, both = workspace.v0.floats.shape[1], workspace.means_h.dtype.type, not run.persistent
     positive = update.Summed(workspace.v0.floats[:n], workspace.means_h[:n], update.worth_listing(ones[0], n, nv))
-    negative = update.Summed(
-        workspace.vk.floats[:chains], workspace.means_h[n : n + chains], update.worth_listing(ones[1], chains, nv)
-    )
+    hk = workspace.means_h[n : n + chains]
+    negative = update.Summed(workspace.vk.floats[:chains], hk, update.worth_listing(ones[1], chains, nv))
     _change_hidden(team, workspace, n, chains, extras, numbers, weight, both)
     turn = _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both)
     slide = update.Slide(run.centred, real(numbers[SLIDE]), real(numbers[SLIDE + 1]), real(numbers[SLIDE + 2]))
@@ -330,9 +330,8 @@ def _update(team, turn, blas, workspace, n, chains, ones, packed, run, extras, n
         rates, kept, decay = (FAST, options.kept_of(extras), 0.0) if second else (DATA, run.momentum, run.decay)
         l1, longest = (0.0, 0.0) if second else options.penalties(extras)
         slides = update.Slide(False, slide.rate, slide.positive, slide.negative) if second else slide
-        step = update.Step(
-            *(real(numbers[rates]), real(numbers[rates + 1]), real(kept), real(decay), slides, real(l1), real(longest)),
-        )
+        fixed = real(kept), real(decay), slides, real(l1), real(longest)
+        step = update.Step(real(numbers[rates]), real(numbers[rates + 1]), *fixed)
         if second:
             _copy_params(team, workspace.params, workspace.chain)
             turn = wait(team.gate, team.size, turn)

@@ -18,21 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu import options
+from fastdbn.backends.cpu import options, simd
 from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu.blas import gemm
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.lists import Lists, list_units
-from fastdbn.backends.cpu.simd import (
-    LINE,
-    STRIP,
-    WORD,
-    center_strip,
-    move_line,
-    move_strip,
-    prefetch_strip,
-    stack_like,
-)
+from fastdbn.backends.cpu.simd import LINE, STRIP, WORD, multiply_add, stack_like
 
 COLLECT = 26.0
 """Picoseconds for a number added up; see binary.py for BLAS."""
@@ -42,6 +33,9 @@ SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
 NEAR = 1 << 20
 """Bytes of a strip of the hidden means that the second-level cache holds; of more rows a strip is one line wide."""
+BLOCK = 16
+"""Visible units whose part of a sum over a column of W is added up apart; threads share out W by so many rows. A thread copies
+strips of the hidden means in about the time of a block's step."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
@@ -78,33 +72,36 @@ class Step(NamedTuple):
 
 
 class Centre(NamedTuple):
-    """Offsets v (nv,) and h (nh,), the biases' steps step_v and step_h before momentum, and rows (strips, nv): what each strip
-    of columns takes from the visible biases."""
+    """Offsets v (nv,) and h (nh,), the biases' steps step_v and step_h before momentum, and what the velocity of W takes from
+    them: rows (strips, nv), each strip of columns from the visible biases, and columns (blocks, nh), each block of `BLOCK` rows
+    from the hidden biases."""
 
     v: Any
     h: Any
     step_v: Any
     step_h: Any
     rows: Any
+    columns: Any
 
 
 def make_centre(nv, nh, dtype, offsets=None, zeros=np.zeros):
     """A `Centre` for layers of so many units, around offsets (v, h) where they are given."""
     v, h = (zeros(nv, dtype), zeros(nh, dtype)) if offsets is None else offsets
-    return Centre(v, h, zeros(nv, dtype), zeros(nh, dtype), zeros((-(-nh * dtype.itemsize // STRIP), nv), dtype))
+    rows, columns = zeros((-(-nh * dtype.itemsize // STRIP), nv), dtype), zeros((-(-nv // BLOCK), nh), dtype)
+    return Centre(v, h, zeros(nv, dtype), zeros(nh, dtype), rows, columns)
 
 
 @inlinable
 def set_steps(positive, negative, step, steps, offsets):
     """The steps of some biases, and the moves of their offsets, by the sums of both phases' states."""
     for i in range(len(steps)):
-        steps[i] = step.positive * positive[i] - step.negative * negative[i]
+        steps[i] = multiply_add(step.positive, positive[i], -(step.negative * negative[i]))
     slide = step.slide
     if slide.on:
-        for i in range(len(steps)):  # one product for each sum: LLVM may fuse either of two, and the result rounds differently
-            offset = offsets[i] - slide.rate * offsets[i]
-            offset += slide.positive * positive[i]
-            offsets[i] = offset + slide.negative * negative[i]
+        for i in range(len(steps)):
+            offset = multiply_add(-slide.rate, offsets[i], offsets[i])
+            offset = multiply_add(slide.positive, positive[i], offset)
+            offsets[i] = multiply_add(slide.negative, negative[i], offset)
 
 
 @inlinable
@@ -135,73 +132,77 @@ def _pack_strip(h, factor, first, j, columns, width, packed):
 def _move(w, d, decay):
     """The step of some weights w by their velocity d, less decay."""
     for j in range(len(w)):
-        d[j] -= decay * w[j]
+        d[j] = multiply_add(-decay, w[j], d[j])
         w[j] += d[j]
 
 
 @inlinable
-def _move_plain(params, out, lists, packed, j, width, kept, step):
+def _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step):
     """The step of a whole strip of columns by the sums of the listed rows: no more than that, because it is most of the work."""
     scale, decay = step.positive, step.decay
-    stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
+    stride, per_unit = out.W.strides[0] // out.W.itemsize, lists.index.shape[1]
     if width * out.W.itemsize == STRIP:
-        for i in range(nv):
+        for i in range(i0, i1):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
-            prefetch_strip(params.W, at + AHEAD * stride)
-            prefetch_strip(out.W, at + AHEAD * stride)
-            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            simd.prefetch_strip(params.W, at + AHEAD * stride)
+            simd.prefetch_strip(out.W, at + AHEAD * stride)
+            simd.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
     else:
-        for i in range(nv):
+        for i in range(i0, i1):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
-            move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            simd.move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
 
 
 @inlinable
-def _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre):
-    """The step of a strip of columns by the sums of the listed rows, by what centring takes, and what L1 and max-norm make of
-    it."""
+def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre):
+    """The step of rows i0 to i1 of W in a strip of columns by the sums of the listed rows, by what centring takes, and what L1
+    and max-norm make of it."""
     scale, decay, centred, constrained = step.positive, step.decay, step.slide.on, step.l1 > 0 or step.longest > 0
     if columns == width and not centred and not constrained:
-        _move_plain(params, out, lists, packed, j, width, kept, step)
+        _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step)
         return
-    stride, per_unit, nv = out.W.strides[0] // out.W.itemsize, lists.index.shape[1], lists.count.shape[0]
+    stride, per_unit = out.W.strides[0] // out.W.itemsize, lists.index.shape[1]
     old_w, old_d = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     steps, offsets = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     taken, squares = carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE), carray(stack_like(out.W, _STRIP_SIZE), _STRIP_SIZE)
     squares = squares[: columns if step.longest > 0 else 0]
-    for x in (old_w, old_d, taken, squares):
+    for x in (old_w, old_d, squares):
         for e in range(len(x)):
             x[e] = 0
     if centred:
         _copy_strip(centre.step_h, j, columns, steps)
         _copy_strip(centre.h, j, columns, offsets)
         rows = centre.rows[j // width]
-    for i in range(nv):
-        first, at = i * per_unit, i * stride + j
-        last = first + lists.count[i, 0]
-        if columns == width:
-            prefetch_strip(params.W, at + AHEAD * stride)
-            prefetch_strip(out.W, at + AHEAD * stride)
-            move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
-            if centred:
-                rows[i] = center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
-        else:
-            w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
-            for e in range(len(w)):
-                old_w[e], old_d[e] = w[e], d[e]
-            move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
-            if centred:
-                rows[i] = center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
-            for e in range(len(w)):
-                w[e], d[e] = old_w[e], old_d[e]
-        if constrained:
-            options.constrain_row(params.W[i, j : j + columns], step.l1, squares)
-    options.limit(params.W[:nv], j, squares, step.longest)
-    if centred:
-        for e in range(columns):
-            params.c[j + e] -= taken[e]
+    for start in range(i0, i1, BLOCK):
+        for e in range(len(taken)):
+            taken[e] = 0
+        for i in range(start, min(start + BLOCK, i1)):
+            first, at = i * per_unit, i * stride + j
+            last = first + lists.count[i, 0]
+            if columns == width:
+                simd.prefetch_strip(params.W, at + AHEAD * stride)
+                simd.prefetch_strip(out.W, at + AHEAD * stride)
+                simd.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+                if centred:
+                    rows[i] = simd.center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
+            else:
+                w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
+                for e in range(len(w)):
+                    old_w[e], old_d[e] = w[e], d[e]
+                simd.move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
+                if centred:
+                    rows[i] = simd.center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
+                for e in range(len(w)):
+                    w[e], d[e] = old_w[e], old_d[e]
+            if constrained:
+                options.constrain_row(params.W[i, j : j + columns], step.l1, squares)
+        if centred:
+            sums = centre.columns[start // BLOCK, j : j + columns]
+            for e in range(len(sums)):
+                sums[e] = taken[e]
+    options.limit(params.W[i0:i1], j, squares, step.longest)
 
 
 @inlinable
@@ -227,8 +228,8 @@ def _sum_columns(x, weight, j0, sums):
 
 
 @inlinable
-def _move_hidden(params, out, positive, negative, step, centre, j0, j1):
-    """The step of the hidden biases j0 to j1, and their offsets' moves."""
+def move_hidden(params, out, positive, negative, step, centre, j0, j1):
+    """The step of the hidden biases j0 to j1, from a word on, and their offsets' moves."""
     sums_p, sums_m = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
         end = min(j + WORD, j1)
@@ -238,7 +239,7 @@ def _move_hidden(params, out, positive, negative, step, centre, j0, j1):
         _sum_columns(negative.h, None, j, m)
         set_steps(p, m, step, steps, centre.h[j:end])
         for e in range(len(c)):
-            d[e] = step.momentum * d[e] + steps[e]
+            d[e] = multiply_add(step.momentum, d[e], steps[e])
             c[e] += d[e]
 
 
@@ -260,19 +261,19 @@ def multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1):
 
 
 @inlinable
-def move_columns(params, out, positive, negative, lists, packed, step, centre, j0, j1, end):
-    """Columns j0 to j1: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
+def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
+    """Rows i0 to i1, columns j0 to j1 of W: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
+
+    Rows are all of them where max-norm adds up whole columns, else they begin with a block.
 
     packed : a buffer for a strip of the hidden means of both phases
-    centre : where the step is centred, the visible units' steps are set already
+    centre : where the step is centred, the biases' steps are set already
     end : j1, or where whole words end beyond the last column, if the arrays are that wide
     """
-    _move_hidden(params, out, positive, negative, step, centre, j0, j1)
     if positive.listed or negative.listed or step.slide.on:
-        one = out.W.dtype.type(1)
+        one, n = out.W.dtype.type(1), len(positive.h) if positive.listed else 0
         kept = step.momentum if positive.listed and negative.listed else one
-        n = len(positive.h) if positive.listed else 0
-        factor = -one if step.positive == 0 else -(step.negative / step.positive)
+        factor = -one if step.positive == 0 else options.divide(-step.negative, step.positive)
         rows = n + len(negative.h) if negative.listed else n
         wide, line = STRIP // out.W.itemsize, LINE // out.W.itemsize
         narrow = rows * STRIP > NEAR and not (step.slide.on or step.l1 > 0 or step.longest > 0)
@@ -284,10 +285,10 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, j
                 _pack_strip(positive.h, one, 0, j, columns, width, packed)
             if negative.listed:
                 _pack_strip(negative.h, factor, n, j, columns, width, packed)
-            _move_listed(params, out, lists, packed, j, columns, width, kept, step, centre)
+            _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre)
             j += width
     elif step.l1 > 0 or step.longest > 0:
-        options.constrain(params.W[: len(lists.count)], j0, j1, step.l1, step.longest)
+        options.constrain(params.W[i0:i1], j0, j1, step.l1, step.longest)
 
 
 @inlinable
@@ -297,17 +298,29 @@ def sum_visible(v, weight, out):
 
 
 @inlinable
+def _take(parts, first, x):
+    """x less the columns from `first` on of each of the parts, one after the other."""
+    for s in range(len(parts)):
+        part = parts[s, first : first + len(x)]
+        for i in range(len(x)):
+            x[i] -= part[i]
+
+
+@inlinable
 def move_visible(params, out, step, centre, i0, i1):
-    """The step of the visible biases i0 to i1; where it is centred after `move_columns` of all columns."""
+    """The step of the visible biases i0 to i1; where it is centred after `move_columns` of all of W."""
     b, d, steps = params.b[i0:i1], out.b[i0:i1], centre.step_v[i0:i1]
     for i in range(len(b)):
-        d[i] = step.momentum * d[i] + steps[i]
+        d[i] = multiply_add(step.momentum, d[i], steps[i])
         b[i] += d[i]
     if step.slide.on:
-        for s in range(len(centre.rows)):
-            taken = centre.rows[s, i0:i1]
-            for i in range(len(b)):
-                b[i] -= taken[i]
+        _take(centre.rows, i0, b)
+
+
+@inlinable
+def center_hidden(params, centre, j0, j1):
+    """What a centred step takes from the hidden biases j0 to j1, after `move_columns` of all of W."""
+    _take(centre.columns, j0, params.c[j0:j1])
 
 
 @kernel
@@ -321,8 +334,10 @@ def begin(first, last, positive, negative, step, centre):
 
 @kernel
 def finish(first, last, params, out, step, centre):
-    """The visible biases, after `update`."""
+    """The visible biases, and the hidden ones of a centred step, after `update`."""
     move_visible(params, out, step, centre, 0, len(params.b))
+    if step.slide.on:
+        center_hidden(params, centre, 0, len(params.c))
 
 
 @inlinable
@@ -343,7 +358,7 @@ def multiply(first, last, blas, params, out, positive, negative, step):
 def update(first, last, params, out, positive, negative, step, centre):
     """out = momentum out + positive phase - negative phase; params then move by out less the decay; by parts of columns.
 
-    After `begin` and `multiply`; `finish` does the visible biases. In an update out is the velocity.
+    After `begin` and `multiply`; `finish` does the biases. In an update out is the velocity.
     """
     (nv, nh), real = out.W.shape, out.W.dtype
     data, chains = _summed(positive), _summed(negative)
@@ -355,11 +370,11 @@ def update(first, last, params, out, positive, negative, step, centre):
         pack_row(data.v[r], words_p[r])
     for r in range(m):
         pack_row(chains.v[r], words_m[r])
-    if data.listed or chains.listed:
-        list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
+    list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
-        move_columns(params, out, data, chains, lists, packed, step, centre, j0, j1, j1)
+        move_hidden(params, out, data, chains, step, centre, j0, j1)
+        move_columns(params, out, data, chains, lists, packed, step, centre, 0, nv, j0, j1, j1)
 
 
 @kernel
