@@ -45,12 +45,10 @@ def target_values(values, task):
     if values.dtype.kind not in "biufUO":
         raise ValueError(f"the target has values of type {values.dtype}: give numbers, or text for classes")
     if values.ndim > 1:
-        y, task, why = _of_several(values, task)
-    elif values.dtype.kind in "UO":
-        y, task, why = _of_cells([str(cell).strip() for cell in values], task)
-    else:
-        y, task, why = _of_numbers(values, task)
-    return y, task, why
+        return _of_several(values, task)
+    if values.dtype.kind in "UO":
+        return _of_cells([str(cell).strip() for cell in values], task)
+    return _of_numbers(values, task)
 
 
 def _known(values):

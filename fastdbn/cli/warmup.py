@@ -88,7 +88,8 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
         raise OSError(message) from None
     keep_quiet()  # what is compiled is said line by line, or not at all
     compiled = cached = 0
-    done = _read_record()
+    record = f"warm.{jit.machine()}"  # lists the kernels of each step; a step whose files are all there is not done again
+    done = json.loads(_read(record) or "{}")
     for label, key, step in _steps(*chosen):
         started, (misses, hits), files = time.perf_counter(), count_kernels(), used_files()
         if key in done and None not in map(_read, done[key]):
@@ -99,20 +100,11 @@ def warmup(dtype=DTYPES, units=COMMON, data=DATA, verbose=1):
                 step()
             new, old = count_kernels()[0] - misses, count_kernels()[1] - hits
             done[key] = sorted(used_files() - files)
-            jit.write(_record(), json.dumps(done).encode())
+            jit.write(record, json.dumps(done).encode())
         compiled, cached = compiled + new, cached + old
         if verbose:
             progress(f"{label}: {new} compiled, {old} in the cache already, {time.perf_counter() - started:.1f} s")
     return Report(compiled, cached, folder)
-
-
-def _record():
-    """The file that lists the kernels of each step. A step whose files are all there is not done again."""
-    return f"warm.{jit.machine()}"
-
-
-def _read_record():
-    return json.loads(_read(_record()) or "{}")
 
 
 def _read(name):

@@ -97,14 +97,6 @@ def _points(ax, places, y):
     for kind, colour in zip(kinds, colours(len(kinds)), strict=True):
         mine = places[y == kind]
         ax.scatter(*mine.T, color=colour, **style)
-    for kind, colour in zip(kinds, colours(len(kinds)), strict=True):
         box = {"boxstyle": "round,pad=0.2", "fc": "white", "ec": colour, "alpha": 0.85}
-        ax.text(
-            *np.median(places[y == kind], axis=0),
-            short(kind),
-            color="black",
-            ha="center",
-            va="center",
-            fontsize="small",
-            bbox=box,
-        )
+        middle = {"ha": "center", "va": "center", "color": "black", "fontsize": "small"}
+        ax.text(*np.median(mine, axis=0), short(kind), bbox=box, **middle)  # which is above all points

@@ -52,16 +52,11 @@ def _of_numbers(known, n):
     if not len(known):
         return "empty", _missing(0, n), 0, "–", "–"
     distinct = np.unique(known)
-    whole = (known == np.round(known)).all()
-    kind = (
-        "constant"
-        if len(distinct) == 1
-        else "0 and 1"
-        if distinct.tolist() == [0, 1]
-        else "whole numbers"
-        if whole
-        else "numbers"
-    )
+    kind = "whole numbers" if (known == np.round(known)).all() else "numbers"
+    if len(distinct) == 1:
+        kind = "constant"
+    elif distinct.tolist() == [0, 1]:
+        kind = "0 and 1"
     with np.errstate(over="ignore", invalid="ignore"):
         spread = f"{known.mean():.4g} ± {known.std():.3g}"
     return kind, _missing(len(known), n), len(distinct), f"{known.min():.6g} to {known.max():.6g}", spread

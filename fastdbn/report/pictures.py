@@ -1,7 +1,5 @@
 """Which figures a report has, for each kind of model, and what their captions say."""
 
-import functools
-
 import numpy as np
 
 from fastdbn import plot
@@ -19,9 +17,8 @@ TUNING = "docs/tuning.md says what to do."
 def of_predictions(model, X, y):
     """Figures of what the model says of some rows."""
     if hasattr(model, "classes_") and y is not None:
-        yield _of(
-            "confusion", "Rows by their class and by the class that the model predicts.", plot.confusion_matrix, model, X, y
-        )
+        said = "Rows by their class and by the class that the model predicts."
+        yield _of("confusion", said, plot.confusion_matrix, model, X, y)
         if len(np.unique(y)) > 1:
             said = "The nearer a curve is to the upper left corner, the better its class is told from the others."
             yield _of("roc", said, plot.roc, model, X, y)
@@ -45,9 +42,8 @@ def of_training(model, X):
             "says that the layer overfits."
         )
         yield _of("curves", said, plot.learning_curves, model)
-    yield _of(
-        "weights", "Broad tails say that a layer learned; one narrow peak at 0 that it learned little.", plot.weights, model
-    )
+    said = "Broad tails say that a layer learned; one narrow peak at 0 that it learned little."
+    yield _of("weights", said, plot.weights, model)
     said = f"Units that are off (dead) or on (saturated) for nearly all rows tell none apart. {TUNING}"
     yield _of("activity", said, plot.activity, model, take(X, some(X.shape[0], ROWS)))
 
@@ -57,14 +53,14 @@ def of_what_it_learned(model, X, y, image_shape):
     shape, draws = shape_of(model, image_shape), not isinstance(model, Supervised) or model.dbn_ is not None
     for layer in range(min(2, len(layer_weights(model)))) if shape else (0,):
         said = "What hidden units look for: red turns a unit on, blue turns it off."
-        yield _of(f"filters-{layer + 1}", said, functools.partial(plot.filters, image_shape=image_shape), model, layer)
+        yield _of(f"filters-{layer + 1}", said, plot.filters, model, layer, image_shape=image_shape)
     if shape and draws:
         pretrained = " They come from the pretrained network." if isinstance(model, Supervised) else ""
         said = f"New rows that the model draws.{pretrained}"
-        yield _of("samples", said, functools.partial(plot.samples, image_shape=image_shape), model)
+        yield _of("samples", said, plot.samples, model, image_shape=image_shape)
     if shape and (draws or hasattr(model, "reconstruct")):
-        reconstruct = functools.partial(plot.reconstructions, image_shape=image_shape)
-        yield _of("reconstructions", "Rows, and what is left of them in the hidden units.", reconstruct, model, X)
+        said = "Rows, and what is left of them in the hidden units."
+        yield _of("reconstructions", said, plot.reconstructions, model, X, image_shape=image_shape)
     if not shape and draws:
         said = "Columns of the data, and of rows that the model draws. Where both agree, the model knows their distribution."
         yield _of("columns", said, plot.columns, model, X)
@@ -73,5 +69,5 @@ def of_what_it_learned(model, X, y, image_shape):
         yield _of("embedding", said, plot.embedding, model, X, y)
 
 
-def _of(name, caption, draw, *arguments):
-    return figure(name, caption, lambda: draw(*arguments))
+def _of(name, caption, draw, *arguments, **options):
+    return figure(name, caption, lambda: draw(*arguments, **options))

@@ -1,4 +1,5 @@
-"""Arrays in NumPy's files: .npy, and .npz with features and target, sets of images, or a sparse matrix of SciPy."""
+"""Arrays in NumPy's files: .npy, and .npz with features and target, sets of images, or a sparse matrix of SciPy; and sparse
+matrices as SVMlight writes them: a target and index:value pairs in each line."""
 
 import contextlib
 
@@ -6,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from fastdbn.support.checks import refuse
-from fastdbn.tables.packed import check_unpacked
+from fastdbn.tables.packed import check_unpacked, damage_named, unpacked
 from fastdbn.tables.table import Table
 
 OF_ALL = (("X", "y"), ("x", "y"), ("data", "target"), ("data", "labels"), ("images", "labels"))
@@ -14,6 +15,7 @@ OF_SPLIT = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}
 """Keys of features and target in .npz files: of all rows, and of splits, as image sets and scikit-learn's users name them."""
 SPARSE = {"format", "data"}
 """Keys of every sparse matrix."""
+SVMLIGHT = ".svmlight", ".libsvm", ".svm"
 
 
 def of_array(what, X):
@@ -120,3 +122,23 @@ def with_target(path, table, y, for_x="X", for_y="y"):
     if y is not None and (y.ndim == 0 or len(y) != table.height):
         raise ValueError(f"{path}: {for_y} has {len(y) if y.ndim else 'no'} rows, {for_x} has {table.height}")
     return table._replace(target=y)
+
+
+def read_svmlight(path):
+    """(Table, what was found) of an SVMlight file, gzipped or not. Whole targets are integers.
+
+    Raises
+    ------
+    ValueError
+        if it is none.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    with damage_named(path), unpacked(path) as file:
+        try:
+            X, y = load_svmlight_file(file)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{path} is no SVMlight file: {error}. A line is a target and pairs index:value") from None
+    whole = np.isfinite(y).all() and (y == np.round(y)).all()
+    table = Table(X, target=y.astype(np.int64) if whole else y)
+    return table, f"{table.size}, sparse: {X.nnz} values; target first in each line"

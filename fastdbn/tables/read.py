@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdbn.tables.arrays import npy, npz_has_split, read_npy, read_npz
+from fastdbn.tables.arrays import SVMLIGHT, npy, npz_has_split, read_npy, read_npz, read_svmlight
 from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
 from fastdbn.tables.csvfile import read_csv
 from fastdbn.tables.folder import folder_has_split, read_folder
 from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
 from fastdbn.tables.idx import array, idx_has_split, is_idx, read_idx
-from fastdbn.tables.svmlight import SVMLIGHT, read_svmlight
 
 FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, .h5, idx or .svmlight"
 
