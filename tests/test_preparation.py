@@ -353,3 +353,11 @@ def test_other_features(saved):
     rewrite(path, lambda record, tensors: record["state"]["preparation"]["columns"].pop())
     with pytest.raises(ValueError, match="preparation has 9 where n_features is 10"):
         load(path)
+
+
+def test_names_of_digits():
+    """A text that is a name is that column, and an integer is a position."""
+    frame = pd.DataFrame({"1": np.arange(9) / 7, "0": np.arange(9) % 3, "2": 1 / (1 + np.arange(9))})
+    for column in ("0", 1):
+        prepared = Preparation(kinds={column: "category"}).fit(frame)
+        assert [each.kind for each in prepared.columns_] == ["number", "category", "number"]

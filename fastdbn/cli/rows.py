@@ -87,7 +87,7 @@ def training_rows(args, unlabelled=False):
     if found.whole and (args.kinds or args.keep):
         raise ValueError(f"--as and --keep are for columns of a table, and {args.data} is not one: leave them out")
     if not found.whole:
-        preparation = Preparation(kinds=_kinds(args.kinds), keep=args.keep).fit_table(found, y, absent)
+        preparation = Preparation(kinds=_kinds(args.kinds), keep=list(map(_as_column, args.keep))).fit_table(found, y, absent)
         for j, fault in preparation.left_out_.items():
             option = shlex.join(["--keep", found.names[j] if found.names else str(j)])
             unless = f" (unless you give {option})" if fault != "as told" and can_be_kept(found, j) else ""
@@ -137,7 +137,12 @@ def _kinds(given):
     for (name, _, kind), text in zip(pairs, given, strict=True):
         if not name:
             raise ValueError(f"--as {text}: give COLUMN=KIND, such as --as {kind or 'age'}=category")
-    return {name: kind for name, _, kind in pairs}
+    return {_as_column(name): kind for name, _, kind in pairs}
+
+
+def _as_column(text):
+    """A column as `Preparation` takes it: an integer is a position, as on the whole command line."""
+    return int(text) if table.is_position(text) else text
 
 
 def _learnt_from(preparation, found, train, absent):

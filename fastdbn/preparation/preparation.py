@@ -29,6 +29,13 @@ from fastdbn.tables.table import SHOWN, Table, left_out, listed, position, wante
 FILL, KEEP = MISSING = "fill", "keep"
 
 
+def _place(table: Table, column: str | int, option: str) -> int:
+    """The position of a column, given by it, an integer, or by its name, which may be a text of digits."""
+    if isinstance(column, str) and column in (table.names or ()):
+        return table.names.index(column)
+    return position(table.names, table.width, str(column), option)
+
+
 class Preparation(TransformerMixin, BaseEstimator):
     """Prepare the columns of a table for an RBM or a network, each by what it holds.
 
@@ -100,8 +107,8 @@ class Preparation(TransformerMixin, BaseEstimator):
         """`fit` for a Table, of which columns at some positions do not count."""
         checks.choice(self.missing, "missing", MISSING)
         given = (self.kinds or {}).items()
-        kinds = {position(table.names, table.width, str(name), "kinds (--as)"): check_kind(kind, name) for name, kind in given}
-        keep = {position(table.names, table.width, str(name), "keep (--keep)") for name in self.keep}
+        kinds = {_place(table, name, "kinds (--as)"): check_kind(kind, name) for name, kind in given}
+        keep = {_place(table, name, "keep (--keep)") for name in self.keep}
         keep |= {j for j, kind in kinds.items() if kind != "drop"}
         places = [j for j in range(table.width) if j not in set(absent)]
         why = {j: "as told" for j in places if kinds.get(j) == "drop"}
@@ -125,9 +132,24 @@ class Preparation(TransformerMixin, BaseEstimator):
     def restore(self, columns: tuple[Column, ...], width: int, plain: bool) -> Self:
         """Make this a fitted preparation of some columns of a table of `width`; returns self."""
         self.columns_, self.width_ = columns, width
-        self._lay_out()
-        if plain:
-            self.visible_ = "auto"
+        names = [column.name for column in columns]
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if all(names):
+            self.feature_names_in_ = np.array(names, object)
+        reals, flags = [c for c in columns if c.real], [c for c in columns if c.kind == FLAG]
+        marked = [c for c in columns if c.marked and c.kind != CATEGORY]
+        categories = [c for c in columns if c.kind == CATEGORY]
+        self._at = {c.place: i for i, c in enumerate([*reals, *flags])}
+        self._marks = {c.place: len(self._at) + i for i, c in enumerate(marked)}
+        real, binary = len(reals), len(reals) + len(flags) + len(marked)
+        parts = [("gaussian", slice(0, real)), ("bernoulli", slice(real, binary))]
+        self.n_features_out_ = binary
+        for c in categories:
+            self._at[c.place] = self.n_features_out_
+            self.n_features_out_ += c.units
+            parts.append(("softmax", slice(self._at[c.place], self.n_features_out_)))
+        self.visible_ = "auto" if plain else [part for part in parts if part[1].stop > part[1].start]
         return self
 
     def _is_plain(self, table: Table, places: list[int], kinds: dict[int, str]) -> bool:
@@ -168,28 +190,6 @@ class Preparation(TransformerMixin, BaseEstimator):
                 f"--as {name}=drop (in Python kinds={{{name!r}: 'drop'}})"
             )
         return columns
-
-    def _lay_out(self) -> None:
-        """Places of the units, and the units, of the columns."""
-        columns = self.columns_
-        names = [column.name for column in columns]
-        if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        if all(names):
-            self.feature_names_in_ = np.array(names, object)
-        reals, flags = [c for c in columns if c.real], [c for c in columns if c.kind == FLAG]
-        marked = [c for c in columns if c.marked and c.kind != CATEGORY]
-        categories = [c for c in columns if c.kind == CATEGORY]
-        self._at = {c.place: i for i, c in enumerate([*reals, *flags])}
-        self._marks = {c.place: len(self._at) + i for i, c in enumerate(marked)}
-        real, binary = len(reals), len(reals) + len(flags) + len(marked)
-        parts = [("gaussian", slice(0, real)), ("bernoulli", slice(real, binary))]
-        self.n_features_out_ = binary
-        for c in categories:
-            self._at[c.place] = self.n_features_out_
-            self.n_features_out_ += c.units
-            parts.append(("softmax", slice(self._at[c.place], self.n_features_out_)))
-        self.visible_ = [part for part in parts if part[1].stop > part[1].start]
 
     # ---- use
 
