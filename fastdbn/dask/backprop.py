@@ -150,17 +150,16 @@ class Rounds(BackPropagation):
         self.shards, self.joined, self.job = shards, joined, job
 
     def epoch(self):
-        shards, plan, kind = self.shards, self.plan, self.shards.sync.kind
+        shards, plan = self.shards, self.plan
         self.rate = at_epoch(plan.learning_rate, self.epochs, "learning_rate_init")
         momentum = at_epoch(plan.momentum, self.epochs, "momentum")
         job = self.job._replace(plan=plan._replace(learning_rate=self.rate, momentum=momentum))
-        if kind == "average":
-            sizes = [len(x) for x in shards.split_numbers(self.rows)]
-            some = rounds.of_average(sizes, plan.batch_size, shards.sync.every)
-        else:
-            order = self.rows[order_of_epoch(self.seed, 127, self.epochs, len(self.rows), self.plan.shuffle)]
-            some = rounds.of_gradient(shards, order, plan.batch_size, self.row_weights)
-        state, loss = rounds.carried_out(shards, self.joined, WORKS[kind], Progress(self.state(), 0.0), job, some)
+
+        def order(n):
+            return order_of_epoch(self.seed, 127, self.epochs, n, plan.shuffle)
+
+        some = rounds.of_epoch(shards, self.rows, order, plan.batch_size, self.row_weights)
+        state, loss = rounds.carried_out(shards, self.joined, WORKS[shards.sync.kind], Progress(self.state(), 0.0), job, some)
         layers = zip(state.coefs, state.intercepts, state.optimizer.states, strict=True)
         for weights, (W, bias, states) in zip(self.weights, layers, strict=True):
             kept = [x for x in weights if x is not None]

@@ -220,7 +220,7 @@ class Rounds(ContrastiveDivergence):
 
     def epoch(self):
         self.begin_epoch()
-        shards, kind, size, epoch = self.shards, self.shards.sync.kind, self.settings.batch_size, self.epochs
+        shards, kind, epoch = self.shards, self.shards.sync.kind, self.epochs
         l1 = at_epoch(self.rbm.l1, epoch, "l1")
         numbers = {**self.hyper._asdict(), "k": self.problem.k, "l1": l1}
         job = self.job._replace(epoch=epoch, of_step=())
@@ -229,14 +229,11 @@ class Rounds(ContrastiveDivergence):
             job = job._replace(of_step=(self.hyper, share, l1, self.rbm.max_norm))
             numbers |= {"l1": 0.0, "max_norm": None, "centering": None}
         job = job._replace(rbm=clone(job.rbm).set_params(**numbers))
-        if kind == "average":
-            sizes = shards.sizes if self.rows is None else [len(x) for x in shards.split_numbers(self.rows)]
-            some = rounds.of_average(sizes, size, shards.sync.every)
-        else:
-            n = shards.shape[0] if self.rows is None else len(self.rows)
-            order = order_of_epoch(self.layer.seed, self.layer.number, epoch, n, self.layer.shuffle)
-            order = order if self.rows is None else self.rows[order]
-            some = rounds.of_gradient(shards, order, size, self.of_rows, self.settings.persistent)
+
+        def order(n):
+            return order_of_epoch(self.layer.seed, self.layer.number, epoch, n, self.layer.shuffle)
+
+        some = rounds.of_epoch(shards, self.rows, order, self.settings.batch_size, self.of_rows, self.settings.persistent)
         self._take(rounds.carried_out(shards, self.joined, WORKS[kind], self.state(), job, some))
         self.epochs += 1
 

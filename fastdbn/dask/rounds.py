@@ -92,7 +92,16 @@ def carried_out(shards, joined, work, state, job, rounds):
     return state
 
 
-def of_average(sizes, batch_size, every):
+def of_epoch(shards, rows, order, batch_size, weights=None, all_shards=False):
+    """The rounds of an epoch over some rows, or all for None; order(n) gives the order of n rows on one machine."""
+    n = shards.shape[0] if rows is None else len(rows)
+    if shards.sync.kind == "average":
+        sizes = shards.sizes if rows is None else [len(x) for x in shards.split_numbers(rows)]
+        return _of_average(sizes, batch_size, shards.sync.every)
+    return _of_gradient(shards, order(n) if rows is None else rows[order(n)], batch_size, weights, all_shards)
+
+
+def _of_average(sizes, batch_size, every):
     """The rounds of an epoch of averaging over shards of some sizes.
 
     A shard does (first minibatch, last minibatch + 1, its fraction of the rows of the round); the round is None.
@@ -106,7 +115,7 @@ def of_average(sizes, batch_size, every):
     return rounds
 
 
-def of_gradient(shards, order, batch_size, weights, all_shards=False):
+def _of_gradient(shards, order, batch_size, weights, all_shards):
     """The rounds of an epoch of steps on whole minibatches of rows in an order.
 
     A shard does (its rows, numbered from 0; the rows of all shards; the mean of their weights), if it has some, or if

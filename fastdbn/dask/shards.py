@@ -171,13 +171,14 @@ def _(X: Shards, weights=None, threshold=None, missing=False):
     count, share = sum(weight for weight, _ in found), 1.0
     observed = [weight * np.broadcast_to(x.observed, low.shape) for weight, x in found]
     total = np.maximum(sum(observed), np.finfo(float).tiny)
-    with np.errstate(invalid="ignore"):
-        mean = sum(np.where(n > 0, x.mean, 0.0) * n for n, (_, x) in zip(observed, found, strict=True)) / total
-        above = (
-            None
-            if threshold is None
-            else sum(np.nan_to_num(x.above) * n for n, (_, x) in zip(observed, found, strict=True)) / total
-        )
+
+    def pooled(values):
+        """The mean over shards, of which some observed nothing."""
+        with np.errstate(invalid="ignore"):
+            return sum(np.where(n > 0, x, 0.0) * n for n, x in zip(observed, values, strict=True)) / total
+
+    mean = pooled([x.mean for _, x in found])
+    above = None if threshold is None else pooled([x.above for _, x in found])
     if missing:
         share = sum(observed) / count
     return data.Columns(low, high, np.clip(mean, low, high), above, share)
@@ -219,16 +220,6 @@ def _(X: Shards, rbm, key=None):
 def light(rbm) -> Any:
     """A fitted RBM without what its use does not need, to be sent."""
     copied = type(rbm)(**rbm.get_params(deep=False) | {"callbacks": None})
-    names = (
-        "components_",
-        "intercept_hidden_",
-        "intercept_visible_",
-        "visible_",
-        "hidden_",
-        "scaling_",
-        "seed_",
-        "layer_",
-        "n_features_in_",
-    )
-    vars(copied).update({name: getattr(rbm, name) for name in names}, _extras={}, n_jobs=rbm.n_jobs or 1)
+    fitted = {name: x for name, x in vars(rbm).items() if name.endswith("_") and name not in ("history_", "feature_names_in_")}
+    vars(copied).update(fitted, _extras={}, n_jobs=rbm.n_jobs or 1)
     return copied
