@@ -32,7 +32,7 @@ def small_stack():
 def test_imputation_against_exact_conditionals(make):
     """Chains fill in from p(missing | observed): every state's frequency, and the estimated means, within their errors."""
     model, V, p = make()
-    n, draw = 4000, np.random.default_rng(1)
+    n, draw = 2000, np.random.default_rng(1)
     for row in (V[0], V[len(V) // 3]):
         missing = draw.random(V.shape[1]) < 0.6
         exact = condition(p, V, row, missing)

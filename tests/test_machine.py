@@ -130,11 +130,12 @@ def test_chains_go_on():
 
 
 def test_temperatures_of_their_own():
-    """A chain at beta 1 is a plain one, whatever its neighbours are at; at 0 it is the biases' no more, but fair."""
+    """A chain at beta 1 is a plain one, whatever its neighbours are at; at 0 it is fair. One number is that of all chains."""
     machine, v = machine_of(), np.zeros((4000, 3))
     beta = np.where(np.arange(4000) % 2, 1.0, 0.0)
     found, plain = machine.gibbs(v, 4, beta=beta, random_state=0).v, machine.gibbs(v, 4, random_state=0).v
     assert np.array_equal(found[1::2], plain[1::2])
+    assert np.array_equal(machine.gibbs(v, 4, beta=1.0, random_state=0).v, plain)
     assert np.abs(found[::2].mean(axis=0) - 0.5).max() < 0.06
 
 
