@@ -54,13 +54,17 @@ def test_rate_falls(persistent):
 
 
 def test_upper_layers_learn_faster(composed):
-    """CD between Bernoulli units above the first layer begins at four times the customary rate in short fits, all else at it."""
+    """CD between Bernoulli units above the first layer begins at four times the customary rate in short fits, all else at it.
 
-    def first(rbm=None, n_iter=60, **params):
-        layers = DBN((3, 2), rbm=rbm or RBM(n_iter=n_iter, **params), dtype="float64", random_state=0).fit(X).layers_
+    Above more than 256 units the rate falls as 1 / units, down to the customary one.
+    """
+
+    def first(rbm=None, n_iter=60, units=3, **params):
+        layers = DBN((units, 2), rbm=rbm or RBM(n_iter=n_iter, **params), dtype="float64", random_state=0).fit(X).layers_
         return [layer.history_["learning_rate"][0] for layer in layers]
 
     assert first() == pytest.approx([0.05, 0.2])
+    assert [first(n_iter=1, units=units)[1] for units in (256, 512, 2048)] == pytest.approx([0.2, 0.1, 0.05])
     assert first(n_iter=61) == pytest.approx([0.05, 0.05])
     assert first(persistent=True) == pytest.approx([0.05, 0.05])
     assert first(learning_rate=0.02) == pytest.approx([0.02, 0.02])

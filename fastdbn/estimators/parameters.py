@@ -111,16 +111,19 @@ def _enough(n_rows, batch_size, fewest, minibatches):
     return max(fewest, min(MOST_EPOCHS, math.ceil(minibatches / math.ceil(n_rows / batch_size))))
 
 
-UPPER, SHORT = 4, 60
-"""Times the customary rate at which CD between Bernoulli units begins by default above the first layer, and the most epochs of
-such a fit. At the customary rate they learn too little. Longer fits are those of few rows: there a higher rate overfits and
-leaves idle units."""
+UPPER, SHORT, WIDE = 4, 60, 256
+"""Times the customary rate at which CD between Bernoulli units begins by default above the first layer, the most epochs of such a
+fit, and the most units below it. At the customary rate such layers learn too little. Longer fits are those of few rows: there a
+higher rate overfits and leaves idle units. Above more units it leaves idle units too, because the input of a unit sums over all
+units below. There the rate falls as 1 / units, down to the customary one."""
 
 
 def first_rate(rbm, rate, n_epochs):
     """The learning rate at which a fit of some epochs begins by default, of the customary one."""
     is_upper = rbm.layer_ > 0 and rbm.visible_ == rbm.hidden_ == "bernoulli"
-    return UPPER * rate if is_upper and not rbm.persistent and n_epochs <= SHORT else rate
+    if not is_upper or rbm.persistent or n_epochs > SHORT:
+        return rate
+    return rate * max(1.0, UPPER * min(1.0, WIDE / rbm.n_features_in_))
 
 
 def falling(rate, start, n_epochs):

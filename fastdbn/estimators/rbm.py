@@ -51,8 +51,9 @@ class RBM(TrainedRBM):
         linearly to 0 over the epochs of a fit, from the customary rate of the units, which is the smaller rate of the two sides:
         0.05 for Bernoulli and softmax, 0.02 for spin, 0.05 / N for binomial, 0.005 for unbounded units, 0.001 for word counts.
         In the upper layers of a network, CD between Bernoulli units begins at 0.2 if the fit has at most 60 epochs, unless they
-        learn labels too. `partial_fit` stays at the customary rate. "auto" begins at it and is steered every few thousand rows,
-        so that |dW| / |W| approaches 1e-3 (Hinton 2010, section 7). ``history_["learning_rate"]`` has the rate of each epoch.
+        learn labels too; with n > 256 units below, at 51.2 / n, but not under 0.05. `partial_fit` stays at the customary rate.
+        "auto" begins at it and is steered every few thousand rows, so that |dW| / |W| approaches 1e-3 (Hinton 2010, section 7).
+        ``history_["learning_rate"]`` has the rate of each epoch.
     momentum : float, callable, list or None, default None
         A list or a callable of the epoch is a schedule. None is 0.5 for five epochs, then 0.9 (Hinton 2010); 0 if `persistent`.
     weight_decay : float, callable or list, default 2e-4
