@@ -117,7 +117,7 @@ def test_stop_iteration_elsewhere_is_an_error(hook):
         raise StopIteration
 
     callback = type("Mine", (Callback,), {hook: stop})()
-    with pytest.raises(RuntimeError, match=f"Mine.{hook} raised StopIteration, which ends a stage in on_epoch_end alone"):
+    with pytest.raises(RuntimeError, match=f"Mine.{hook} raised StopIteration, which ends a stage only in on_epoch_end"):
         RBM(5, n_iter=2, callbacks=[callback], **LAYERS).fit(X)
 
 
@@ -245,7 +245,7 @@ def test_log_of_others_stays(tmp_path):
     path.write_text("a,b\n1,2\n")
     model = RBM(5, n_iter=1, **LAYERS).fit(X).set_params(warm_start=True, callbacks=[CSVLogger(path)])
     for train in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match="is no file of a CSVLogger: give another path"):
+        with pytest.raises(ValueError, match="was not written by a CSVLogger: give another path"):
             train(X)
     assert path.read_text() == "a,b\n1,2\n"
     with pytest.raises(FileNotFoundError, match="there is no folder"):

@@ -174,12 +174,12 @@ def test_other_files(saved, tmp_path):
     model = clone(MODELS["classifier"])
     with pytest.raises(ValueError, match=r"damaged.* is damaged: its contents do not match its hash"):
         model.fit(X, Y, resume=tmp_path / "damaged")
-    with pytest.raises(ValueError, match="is of a DBNClassifier, and this is a DBN"):
+    with pytest.raises(ValueError, match="is a checkpoint of a DBNClassifier, and this is a DBN"):
         DBN().fit(X, resume=saved)
     clone(MODELS["rbm"]).fit(X).save(tmp_path / "model")
     with pytest.raises(ValueError, match="is a model, not a checkpoint of its fit"):
         clone(MODELS["rbm"]).fit(X, resume=tmp_path / "model")
-    with pytest.raises(ValueError, match="none' is no file"):
+    with pytest.raises(ValueError, match="none' is not a file"):
         model.fit(X, Y, resume=str(tmp_path / "none"))
     with pytest.raises(ValueError, match="resume='last' needs a Checkpoint among the callbacks"):
         model.fit(X, Y, resume="last")

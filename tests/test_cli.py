@@ -144,7 +144,7 @@ BAD = {
     "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n.a.\n", "the target holds the text 'n.a.' among numbers in row 3"),
     "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature holds one value"),
-    "one row": ("a,b,t\n1,2,x\n", "has one row alone: training and testing need more"),
+    "one row": ("a,b,t\n1,2,x\n", "has only one row: training and testing need more"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
 }
@@ -189,7 +189,7 @@ def test_other_faults(folder, capsys):
     for name in ("objects.npy", "garbage.npy", "garbage.npz", "short.npy", "one.npz", "several.npy"):
         code, _, err = run(capsys, "train", name, "--target", "0")
         assert code == 1
-        assert f"{name} is no {name[-4:]} file" in err
+        assert f"{name} is not a {name[-4:]} file" in err
         assert "pickle" not in err
     whole = Path("named.csv.gz").read_bytes()
     for name, damaged in (("short.csv.gz", whole[:100]), ("bits.csv.gz", whole[:100] + b"\xff" * 9 + whole[109:])):

@@ -45,7 +45,7 @@ def test_headerless_tables(folder, capsys):
 
 def test_one_row(folder, capsys):
     (folder / "one.csv").write_text("x,y\n1,2\n")
-    assert "one.csv has one row alone" in run(capsys, "train", "one.csv", "--target", "y", "--out", "m")[2]
+    assert "one.csv has only one row" in run(capsys, "train", "one.csv", "--target", "y", "--out", "m")[2]
 
 
 def test_a_position_is_not_looked_for_in_line_1(folder, capsys):

@@ -186,8 +186,8 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
         (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
         (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
         (["--model", "rbm", "--task", "classify"], "contradict each other"),
-        (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "--test and --test-size: give one of them"),
-        (["--target", "kind", "--labels", "more.csv"], "--target and --labels: give one of them"),
+        (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "--test and --test-size: give only one of them"),
+        (["--target", "kind", "--labels", "more.csv"], "--target and --labels: give only one of them"),
         (["--target", "kind", "--test", "none.csv"], "none.csv"),
     ],
     ids=str,
@@ -266,7 +266,7 @@ def test_test_rows_of_one_class(folder, capsys):
     code, _, err = run(capsys, *given, "--test", "one.csv")
     assert code == 0, err
     assert run(capsys, "evaluate", "m", "one.csv", "--target", "kind")[0] == 0
-    assert "one class alone" in run(capsys, "train", "one.csv", "--target", "kind", *QUICK)[2]
+    assert "only one class" in run(capsys, "train", "one.csv", "--target", "kind", *QUICK)[2]
 
 
 @pytest.mark.filterwarnings("default::fastdbn.FitWarning")

@@ -95,7 +95,7 @@ def test_other_rbms_files_are_refused(changes, words, tmp_path):
 def test_what_is_no_rbms_file_is_refused(tmp_path):
     pytest.importorskip("h5py")
     (tmp_path / "text").write_text("text")
-    with pytest.raises(ValueError, match="is no file of the package rbms"):
+    with pytest.raises(ValueError, match="is not a file of the package rbms"):
         from_rbms(tmp_path / "text")
     with pytest.raises(FileNotFoundError):
         from_rbms(tmp_path / "absent")

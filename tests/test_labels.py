@@ -28,7 +28,7 @@ def test_values_are_shown_as_plain(value, text):
 @pytest.mark.parametrize(
     ("y", "says"),
     [
-        (np.array(["barolo"] * 3), "one class alone, 'barolo': a"),
+        (np.array(["barolo"] * 3), "only one class, 'barolo': a"),
         ([0.5, 1.5, 2.5], "DBNRegressor"),
         (np.array([1, "a", 2.5], dtype=object), r"y\.astype\(str\)"),
         (np.eye(3), r"y\.argmax\(axis=1\)"),

@@ -349,7 +349,7 @@ def test_a_limit_is_checked():
     for limit in ("much", 0, -5, True, 1.5, "5 XB"):
         with pytest.raises(ValueError, match="memory_limit="):
             RBM(3, memory_limit=limit).fit(X)
-    with pytest.raises(ValueError, match="holds no two rows of 12 numbers"):
+    with pytest.raises(ValueError, match="is too small for two rows of 12 numbers"):
         RBM(3, memory_limit=100).fit(X)
     assert same(*(RBM(3, n_iter=1, random_state=0, memory_limit=limit).fit(X) for limit in ("8 kB", 8000)))
     with pytest.raises(ValueError, match="missing is set, which holds all rows in memory"):

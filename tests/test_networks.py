@@ -180,7 +180,7 @@ def test_what_the_network_decides(network, name):
 @pytest.mark.parametrize("name", OF_DATA)
 def test_what_describes_the_data(name):
     """It belongs to the first RBM of a list; one RBM for all layers has it for the first."""
-    with pytest.raises(ValueError, match=rf"rbm\[1\] has {name}=.*, which describes the data: give it to rbm\[0\] alone"):
+    with pytest.raises(ValueError, match=rf"rbm\[1\] has {name}=.*, which describes the data: give it to rbm\[0\] only"):
         DBN((4, 3), rbm=[QUICK, clone(QUICK).set_params(**{name: DATA[name]})]).fit(X)
     first = clone(QUICK).set_params(**{name: DATA[name]})
     one, several = (DBN((4, 3), rbm=rbm, random_state=0).fit(X) for rbm in (first, [first, QUICK]))

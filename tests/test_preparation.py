@@ -59,8 +59,8 @@ def test_kinds():
     ("column", "why"),
     [
         (range(N), "numbers the rows"),
-        ([1.5] * N, "holds one value alone, 1.5"),
-        (["x"] * N, "holds one value alone, 'x'"),
+        ([1.5] * N, "holds only one value, 1.5"),
+        (["x"] * N, "holds only one value, 'x'"),
         ([f"name {i}" for i in range(N)], "names or free text"),
         ([None] * N, "has no values"),
         ([f"0{i % 9 + 1}/0{i % 5 + 1}/2020" for i in range(N)], "cannot be told apart"),
@@ -343,7 +343,7 @@ def test_hostile_record(change):
     record = PREPARATION.put(None, "preparation", Preparation().fit(X))
     assert PREPARATION.get(Place(), "preparation", copy.deepcopy(record)).n_features_out_ == 10
     change(record)
-    with pytest.raises(ValueError, match=r"preparation|marked=1 is no bool"):
+    with pytest.raises(ValueError, match=r"preparation|marked=1 is not of type bool"):
         PREPARATION.get(Place(), "preparation", record)
 
 

@@ -126,9 +126,9 @@ def test_columnar_files(capsys):
     assert found == "40 rows, 3 columns, beside the index of a data frame (__index_level_0__, day)"
     assert table.names == ["x", "kind", "y"]
     Path("t.parquet").write_bytes(b"PAR1" + b"x" * 99)
-    assert "t.parquet is no .parquet file" in refused(read_table, "t.parquet")
+    assert "t.parquet is not a .parquet file" in refused(read_table, "t.parquet")
     Path("t.arrow").write_bytes(b"x" * 99)
-    assert "t.arrow is no .arrow file" in refused(read_table, "t.arrow")
+    assert "t.arrow is not a .arrow file" in refused(read_table, "t.arrow")
 
 
 def test_sparse_files(capsys, monkeypatch):
@@ -184,7 +184,7 @@ def test_late_faults(monkeypatch):
     """What is wrong far down in a file is named with its line."""
     monkeypatch.setattr(csvfile, "HEAD", 4)
     lines = ["a,b", *(f"{i},{i}" for i in range(40))]
-    for bad, says in (("1,2,3", "line 30 has 3 fields"), ('1,"2', "what follows line 29 is no CSV")):
+    for bad, says in (("1,2,3", "line 30 has 3 fields"), ('1,"2', "what follows line 29 is not CSV")):
         Path("t.csv").write_text("\n".join([*lines[:29], bad, *lines[29:]]))
         assert says in refused(read_table, "t.csv")
 
@@ -213,7 +213,7 @@ def test_hdf5(capsys):
         file.create_dataset("X", (1 << 40, 2), "f4", chunks=(1 << 20, 2))
     assert "unpacks to more than" in refused(read_table, "v.h5")
     Path("w.h5").write_bytes(b"x" * 99)
-    assert "w.h5 is no HDF5 file" in refused(read_table, "w.h5")
+    assert "w.h5 is not an HDF5 file" in refused(read_table, "w.h5")
 
 
 def test_folder_of_images(capsys):
@@ -233,7 +233,7 @@ def test_folder_of_images(capsys):
     assert read_table("pictures/test/cat")[0].target is None
     Path("pictures/train/cat/notes.txt").write_text("no image")
     Path("pictures/train/dog/bad.png").write_bytes(b"no image")
-    assert "bad.png is no image that Pillow reads" in refused(read_table, "pictures")
+    assert "bad.png is not an image that Pillow can read" in refused(read_table, "pictures")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save("pictures/train/dog/bad.png")
     assert "sizes of 4x5 and 9x9 pixels: scale all" in refused(read_table, "pictures")
     Path("none").mkdir()

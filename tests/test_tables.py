@@ -114,7 +114,7 @@ def test_other_files():
     """Spreadsheets and Latin-1 are no CSV of ours; UTF-16 is, as spreadsheets write it."""
     Path("t.csv").write_bytes("ä\tb\n1\t2\n".encode("utf-16"))
     assert read_table("t.csv")[0].names == ["ä", "b"]
-    for data, says in ((b"PK\x03\x04", "spreadsheet"), ("ä,b\n".encode("latin-1"), "UTF-8"), (b"\xff\xfea,b", "is no text")):
+    for data, says in ((b"PK\x03\x04", "spreadsheet"), ("ä,b\n".encode("latin-1"), "UTF-8"), (b"\xff\xfea,b", "is not text")):
         Path("t.csv").write_bytes(data)
         assert says in refused(read_table, "t.csv")
 
@@ -159,7 +159,7 @@ def test_bad_npz():
         ({"X": x, "y": np.array([1, "a"], dtype=object)}, "y.astype(str)"),
         ({"X": x.astype(str)}, "must be numbers"),
         ({"X": x, "y": [1, 2, 3]}, "y has 3 rows, X has 2"),
-        ({"indptr": x, "indices": x, "format": x, "data": x}, "t.npz is no sparse matrix"),
+        ({"indptr": x, "indices": x, "format": x, "data": x}, "t.npz is not a sparse matrix"),
     ):
         np.savez("t.npz", **arrays)
         assert says in refused(read_table, "t.npz")
@@ -167,12 +167,12 @@ def test_bad_npz():
     assert read_table("t.npz")[0].numbers.shape == (2, 2)
     with zipfile.ZipFile("t.npz", "w") as archive:
         archive.writestr("X.npy", b"no array")
-    assert "X cannot be read: it is no array" in refused(read_table, "t.npz")
+    assert "X cannot be read: it is not an array" in refused(read_table, "t.npz")
     np.save("t.npy", np.zeros((3, 2, 2)))
     whole = Path("t.npy").read_bytes()
     for old, new in ((b"False", b"((((("), (b"<f8", b"<08"), (b"(3, 2, 2)", b"(9, 9, 9)")):
         Path("t.npy").write_bytes(whole.replace(old, new))
-        assert "t.npy is no .npy file" in refused(read_table, "t.npy")
+        assert "t.npy is not a .npy file" in refused(read_table, "t.npy")
     Path("t.npy").write_bytes(whole)
     assert read_table("t.npy")[0].image
     assert "are for CSV files" in refused(read_table, "t.npy", True)
@@ -279,7 +279,7 @@ def test_rows_without_a_label_are_not_tested_on():
     assert list(left_out(table, y, [0, 1])) == [0]
 
 
-@pytest.mark.parametrize(("values", "says"), [(["x"] * 3, "one class alone, 'x'"), ([2.5] * 3, "one value alone")])
+@pytest.mark.parametrize(("values", "says"), [(["x"] * 3, "only one class, 'x'"), ([2.5] * 3, "only one value")])
 def test_targets_of_one_value(values, says):
     """They are targets, as of rows to test on, but nothing to learn from."""
     y, task, _ = target_values(np.array(values), "auto")

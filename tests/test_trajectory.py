@@ -187,7 +187,7 @@ def test_refused(options, match):
 
 def test_a_fit_that_goes_on_without_its_beginning_is_refused():
     rbm = RBM(3, persistent=True, n_iter=1, warm_start=True).fit(four_modes(20))
-    with pytest.raises(ValueError, match=r"trajectory=0\.25 begins with a fit"):
+    with pytest.raises(ValueError, match=r"trajectory=0\.25 needs a new fit"):
         rbm.set_params(trajectory=0.25).fit(four_modes(20))
 
 

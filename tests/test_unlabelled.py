@@ -98,7 +98,7 @@ def test_minus_one_beside_two_classes_warns():
     ("y", "marker", "says"),
     [
         ([-1, -1], -1, "y has no label but unlabelled=-1"),
-        ([-1, 1], -1, "one class alone, 1 beside unlabelled=-1"),
+        ([-1, 1], -1, "only one class, 1 beside unlabelled=-1"),
         ([np.nan, 1], -1, "y is nan in row 0"),
         (["a", 1, None], np.nan, "Unknown label type"),
         ([0.5, np.nan], np.nan, "DBNRegressor"),

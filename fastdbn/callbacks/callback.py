@@ -122,7 +122,7 @@ def _is_last(callback: object) -> bool:
 
 def _misplaced(callback: object, hook: str, error: StopIteration) -> RuntimeError:
     fault = RuntimeError(
-        f"{type(callback).__name__}.{hook} raised StopIteration, which ends a stage in on_epoch_end alone: raise it there, or "
+        f"{type(callback).__name__}.{hook} raised StopIteration, which ends a stage only in on_epoch_end: raise it there, or "
         "another error to end the fit"
     )
     fault.__cause__ = error

@@ -74,7 +74,7 @@ class CSVLogger(Callback):
                 found = csv.DictReader(file)
                 columns = list(found.fieldnames or KEY)
                 if tuple(columns[: len(KEY)]) != KEY:
-                    raise ValueError(f"path={str(self.path)!r} is no file of a CSVLogger: give another path, or remove it")
+                    raise ValueError(f"path={str(self.path)!r} was not written by a CSVLogger: give another path, or remove it")
                 return columns, [row for row in found if None not in (*row, *row.values()) and row["epoch"].isdecimal()]
         except FileNotFoundError:
             return [*KEY], []

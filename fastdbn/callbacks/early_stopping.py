@@ -80,7 +80,7 @@ def stopping_of(estimator: Any, measures: Collection[str], default: str, own: St
         )
     if len(found) > 1:
         raise ValueError(
-            f"callbacks: EarlyStopping by {found[0].name!r} and by {found[1].name!r} in one stage: give one of them, or "
+            f"callbacks: EarlyStopping by {found[0].name!r} and by {found[1].name!r} in one stage: give only one of them, or "
             "monitors of different stages"
         )
     return found[0] if found else own

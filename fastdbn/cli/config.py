@@ -38,7 +38,7 @@ def with_config(parser, argv):
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"--config {path}: no TOML file: {error}") from None
+        raise ValueError(f"--config {path}: not a TOML file: {error}") from None
     words = []
     for name, value in given.items():
         words += _words(command, path, name, value, typed)

@@ -76,7 +76,9 @@ def parameters_of(args, estimator):
         raise ValueError(f"{names}: {name} has no such parameter; leave it out")
     if args.pretrain_epochs is not None:
         if "n_iter" in layer:
-            raise ValueError(f"--epochs and --pretrain-epochs are the same for {name}, which is not fine-tuned: give one of them")
+            raise ValueError(
+                f"--epochs and --pretrain-epochs are the same for {name}, which is not fine-tuned: give only one of them"
+            )
         layer["n_iter"] = args.pretrain_epochs
     return own, layer
 

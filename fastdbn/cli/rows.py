@@ -72,7 +72,7 @@ def training_rows(args, unlabelled=False):
     found, said = read.read_table(args.data, args.header, table.named(args.target), target=args.target)
     progress(f"{args.data}: {said}")
     if found.height < 2:
-        raise ValueError(f"{args.data} has one row alone: training and testing need more")
+        raise ValueError(f"{args.data} has only one row: training and testing need more")
     values, place = _target(found, args)
     y, task, why = (None, None, "no target") if values is None else target_values(values, args.task)
     if unlabelled and task == "classify" and np.ma.isMaskedArray(y):
@@ -115,7 +115,7 @@ def training_rows(args, unlabelled=False):
             progress(f"  {line}")
         X, attributes = preparation.transform_table(found), {"preparation_": preparation}
     if not sparse.issparse(X) and len(X) > 1 and (X == X[0]).all():
-        raise ValueError("every feature holds one value alone: there is nothing to learn from")
+        raise ValueError("every feature has only one value: there is nothing to learn from")
     progress(f"task: {task or 'learn the rows'} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
     if test is None:
         X_test = _features_of(more[0], attributes, X.shape[1])[1]
@@ -128,7 +128,7 @@ def check_pairs(args):
     """Refuse options that say the same thing twice."""
     for one, other in (("target", "labels"), ("test", "test_size")):
         if getattr(args, one) is not None and getattr(args, other) is not None:
-            raise ValueError(f"--{one} and --{other.replace('_', '-')}: give one of them")
+            raise ValueError(f"--{one} and --{other.replace('_', '-')}: give only one of them")
 
 
 def _kinds(given):

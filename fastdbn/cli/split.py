@@ -15,7 +15,7 @@ def _split_groups(n, y, task, share, groups):
 
     found = len(set(groups))
     if found < 2:
-        raise ValueError("--groups: the column holds one group alone, and training and testing need groups of their own")
+        raise ValueError("--groups: the column holds only one group, and training and testing need groups of their own")
     folds = max(2, min(found, round(1 / (share or 0.2))))
     if task == "classify":
         splits = StratifiedGroupKFold(folds, shuffle=True, random_state=SPLIT_SEED).split(np.zeros(n), y, groups)
@@ -54,7 +54,7 @@ def split(n, y, task, share, groups=None):
         if counts.min() < 2 or min(n_test, n - n_test) < len(counts):
             test = shuffle(np.setdiff1d(np.arange(n), first), random_state=SPLIT_SEED)[:n_test]
             if not len(test):
-                raise ValueError("every class has one row alone: there is none to test on")
+                raise ValueError("every class has only one row: there is none to test on")
             return np.setdiff1d(np.arange(n), test), test
         strata = y
     return train_test_split(np.arange(n), test_size=n_test, random_state=SPLIT_SEED, stratify=strata)

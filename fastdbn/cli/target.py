@@ -77,12 +77,12 @@ def with_target(rows, y):
 
 
 def check_varies(y, task):
-    """Refuse a target of one value alone; None is no target."""
+    """Refuse a target of only one value; None is no target."""
     y = None if y is None else np.ma.getdata(y)[labelled(y)]
     if y is not None and len(y) > 1 and (y == y[0]).all():
         if task == "classify":
-            raise ValueError(f"the target holds one class alone, {str(y[0])!r}: a classifier needs at least two")
-        raise ValueError("the target holds one value alone: there is nothing to learn")
+            raise ValueError(f"the target holds only one class, {str(y[0])!r}: a classifier needs at least two")
+        raise ValueError("the target holds only one value: there is nothing to learn")
 
 
 def _finite(values):

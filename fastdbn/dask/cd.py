@@ -302,7 +302,7 @@ def _check(shards, rbm, settings):
     if unknown:
         raise ValueError(
             f"sync={kind!r} cannot share what {', '.join(unknown)} keeps among shards: leave that option out, or train on one "
-            f"machine. Shards share {', '.join(option.__name__ for option in KNOWN[kind])}"
+            f"machine. Shards can share {', '.join(option.__name__ for option in KNOWN[kind])}"
         )
     rounds.check_size(shards.sync, rbm.batch_size, "batch_size of the RBM")
     if kind == "gradient" and settings.persistent and settings.n_chains < len(shards.sizes):

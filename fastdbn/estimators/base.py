@@ -83,7 +83,7 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
         output = getattr(self, "_sklearn_output_config", {}).get("transform", sklearn.get_config()["transform_output"])
         if number != n - 1 and output != "default":
             raise ValueError(
-                f"layer={layer!r}: set_output(transform={output!r}) names the columns of the last layer alone. Call "
+                f"layer={layer!r}: set_output(transform={output!r}) names the columns of the last layer only. Call "
                 "set_output(transform='default') first"
             )
         return number

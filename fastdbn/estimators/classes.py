@@ -87,7 +87,7 @@ def labels_of(y, name, unlabelled=None):
         elif missing.any():
             row = int(np.argmax(missing))
             drop = "drop the rows whose label is missing, or give them one"
-            learn = f"{drop}; a classifier with unlabelled=np.nan learns from X alone there" if name == "y" else drop
+            learn = f"{drop}; a classifier with unlabelled=np.nan learns only from X there" if name == "y" else drop
             raise ValueError(f"{name} is {shown(y[row])} in row {row}: {learn}")
         else:
             labelled = np.ones(len(y), bool) if unlabelled is None else np.array([label != unlabelled for label in y], bool)
@@ -137,7 +137,7 @@ def classes(y, n, known=None, name="y", unlabelled=None):
             _warn_of_marker(known)
     if len(known) < 2:
         beside = "" if unlabelled is None else f" beside unlabelled={shown(unlabelled)}"
-        raise ValueError(f"y holds one class alone, {shown(known[0])}{beside}: a classifier needs at least two")
+        raise ValueError(f"y holds only one class, {shown(known[0])}{beside}: a classifier needs at least two")
     found = np.minimum(np.searchsorted(known, y), len(known) - 1)
     right = known[found] == y
     if not np.all(right):

@@ -177,7 +177,7 @@ class DBNClassifier(Classifier, Supervised):
         rows = np.flatnonzero(target >= 0).astype(np.uint32)
         if not len(rows):
             raise ValueError(
-                f"y has no label but unlabelled={shown(self.unlabelled)}: back-propagation learns from rows with labels alone, "
+                f"y has no label but unlabelled={shown(self.unlabelled)}: back-propagation learns only from rows with labels, "
                 "so leave this part of the data out"
             )
         return rows

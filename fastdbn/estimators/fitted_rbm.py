@@ -133,7 +133,7 @@ class FittedRBM(Imputation):
         """
         X, H = later_rows(self, X), hidden_rows(H, self.components_.shape[0], "H")
         if X.shape[0] != len(H):
-            raise ValueError(f"X has {X.shape[0]} rows and H {len(H)}: give pairs")
+            raise ValueError(f"X has {X.shape[0]} rows and H has {len(H)}: give a row of H for each row of X")
         out, machine = np.empty(len(H)), self.machine_
         for rows, v in visible_blocks(self, X):
             h = machine.backend.states(machine.hidden_unit, len(v), H.shape[1], H[rows].astype(self.dtype))

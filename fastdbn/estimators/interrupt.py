@@ -48,7 +48,7 @@ class Run(NamedTuple):
 def _stage(value):
     """The name of a stage, or the number of a layer, as a file has it."""
     if isinstance(value, str) and value not in (UP_DOWN, FINE_TUNING):
-        raise ValueError(f"run: {reprlib.repr(value)} is no stage of a fit")
+        raise ValueError(f"run: {reprlib.repr(value)} is not a stage of a fit")
     return value if isinstance(value, str) else whole(value, "run")
 
 

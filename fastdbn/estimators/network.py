@@ -158,7 +158,7 @@ def _check_template(rbm, name, of_data):
     for parameter in () if of_data else OF_DATA:
         value = getattr(rbm, parameter)
         if not _is_default(value, parameter):
-            raise ValueError(f"{name} has {parameter}={shown(value)}, which describes the data: give it to rbm[0] alone")
+            raise ValueError(f"{name} has {parameter}={shown(value)}, which describes the data: give it to rbm[0] only")
 
 
 def _is_default(value, parameter):

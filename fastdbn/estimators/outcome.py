@@ -91,7 +91,7 @@ def _inputs(last, failed):
     """failed is the number of the layer below, from 1, if that went wrong."""
     deviation = np.sqrt(last["baseline_error"])
     if failed and deviation < FLAT:
-        return f"sees nearly the same for all rows (a deviation of {deviation:.1g}): mend layer {failed} first"
+        return f"sees nearly the same for all rows (a deviation of {deviation:.1g}): repair layer {failed} first"
     return "sees the same values in all rows: there is nothing to learn" if deviation == 0 else None
 
 

@@ -246,7 +246,7 @@ def check_labelled(top, plain):
         value = default if name == "centering" and value is None else value
         if name not in (*OF_TOP, *owned, "binarize") and value != default:
             raise ValueError(
-                f"{name}={value!r} reaches the top RBM, which learns labels by CD alone: give a list of RBMs, the last with "
+                f"{name}={value!r} reaches the top RBM, which learns labels only by CD: give a list of RBMs, the last with "
                 f"{name}={default!r}"
             )
 

@@ -76,7 +76,7 @@ class Pretrained(DeepNetwork):
             raise ValueError(
                 f"pretrain is a DBN of {dbn.n_features_in_} features and hidden layers of {layers} units; "
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, rbm={self.rbm!r} and X with {X.shape[1]} features "
-                "do not suit it"
+                "do not suit it: give its hidden layers as hidden_layer_sizes, no rbm, and X with its features"
             )
         self._check_suits(dbn)
         check_values(dbn.layers_[0], X)

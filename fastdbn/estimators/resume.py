@@ -35,11 +35,13 @@ def found(estimator, resume):
     try:
         saved, params = state.load_checkpoint(path)
     except FileNotFoundError:
-        raise ValueError(f'resume={checks.shown(resume)} is no file: give "last" or the path of a checkpoint') from None
+        raise ValueError(f'resume={checks.shown(resume)} is not a file: give "last" or the path of a checkpoint') from None
     named = f"resume={os.fspath(resume)!r}" if path == resume else f"resume={resume!r} ({path})"
     if type(saved) is not type(estimator):
         kinds = type(saved).__name__, type(estimator).__name__
-        raise ValueError(f"{named} is of a {kinds[0]}, and this is a {kinds[1]}: give one of its own class")
+        raise ValueError(
+            f"{named} is a checkpoint of a {kinds[0]}, and this is a {kinds[1]}: give a checkpoint of the same class"
+        )
     if not vars(saved).get("_run") or saved._run.data is None:
         raise ValueError(f"{named} is a model, not a checkpoint of its fit: load it, and fit with warm_start=True to train it on")
     _check_parameters(estimator, saved, params, named)

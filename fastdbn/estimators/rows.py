@@ -219,7 +219,8 @@ def check_held_out(rbm, validation):
     """Refuse early stopping by rows that are not there, and rows that are held out beside those of the user."""
     if validation is not None and rbm.validation_fraction:
         raise ValueError(
-            f"validation_fraction={rbm.validation_fraction!r} holds out rows, and validation_data are given: give one of them"
+            f"validation_fraction={rbm.validation_fraction!r} holds out rows, and validation_data are given: give only one "
+            "of them"
         )
     if rbm.early_stopping:
         check_monitor(rbm.monitor, None, validation is not None or rbm.validation_fraction > 0, knows_likelihood(rbm))

@@ -38,7 +38,8 @@ def check_sample(estimator, n_samples, n_steps, mean, start, method, width):
         start = later_rows(estimator, start)
         if n_samples not in (None, start.shape[0]):
             raise ValueError(
-                f"n_samples={n_samples!r} and start has {start.shape[0]} rows: leave n_samples out, one starts at each"
+                f"n_samples={n_samples!r} and start has {start.shape[0]} rows: leave n_samples out, because one chain "
+                "starts at each row"
             )
         return start.shape[0], start
     n = checks.integer(1 if n_samples is None else n_samples, "n_samples")

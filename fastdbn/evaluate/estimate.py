@@ -113,8 +113,8 @@ def warn_of_few_chains(found):
     n = len(found.log_weights)
     if found.ess < FEW * n:
         warn(
-            f"few of {n} chains count: their weights are worth those of {found.ess:.1f} (ess). So log Z is between "
-            f"{found.interval[0]:.2f} and {found.interval[1]:.2f}, or outside if all chains miss a region that few would reach. "
-            f"Raise n_steps (it was {found.n_steps}), or give training rows as X",
+            f"only {found.ess:.1f} of {n} chains count (ess). log Z is between {found.interval[0]:.2f} and "
+            f"{found.interval[1]:.2f}, or outside if all chains miss a region. Raise n_steps (it was {found.n_steps}), or give "
+            "training rows as X",
             EstimateWarning,
         )

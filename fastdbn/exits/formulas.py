@@ -35,7 +35,7 @@ def check_formula(unit, what, lacking):
     """
     name = family(unit)
     if name is None:
-        raise ValueError(f"unit {unit.name!r} cannot be exported: it is none of those whose formulas exports know")
+        raise ValueError(f"unit {unit.name!r} cannot be exported: exports know only the unit types of fastdbn")
     if name in lacking:
         raise ValueError(f"unit {unit.name!r} cannot be exported: its {what} {lacking[name]}, for which there is no operator")
 

@@ -298,7 +298,9 @@ def _labels(classes):
     with np.errstate(invalid="ignore"):
         whole = classes.astype(np.int64)
     if (whole != classes).any():
-        raise ValueError(f"classes {classes[:5]} are neither text nor whole numbers, and ONNX has labels of these alone")
+        raise ValueError(
+            f"classes {classes[:5]} are neither text nor whole numbers, and ONNX files hold labels of these types only"
+        )
     return whole
 
 

@@ -47,7 +47,7 @@ def _opened(path):
         with _h5py().File(path, "r") as file:
             yield file
     except (OSError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no file of the package rbms: {error}") from error
+        raise ValueError(f"{path} is not a file of the package rbms: {error}") from error
 
 
 def from_rbms(path: str | PathLike[str], update: int | None = None) -> RBM:

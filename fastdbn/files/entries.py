@@ -39,7 +39,7 @@ NUMBER = Entry(float, lambda value, name, place: float(of_kind(value, name, (int
 
 def _seed(text, name, place):
     digits = of_kind(text, name, str).isascii() and text.isdecimal() and len(text) <= 20
-    refuse(not digits, f"{name}={reprlib.repr(text)} is no whole number")
+    refuse(not digits, f"{name}={reprlib.repr(text)} is not a whole number")
     return whole(int(text), name, below=2**64)
 
 

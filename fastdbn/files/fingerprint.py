@@ -51,7 +51,7 @@ def differences(found, known):
     for name in sorted({*found, *known}):
         ours, theirs = found.get(name), known.get(name)
         if ours is None or theirs is None:
-            yield f"{name} is given {'here' if theirs is None else 'there'} alone"
+            yield f"{name} is given only {'here' if theirs is None else 'there'}"
         elif ours.shape != theirs.shape:
             yield f"{name} has shape {theirs.shape} there and {ours.shape} here"
         elif ours.dtype != theirs.dtype:
@@ -71,6 +71,6 @@ def decode(record, name):
     found = {}
     for key, value in record.items():
         known = isinstance(value, list) and [type(x) for x in value] == [str, list, str] and len(value[1]) <= 2
-        refuse(not known, f"{name}: {reprlib.repr(value)} is no fingerprint")
+        refuse(not known, f"{name}: {reprlib.repr(value)} is not a fingerprint")
         found[key] = Fingerprint(value[0], tuple(whole(n, name) for n in value[1]), value[2])
     return found

@@ -81,7 +81,7 @@ def read(path):
             refuse(text is None, f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
             tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise ValueError(f"{path} is no readable safetensors file ({error})") from None
+        raise ValueError(f"{path} is not a readable safetensors file ({error})") from None
     record = _parse(path, text)
     sealed = isinstance(record, dict) and set(record) >= {"format_version", "sha256"}
     refuse(not sealed, f"{path} is damaged: its metadata lacks entries")
@@ -122,7 +122,7 @@ def _parse(path, text):
         refuse(canonical(record) != text, "it is not in the canonical form")
         _check_text(record)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its metadata is no JSON of ours ({error})") from None
+        raise ValueError(f"{path} is damaged: its metadata are not JSON that fastdbn wrote ({error})") from None
     return record
 
 

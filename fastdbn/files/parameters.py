@@ -120,7 +120,7 @@ def decode(value, name):
         return [decode(x, name) for x in value]
     if not isinstance(value, dict):
         return value
-    refuse(len(value) != 1, f"{name}={reprlib.repr(value)} is no parameter")
+    refuse(len(value) != 1, f"{name}={reprlib.repr(value)} is not a value that this parameter takes")
     ((kind, content),) = value.items()
     if kind == "unit":
         return get_unit(content)
@@ -134,7 +134,7 @@ def decode(value, name):
         return {decode(k, name): decode(x, name) for k, x in content}
     if kind == "slice":
         return slice(*(x if x is None else whole(x, "slice", -COUNTS) for x in content))
-    raise ValueError(f"{name}={reprlib.repr(value)} is no parameter")
+    raise ValueError(f"{name}={reprlib.repr(value)} is not a value that this parameter takes")
 
 
 # ---- checks of JSON
@@ -150,12 +150,12 @@ def entry(record, name, kind):
 def of_kind(value, name, kind):
     """A value, which must have the given type; True is no number."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{name}={reprlib.repr(value)} is no {getattr(kind, '__name__', 'number')}")
+        raise ValueError(f"{name}={reprlib.repr(value)} is not of type {getattr(kind, '__name__', 'number')}")
     return value
 
 
 def whole(value, name, least=0, below=COUNTS):
     """A whole number in [least, below)."""
     if not (type(value) is int and least <= value < below):
-        raise ValueError(f"{name}={reprlib.repr(value)} is no whole number in [{least}, {below})")
+        raise ValueError(f"{name}={reprlib.repr(value)} is not a whole number in [{least}, {below})")
     return value

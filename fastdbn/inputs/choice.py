@@ -123,7 +123,9 @@ def check_binarize(binarize, scale, low, high):
     """Refuse a threshold or draws that do not fit the scaling, or columns with values from low to high, (nv,) each."""
     if binarize == "sample":
         if scale == "standard":
-            raise ValueError("binarize='sample' takes values as probabilities, and scale='standard' leaves none: use 'minmax'")
+            raise ValueError(
+                "binarize='sample' takes values as probabilities, and scale='standard' makes others: use scale='minmax'"
+            )
         return
     if scale in ("minmax", "standard"):
         raise ValueError(

@@ -132,7 +132,7 @@ class Machine(BlockMachine):
         """
         v, h = self._rows(v, "v", 0), self._rows(h, "h", 1)
         if len(v) != len(h):
-            raise ValueError(f"v has {len(v)} rows and h {len(h)}: give pairs")
+            raise ValueError(f"v has {len(v)} rows and h has {len(h)}: give a row of h for each row of v")
         out = np.empty(len(v))
         for rows in self._blocks(len(v)):
             self.energy_block(self._states(v[rows], 0), self._states(h[rows], 1), out[rows])

@@ -68,7 +68,7 @@ def column_of(table: Table, place: int, kind: str | None = None, keep: bool = Fa
             raise Fault(*fault)
     labels, counts = _counted(held)
     if len(labels) == 1:
-        raise Unusable(f"holds one value alone, {labels[0]!r}")
+        raise Unusable(f"holds only one value, {labels[0]!r}")
     if kind == FLAG and len(labels) > 2:
         raise Fault(
             f"has {len(labels)} values, such as {', '.join(map(repr, labels[:3]))}", "a flag has two: take it as a category"
@@ -78,7 +78,7 @@ def column_of(table: Table, place: int, kind: str | None = None, keep: bool = Fa
         if len(found) == 1:
             return _of_dates(name, place, cells, found[0])
         if kind == DATE or found:
-            said = "dates whose day and month cannot be told apart" if found else "what is no date"
+            said = "dates whose day and month cannot be told apart" if found else "values that are not dates"
             raise (Fault if kind == DATE else Unusable)(f"holds {said}, such as {held[0]!r}", "write dates as 2020-12-31")
     if kind is None and not keep and len(labels) > max(FEW_LABELS, len(held) / 2):
         raise Unusable(f"has {len(labels)} different texts in {len(held)} rows, such as {held[0]!r}: names or free text")
@@ -106,7 +106,7 @@ def _of_numbers(name: str, place: int, x: Doubles, kind: str | None, keep: bool)
         raise Fault(f"holds {x[large[0]]:g} in row {large[0] + 1}", f"scale numbers to at most {LARGEST:g}, or correct that one")
     low, high, n = float(held.min()), float(held.max()), len(held)
     if low == high and not keep:
-        raise Unusable(f"holds one value alone, {low:g}")
+        raise Unusable(f"holds only one value, {low:g}")
     whole = bool((held == np.round(held)).all())
     if kind is None and whole and low == 0 and high == 1:
         return Column(name, place, FLAG, ("0", "1"), (float(held.mean()),), marked=n < len(x))

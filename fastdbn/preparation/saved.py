@@ -59,7 +59,7 @@ def _column(record: Any, name: str, width: int) -> Column:
     refuse(kind not in KINDS, f"{name}: kind={kind!r:.80} is none of {', '.join(KINDS)}")
     fits = sizes[kind][0] <= len(labels) <= sizes[kind][1] and len(set(labels)) == len(labels)
     refuse(not fits or "" in labels, f"{name}: {len(labels)} labels, or equal or empty ones, for a {kind}")
-    refuse(kind == DATE and labels[0] not in KNOWN, f"{name}: {labels!r:.80} is no form of dates")
+    refuse(kind == DATE and labels[0] not in KNOWN, f"{name}: {labels!r:.80} is not a known form of dates")
     refuse(len(fill) != column.units, f"{name}: {len(fill)} numbers for {column.units} units")
     refuse(column.low > column.high, f"{name}: low exceeds high")
     far = kind == DATE and not FIRST <= column.low <= column.high <= LAST

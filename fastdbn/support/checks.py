@@ -247,7 +247,7 @@ def matrix(X):
         X.check_format(full_check=True)
     except ValueError as error:
         raise ValueError(
-            f"X is no valid sparse matrix{_fault(X)} ({error}): correct X.indices and X.indptr, or build X anew from "
+            f"X is not a valid sparse matrix{_fault(X)} ({error}): correct X.indices and X.indptr, or build X anew from "
             "(values, (rows, columns)), which SciPy checks"
         ) from error
 
@@ -299,5 +299,5 @@ def sample_weights(sample_weight, n):
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")
     if not np.isfinite(weights).all() or (weights < 0).any() or not 0 < weights.sum() < np.inf:
-        raise ValueError("sample_weight must be finite and not negative, and not all zero")
+        raise ValueError("sample_weight: give finite numbers of at least 0, of which one or more are above 0")
     return weights / weights.mean()

@@ -158,7 +158,7 @@ def store(blocks, packs=True, reads_ahead=True):
     blocks = ahead(iter(blocks)) if reads_ahead else iter(blocks)
     first = next(blocks, None)
     if first is None:
-        raise ValueError("X has no rows: give at least one block with rows; a generator gives its blocks once")
+        raise ValueError("X has no rows: give at least one block with rows; a generator gives its blocks only once")
     blocks, width = itertools.chain([first], blocks), first.shape[1]
     if sparse.issparse(first):
         return _store_sparse(blocks)
@@ -182,7 +182,9 @@ def _store_sparse(blocks):
         part = sparse.csr_matrix(part)
         kind, n_columns = kind or part.dtype, part.shape[1]
         if not np.can_cast(part.dtype, kind):
-            raise ValueError(f"a block of X has type {part.dtype}, and those before have {kind}: give all of one type")
+            raise ValueError(
+                f"a block of X has type {part.dtype}, and the blocks before have {kind}: give all blocks the same type"
+            )
         _write(files[0], part.data.astype(kind, copy=False))
         _write(files[1], part.indices.astype(np.int32, copy=False))
         counts.append(counts[-1][-1] + part.indptr[1:])

@@ -51,13 +51,13 @@ def read_npy(path):
 
 def npy(path):
     """The array of a .npy file, as a memory map."""
-    with _explained(f"{path} is no .npy file"):
+    with _explained(f"{path} is not a .npy file"):
         return np.lib.format.open_memmap(path, "r")  # so that no header can ask for more than the file holds
 
 
 def _archive(path):
     """The arrays of a .npz file, none of them read, within bounds."""
-    with _explained(f"{path} is no .npz file"):
+    with _explained(f"{path} is not a .npz file"):
         arrays = np.lib.npyio.NpzFile(path, allow_pickle=False)
     check_unpacked(path, sum(member.file_size for member in arrays.zip.infolist()))
     return arrays
@@ -67,7 +67,7 @@ def _member(path, arrays, key):
     """One array of a .npz file."""
     with _explained(f"{path}: {key} cannot be read", key):
         array = arrays[key]
-        refuse(not isinstance(array, np.ndarray), "it is no array")
+        refuse(not isinstance(array, np.ndarray), "it is not an array")
         return array
 
 
@@ -109,7 +109,7 @@ def of_keys(path, keys, member, split):
 
 def _sparse(path, arrays):
     """A matrix that `scipy.sparse.save_npz` wrote, with a target y if that is there too."""
-    with _explained(f"{path} is no sparse matrix"):
+    with _explained(f"{path} is not a sparse matrix"):
         X = sparse.load_npz(path).tocsr()
         refuse(X.ndim != 2 or X.dtype.kind not in "biuf", f"it has {X.ndim} dimensions and the type {X.dtype}")
         X.check_format(full_check=True)
@@ -138,7 +138,7 @@ def read_svmlight(path):
         try:
             X, y = load_svmlight_file(file)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{path} is no SVMlight file: {error}. A line is a target and pairs index:value") from None
+            raise ValueError(f"{path} is not an SVMlight file: {error}. A line is a target and pairs index:value") from None
     whole = np.isfinite(y).all() and (y == np.round(y)).all()
     table = Table(X, target=y.astype(np.int64) if whole else y)
     return table, f"{table.size}, sparse: {X.nnz} values; target first in each line"

@@ -31,5 +31,5 @@ def read_arrow(path):
             found = feather.read_table(path)
         table, index = as_table(found), index_columns(found.schema)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no {path.suffix} file, or a damaged one: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is not a {path.suffix} file, or is damaged: {str(error).splitlines()[0]}") from None
     return table, f"{table.size}, beside the index of a data frame ({listed(index)})" if index else table.size

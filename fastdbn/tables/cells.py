@@ -78,4 +78,4 @@ def text_among(cells: Sequence[str]) -> tuple[str, str] | None:
         return said, "fill or drop what is missing"
     if "," in cell and looks_numeric(cell):
         return said, "write numbers with a decimal point and without separators of thousands"
-    return said, "write the number alone"
+    return said, "write only the number"

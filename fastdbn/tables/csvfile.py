@@ -35,7 +35,7 @@ def _opened(path):
             yield _rows(path, file, delimiter)
     except UnicodeError as error:
         raise ValueError(
-            f"{path} is no text in UTF-8 ({error}): save it as UTF-8 CSV, or, if it comes from Windows, convert it by "
+            f"{path} is not text in UTF-8 ({error}): save it as UTF-8 CSV, or, if it comes from Windows, convert it by "
             f"iconv -f windows-1252 -t utf-8 {shlex.quote(str(path))} > utf8.csv"
         ) from None
 
@@ -54,7 +54,7 @@ def _rows(path, file, delimiter):
                     raise ValueError(_ragged(f"{path}: line {line}", first, row, n))
                 yield row
     except csv.Error as error:
-        raise ValueError(f"{path}: what follows line {line} is no CSV ({error}): look for a quote that is not closed") from None
+        raise ValueError(f"{path}: what follows line {line} is not CSV ({error}): look for a quote that is not closed") from None
 
 
 def _delimiter(file):

@@ -64,4 +64,4 @@ def _pixels(file):
         with Image.open(file) as image:
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} is no image that Pillow reads: {error}") from None
+        raise ValueError(f"{file} is not an image that Pillow can read: {error}") from None

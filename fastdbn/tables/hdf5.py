@@ -27,7 +27,7 @@ def open_hdf5(path):
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path} is no HDF5 file, or a damaged one: {error}") from None
+        raise ValueError(f"{path} is not an HDF5 file, or is damaged: {error}") from None
     with file:
         own = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
         yield {key: file[key] for key in own if isinstance(file[key], h5py.Dataset)}

@@ -31,7 +31,9 @@ def array(path):
     with damage_named(path), unpacked(path) as file:
         start = file.read(4)
         if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES or not 1 <= start[3] <= 8:
-            raise ValueError(f"{path} is no idx file: it does not begin with two zero bytes, a type and a number of dimensions")
+            raise ValueError(
+                f"{path} is not an idx file: it does not begin with two zero bytes, a type and a number of dimensions"
+            )
         dtype, shape = np.dtype(TYPES[start[2]]), np.frombuffer(file.read(4 * start[3]), ">u4").tolist()
         size = int(np.prod([float(n) for n in shape])) * dtype.itemsize
         check_unpacked(path, size)

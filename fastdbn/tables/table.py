@@ -186,7 +186,8 @@ def wanted(table, names, n_features, absent):
         missing = [name for name in names if name not in table.names]
         if missing:
             raise ValueError(
-                f"the table lacks the column {missing[0]!r}, which the model was trained on ({len(missing)} of {len(names)} lack)"
+                f"the table lacks the column {missing[0]!r}, which the model was trained on ({len(missing)} of {len(names)} "
+                "are missing)"
             )
         return [table.names.index(name) for name in names]
     if width == n_features:
@@ -197,7 +198,7 @@ def wanted(table, names, n_features, absent):
         raise ValueError(f"{ONE_COLUMN}. The model was trained on {n_features} features")
     also = f", or a table of {n_features + len(absent)} columns as it was trained on" if absent else ""
     raise ValueError(
-        f"the table has {width} columns and the model was trained on {n_features} features: give it those alone, without the "
+        f"the table has {width} columns and the model was trained on {n_features} features: give it only these, without the "
         f"target{also}"
     )
 

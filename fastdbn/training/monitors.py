@@ -131,7 +131,7 @@ def check_monitor(name, unit, held_out, known):
             f"early_stopping by monitor={name!r} needs rows held out: give validation_fraction, such as 0.1, or validation_data"
         )
     if name is not None and name.endswith("log_likelihood") and not known:
-        raise ValueError(f"monitor={name!r} comes with trajectory alone, and without missing: give trajectory=0.25")
+        raise ValueError(f"monitor={name!r} is measured only with trajectory and without missing: give trajectory=0.25")
     if name is not None and name.endswith("pseudo_likelihood") and unit is not None and not pseudo.is_two_valued(unit):
         raise ValueError(
             f"monitor={name!r} needs visible units of two values, and these are {unit.name}: "

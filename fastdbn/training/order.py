@@ -38,7 +38,8 @@ def shuffle_of(estimator, width):
     window = None if limit is None else checks.bytes_of(limit, "memory_limit") // (2 * NUMBER * width)
     if window == 0:
         raise ValueError(
-            f"memory_limit={checks.shown(limit)} holds no two rows of {width} numbers: give at least {2 * NUMBER * width} bytes"
+            f"memory_limit={checks.shown(limit)} is too small for two rows of {width} numbers: give at least "
+            f"{2 * NUMBER * width} bytes"
         )
     return Shuffle(checks.flag(estimator.shuffle, "shuffle"), window)
 

@@ -40,7 +40,9 @@ def get_unit(unit, argument="visible"):
             unit = UNITS.get(unit, unit)
     if not isinstance(unit, (Unit, Mixed)):
         names = ", ".join([*UNITS, *(f"{family}:n" for family in FAMILIES)])
-        raise ValueError(f"{argument}={unit!r} is no unit type: give one of {names} (n a whole number) or a fastdbn.Unit record")
+        raise ValueError(
+            f"{argument}={unit!r} is not a unit type: give one of {names} (n a whole number) or a fastdbn.Unit record"
+        )
     if argument == "hidden" and (isinstance(unit, Mixed) or unit.keeps_total):
         raise ValueError(f"hidden={unit.name!r}: units of this type can only be visible")
     return unit

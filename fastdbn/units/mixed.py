@@ -59,7 +59,7 @@ class Mixed(NamedTuple):
 def _span(columns, n):
     """(start, stop) of a slice of n columns."""
     if not isinstance(columns, slice) or columns.step not in (None, 1):
-        raise ValueError(f"visible: {columns!r} is no range of columns: give a slice without a step, such as slice(0, 4)")
+        raise ValueError(f"visible: {columns!r} is not a range of columns: give a slice without a step, such as slice(0, 4)")
     start, stop, _ = columns.indices(n)
     if (columns.stop is not None and columns.stop > n) or stop <= start:
         raise ValueError(f"visible: {columns!r} names no columns, or more than the {n} of X")
@@ -84,10 +84,10 @@ def mixed(parts, n, get_unit):
     spans = []
     for entry in parts:
         if not isinstance(entry, tuple) or len(entry) != 2:
-            raise ValueError(f"visible: {entry!r} is no part of a mixed layer: give (unit, slice of columns)")
+            raise ValueError(f"visible: {entry!r} is not a part of a mixed layer: give (unit, slice of columns)")
         unit = get_unit(entry[0], "visible")
         if unit.parameters:
-            raise ValueError(f"visible: {unit.name!r} units learn their {', '.join(unit.parameters)} as a whole layer alone")
+            raise ValueError(f"visible: {unit.name!r} units learn their {', '.join(unit.parameters)} only as a whole layer")
         spans.append((*_span(entry[1], n), unit))
     columns, reached = [], 0
     for i, (start, stop, unit) in enumerate(sorted(spans, key=lambda span: span[0])):

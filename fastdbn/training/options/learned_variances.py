@@ -48,7 +48,7 @@ class LearnedVariances(Option):
             return None
         if rbm.binarize not in (None, "mean"):
             raise ValueError(
-                f"visible={visible.name!r} learns the scale of reals, and binarize={rbm.binarize!r} leaves none: give None"
+                f"visible={visible.name!r} is for real numbers, and binarize={rbm.binarize!r} leaves none: give binarize=None"
             )
         return cls(clip, share)
 

@@ -113,7 +113,9 @@ class Trajectory(Option):
     def begin(self, state):
         run, extras, n = self.training, state.extras, self.n
         if W not in extras:
-            raise ValueError(f"trajectory={self.target:g} begins with a fit, and this one goes on: give warm_start=False")
+            raise ValueError(
+                f"trajectory={self.target:g} needs a new fit, and this one goes on from another: give warm_start=False"
+            )
         b, self.model = run.backend, run.machine
         *frozen, self.candidate = map(self._machine, machines_of(extras))
         self.ladder, kept = Ladder(frozen, n, _spread(extras[V], len(frozen), n)), _spread(extras[RESERVOIR], KEPT, n)
