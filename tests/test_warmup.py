@@ -19,7 +19,7 @@ USES = """
 import itertools
 import numpy as np
 from scipy import sparse
-from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNRegressor, GenerativeDBNClassifier
 from fastdbn.backends.cpu.jit import count_kernels
 
 draw = np.random.default_rng(5)
@@ -46,6 +46,10 @@ for X in forms:
         more = {"solver": solver, "dropout": dropout, "max_norm": bound, "rbm": RBM(n_iter=1), "max_iter": 1}
         DBNClassifier((9, 5), early_stopping=True, **more).fit(X, y, weights).predict_proba(X[:1])
         DBNRegressor((9, 5), **more).fit(X, weights).partial_fit(X, weights).predict(X)
+    model = GenerativeDBNClassifier((9, 5), rbm=RBM(n_iter=1)).fit(X, y).up_down(X, y, 1, sample_weight=weights)
+    model.predict_proba(X, n_samples=2)
+    for label in (None, 2):
+        model.sample(3, n_steps=2, label=label)
     BernoulliRBM(5, n_iter=1).fit(X).score_samples(X)
 print(*count_kernels())
 """

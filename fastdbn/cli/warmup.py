@@ -21,6 +21,7 @@ from fastdbn.backends.cpu.jit import cache_folder, count_kernels, keep_quiet, us
 from fastdbn.estimators.bernoulli_rbm import BernoulliRBM
 from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.finetune import DBNClassifier
+from fastdbn.estimators.generative import GenerativeDBNClassifier
 from fastdbn.estimators.rbm import RBM
 from fastdbn.estimators.regressor import DBNRegressor
 from fastdbn.machine.block import BLOCK
@@ -119,6 +120,8 @@ def _steps(dtypes, units, kinds):
         above = [unit for unit in units if not (UNITS[unit].keeps_total or UNITS[unit].parameters)]  # those that can be hidden
         work = [(f"RBM of {v} and {h} units", _use_rbm, (dtype, v, h, kinds)) for v, h in itertools.product(units, above)]
         work += [(f"networks of {unit} units", _use_networks, (dtype, unit, kinds[0])) for unit in above]
+        if "bernoulli" in units:
+            work.append(("generative classifiers", _use_generative, (dtype, kinds[0])))
         if dtype in kinds and "bernoulli" in units:
             work.append(("BernoulliRBM", _use_bernoulli_rbm, (dtype,)))
         for what, use, arguments in work:
@@ -188,6 +191,20 @@ def _use_networks(dtype, unit, kind):
                 for rows in (X, X[:1], _data("bernoulli", kind, rows=MANY)):
                     use(rows)
             fitted.partial_fit(X, target)
+
+
+def _use_generative(dtype, kind):
+    """Train stacks of binary units together, without labels and with them, and draw from them."""
+    common = {"rbm": RBM(visible="bernoulli", n_iter=1), "dtype": dtype, "random_state": 0}
+    X, y = _data("bernoulli", kind), np.arange(ROWS) % 2
+    DBN((WIDTH, WIDTH), **common).fit(X).up_down(X, 1).sample(2, n_steps=2)
+    for known in (y, np.where(np.arange(ROWS) < ROWS - 2, y, -1)):
+        model = GenerativeDBNClassifier((WIDTH, WIDTH), unlabelled=-1, **common).fit(X, known).up_down(X, known, 1)
+        for use in (model.predict, model.score_samples):
+            use(X)
+        model.predict_proba(X, n_samples=2)
+        for label in (None, 1):
+            model.sample(2, n_steps=2, label=label)
 
 
 def _use_bernoulli_rbm(dtype):
