@@ -20,7 +20,7 @@ from fastdbn.estimators.dbn import DBN
 from fastdbn.estimators.device import backend_for, warn_of_precision
 from fastdbn.estimators.fitted_generative import FittedGenerative, apart, joined
 from fastdbn.estimators.interrupt import UP_DOWN, all_at_once, all_or_nothing, check_is_fitted
-from fastdbn.estimators.network import DEFAULT
+from fastdbn.estimators.network import check_labelled
 from fastdbn.estimators.outcome import of_layers, tell
 from fastdbn.estimators.rows import check_values, checked, in_training, named, pair_of
 from fastdbn.files import entries
@@ -336,7 +336,7 @@ class GenerativeDBNClassifier(Classifier, FittedGenerative, DBN):  # type: ignor
     def _new_layers(self):
         self._check_labels()
         layers = super()._new_layers()
-        parameters.check_labelled(layers[-1], DEFAULT)
+        check_labelled(layers[-1])
         for rbm in layers:  # the top and up-down are not centred, and do worse on layers that are
             rbm.set_params(centering=None if rbm.centering == "auto" else rbm.centering)
         return layers

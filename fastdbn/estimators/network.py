@@ -170,3 +170,24 @@ def as_template(rbm, of_data):
     """An unfitted copy of a layer without what a network decides, to describe a layer of another network."""
     names = OWNED if of_data else (*OWNED, *OF_DATA)
     return clone(rbm).set_params(**{name: getattr(DEFAULT, name) for name in names})
+
+
+OF_TOP = "visible", "hidden", "scale", "k", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter", "precision"
+"""Parameters of the top RBM of a network with labels. It has what its network owns too."""
+
+
+def check_labelled(top):
+    """The parameters of the top RBM of a network with labels, all others of which must be the defaults."""
+    if checks.is_auto(top.learning_rate):
+        raise ValueError(
+            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "
+            "number or a schedule"
+        )
+    for name, default in DEFAULT.get_params().items():
+        value = getattr(top, name)
+        value = default if name == "centering" and value is None else value
+        if name not in (*OF_TOP, *OWNED, "binarize") and value != default:
+            raise ValueError(
+                f"{name}={value!r} reaches the top RBM, which learns labels only by CD: give a list of RBMs, the last with "
+                f"{name}={default!r}"
+            )

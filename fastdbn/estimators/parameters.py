@@ -229,28 +229,6 @@ def refuse_counts_in(visible, n):
         refuse_counts(visible_unit(visible, n))
 
 
-OF_TOP = "n_components", "visible", "hidden", "scale", "k", "learning_rate", "momentum", "weight_decay", "batch_size", "n_iter"
-"""Parameters of the top RBM of a network with labels. It has the precision of its products and what its network owns too."""
-
-
-def check_labelled(top, plain):
-    """The parameters that the top RBM of a network with labels must have as `plain` does."""
-    if checks.is_auto(top.learning_rate):
-        raise ValueError(
-            "learning_rate='auto' reaches the top RBM, whose rate is not steered: give a list of RBMs, the last with None, a "
-            "number or a schedule"
-        )
-    owned = "n_jobs", "device", "dtype", "random_state", "verbose", "callbacks", "warm_start", "memory_limit", "precision"
-    for name, default in plain.get_params().items():
-        value = getattr(top, name)
-        value = default if name == "centering" and value is None else value
-        if name not in (*OF_TOP, *owned, "binarize") and value != default:
-            raise ValueError(
-                f"{name}={value!r} reaches the top RBM, which learns labels only by CD: give a list of RBMs, the last with "
-                f"{name}={default!r}"
-            )
-
-
 def _monitor_interval(rbm):
     """Epochs between two measures of likelihoods: 1 where early stopping waits for them."""
     interval = checks.integer(rbm.monitor_interval, "monitor_interval")

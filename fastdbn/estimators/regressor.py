@@ -222,4 +222,5 @@ class DBNRegressor(RegressorMixin, Supervised):
 
     def score(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """scikit-learn's R2 of `predict`. Masked targets or weights are errors."""
-        return super().score(X, checks.unmasked(y, "y"), checks.unmasked(sample_weight, "sample_weight"))
+        y = checks.unmasked(y, "y")
+        return super().score(X, y, None if sample_weight is None else checks.sample_weights(sample_weight, len(y)))

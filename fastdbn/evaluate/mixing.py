@@ -215,16 +215,13 @@ def _measured(statistic, v):
 def _chains_of(model, layer, X, n_chains, seed):
     """(an RBM, the machines of its stack, its place there, host states of n chains)."""
     layer = checks.layer(layer, len(getattr(model, "layers_", "1")))
-    if isinstance(model, DBN) and not isinstance(model, GenerativeDBNClassifier):
-        check_is_fitted(model)
-        rbm, machines = model.layers_[layer], model._machines()
-    else:
-        rbm = rbm_of(model)
-        machines = [rbm.machine_]
+    stack = model if isinstance(model, DBN) and not isinstance(model, GenerativeDBNClassifier) else rbm_of(model)
+    check_is_fitted(stack)
+    rbm, machines = stack._stack()[layer], stack._machines()
     if X is None:
         return rbm, machines, layer, start_states(rbm, machines[layer], n_chains, seed, 0)
     X = later_rows(model, X)
     if layer == 0:
         return rbm, machines, layer, rows_of(rbm, X, n_chains, seed)
     chosen = rng.host_generator(seed, 1, rng.stream(rng.ANNEAL)).integers(0, X.shape[0], n_chains)
-    return rbm, machines, layer, model._draw_up(X[chosen], layer, seed, 0)
+    return rbm, machines, layer, stack._draw_up(X[chosen], layer, seed, 0)
