@@ -188,6 +188,8 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
         (["--model", "rbm", "--task", "classify"], "contradict each other"),
         (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "--test and --test-size: give only one of them"),
         (["--target", "kind", "--labels", "more.csv"], "--target and --labels: give only one of them"),
+        (["--target", "kind", "--checkpoint", "rows.csv"], "--checkpoint rows.csv is a file: name a folder"),
+        (["--target", "kind", "--out", "m", "--report", "./m"], "--report ./m is the model file of --out"),
         (["--target", "kind", "--test", "none.csv"], "none.csv"),
     ],
     ids=str,

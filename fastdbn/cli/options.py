@@ -24,15 +24,14 @@ above_zero = checked(float, lambda value: 0 < value < float("inf"), "a number ab
 share = checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
-def memory(text):
-    """The type of --memory-limit: a text such as 500MB."""
+def _size(text):
     from fastdbn.support.checks import bytes_of
 
-    try:
-        bytes_of(text, "memory_limit")
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a size such as 500MB or 2GiB") from None
+    bytes_of(text, "memory_limit")
     return text
+
+
+memory = checked(_size, bool, "a size such as 500MB or 2GiB")
 
 
 def model(parser):

@@ -230,6 +230,11 @@ def check_paths(args):
         read.existing(args.data)
     for name in ("out", "report"):
         check_out(getattr(args, name, None), getattr(args, "force", False), f"--{name}")
+    report, folder = getattr(args, "report", None), getattr(args, "checkpoint", None)
+    if report is not None and Path(report).resolve() == Path(args.out).resolve():
+        raise ValueError(f"--report {report} is the model file of --out: give it another name")
+    if folder is not None and Path(folder).is_file():
+        raise ValueError(f"--checkpoint {folder} is a file: name a folder")
     if hasattr(args, "pictures"):
         check_ending(args.out, args.pictures)
 
