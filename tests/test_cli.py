@@ -199,7 +199,10 @@ def test_other_faults(folder, capsys):
         assert f"{name} is damaged" in err
     assert run(capsys, "train", "named.csv", "--target", "kind", *QUICK, "--out", "n")[0] == 0
     (folder / "few.csv").write_text("x0,x1\n1,2\n3,4\n")
-    assert "lacks the column 'x2'" in run(capsys, "predict", "n", "few.csv")[2]
+    err = run(capsys, "predict", "n", "few.csv")[2]
+    assert "lacks the column 'x2'" in err
+    assert "Its columns are x0, x1" in err
+    assert "no folder absent: make it" in run(capsys, "train", "named.csv", "--target", "kind", "--out", "absent/m")[2]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,14 @@ def test_headerless_tables(folder, capsys):
     assert "no names for them" in err
 
 
+def test_classes_of_one_row(folder, capsys):
+    """They are named."""
+    (folder / "rare.csv").write_text("x,y\n" + "".join(f"{i % 5 / 8},{i % 2}\n" for i in range(40)) + "0.5,odd one\n")
+    code, _, err = run(capsys, "train", "rare.csv", "--target", "y", "--task", "classify", *QUICK, "--out", "m")
+    assert code == 0, err
+    assert "1 of 3 classes has one row alone, 'odd one'" in err
+
+
 def test_one_row(folder, capsys):
     (folder / "one.csv").write_text("x,y\n1,2\n")
     assert "one.csv has only one row" in run(capsys, "train", "one.csv", "--target", "y", "--out", "m")[2]

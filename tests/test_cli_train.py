@@ -3,8 +3,10 @@
 import functools
 import json
 import re
+import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,37 @@ def test_options_are_parameters(folder, capsys):
     assert found["n_jobs"] == 1
     assert run(capsys, "train", "rows.csv", "--model", "autoencoder", "--noise", "masking", *QUICK, "--epochs", "1")[0] == 0
     assert load("m").noise == "masking"
+
+
+@pytest.mark.usefixtures("folder")
+def test_scores_of_rows_cleaned_of_noise(capsys):
+    """A model that removes noise is scored by that, and what it suggests next cleans rows."""
+    np.save("x.npy", np.arange(60)[:, None] % np.arange(2, 7) == 0)
+    given = "x.npy", "--model", "autoencoder", "--layers", "4", "--epochs", "1", "--pretrain-epochs", "1", "--out", "m"
+    code, out, err = run(capsys, "train", *given, "--noise", "salt-and-pepper", "--json")
+    assert code == 0, err
+    of_noisy = json.loads(out)["scores"]
+    assert list(of_noisy) == ["DBNAutoencoder", "ridge regression from noisy to clean rows", "the noisy rows", "the column means"]
+    measure = "squared error of rows cleaned of noise, over that of the column means"
+    assert of_noisy["the noisy rows"][measure] > 0.1
+    assert run(capsys, *shlex.split(re.search("denoise m .*", err)[0]))[0] == 0
+    assert np.load("denoised.npy").shape == (60, 5)
+    assert "denoise" not in run(capsys, "train", *given, "--force")[2]
+
+
+def test_remedies_name_options(capsys, monkeypatch):
+    """Where a fit names its parameters, the command line names its options."""
+    monkeypatch.setattr(train, "run", lambda args: warnings.warn("Try more epochs (n_iter), or scale='standard'", stacklevel=2))
+    assert run(capsys, "train")[2] == "warning: Try more epochs (--pretrain-epochs), or --scale standard\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_samples_of_images_are_a_picture(capsys):
+    pytest.importorskip("matplotlib")
+    np.save("x.npy", np.arange(20)[:, None] % np.arange(2, 66) == 0)
+    err = run(capsys, "train", "x.npy", "--model", "rbm", "--layers", "3", "--epochs", "1", "--out", "m")[2]
+    assert run(capsys, *shlex.split(re.search("sample m .*", err)[0]))[0] == 0
+    assert Path("samples.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -320,6 +353,8 @@ def test_tune(optuna, folder, capsys, monkeypatch):
     assert re.match(r"test accuracy: [01]\.\d+ tuned, [01]\.\d+ with the defaults \(12 rows\)", out)
     assert load("t").n_features_in_ == 5
     assert ("Optuna is not installed" in err) != optuna
+    assert "fine-tuning: 3 epochs" in err
+    assert "epochs" not in run(capsys, *TUNE, "--force", "--quiet")[2]
 
 
 @pytest.mark.usefixtures("optuna", "folder")

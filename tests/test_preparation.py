@@ -55,6 +55,12 @@ def test_kinds():
     assert "answer" not in told
 
 
+def test_flags_and_bytes_do_not_number_rows():
+    """NumPy does not subtract booleans, and bytes wrap."""
+    for x in (np.arange(300) % 2 == 1, (np.arange(300) % 256).astype(np.uint8)):
+        assert not Preparation().fit(x[:, None]).left_out_
+
+
 @pytest.mark.parametrize(
     ("column", "why"),
     [

@@ -217,6 +217,7 @@ def test_numbers_in_disguise():
     assert "too many to be classes" in refused(target_values, dates, "auto")
     assert target_values(dates, "classify")[1] == "classify"
     assert "--task regress" in refused(target_values, np.arange(90) / 7, "classify")
+    assert "--task regress" in refused(target_values, np.tile(np.arange(25) / 2, 9), "classify")
 
 
 def test_targets_of_several_columns():

@@ -16,6 +16,15 @@ from fastdbn.cli.commands import NAMES
 from fastdbn.cli.config import with_config
 from fastdbn.support.report import silence
 
+OF_TRAIN = {
+    "(n_iter)": "(--pretrain-epochs)",
+    "(max_iter)": "(--epochs)",
+    "learning_rate_init": "--learning-rate",
+    "scale='standard'": "--scale standard",
+    "class_weight='balanced'": "--class-weight balanced",
+}
+"""Parameters that messages of fits name, and the options of `fastdbn train` for them."""
+
 
 def build_parser():
     """The argument parser of all commands."""
@@ -31,6 +40,14 @@ def build_parser():
         module.options(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _told(message, words):
+    """A warning or an error, with options of `fastdbn train` where it names parameters of estimators."""
+    text = str(message)
+    for name, option in OF_TRAIN.items() if words[0] == "train" else ():
+        text = text.replace(name, option)
+    return text
 
 
 def main(argv=None):
@@ -54,7 +71,9 @@ def main(argv=None):
         args = parser.parse_args(words)
         args.words = tuple(words)
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr, flush=True)
+            warnings.showwarning = lambda message, *_, **__: print(
+                f"warning: {_told(message, words)}", file=sys.stderr, flush=True
+            )
             silence(getattr(args, "quiet", False))
             args.run(args)
         sys.stdout.flush()
@@ -67,7 +86,7 @@ def main(argv=None):
         print(f"fastdbn: error: not enough memory{why}: give fewer rows or columns, or smaller --layers", file=sys.stderr)
         return 1
     except (ValueError, OSError, ArithmeticError) as error:
-        print(f"fastdbn: error: {str(error) or type(error).__name__}", file=sys.stderr)
+        print(f"fastdbn: error: {_told(error, words) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fastdbn: stopped", file=sys.stderr)

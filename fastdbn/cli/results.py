@@ -34,7 +34,7 @@ def check_out(path, force, option="--out"):
     if path.exists() and not force:
         raise ValueError(f"{path} exists and is kept: give --force to replace it, or {option} with another name")
     if not path.parent.is_dir():
-        raise ValueError(f"{option} {path}: there is no folder {path.parent}")
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}: make it, or name another")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{option} {path}: the folder {path.parent} cannot be written")
 

@@ -10,7 +10,7 @@ from scipy import sparse
 import fastdbn
 from fastdbn.cli.results import check_ending, check_out
 from fastdbn.cli.split import fewer, split
-from fastdbn.cli.target import check_varies, labelled, target_values, with_target
+from fastdbn.cli.target import check_varies, labelled, target_values, warn_of_single_rows, with_target
 from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
@@ -93,6 +93,7 @@ def training_rows(args, unlabelled=False):
             unless = f" (unless you give {option})" if fault != "as told" and can_be_kept(found, j) else ""
             progress(f"left out: column {found.name(j)} {fault}{unless}")
     check_varies(y, task)
+    warn_of_single_rows(y, task)
     rare = task == "classify" and found.names is None and len(y) > 2 and np.sum(y == y[0]) == 1
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"

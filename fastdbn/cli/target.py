@@ -5,7 +5,7 @@ import numpy as np
 from fastdbn.preparation.kinds import LARGEST
 from fastdbn.support.report import DataWarning, warn
 from fastdbn.tables.cells import in_rows, is_missing, is_number, mostly_numeric, numbers, text_among
-from fastdbn.tables.table import Table
+from fastdbn.tables.table import Table, listed
 
 FEW_CLASSES = 20
 """Integers are classes if there are at most so many distinct ones, and fewer than half of the rows."""
@@ -85,6 +85,20 @@ def check_varies(y, task):
         raise ValueError("the target holds only one value: there is nothing to learn")
 
 
+def warn_of_single_rows(y, task):
+    """Warn of classes that have one row alone."""
+    if task != "classify":
+        return
+    classes, counts = np.unique(np.ma.getdata(y)[labelled(y)], return_counts=True)
+    single = [repr(str(label)) for label in classes[counts == 1]]
+    if single:
+        warn(
+            f"{len(single)} of {len(classes)} classes ha{'s' if len(single) == 1 else 've'} one row alone, {listed(single)}: too "
+            "little to learn a class from or to test it on. Drop or relabel what is rare, or give --task regress for amounts",
+            DataWarning,
+        )
+
+
 def _finite(values):
     """The values as float64, which must be finite."""
     values = values.astype(np.float64)
@@ -100,10 +114,10 @@ def _finite(values):
 def _decided(numbers, task):
     """The task for a target of numbers, and why."""
     distinct, whole = len(np.unique(numbers)), np.array_equal(numbers, np.round(numbers))
-    if task == "classify" and not whole and distinct > max(FEW_CLASSES, len(numbers) / 2):
+    if task == "classify" and not whole and distinct > FEW_CLASSES:
         raise ValueError(
-            f"--task classify: the target has {distinct} distinct numbers in {len(numbers)} rows, such as {numbers[0]:g}: "
-            "these are no classes, use --task regress"
+            f"the target has {distinct} distinct numbers in {len(numbers)} rows, such as {numbers[0]:g}, which are no classes: "
+            "use --task regress, or leave --task and --model out"
         )
     if task != "auto":
         return task, "as told"

@@ -248,16 +248,19 @@ class DBNAutoencoder(Supervised):
         common = backend, unit, X.shape[1], self.seed_
         if noisy is not None:
             return Given(*common, backend.load(self._source(self._brought_inside(noisy))))
-        if self.noise is None:
-            return None
-        bounds = ends = np.array([np.broadcast_to(end, X.shape[1]) for end in ranges.bounds(unit, Scaling(), X.shape[1])])
+        return None if self.noise is None else Drawn(*common, *self._corruption(X))
+
+    def _corruption(self, X):
+        """(noise as a function of visible states and a NumPy generator, the bounds of these states); noise is not None."""
+        unit, n = get_unit(self.visible_), X.shape[1]
+        bounds = ends = np.array([np.broadcast_to(end, n) for end in ranges.bounds(unit, Scaling(), n)])
         if callable(self.noise):
-            return Drawn(*common, functools.partial(by_function, function=self.noise, scaling=self.scaling_), bounds)
+            return functools.partial(by_function, function=self.noise, scaling=self.scaling_), bounds
         if self.noise == "salt-and-pepper" and not np.isfinite(bounds).all():
             of_columns, (shift, scale, _) = np.array(data.column_range(X)), self.scaling_
             ends = np.where(np.isfinite(bounds), bounds, of_columns if scale is None else (of_columns - shift) * scale)
         low, high = ends.astype(self.dtype)
-        return Drawn(*common, functools.partial(KINDS[self.noise], level=self.noise_level, low=low, high=high), bounds)
+        return functools.partial(KINDS[self.noise], level=self.noise_level, low=low, high=high), bounds
 
     def _brought_inside(self, X):
         """Checked noisy rows in the range of the visible units; a threshold takes any number."""

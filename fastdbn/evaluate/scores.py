@@ -11,13 +11,14 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastdbn.estimators.outliers import DBNOutlierDetector
 from fastdbn.evaluate.models import dense, generator, layer_weights, some, take
+from fastdbn.maths import rng
 
 NUMBERS = 1 << 23
 """A baseline learns from so many numbers at most: more rows would take it minutes."""
@@ -188,17 +189,41 @@ def _of_outliers(model, X, X_test, y):
 
 
 def _of_rows(model, X, rows):
-    """How well rows are reconstructed, as a share of the error of the column means."""
+    """How well rows are reconstructed, as a share of the error of the column means; rows with noise if a model learned that."""
     X, rows = dense(take(X, some(X.shape[0], most_rows(X.shape[1])))).astype(np.float64), dense(rows)
+    means = np.nanmean(X, axis=0)
+    if getattr(model, "noise", None) is None:
+        what, named = "reconstructions", _reconstructions(model, X, rows)
+    else:
+        what, named = "rows cleaned of noise", _cleaned(model, X, rows)
+    named.append(("the column means", np.broadcast_to(means, rows.shape)))
+    error = np.nanmean((rows - means) ** 2) or 1.0
+    measure = f"squared error of {what}, over that of the column means"
+    return Scores({name: {measure: np.nanmean((made - rows) ** 2) / error} for name, made in named}, None)
+
+
+def _reconstructions(model, X, rows):
+    """[(name, rows)]: what a model, and as many principal components of X as it has units on top, make of rows."""
     source = model if hasattr(model, "reconstruct") else generator(model)
-    units, means = len(layer_weights(model)[-1]), np.nanmean(X, axis=0)
-    named = [
-        (type(model).__name__, np.asarray(source.reconstruct(rows))),
-        ("the column means", np.broadcast_to(means, rows.shape)),
-    ]
+    units = len(layer_weights(model)[-1])
+    named = [(type(model).__name__, np.asarray(source.reconstruct(rows)))]
     if units < min(X.shape) and np.isfinite(X).all() and np.isfinite(rows).all():
         pca = PCA(units, random_state=0).fit(X)
-        named.insert(1, (f"{units} principal components", pca.inverse_transform(pca.transform(rows))))
-    error = np.nanmean((rows - means) ** 2) or 1.0
-    measure = "squared error of reconstructions, over that of the column means"
-    return Scores({name: {measure: np.nanmean((made - rows) ** 2) / error} for name, made in named}, None)
+        named.append((f"{units} principal components", pca.inverse_transform(pca.transform(rows))))
+    return named
+
+
+def _cleaned(model, X, rows):
+    """[(name, rows)]: what a denoising autoencoder, ridge regression and nobody make of noisy rows; the noise has a seed."""
+    (shift, scale, _), (corrupt, bounds) = model.scaling_, model._corruption(X)
+
+    def with_noise(given, step):
+        states = np.asarray(given if scale is None else (given - shift) * scale, model.dtype)
+        return model.scaling_.invert(np.clip(corrupt(states, rng.host_generator(0, step, rng.stream(rng.DROPOUT))), *bounds))
+
+    seen, noisy = with_noise(X, 0), with_noise(rows, 1)
+    named = [(type(model).__name__, model.denoise(noisy))]
+    if np.isfinite(X).all() and np.isfinite(rows).all():
+        ridge = make_pipeline(StandardScaler(), Ridge()).fit(seen, X)
+        named.append(("ridge regression from noisy to clean rows", ridge.predict(noisy)))
+    return [*named, ("the noisy rows", noisy)]

@@ -81,7 +81,9 @@ def read(path):
             refuse(text is None, f"{path} was not written by fastdbn: it has no 'fastdbn' metadata")
             tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file ({error})") from None
+        raise ValueError(
+            f"{path} is not a readable safetensors file ({error}): give one that a model's save or fastdbn train wrote"
+        ) from None
     record = _parse(path, text)
     sealed = isinstance(record, dict) and set(record) >= {"format_version", "sha256"}
     refuse(not sealed, f"{path} is damaged: its metadata lacks entries")

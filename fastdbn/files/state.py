@@ -232,7 +232,7 @@ def load_checkpoint(path):
 
 def _load(path, partial):
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no model file at {path}")
+        raise FileNotFoundError(f"no model file at {path}: give the path of one that a model's save or fastdbn train wrote")
     try:
         record, tensors = format.read(path)
         with _explained(f"{path} does not hold what its class needs"):

@@ -131,7 +131,7 @@ def _digits(x: Doubles) -> int:
 
 def identifies_rows(name: str, x: NDArray[Any]) -> str | None:
     """Why a column of numbers says which row it is and nothing else, in words; None if it does not."""
-    if len(x) >= ROWS and x[1] - x[0] == 1 and (np.diff(x) == 1).all():
+    if len(x) >= ROWS and float(x[1]) - float(x[0]) == 1 and (np.diff(x.astype(np.float64)) == 1).all():
         return "numbers the rows"
     named = name.lower() == "id" or name.endswith(("_id", " id", "Id", "ID"))
     if named and len(x) >= ROWS and (x == np.round(x)).all() and len(np.unique(x)) == len(x):

@@ -187,7 +187,7 @@ def wanted(table, names, n_features, absent):
         if missing:
             raise ValueError(
                 f"the table lacks the column {missing[0]!r}, which the model was trained on ({len(missing)} of {len(names)} "
-                "are missing)"
+                f"are missing): add it, or train without it. Its columns are {listed(table.names)}"
             )
         return [table.names.index(name) for name in names]
     if width == n_features:

@@ -154,6 +154,7 @@ def run(args):
     given = rows.attributes | {"command_": args.words}
     vars(model).update(given)
     save_somewhere(model, args.out)
+    form = _form(model, args.image_shape)
     for name in given:
         delattr(model, name)  # the rows here are features already
     progress("testing, beside simple models")
@@ -166,7 +167,7 @@ def run(args):
         vars(model).update(given)
         put_report(args.report, model, rows, args.image_shape)
     progress(f"saved {args.out}; try next:")
-    for words in _further(args, model, "samples.csv" if "preparation_" in given else "samples.npy"):
+    for words in _further(args, model, form):
         progress(f"  {shlex.join(words)}")
 
 
@@ -215,15 +216,29 @@ def _say(model, rows, scores, bought):
     sys.stdout.flush()
 
 
-def _further(args, model, samples):
-    """Commands to try next."""
+def _form(model, image_shape):
+    """The ending of the file that shows rows best: a picture where they are images and there is matplotlib."""
+    if hasattr(model, "preparation_"):
+        return ".csv"
+    try:
+        from fastdbn.plot.images import shape_of
+    except ImportError:
+        return ".npy"
+    return ".npy" if shape_of(model, image_shape) is None else ".png"
+
+
+def _further(args, model, form):
+    """Commands to try next; form is the ending of files of rows."""
+    header = {None: (), True: ("--header",), False: ("--no-header",)}[args.header]
     yield "fastdbn", "info", args.out
-    if hasattr(model, "sample"):
-        yield "fastdbn", "sample", args.out, "-n", "16", "--out", samples
+    if getattr(model, "noise", None) is not None:
+        if args.data is not None:
+            yield "fastdbn", "denoise", args.out, args.data, *header, "--out", f"denoised{form}"
+    elif hasattr(model, "sample"):
+        yield "fastdbn", "sample", args.out, "-n", "16", "--out", f"samples{form}"
     if args.report is None:
         yield "fastdbn", "report", args.out
     if args.data is not None:
         use = "predict" if hasattr(model, "predict_proba") or hasattr(model, "target_mean_") else "score"
-        header = {None: (), True: ("--header",), False: ("--no-header",)}[args.header]
         yield "fastdbn", use, args.out, args.data, *header
     yield "python", "-c", f"import fastdbn; print(fastdbn.load({json.dumps(args.out)}))"

@@ -28,6 +28,7 @@ def run(args):
     from sklearn.base import clone
 
     from fastdbn import RBM, DBNClassifier, DBNRegressor
+    from fastdbn.callbacks import ProgressBar
     from fastdbn.cli.results import save_somewhere
     from fastdbn.cli.rows import check_paths, training_rows
     from fastdbn.cli.split import split
@@ -37,9 +38,9 @@ def run(args):
     rows = training_rows(args)
     estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
     rbm = RBM(visible=rows.visible, scale=args.scale)
-    default = estimator(rbm=rbm, random_state=args.seed, n_jobs=args.jobs)
+    default = estimator(rbm=rbm, random_state=args.seed, n_jobs=args.jobs, callbacks=None if args.quiet else [ProgressBar()])
     train, valid = split(len(rows.y), rows.y, rows.task, None, rows.groups)
-    progress(f"searching for {args.minutes:g} minutes, by the scores of {len(valid)} rows held out")
+    progress(f"searching for {args.minutes:g} minutes, by the scores of {len(valid)} rows held out; first the defaults:")
     began = time.perf_counter()
     fitted = clone(default).fit(rows.X[train], rows.y[train])
     of_fit = time.perf_counter() - began
@@ -55,6 +56,7 @@ def run(args):
     for name, value in settings.items():
         print(f"  {name} = {value:.4g}" if isinstance(value, float) else f"  {name} = {value}")
     sys.stdout.flush()
+    model.set_params(callbacks=None)
     vars(model).update(rows.attributes)
     save_somewhere(model, args.out)
     progress(f"saved {args.out}")
