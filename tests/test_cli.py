@@ -143,7 +143,7 @@ BAD = {
     "no features": ("t\nx\ny\n", "only one column found"),
     "copy alone": ("a,t\n1,x\n1,x\n2,y\n2,y\n", "uses what is left out"),
     "one cell": ("a,b,t\n1,2,0.5\n2,3,0.25\n3,5,n.a.\n", "the target holds the text 'n.a.' among numbers in row 3"),
-    "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature holds one value"),
+    "constant": ("a,b,t\n1,2,x\n1,2,y\n1,2,x\n1,2,y\n", "every feature has only one value"),
     "one row": ("a,b,t\n1,2,x\n", "has only one row: training and testing need more"),
     "one class": ("a,b,t\n1,2,x\n1,3,x\n4,1,x\n", "one class"),
     "twice": ("a,a,t\n1,2,x\n", "twice"),
@@ -172,7 +172,7 @@ def test_other_faults(folder, capsys):
         (["train", "none.csv", "--target", "x"], "no data file at none.csv"),
         (["train", "named.csv", "--target", "kind", "--task", "regress"], "use --task classify"),
         (["info", "none"], "no model file"),
-        (["info", "named.csv"], "no readable safetensors"),
+        (["info", "named.csv"], "not a readable safetensors"),
     ]
     for argv, says in cases:
         code, _, err = run(capsys, *argv)

@@ -318,7 +318,7 @@ def test_a_bad_fit_warns_once(folder, capsys):
         ("layer = 3", "has no option 'layer'; it has "),
         ("help = true", "has no option 'help'"),
         ("quiet = 3", "quiet = 3: give true or false"),
-        ("quiet", "no TOML file"),
+        ("quiet", "not a TOML file"),
         ('config = "other.toml"', "has no option 'config'"),
     ],
 )

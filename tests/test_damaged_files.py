@@ -141,7 +141,7 @@ def test_other_files(tmp_path):
     with pytest.raises(ValueError, match="not written by fastdbn"):
         load(tmp_path / "other")
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(ValueError, match="no readable safetensors"):
+    with pytest.raises(ValueError, match="not a readable safetensors"):
         load(tmp_path / "text")
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(FileNotFoundError, match="no model file"):

@@ -190,7 +190,7 @@ def own(unit):
     ("estimator", "X", "words"),
     [
         (RBM(4, hidden="rectified", **FAST), BINARY, "'rectified'.* its mean needs the tail of the normal distribution"),
-        (RBM(4, hidden=own("bernoulli"), **FAST), BINARY, "'own' cannot be exported: it is none of those"),
+        (RBM(4, hidden=own("bernoulli"), **FAST), BINARY, "'own' cannot be exported: exports know only"),
         (DBNOutlierDetector((4, 3), **NETWORK), BINARY, "of 2 layers cannot be exported.*random draws"),
         (DBNOutlierDetector((4,), rbm=RBM(hidden="noisy-relu", n_iter=1)), BINARY, "its log normaliser is a dilogarithm"),
         (DBNOutlierDetector((4,), rbm=RBM(visible="binomial:3", n_iter=1)), BINARY, "its base measure needs logarithms"),

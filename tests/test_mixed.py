@@ -167,9 +167,9 @@ def test_scaling_is_by_parts():
         ([("bernoulli", slice(0, 20))], "more than the 14"),
         ([("bernoulli", slice(3, 3))], "names no columns"),
         ([("bernoulli", slice(0, 14, 2))], "without a step"),
-        ([("bernoulli", 3)], "no range of columns"),
-        (["bernoulli"], "no part of a mixed layer"),
-        ([("relux", slice(0, 14))], "no unit type"),
+        ([("bernoulli", 3)], "not a range of columns"),
+        (["bernoulli"], "not a part of a mixed layer"),
+        ([("relux", slice(0, 14))], "not a unit type"),
         ([("gaussian-variance", slice(0, 14))], "learn their log_variance"),
         ([], "columns 0 to 13 are missing"),
     ],
@@ -184,7 +184,7 @@ def test_only_visible():
     """Hidden units are of one type."""
     with pytest.raises(ValueError, match="can only be visible"):
         small(hidden=visible_unit(SEVERAL, 14)).fit(table())
-    with pytest.raises(ValueError, match="no unit type"):
+    with pytest.raises(ValueError, match="not a unit type"):
         small(hidden=SEVERAL).fit(table())
 
 

@@ -264,7 +264,7 @@ def test_bad_arguments():
         ({"kinds": {"size": "colour"}}, "size='colour': give one of"),
         ({"kinds": {"none": "flag"}}, "no such column"),
         ({"kinds": {"colour": "flag"}}, "a flag has two"),
-        ({"kinds": {"colour": "date"}}, "no date"),
+        ({"kinds": {"colour": "date"}}, "not dates"),
         ({"kinds": dict.fromkeys(X, "drop")}, "no columns are left"),
     ):
         with pytest.raises(ValueError, match=says):

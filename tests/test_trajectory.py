@@ -176,7 +176,7 @@ def test_chains_of_another_number_go_on():
         ({"trajectory": 0.25, "persistent": True, "temperatures": 3}, "temperatures=3 does not go with trajectory=0.25"),
         ({"trajectory": 0.25, "persistent": True, "fast_learning_rate": 0.1}, "fast_learning_rate=0.1 does not go with"),
         ({"trajectory": 0.25, "persistent": True, "visible": "replicated-softmax"}, "trajectory=0.25 does not go with"),
-        ({"monitor": "log_likelihood", "early_stopping": True}, "comes with trajectory"),
+        ({"monitor": "log_likelihood", "early_stopping": True}, "only with trajectory"),
     ],
     ids=str,
 )

@@ -300,7 +300,7 @@ def test_unknown_unit():
     with pytest.raises(ValueError, match=r"hidden='relux'.*bernoulli"):
         get_unit("relux", "hidden")
     for text in ("softmax:x", "binomial", "spin:2"):
-        with pytest.raises(ValueError, match="no unit type"):
+        with pytest.raises(ValueError, match="not a unit type"):
             get_unit(text)
     with pytest.raises(ValueError, match="from 1 to 1000"):
         get_unit("binomial:1001")
