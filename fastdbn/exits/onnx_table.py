@@ -8,7 +8,7 @@ found is missing, or among the rare labels if the fit had such.
 import numpy as np
 
 from fastdbn.exits.onnx_graph import Value
-from fastdbn.preparation.column import FLAG, OTHER
+from fastdbn.preparation.column import CATEGORY, FLAG, OTHER
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.tables.cells import MISSING
 
@@ -45,18 +45,16 @@ def _one_hot(graph, column, x):
 def _units(graph, column, x, keep):
     """(its values (n, units), whether they are missing (n, 1) or None): float64 values of a column's units."""
     if column.real:
-        wide, fill = graph.cast(x, "float64"), np.array([[np.nan if keep else column.fill[0]]])
-        empty = graph.isnan(wide)
-        return graph.where(empty, graph.constant(fill, f"{x.name}.fill"), wide), empty
-    hot = _one_hot(graph, column, x)
-    empty = graph.node("ReduceSum", hot, graph.shape(1), keepdims=1) < 0.5
-    if column.kind == FLAG:
-        fill = np.array([[np.nan if keep else column.fill[0]]])
-        return graph.where(empty, graph.constant(fill, f"{x.name}.fill"), graph.columns(hot, 1, 2)), empty
-    if column.marked:
-        return graph.concat([hot, graph.cast(empty, "float64")]), None
-    fill = np.array([[np.nan] * column.units if keep else column.fill])
-    return graph.where(empty, graph.constant(fill, f"{x.name}.fill"), hot), None
+        values = graph.cast(x, "float64")
+        empty = graph.isnan(values)
+    else:
+        hot = _one_hot(graph, column, x)
+        empty = graph.node("ReduceSum", hot, graph.shape(1), keepdims=1) < 0.5
+        if column.kind == CATEGORY and column.marked:
+            return graph.concat([hot, graph.cast(empty, "float64")]), None
+        values = graph.columns(hot, 1, 2) if column.kind == FLAG else hot
+    fill = graph.constant(np.array([[np.nan] * column.units if keep else column.fill]), f"{x.name}.fill")
+    return graph.where(empty, fill, values), None if column.kind == CATEGORY else empty
 
 
 def table_inputs(graph, preparation: Preparation, dtype: str):
