@@ -17,7 +17,9 @@ def test_example(path, tmp_path, monkeypatch, capsys):
     picture = tmp_path / "picture.png"
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(sys, "argv", [str(path), "--quick", "--out", str(picture)])
-    runpy.run_path(str(path), run_name="__main__")
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    finally:
+        pytest.importorskip("matplotlib.pyplot").close("all")
     assert picture.stat().st_size > 1000
     assert len(capsys.readouterr().out.splitlines()) > 2
-    pytest.importorskip("matplotlib.pyplot").close("all")
