@@ -1,16 +1,17 @@
 """The search of `fastdbn tune`: the few settings that matter, within a time."""
 
-import contextlib
+import math
 import time
+import warnings
 
-from scipy.stats import loguniform, uniform
+import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection import ParameterSampler
+from sklearn.exceptions import FitFailedWarning
 
 from fastdbn.callbacks import Callback
 
-MOST = 1_000_000
-"""Settings that a search draws at random, unless its time ends before."""
+FACTOR = 3
+"""Halving keeps one candidate in so many for the next round, which has so many times the epochs."""
 
 
 class Deadline(Callback):
@@ -45,7 +46,7 @@ def space(model):
 def search(model, X, y, train, valid, seconds, of_fit, seed, say):
     """The settings with the best score on rows held out, and (settings tried, score of the defaults, best score).
 
-    Optuna proposes them where it is installed; elsewhere they are drawn at random. The defaults are tried first.
+    Optuna proposes them where it is installed, scikit-learn's halving search elsewhere. The defaults are tried first.
 
     Parameters
     ----------
@@ -65,40 +66,74 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
         say(f"the fit of the defaults took the whole time, {of_fit:.0f} s: give more --minutes, or fewer rows by --rows")
         return {}, (1, first, first)
     settings, model = space(model), clone(model).set_params(callbacks=[Deadline(began + seconds)])
-    found, (logarithmic, linear, choices) = [({}, first)], settings
+    try:
+        import optuna
+    except ImportError:
+        say('scikit-learn searches, because Optuna is not installed: pip install "fastdbn[tune]"')
+        return _by_halving(model, settings, X, y, train, valid, seconds / of_fit, seed, first)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logarithmic, linear, choices = settings
+    found = [({}, first)]
 
-    def tried(given):
-        """The score of some settings, which are noted."""
-        score = clone(model).set_params(**given).fit(X[train], y[train]).score(X[valid], y[valid])
+    def objective(trial):
+        given = {name: trial.suggest_float(name, *ends, log=True) for name, ends in logarithmic.items()}
+        given |= {name: trial.suggest_float(name, *ends) for name, ends in linear.items()}
+        for name, values in choices.items():
+            given[name] = values[trial.suggest_categorical(name, range(len(values)))]
+        try:
+            score = clone(model).set_params(**given).fit(X[train], y[train]).score(X[valid], y[valid])
+        except TimeoutError:
+            raise optuna.TrialPruned from None
         found.append((given, score))
         if score > max(value for _, value in found[:-1]):
             say(f"{time.perf_counter() - began:.0f} s, {len(found)} settings: {score:.4f}")
         return score
 
-    try:
-        import optuna
-    except ImportError:
-        say('settings are drawn at random, because Optuna is not installed: pip install "fastdbn[tune]"')
-        ways = {name: loguniform(*ends) for name, ends in logarithmic.items()}
-        ways |= {name: uniform(low, high - low) for name, (low, high) in linear.items()} | choices
-        with contextlib.suppress(TimeoutError):
-            for given in ParameterSampler(ways, MOST, random_state=seed):
-                with contextlib.suppress(ArithmeticError):  # of a fit that diverged
-                    tried(given)
-    else:
-
-        def objective(trial):
-            given = {name: trial.suggest_float(name, *ends, log=True) for name, ends in logarithmic.items()}
-            given |= {name: trial.suggest_float(name, *ends) for name, ends in linear.items()}
-            for name, values in choices.items():
-                given[name] = values[trial.suggest_categorical(name, range(len(values)))]
-            try:
-                return tried(given)
-            except TimeoutError:
-                raise optuna.TrialPruned from None
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-        study.optimize(objective, timeout=seconds, catch=(ArithmeticError,))
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(objective, timeout=seconds, catch=(ArithmeticError,))
     best, score = max(found, key=lambda pair: pair[1])
     return best, (len(found), first, score)
+
+
+def _by_halving(model, settings, X, y, train, valid, fits, seed, first):
+    """`search` by scikit-learn, which has the time for so many fits of the defaults."""
+    from scipy.stats import loguniform, uniform
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    logarithmic, linear, choices = settings
+    ways = {name: loguniform(*ends) for name, ends in logarithmic.items()}
+    ways |= {name: uniform(low, high - low) for name, (low, high) in linear.items()} | choices
+    n = int(np.clip(fits / 2, 2, FACTOR**4))  # each is pretrained in full, and later rounds fine-tune few of them
+    most, found = model.max_iter, []
+
+    def scored(fitted, X, y):
+        found.append((fitted.score(X, y), fitted.get_params()))
+        return found[-1][0]
+
+    tried = HalvingRandomSearchCV(
+        *(model, ways),
+        resource="max_iter",
+        max_resources=most,
+        min_resources=max(1, most // FACTOR ** int(math.log(n, FACTOR))),
+        n_candidates=n,
+        factor=FACTOR,
+        cv=[(train, valid)],
+        scoring=scored,
+        return_train_score=False,
+        random_state=seed,
+        refit=False,
+        error_score=math.nan,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitFailedWarning)
+        try:
+            tried.fit(X, y)
+        except ValueError:  # all fits of a round failed
+            if time.perf_counter() < model.callbacks[0].at:
+                raise
+    longest = max((params["max_iter"] for _, params in found), default=0)
+    last = [(score, {name: params[name] for name in ways}) for score, params in found if params["max_iter"] == longest]
+    score, best = max([(first, {}), *last], key=lambda pair: pair[0])
+    distinct = {str([params[name] for name in ways]) for _, params in found}
+    return best, (len(distinct) + 1, first, score)
