@@ -12,8 +12,8 @@ from numba.extending import intrinsic
 
 from fastdbn.backends.cpu.jit import inlinable
 
-_PATIENCE = 2000
-"""Looks at the counter before the processor is offered to others: a few microseconds."""
+_PATIENCE = 5000
+"""Looks at the counter before a thread sleeps: some 100 us."""
 _MACHINE = platform.machine()
 _I64 = ir.IntType(64)
 
@@ -92,10 +92,13 @@ def _arrived(typing, gate):
 
 
 @intrinsic
-def _offer_processor(typing):
+def _sleep(typing):
+    """Sleep for a moment, some 50 us. Where other programs keep the processors busy, a thread that has slept runs before them."""
+
     def generate(context, builder, signature, args):
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield")
-        builder.call(function, [])
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32)])
+        function = cgutils.get_or_insert_function(builder.module, kind, "usleep")
+        builder.call(function, [ir.Constant(ir.IntType(32), 1)])
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -134,5 +137,5 @@ def wait(gate, n_threads, turn):
         while _arrived(gate) < n_threads * (turn + 1):
             looks += 1
             if looks > _PATIENCE:
-                _offer_processor()
+                _sleep()
     return turn + 1
