@@ -101,7 +101,7 @@ def test_samples_beyond_the_memory_are_refused(fitted, monkeypatch):
             with pytest.raises(ValueError, match="n_samples=1000 asks for"):
                 model.sample(1000)
     with pytest.raises(ValueError, match="n_chains=1000 asks for"):
-        evaluate.ais(fitted[0], 1000, 5)
+        evaluate.ais(fitted[0], 1000, 5, exact=False)
     with pytest.raises(ValueError, match="n_steps=1000 asks for"):
         evaluate.mixing(fitted[0], n_chains=2, n_steps=1000)
     with pytest.raises(ValueError, match="n_samples=1000 asks for"):

@@ -142,7 +142,7 @@ def test_other_parameters(saved, parameter, value, message):
         ((sparse.csr_matrix(X), Y), "X is float32 there and csr float32 here"),
         ((X, 1 - Y), "y has other values"),
         ((X, np.where(Y, "a", "b")), "classes"),
-        ((X, Y, Y + 1.0), "sample_weight is given here alone"),
+        ((X, Y, Y + 1.0), "sample_weight is given only here"),
     ],
 )
 def test_other_data(saved, data, message):

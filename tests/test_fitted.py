@@ -81,7 +81,7 @@ def test_energy_of_pairs():
         energies = model.energy(np.repeat(V, 8, axis=0), np.tile(H, (16, 1))).reshape(16, 8)
         assert np.allclose(energies, -log_joint(V, H, W, b, c))
         assert np.allclose(model.free_energy(V), -np.logaddexp.reduce(-energies, axis=1))
-    with pytest.raises(ValueError, match="X has 16 rows and H 8"):
+    with pytest.raises(ValueError, match="X has 16 rows and H has 8"):
         rbm.energy(V, H)
 
 

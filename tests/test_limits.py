@@ -85,13 +85,13 @@ def test_numbers_that_are_none_of_threads(n_jobs):
 
 
 def test_threads_without_work_take_no_memory(monkeypatch):
-    """Buffers of training are for as many threads as can share it: one for each word of hidden units."""
+    """Buffers of training are for as many threads as have work."""
     counts = []
     monkeypatch.setattr(
         workspace, "make_workspace", lambda problem, n, make=workspace.make_workspace: counts.append(n) or make(problem, n)
     )
     RBM(65, n_iter=1, n_jobs=1024, visible="bernoulli").fit(np.eye(4, dtype=np.float32))
-    assert counts == [2]
+    assert counts == [1]
 
 
 def test_numbers_in_tables_and_segments_fit_16_bits():

@@ -189,7 +189,7 @@ def test_bad_machines(given, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.energy(np.zeros((2, 3)), np.zeros((3, 2))), "v has 2 rows and h 3"),
+        (lambda m: m.energy(np.zeros((2, 3)), np.zeros((3, 2))), "v has 2 rows and h has 3"),
         (lambda m: m.free_energy(np.zeros((2, 2))), "v has 2 columns: give 3"),
         (lambda m: m.hidden(np.zeros(3)), "v: give a matrix"),
         (lambda m: m.hidden([["a", "b", "c"]]), "v: give a matrix"),

@@ -132,7 +132,7 @@ def test_steps_are_all_there():
     """Every pair of units in every precision, and every form of data, has its place."""
     steps = [label for label, _, _ in module._steps(module.DTYPES, tuple(UNITS), module.DATA)]
     above = len(UNITS) - len({"replicated-softmax", "gaussian-variance"})  # what can only be visible
-    assert len(steps) == len(set(steps)) == len(module.DTYPES) * (len(UNITS) * above + above + 1)
+    assert len(steps) == len(set(steps)) == len(module.DTYPES) * (len(UNITS) * above + above + 2)
     for unit in UNITS:
         for kind in module.DATA:
             forms = list(module._forms(unit, kind))

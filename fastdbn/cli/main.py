@@ -45,7 +45,7 @@ def build_parser():
 def _told(message, words):
     """A warning or an error, with options of `fastdbn train` where it names parameters of estimators."""
     text = str(message)
-    for name, option in OF_TRAIN.items() if words[0] == "train" else ():
+    for name, option in OF_TRAIN.items() if words[:1] == ["train"] else ():
         text = text.replace(name, option)
     return text
 
@@ -63,9 +63,10 @@ def main(argv=None):
     int
         0, 1 if data or model are at fault, 130 after Ctrl-C. argparse itself exits with 2 for wrong usage.
     """
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
         parser = build_parser()
-        words = with_config(parser, sys.argv[1:] if argv is None else argv)
+        words = with_config(parser, words)
         if not words:
             parser.exit(2, parser.format_help())
         args = parser.parse_args(words)

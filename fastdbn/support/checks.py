@@ -299,5 +299,5 @@ def sample_weights(sample_weight, n):
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has shape {weights.shape}: give one weight for each of the {n} rows of X")
     if not np.isfinite(weights).all() or (weights < 0).any() or not 0 < weights.sum() < np.inf:
-        raise ValueError("sample_weight: give finite numbers of at least 0, of which one or more are above 0")
+        raise ValueError("sample_weight: give finite numbers of at least 0 that are not all zero")
     return weights / weights.mean()
