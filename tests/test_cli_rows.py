@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from command_line import run
 
-from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, TableModel
+from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, GenerativeDBNClassifier, TableModel
 from fastdbn.cli.results import put_json
 from fastdbn.evaluate import dbn_bound, log_likelihood
 
@@ -55,6 +55,17 @@ def test_denoise(model, rows, capsys):
     np.testing.assert_allclose(clean.astype(float), model.denoise(rows), rtol=1e-6)
     code, _, said = run(capsys, "denoise", "model.safetensors", "rows.csv", "--steps", "2")
     assert (code == 1 and "leave them out" in said) if isinstance(model, DBNAutoencoder) else code == 0
+
+
+def test_draws_of_a_class(rows, capsys):
+    """`--label` is that of `sample`; a class that is unknown, or a model without classes, is refused."""
+    model = kept(GenerativeDBNClassifier((4,), rbm=RBM(n_iter=1), up_down_iter=0, **SMALL), rows, rows["a"].astype(int))
+    code, _, _ = run(capsys, "sample", "model.safetensors", "-n", "3", "--steps", "2", "--label", "1", "--out", "new.npy")
+    assert code == 0
+    assert (np.load("new.npy") == model.sample(3, 2, 0, label=1)).all()
+    assert "--label 7: the classes are 0, 1" in run(capsys, "sample", "model.safetensors", "--label", "7")[2]
+    kept(RBM(4, n_iter=1, **SMALL), rows)
+    assert "draws no rows of a class" in run(capsys, "sample", "model.safetensors", "--label", "1")[2]
 
 
 def test_score(rows, capsys):
