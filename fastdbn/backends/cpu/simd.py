@@ -32,7 +32,10 @@ _NAMES = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}
 
 
 def fuse(builder, a, b, c):
-    """Code for a b + c, rounded once where the processor can do that. LLVM may round a product and a sum apart either way."""
+    """Code for a b + c, rounded once where the processor can do that.
+
+    For a plain product and a plain sum LLVM chooses between one rounding and two, by the loop around them.
+    """
     kind = a.type
     named = f"v{kind.count}{_NAMES[kind.element]}" if isinstance(kind, ir.VectorType) else _NAMES[kind]
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.{named}")
