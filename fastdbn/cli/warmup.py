@@ -196,10 +196,11 @@ def _use_networks(dtype, unit, kind):
 def _use_generative(dtype, kind):
     """Train stacks of binary units together, without labels and with them, and draw from them."""
     common = {"rbm": RBM(visible="bernoulli", n_iter=1), "dtype": dtype, "random_state": 0}
-    X, y = _data("bernoulli", kind), np.arange(ROWS) % 2
-    DBN((WIDTH, WIDTH), **common).fit(X).up_down(X, 1).sample(2, n_steps=2)
+    X, y, weights = _data("bernoulli", kind), np.arange(ROWS) % 2, np.ones(ROWS)
+    DBN((WIDTH, WIDTH), **common).fit(X).up_down(X, 1).up_down(X, 1, sample_weight=weights).sample(2, n_steps=2)
     for known in (y, np.where(np.arange(ROWS) < ROWS - 2, y, -1)):
-        model = GenerativeDBNClassifier((WIDTH, WIDTH), unlabelled=-1, **common).fit(X, known).up_down(X, known, 1)
+        model = GenerativeDBNClassifier((WIDTH, WIDTH), unlabelled=-1, **common).fit(X, known)
+        model.up_down(X, known, 1).up_down(X, known, 1, sample_weight=weights)
         for use in (model.predict, model.score_samples):
             use(X)
         model.predict_proba(X, n_samples=2)
