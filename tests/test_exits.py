@@ -1,6 +1,7 @@
 """Models outside of fastdbn: ONNX Runtime, and a program that needs NumPy alone, agree with the model."""
 
 import json
+import runpy
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 import fastdbn
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
-from fastdbn.exits import formulas, torch_modules
+from fastdbn.exits import formulas, numpy_source, torch_modules
 from fastdbn.exits.model import describe
 from fastdbn.support.report import DataWarning
 from tests.model_files import GREY, LABELS, MODELS, fitted
@@ -237,6 +238,24 @@ def test_numpy_program_needs_numpy_alone(tmp_path):
     np.testing.assert_array_equal(out["y"], model.predict(GREY))
     with pytest.raises(ValueError, match=r"ends with \.py"):
         fastdbn.to_numpy(model).save(tmp_path / "model.txt")
+
+
+def test_a_numpy_program_takes_no_other_arrays(tmp_path, monkeypatch):
+    """A crash between the two files of a new model leaves a program and arrays that do not belong together: it says so."""
+    exported, replacing = fastdbn.to_numpy(RBM(3, **FAST).fit(BINARY)), numpy_source.replacing
+    exported.save(tmp_path / "model.py")
+    assert runpy.run_path(tmp_path / "model.py")["transform"](BINARY).shape == (60, 3)
+
+    def crashing(path):
+        if path.suffix == ".py":
+            raise KeyboardInterrupt
+        return replacing(path)
+
+    monkeypatch.setattr(numpy_source, "replacing", crashing)
+    with pytest.raises(KeyboardInterrupt):
+        exported._replace(arrays=exported.arrays | {"b": exported.arrays["b"] + 1}).save(tmp_path / "model.py")
+    with pytest.raises(ValueError, match=r"model\.npz does not hold the arrays of .*model\.py: export the model again"):
+        runpy.run_path(tmp_path / "model.py")
 
 
 @pytest.mark.parametrize("network", [False, True])

@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import functools
+import hashlib
+import io
 import re
 from collections import Counter
 from os import PathLike
@@ -23,6 +25,22 @@ HELPERS = {
     "logsumexp": "def logsumexp(s):\n    top = s.max(axis=-1)\n    return top + np.log(np.exp(s - top[..., None]).sum(axis=-1))",
 }
 """Functions that programs may call."""
+LOAD = """\
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+
+path = Path(__file__).with_suffix(".npz")
+content = path.read_bytes()
+if hashlib.sha256(content).hexdigest() != "{sha256}":
+    raise ValueError(f"{{path}} does not hold the arrays of {{__file__}}: export the model again, which writes both files")
+with np.load(io.BytesIO(content)) as arrays:
+    globals().update(arrays)
+del content
+"""
+"""The beginning of a module: it reads its arrays from a file, which must be the one that was written with it."""
 
 
 def _operator(sign, dtype=None):
@@ -150,7 +168,8 @@ class NumPyModel(NamedTuple):
         Parameters
         ----------
         path : str or path
-            Ends with ``.py``. Existing files are replaced.
+            Ends with ``.py``. Existing files are replaced, one after the other. The module refuses arrays that were not written
+            with it, so a crash between the two leaves no mixed model.
 
         Raises
         ------
@@ -162,13 +181,14 @@ class NumPyModel(NamedTuple):
         path = Path(path)
         if path.suffix != ".py":
             raise ValueError(f"path={str(path)!r}: give a name that ends with .py; the arrays go into a .npz file beside it")
-        with replacing(path.with_suffix(".npz")) as aside, open(aside, "wb") as file:
-            np.savez(file, **self.arrays)  # type: ignore[arg-type]
+        file = io.BytesIO()
+        np.savez(file, **self.arrays)  # type: ignore[arg-type]
         head, docs, rest = re.split(r'(""".*?"""\n)', self.source, maxsplit=1, flags=re.S)
-        load = 'with np.load(Path(__file__).with_suffix(".npz")) as arrays:\n    globals().update(arrays)\n'
-        rest = rest.replace("import numpy as np\n", f"from pathlib import Path\n\nimport numpy as np\n\n{load}", 1)
-        with replacing(path) as aside:
-            aside.write_text(head + docs + rest, encoding="utf-8")
+        load = LOAD.format(sha256=hashlib.sha256(file.getvalue()).hexdigest())
+        rest = rest.replace("import numpy as np\n", load, 1)
+        for name, content in ((path.with_suffix(".npz"), file.getvalue()), (path, (head + docs + rest).encode())):
+            with replacing(name) as aside:
+                aside.write_bytes(content)
 
 
 def to_numpy(model: Estimator | TableModel, *, input_dtype: str = "float64") -> NumPyModel:
