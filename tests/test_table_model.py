@@ -63,6 +63,20 @@ def test_classifier(people, tmp_path):
         TableModel.of(DBN((3,), **QUICK).fit(np.eye(9)))
 
 
+def test_rows_to_watch_are_a_table(people):
+    """A list of a table and y is a pair; what is no table is named, with the remedy."""
+    X, y = people
+    model = TableModel(DBNClassifier((4,), pretrain=False, max_iter=1, **QUICK)).fit(X, y, validation_data=[X, y])
+    assert np.isfinite(model.estimator_.history_["validation_loss"]).all()
+    for given, named in (([X], r"\[ .*"), (y, ".*"), ([1.0, 2.0], r"\[1.0, 2.0\]"), (3, "3")):
+        with pytest.raises(
+            ValueError, match=rf"(?s)^validation_data={named}: X has . dimensions.*give a table, or a tuple \(table, y\)"
+        ):
+            model.fit(X, y, validation_data=given)
+    with pytest.raises(ValueError, match=r"^validation_data: .*job"):
+        model.fit(X, y, validation_data=(X.drop(columns="job"), y))
+
+
 @pytest.mark.parametrize("rbm", [None, RBM(n_iter=1), [RBM(n_iter=1), RBM(n_iter=1)]], ids=["none", "one", "list"])
 def test_units_reach_the_first_layer(people, rbm):
     """However the layers are described, the lowest has the units of the table."""

@@ -15,10 +15,11 @@ from fastdbn.estimators.interrupt import check_is_fitted
 from fastdbn.estimators.load import load
 from fastdbn.estimators.network import DeepNetwork
 from fastdbn.estimators.rbm import RBM
-from fastdbn.estimators.rows import rows_of
+from fastdbn.estimators.rows import named, rows_of
 from fastdbn.preparation.kinds import can_be_kept
 from fastdbn.preparation.preparation import KEEP, Preparation
 from fastdbn.preparation.words import table_of
+from fastdbn.support.checks import shown
 from fastdbn.support.report import DataWarning, progress, warn
 from fastdbn.support.types import Array, Device, FilePath, Labels
 from fastdbn.tables.frames import as_frame, as_table, frame_kind
@@ -153,8 +154,7 @@ class TableModel(TransformerMixin, BaseEstimator):
         model, preparation = self._begun(table, y, frame_kind(X)) if model is None else (model, self.preparation_)
         rows, watched = preparation.transform_table(table), options.get("validation_data")
         if watched is not None:
-            of_table = preparation.transform_table(as_table(rows_of(watched)))
-            options["validation_data"] = (of_table, *watched[1:]) if isinstance(watched, tuple) else of_table
+            options["validation_data"] = _watched(preparation, watched)
         callbacks = model.callbacks
         if isinstance(callbacks, (list, tuple)):
             model.callbacks = [Prepared(preparation), *callbacks]
@@ -349,6 +349,19 @@ class TableModel(TransformerMixin, BaseEstimator):
         filled = network.impute(numbers, **options)
         table = self.preparation_.inverse_table(np.where(np.isnan(numbers), filled, numbers), missing=False)
         return as_frame(table, frame_kind(X))
+
+
+def _watched(preparation, validation_data):
+    """``validation_data``, whose table becomes numbers. A list of a table and y is a pair, as estimators take it."""
+    is_pair = isinstance(validation_data, list) and len(validation_data) == 2 and np.ndim(validation_data[0]) == 2
+    given = tuple(validation_data) if is_pair else validation_data
+    try:
+        table = as_table(rows_of(given))
+    except ValueError as error:
+        raise ValueError(f"validation_data={shown(validation_data)}: {error}; give a table, or a tuple (table, y)") from None
+    with named():
+        numbers = preparation.transform_table(table)
+    return (numbers, *given[1:]) if isinstance(given, tuple) else numbers
 
 
 def _first(model) -> Any:
