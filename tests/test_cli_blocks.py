@@ -1,10 +1,15 @@
 """Training from files that are read block by block: what fits, what is held out, what is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from command_line import run
 
 import fastdbn
+from fastdbn.cli import tuning
+from fastdbn.cli.blocks import rows_to_train_on
+from fastdbn.cli.main import build_parser, main
 from fastdbn.support.stored import store
 from fastdbn.tables import read
 
@@ -12,8 +17,8 @@ QUICK = "--epochs", "1", "--pretrain-epochs", "1", "--layers", "4", "--batch-siz
 
 
 @pytest.fixture
-def parts(tmp_path, monkeypatch):
-    """A folder of two CSV files of 7 flags and a label, in which no table may be read whole."""
+def folder(tmp_path, monkeypatch):
+    """A folder of two CSV files of 7 flags and a label, and files of the same rows."""
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0)
     y = noise.integers(0, 2, 120)
@@ -25,8 +30,14 @@ def parts(tmp_path, monkeypatch):
     np.save("all.npy", rows)
     np.save("labels.npy", y)
     np.save("features.npy", rows[:, :7])
-    monkeypatch.setattr(read, "read_table", lambda *_, **__: pytest.fail("a table is read whole"))
     return rows
+
+
+@pytest.fixture
+def parts(folder, monkeypatch):
+    """The same, and no table may be read whole."""
+    monkeypatch.setattr(read, "read_table", lambda *_, **__: pytest.fail("a table is read whole"))
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -78,10 +89,48 @@ def test_without_a_target(parts, capsys):
     assert (code, len(out.splitlines())) == (0, 121), err
 
 
+def test_commands_read_a_folder(folder, capsys, monkeypatch):
+    """A folder of numbers gives other commands the rows that it gives `train`: a file of the same rows has the same scores."""
+    assert run(capsys, "train", "parts", "--target", "label", *QUICK, "--out", "m")[0] == 0
+    np.savetxt("all.csv", folder, "%d", ",", header="a,b,c,d,e,f,g,label", comments="")
+    for command in (["evaluate", "m", "--json"], ["score", "m"], ["denoise", "m"]):
+        (code, out, err), (_, of_file, _) = (run(capsys, *command[:2], data, *command[2:]) for data in ("parts", "all.csv"))
+        assert (code, out) == (0, of_file), err
+    monkeypatch.setattr("fastdbn.report.page._figures", lambda found: "")
+    for out, data, words in (("a.html", [], "rows that training did not see"), ("b.html", ["all.csv"], "the 120 rows given")):
+        code, _, err = run(capsys, "report", "m", *data, "--out", out)
+        assert (code, words in Path(out).read_text()) == (0, True), err
+    assert run(capsys, "train", "parts", "--model", "outliers", "--target", "label", *QUICK[2:], "--out", "n")[0] == 0
+    assert len(run(capsys, "score", "n", "parts")[1].splitlines()) == 121
+    code, _, err = run(capsys, "predict", "m", "parts", "--header")
+    assert (code, "finds by itself whether line 1 has names: leave them out" in err) == (1, True), err
+
+
+def test_a_model_of_a_table_reads_a_folder(folder, capsys):
+    """As it reads a file, whole, because its preparation needs a table."""
+    np.savetxt("all.csv", folder, "%d", ",", header="a,b,c,d,e,f,g,label", comments="")
+    told = "train", "all.csv", "--target", "label", "--as", "a=category", *QUICK, "--out", "m"
+    assert run(capsys, *told)[0] == 0
+    code, out, err = run(capsys, "predict", "m", "parts")
+    assert (code, out) == (0, run(capsys, "predict", "m", "all.csv")[1]), err
+
+
+def test_commands_that_train_read_a_folder(folder, monkeypatch):
+    """`tune` and `bench` learn from the rows that `train` learns from, and test on the same."""
+    trained = rows_to_train_on(build_parser().parse_args(["train", "parts", "--target", "label"]))
+    for command in ("tune", "bench"):
+        rows = rows_to_train_on(build_parser().parse_args([command, "parts", "--target", "label"]))
+        assert np.array_equal(rows.X[:], trained.X[:])
+        assert np.array_equal(rows.y_test, trained.y_test)
+    monkeypatch.setattr(tuning, "search", lambda model, X, y, train, *_: ({}, (1, X[train].mean(), 0.0)))
+    assert main(["tune", "parts", "--target", "label", "--quiet", "--minutes", "0.001"]) == 0
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
         (["parts"], "--target is missing"),
+        (["parts", "--model", "dbn", "--labels", "labels.npy"], "--labels labels.npy: --model dbn learns no target"),
         (["parts", "--target", "label", "--as", "a=flag", "--rows", "9"], "--as, --rows"),
         (["text.csv", "--target", "b", "--memory-limit", "1GB"], "a table with text is read whole"),
         (["gap.npy", "--target", "1", "--memory-limit", "1GB"], "1 rows of gap.npy have no target"),

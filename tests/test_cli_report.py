@@ -114,6 +114,9 @@ def test_samples_as_a_picture(folder, capsys):
     with pytest.raises(SystemExit):
         main(["sample", "rbm", "--image-shape", "5", "--out", "c.png"])
     assert not (folder / "c.png").exists()
+    for out in ([], ["--out", "c.csv"]):
+        code, err = run(capsys, "sample", "rbm", "--image-shape", "8,8", *out)
+        assert (code, "--image-shape is for pictures" in err) == (1, True)
 
 
 def test_without_matplotlib(folder, capsys, monkeypatch):

@@ -219,6 +219,8 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
         (["--model", "dbn", "--validation", "0.1"], "--validation: DBN has no such parameter"),
         (["--model", "rbm", "--layers", "4,3"], "give --model dbn"),
         (["--model", "rbm", "--task", "classify"], "contradict each other"),
+        (["--target", "kind", "--quiet", "--verbose"], "--quiet and --verbose contradict each other"),
+        (["--model", "dbn", "--labels", "more.csv"], "--labels more.csv: --model dbn learns no target: leave out one"),
         (["--target", "kind", "--test", "more.csv", "--test-size", "0.1"], "--test and --test-size: give only one of them"),
         (["--target", "kind", "--labels", "more.csv"], "--target and --labels: give only one of them"),
         (["--target", "kind", "--checkpoint", "rows.csv"], "--checkpoint rows.csv is a file: name a folder"),

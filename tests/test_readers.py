@@ -10,7 +10,8 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn.cli import peers
-from fastdbn.cli.main import main
+from fastdbn.cli.main import build_parser, main
+from fastdbn.cli.rows import training_rows
 from fastdbn.inputs.blocks import stored_rows
 from fastdbn.tables import csvfile, packed
 from fastdbn.tables.blocks import opened
@@ -252,6 +253,14 @@ def test_groups(capsys):
     assert main(["train", "t.csv", "--target", "x", "--groups", "who", *QUICK, "--out", "m"]) == 0
     assert main(["train", "t.csv", "--target", "kind", "--groups", "none", "--out", "n"]) == 1
     assert "--groups none: no such column" in capsys.readouterr().err
+    code = main(["train", "t.csv", "--target", "kind", "--groups", "who", "--test", "t.csv", "--out", "n"])
+    assert (code, "--groups who: --test names the rows to test on" in capsys.readouterr().err) == (1, True)
+    searched = build_parser().parse_args(["tune", "t.csv", "--target", "kind", "--groups", "who", "--test", "t.csv"])
+    assert len(training_rows(searched, searches=True).groups) == 60
+    numbers = np.column_stack([who, DRAW.normal(size=(60, 2))])
+    np.savez("set.npz", X_train=numbers, y_train=who % 2, X_test=numbers, y_test=who % 2)
+    assert main(["train", "set.npz", "--groups", "0", "--out", "n"]) == 1
+    assert "set.npz has the rows to test on, so no groups are held out: leave out" in capsys.readouterr().err
     Path("t.csv").write_text("who,x,kind\n" + "a,1,u\na,2,u\n" * 5 + "b,2,v\nb,1,v\n" * 5)
     assert main(["train", "t.csv", "--target", "kind", "--groups", "who", "--out", "n"]) == 1
     assert "is only in groups to test on" in capsys.readouterr().err

@@ -5,7 +5,7 @@ All columns are numbers and none is left out but the target, so no preparation h
 
 import numpy as np
 
-from fastdbn.cli.rows import Rows, check_pairs
+from fastdbn.cli.rows import Rows, check_pairs, training_rows
 from fastdbn.cli.split import split
 from fastdbn.cli.target import check_varies, labelled, target_values
 from fastdbn.support.report import progress
@@ -19,13 +19,18 @@ FLAGS = {"kinds": "--as", "header": "--header and --no-header"}
 
 
 def by_blocks(args):
-    """Whether a training reads its rows block by block."""
+    """Whether a command that trains reads its rows block by block."""
     if args.memory_limit is not None and args.data is None:
         raise ValueError("--memory-limit needs DATA: the digits are in memory")
     return args.memory_limit is not None or (args.data is not None and holds_rows(args.data))
 
 
-def rows_in_blocks(args):
+def rows_to_train_on(args, **how):
+    """`Rows` that are read block by block, or as `training_rows` reads them."""
+    return _rows_in_blocks(args) if by_blocks(args) else training_rows(args, **how)
+
+
+def _rows_in_blocks(args):
     """`Rows` whose X is `Stored`. Rows to test on are held out at random, no more than a baseline learns from."""
     from fastdbn.evaluate.scores import most_rows
 

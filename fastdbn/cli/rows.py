@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 import fastdbn
-from fastdbn.cli.results import check_ending, check_out
+from fastdbn.cli.results import check_ending, check_out, is_picture
 from fastdbn.cli.split import fewer, split
 from fastdbn.cli.target import check_varies, labelled, target_values, warn_of_single_rows, with_target
 from fastdbn.preparation.kinds import can_be_kept
@@ -61,10 +61,11 @@ def _digits(args):
     return Rows(X[train] / 16, y_train, X[test] / 16, y_test, args.task and "classify", {})
 
 
-def training_rows(args, unlabelled=False):
+def training_rows(args, unlabelled=False, searches=False):
     """The rows of a file, or digits without one, split into those to train on and to test on.
 
-    Rows without a target are left out. With `unlabelled` classifiers train on them; then y is a masked array.
+    Rows without a target are left out. With `unlabelled` classifiers train on them; then y is a masked array. `searches` says
+    that the command splits the rows to train on once more, by their groups.
     """
     if args.data is None:
         return _digits(args)
@@ -98,6 +99,12 @@ def training_rows(args, unlabelled=False):
     if rare and values.dtype == object:
         why += f"; its first label, {str(y[0])!r}, occurs once: give --header if line 1 names the columns"
     more = _more_rows(args, found, task, place)
+    if more and groups is not None and not searches:
+        given, other = ("--test names", "leave out --test") if args.test else (f"{args.data} has", "give --test-size")
+        raise ValueError(
+            f"--groups {args.groups}: {given} the rows to test on, so no groups are held out: leave out --groups (--as "
+            f"{args.groups}=drop leaves its column out), or {other}"
+        )
     train, test = (np.arange(found.height), None) if more else split(found.height, y, task, args.test_size, groups)
     train = fewer(train, y, task, args.rows)
     if test is None and len(train) < found.height:
@@ -126,7 +133,9 @@ def training_rows(args, unlabelled=False):
 
 
 def check_pairs(args):
-    """Refuse options that say the same thing twice."""
+    """Refuse options that say the same thing twice, or of which one has no effect beside the other."""
+    if args.labels is not None and args.task is None:
+        raise ValueError(f"--labels {args.labels}: --model {args.model} learns no target: leave out one of them")
     for one, other in (("target", "labels"), ("test", "test_size")):
         if getattr(args, one) is not None and getattr(args, other) is not None:
             raise ValueError(f"--{one} and --{other.replace('_', '-')}: give only one of them")
@@ -238,6 +247,8 @@ def check_paths(args):
         raise ValueError(f"--checkpoint {folder} is a file: name a folder")
     if hasattr(args, "pictures"):
         check_ending(args.out, args.pictures)
+        if getattr(args, "image_shape", None) is not None and not is_picture(args.out):
+            raise ValueError("--image-shape is for pictures, and --out names none: give --out F.png, or leave --image-shape out")
 
 
 def load_model(args, method=None):
@@ -257,21 +268,25 @@ def network_of(args, model, method):
     return network
 
 
-def model_and_rows(args, method):
-    """A model that has a method, and the features that it takes from a table.
+def model_and_rows(args, method=None):
+    """A model, which must have the method if one is given, and the features that it takes from a table.
 
-    A folder is read block by block, and so is a file by a model that was trained so.
+    A folder is read block by block, and so is a file by a model that was trained so. One with a preparation takes whole tables.
     """
     model = load_model(args, method)
-    if holds_rows(args.data) or (getattr(model, "memory_limit", None) is not None and Path(args.data).suffix in KINDS):
+    in_blocks = holds_rows(args.data) or (getattr(model, "memory_limit", None) is not None and Path(args.data).suffix in KINDS)
+    if in_blocks and not hasattr(model, "preparation_"):
         return model, _rows_in_blocks(model, args)
     return model, rows_for(model, args)[-1]
 
 
 def _rows_in_blocks(model, args):
     """The features that a model takes from files that are read block by block."""
-    if hasattr(model, "preparation_"):
-        raise ValueError(f"{args.data} is read block by block, and {args.model} learned from a whole table: give it one file")
+    if args.header is not None:
+        raise ValueError(
+            f"--header and --no-header: {args.data} is read block by block, which finds by itself whether line 1 has names: "
+            "leave them out"
+        )
     _split_of(args)
     found, _, said = read_blocks(args.data)
     progress(f"{args.data}: {said}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastdbn.tables.arrays import SVMLIGHT, npy, npz_has_split, read_npy, read_npz, read_svmlight
 from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
+from fastdbn.tables.blocks import holds_rows, read_blocks
 from fastdbn.tables.csvfile import read_csv
 from fastdbn.tables.folder import folder_has_split, read_folder
 from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
@@ -23,7 +24,7 @@ def existing(path):
         if there is none.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file, or of a folder of images")
+        raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file, or of a folder of images or files")
     return Path(path)
 
 
@@ -57,12 +58,18 @@ def read_table(path, header=None, names=(), every=False, split="train", target=N
         if it cannot be read.
     """
     path = existing(path)
-    reader = _of(path, read_folder, read_idx, READERS)
+    reader = _of(path, _read_rows if holds_rows(path) else read_folder, read_idx, READERS)
     if reader is None:
         return read_csv(path, header, names, every, target)
     if header is not None:
-        raise ValueError(f"--header and --no-header are for CSV files, and {path} has no lines: leave them out")
+        raise ValueError(f"--header and --no-header are for a CSV file, and {path} is none: leave them out")
     return reader(path, split)
+
+
+def _read_rows(path, split):
+    """(Table, what was found) of a folder of files of numbers, in memory."""
+    found, _, said = read_blocks(path)
+    return found._replace(numbers=found.numbers[:]), said
 
 
 READERS = {

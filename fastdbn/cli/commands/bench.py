@@ -23,12 +23,12 @@ def options(parser):
 
 def run(args):
     """Median seconds of a fit, and its score, for each work and each contender. Compiling is not counted."""
+    from fastdbn.cli.blocks import rows_to_train_on
     from fastdbn.cli.peers import BATCH, EPOCHS, HIDDEN, layer_works, network_works
     from fastdbn.cli.results import put_json, table_lines
-    from fastdbn.cli.rows import training_rows
     from fastdbn.evaluate.models import dense
 
-    rows = training_rows(args)
+    rows = rows_to_train_on(args)
     rows = rows._replace(X=dense(rows.X), X_test=dense(rows.X_test))
     n, width = rows.X.shape
     score = "accuracy" if rows.task == "classify" else "R2"

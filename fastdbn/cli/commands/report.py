@@ -24,8 +24,9 @@ def options(parser):
 
 def run(args):
     """Load a model and rows, and write the page. If the file is that of the training, the scores are of the rows held out."""
+    from fastdbn.cli.blocks import rows_to_train_on
     from fastdbn.cli.results import needs_matplotlib, put_report
-    from fastdbn.cli.rows import Rows, labelled_rows, learns_target, load_model, training_rows
+    from fastdbn.cli.rows import Rows, labelled_rows, learns_target, load_model
     from fastdbn.cli.trained import image_shape_of, training_of
 
     needs_matplotlib()
@@ -36,7 +37,7 @@ def run(args):
     if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
         if args.target is not None or args.split is not None or args.header is not None:
             raise ValueError("--target, --split and --header are for another file than that of the training: leave them out")
-        rows = training_rows(told, unlabelled=True)
+        rows = rows_to_train_on(told, unlabelled=True)
     else:
         found, X, y = labelled_rows(model, args, told and told.target)
         if y is None and learns_target(model):

@@ -22,10 +22,9 @@ def run(args):
     import numpy as np
 
     from fastdbn.cli.results import put_table
-    from fastdbn.cli.rows import load_model, network_of, rows_for
+    from fastdbn.cli.rows import model_and_rows, network_of
 
-    model = load_model(args)
-    X = rows_for(model, args)[-1]
+    model, X = model_and_rows(args)
     scores = network_of(args, model, "score_samples").score_samples(X)
     header, columns = ["row", "score"], [np.arange(len(scores)), scores]
     if hasattr(model, "decision_function"):

@@ -33,7 +33,7 @@ MOST_SECONDS = 60
 
 
 def about_data(parser):
-    """What says which rows and columns to learn from, and to test on."""
+    """What says which rows and columns to learn from, and to test on; the group of these options is returned."""
     parser.add_argument("data", nargs="?", metavar="DATA", help=f"{FORMATS}; also gzipped [8x8 digits]")
     config.option(parser)
     group = parser.add_argument_group("data")
@@ -55,13 +55,19 @@ def about_data(parser):
     option("--as", action="append", default=[], metavar="COLUMN=KIND", dest="kinds", help=told)
     told = "whether to predict classes or numbers [as the target looks]"
     option("--task", choices=("auto", "classify", "regress"), default="auto", help=told)
-    told = "scaling of the features [auto: as the data need]"
-    option("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help=told)
     common.header(group)
+    parser.set_defaults(memory_limit=None)
+    return group
+
+
+def scale(group):
+    """--scale."""
+    told = "scaling of the features [auto: as the data need]"
+    group.add_argument("--scale", choices=("auto", "minmax", "standard", "none"), default="auto", help=told)
 
 
 def options(parser):
-    about_data(parser)
+    scale(about_data(parser))
     option = parser.add_argument_group("model").add_argument
     told = "what to train [classifier or regressor, as the target is]; autoencoder, outliers, dbn and rbm learn without a target"
     option("--model", choices=MODELS, help=told)
@@ -109,23 +115,25 @@ def run(args):
     from fastdbn.backends.devices import get_backend
     from fastdbn.callbacks import ProgressBar
     from fastdbn.cli.ahead import compiled_ahead
-    from fastdbn.cli.blocks import by_blocks, rows_in_blocks
+    from fastdbn.cli.blocks import rows_to_train_on
     from fastdbn.cli.checkpoints import checkpointed
     from fastdbn.cli.models import CLASSES, make_model, parameters_of, task_of
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
-    from fastdbn.cli.rows import check_paths, check_shape, training_rows
+    from fastdbn.cli.rows import check_paths, check_shape
     from fastdbn.estimators.table_model import Prepared
 
     check_paths(args)
     if args.resume and args.checkpoint is None:
         raise ValueError("--resume needs --checkpoint DIR, the folder of the checkpoint that it goes on from")
+    if args.quiet and args.verbose:
+        raise ValueError("--quiet and --verbose contradict each other: leave out one of them")
     if args.report is not None:
         needs_matplotlib()
     get_backend(device=args.device)  # which refuses one that is not here, before any work
     args.task = task_of(args.model, args.task)
     if args.model is not None:
         parameters_of(args, CLASSES[args.model])  # which refuses what does not suit, before any work
-    rows = rows_in_blocks(args) if by_blocks(args) else training_rows(args, unlabelled=True)
+    rows = rows_to_train_on(args, unlabelled=True)
     image = args.image_shape is None and rows.table is not None and rows.table.image
     if image and (image[0] != image[1] if len(image) == 2 else image[2:] == (3,)):  # square ones are found
         args.image_shape, args.words = image, (*args.words, "--image-shape", ",".join(map(str, image)))

@@ -14,7 +14,7 @@ from fastdbn.support.report import progress
 
 
 def options(parser):
-    train.about_data(parser)
+    train.scale(train.about_data(parser))
     told = "minutes of the search [5]; two fits on all training rows follow"
     parser.add_argument("--minutes", type=common.above_zero, default=5.0, metavar="M", help=told)
     common.seed(parser, "seed of the models and of the search [0]")
@@ -29,13 +29,15 @@ def run(args):
 
     from fastdbn import RBM, DBNClassifier, DBNRegressor
     from fastdbn.callbacks import ProgressBar
+    from fastdbn.cli.blocks import rows_to_train_on
     from fastdbn.cli.results import save_somewhere
-    from fastdbn.cli.rows import check_paths, training_rows
+    from fastdbn.cli.rows import check_paths
     from fastdbn.cli.split import split
     from fastdbn.cli.tuning import search
 
     check_paths(args)
-    rows = training_rows(args)
+    rows = rows_to_train_on(args, searches=True)
+    rows = rows._replace(X=rows.X[:])  # in memory
     estimator = DBNClassifier if rows.task == "classify" else DBNRegressor
     rbm = RBM(visible=rows.visible, scale=args.scale)
     default = estimator(rbm=rbm, random_state=args.seed, n_jobs=args.jobs, callbacks=None if args.quiet else [ProgressBar()])
