@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 import fastdbn
 from fastdbn import RBM
 from fastdbn.cli.main import main
+from fastdbn.tables.read import hash_of
 
 QUICK = ["--layers", "8", "--epochs", "2", "--pretrain-epochs", "1", "--quiet"]
 
@@ -76,6 +77,38 @@ def test_report_of_other_rows(folder, capsys):
     assert code == 0, err
     assert "no scores, because the file has no target" in err
     assert "120 rows of 64 features" in text_of(folder / "b.html")
+
+
+def test_the_file_of_the_training_is_known_by_its_content(folder, capsys):
+    """Another file of the same path is scored as it is; without a name it is refused, and so is one that is not there."""
+    assert run(capsys, "train", "digits.csv", "--target", "digit", *QUICK, "--out", "m")[0] == 0
+    lines = (folder / "digits.csv").read_text().splitlines(keepends=True)
+    (folder / "digits.csv").write_text("".join(lines[:91]))
+    code, err = run(capsys, "report", "m", "--out", "a.html")
+    assert (code, "digits.csv is not as it was when the model was trained on it: name a file" in err) == (1, True)
+    code, err = run(capsys, "report", "m", "digits.csv", "--out", "a.html")
+    assert (code, "taken for another file" in err) == (0, True), err
+    assert "Scores of the 90 rows given" in text_of(folder / "a.html")
+    (folder / "digits.csv").unlink()
+    assert "no data file at digits.csv" in run(capsys, "report", "m", "--out", "b.html")[1]
+    (folder / "digits.csv").write_text("".join(lines))
+    model = fastdbn.load("m")
+    del model.data_hash_
+    model.save("m")
+    code, err = run(capsys, "report", "m", "--out", "b.html")
+    assert (code, "the model notes this path and no hash" in err) == (0, True), err
+    assert "Scores of 24 rows that training did not see" in text_of(folder / "b.html")
+
+
+def test_the_hash_of_a_folder(folder):
+    """It knows the names and the content of all files."""
+    (folder / "parts" / "a").mkdir(parents=True)
+    (folder / "parts" / "a" / "1").write_text("x")
+    first = hash_of("parts")
+    (folder / "parts" / "a" / "1").rename(folder / "parts" / "a" / "2")
+    assert first != hash_of("parts")
+    (folder / "parts" / "a" / "2").rename(folder / "parts" / "a" / "1")
+    assert first == hash_of("parts")
 
 
 def test_report_of_a_model_from_python(folder, capsys):

@@ -48,6 +48,7 @@ WRONG = [  # a model, what is wrong, the change, and what the error says beside 
     ("texts", "file of 0.1.0", item("format_version", 1), "a model of fastdbn 0.1.0"),
     ("texts", "names", state("feature_names_in", ["a"]), "feature_names_in"),
     ("texts", "words of a command", state("command", ["train", 3]), "command"),
+    ("texts", "hash of data", state("data_hash", "0" * 63), "is no SHA-256"),
     ("texts", "columns left out", state("left_out", [9, 3]), "left_out"),
     ("texts", "state", item("state", {}), "does not hold"),
     ("texts", "extra entry", item("more", 1), "more"),

@@ -1,9 +1,12 @@
-"""The command that trained a model, which its file notes."""
+"""The command that trained a model and a hash of its data, which the model's file notes."""
 
 import argparse
+from pathlib import Path
 
 from fastdbn.cli.commands import train
 from fastdbn.cli.models import task_of
+from fastdbn.support.report import progress
+from fastdbn.tables.read import hash_of
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,6 +23,29 @@ def training_of(model):
     told = parser.parse_args(model.command_[1:])
     told.task = task_of(told.model, told.task)
     return told
+
+
+def is_of_training(model, told, path):
+    """Whether a file is that of a model's training, by its path and its content. None is the path that the training notes.
+
+    Raises
+    ------
+    ValueError
+        if path is None, and the file has changed since.
+    """
+    if path is not None and (told.data is None or Path(path).resolve() != Path(told.data).resolve()):
+        return False
+    if told.data is None:
+        return True
+    if not hasattr(model, "data_hash_"):
+        progress(f"{told.data} is taken for the file of the training, because the model notes this path and no hash")
+        return True
+    if hash_of(told.data) == model.data_hash_:
+        return True
+    if path is None:
+        raise ValueError(f"DATA is missing, and {told.data} is not as it was when the model was trained on it: name a file")
+    progress(f"{told.data} is not as it was when the model was trained on it, so it is taken for another file")
+    return False
 
 
 def image_shape_of(model, given):

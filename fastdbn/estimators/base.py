@@ -11,7 +11,7 @@ from fastdbn.backends import devices
 from fastdbn.estimators import machines
 from fastdbn.estimators.interrupt import RUN, Interruptible, check_is_fitted
 from fastdbn.estimators.sklearn_callbacks import Mixin, told
-from fastdbn.files.entries import COLUMNS, NAMES, WORDS, count
+from fastdbn.files.entries import COLUMNS, HASH, NAMES, WORDS, count
 from fastdbn.files.parameters import register
 from fastdbn.files.state import Maybe, fields, save
 from fastdbn.maths import rng
@@ -25,8 +25,8 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
 
     A class says in `_saved` which attributes a fit leaves (files/state.py). Its `_check_loaded` raises a ValueError where those
     of a file do not go together; it is given the estimator that this one is part of, or None.
-    The command line sets `command_`, the words of the command that trained the model, and `left_out_`, the columns of its table
-    that are no features, or `preparation_`, which makes numbers of a table.
+    The command line sets `command_`, the words of the command that trained the model, `data_hash_`, the SHA-256 of its file, and
+    `left_out_`, the columns of its table that are no features, or `preparation_`, which makes numbers of a table.
     """
 
     n_features_in_: int
@@ -38,6 +38,7 @@ class Estimator(Interruptible, Mixin, ClassNamePrefixFeaturesOutMixin, Transform
         left_out_=Maybe(COLUMNS),
         preparation_=Maybe(PREPARATION),
         command_=Maybe(WORDS),
+        data_hash_=Maybe(HASH),
         _run=Maybe(RUN),
     )
 

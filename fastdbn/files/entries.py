@@ -3,6 +3,7 @@
 Reading them checks types and ranges, and allocates nothing that the file does not hold.
 """
 
+import re
 import reprlib
 
 import numpy as np
@@ -88,6 +89,15 @@ def _words(value, name, place):
 
 WORDS = Entry(list, _words)
 """A command line."""
+
+
+def _hash(value, name, place):
+    refuse(not re.fullmatch("[0-9a-f]{64}", of_kind(value, name, str)), f"{name}={reprlib.repr(value)} is no SHA-256")
+    return value
+
+
+HASH = Entry(str, _hash)
+"""A SHA-256, in hexadecimal digits."""
 
 
 def _columns(value, name, place):

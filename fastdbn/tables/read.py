@@ -1,5 +1,6 @@
 """Reading tables for the command line: each file by its name, with a line that says what was found."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,16 @@ def existing(path):
     if not Path(path).exists():
         raise FileNotFoundError(f"no data file at {path}: give the path of a {FORMATS} file, or of a folder of images or files")
     return Path(path)
+
+
+def hash_of(path):
+    """The SHA-256 of a file, or of all files in a folder with their names."""
+    path, found = existing(path), hashlib.sha256()
+    for file in sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]:
+        found.update(str(file.relative_to(path)).encode())
+        with open(file, "rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()
 
 
 def _suffix(path):

@@ -6,8 +6,6 @@ examples:
   fastdbn report rbm.safetensors faces.npz --image-shape 40,30
 """
 
-from pathlib import Path
-
 from fastdbn.cli import options as common
 from fastdbn.support.report import progress
 
@@ -27,14 +25,14 @@ def run(args):
     from fastdbn.cli.blocks import rows_to_train_on
     from fastdbn.cli.results import needs_matplotlib, put_report
     from fastdbn.cli.rows import Rows, labelled_rows, learns_target, load_model
-    from fastdbn.cli.trained import image_shape_of, training_of
+    from fastdbn.cli.trained import image_shape_of, is_of_training, training_of
 
     needs_matplotlib()
     model = load_model(args)
     told = training_of(model)
     if told is None and args.data is None:
         raise ValueError("DATA is missing: only `fastdbn train` notes in a model which file it was trained on. Name a file")
-    if told is not None and (args.data is None or (told.data and Path(args.data).resolve() == Path(told.data).resolve())):
+    if told is not None and is_of_training(model, told, args.data):
         if args.target is not None or args.split is not None or args.header is not None:
             raise ValueError("--target, --split and --header are for another file than that of the training: leave them out")
         rows = rows_to_train_on(told, unlabelled=True)

@@ -121,6 +121,7 @@ def run(args):
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
     from fastdbn.cli.rows import check_paths, check_shape
     from fastdbn.estimators.table_model import Prepared
+    from fastdbn.tables.read import hash_of
 
     check_paths(args)
     if args.resume and args.checkpoint is None:
@@ -160,6 +161,8 @@ def run(args):
     first = model.layers_[0] if hasattr(model, "layers_") else model
     progress(f"visible units: {getattr(first.visible_, 'name', first.visible_)}; data {first.scaling_.words}")
     given = rows.attributes | {"command_": args.words}
+    if args.data is not None:
+        given["data_hash_"] = hash_of(args.data)
     vars(model).update(given)
     save_somewhere(model, args.out)
     form = _form(model, args.image_shape)
