@@ -14,10 +14,11 @@ import time
 import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier
 from fastdbn.callbacks import Checkpoint, EarlyStopping
+from tests.learnt import learnt
 
 LAYER = RBM(n_iter=3, batch_size=8)
 NETWORK = {"rbm": LAYER, "max_iter": 4, "batch_size": 8, "random_state": 0}
@@ -38,18 +39,6 @@ STOP = EarlyStopping("reconstruction_error", n_iter_no_change=3, tol=0.0)
 DRAW = np.random.default_rng(0)
 X = (DRAW.random((40, 6)) < np.where(DRAW.random((40, 1)) < 0.5, 0.2, 0.8)).astype(np.float32)
 Y = (X.sum(axis=1) > 3).astype(int)
-
-
-def learnt(value):
-    """All that a model has learnt, as bytes; without parameters and times."""
-    if isinstance(value, BaseEstimator):
-        parameters = value.get_params(deep=False)
-        return {k: learnt(x) for k, x in vars(value).items() if k not in parameters}
-    if isinstance(value, dict):
-        return {k: learnt(x) for k, x in value.items() if k != "seconds"}
-    if isinstance(value, (list, tuple)):
-        return [learnt(x) for x in value]
-    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 
 def fitted(name, folder=None):

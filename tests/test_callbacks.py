@@ -8,8 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from learnt import learnt
 from sklearn.base import clone
-from test_interrupt import LAYERS, Interrupt, X, Y, layer, learnt
+from test_interrupt import LAYERS, Interrupt, X, Y, layer
 
 from fastdbn import (
     DBN,

@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from kill_fits import MODELS, STOP, X, Y, kill, learnt
+from kill_fits import MODELS, STOP, X, Y, kill
+from learnt import learnt
 from model_files import opened, rewrite
 from scipy import sparse
 from sklearn.base import clone

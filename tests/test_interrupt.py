@@ -6,8 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
+from learnt import learnt
 from room import contents, no_room
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from fastdbn import (
@@ -78,16 +79,6 @@ def model_of(name):
     """An unfitted model; the network that one is given stays fitted."""
     model = clone(MODELS[name])
     return model.set_params(pretrain=copy.deepcopy(MODELS[name].pretrain)) if name == "given" else model
-
-
-def learnt(model):
-    """All that a model has learnt, to compare exactly: its attributes without parameters and times, and its parts'."""
-    if isinstance(model, BaseEstimator):
-        parameters = model.get_params(deep=False)
-        return {k: learnt(x) for k, x in vars(model).items() if k not in parameters}
-    if isinstance(model, dict):
-        return {k: learnt(x) for k, x in model.items() if k != "seconds"}
-    return [learnt(x) for x in model] if isinstance(model, list) else contents(model)
 
 
 class Interrupt:

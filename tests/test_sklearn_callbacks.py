@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from learnt import learnt
 from sklearn.base import clone
-from test_interrupt import LAYERS, X, Y, layer, learnt
+from test_interrupt import LAYERS, X, Y, layer
 
 from fastdbn import DBNClassifier, GenerativeDBNClassifier
 

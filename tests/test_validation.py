@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from learnt import learnt
 from scipy import sparse
 from scipy.special import logsumexp
 from sklearn.base import clone
 from small import bits
-from test_interrupt import LAYERS, Interrupt, layer, learnt
+from test_interrupt import LAYERS, Interrupt, layer
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, load
 from fastdbn.callbacks import Checkpoint, EarlyStopping
