@@ -132,6 +132,10 @@ def test_commands_that_train_read_a_folder(folder, monkeypatch):
         (["parts"], "--target is missing"),
         (["parts", "--model", "dbn", "--labels", "labels.npy"], "--labels labels.npy: --model dbn learns no target"),
         (["parts", "--target", "label", "--as", "a=flag", "--rows", "9"], "--as, --rows"),
+        (
+            ["features.npy", "--labels", "labels.npy", "--test", "all.npy", "--memory-limit", "1GB"],
+            "has no targets for the rows of",
+        ),
         (["text.csv", "--target", "b", "--memory-limit", "1GB"], "a table with text is read whole"),
         (["gap.npy", "--target", "1", "--memory-limit", "1GB"], "1 rows of gap.npy have no target"),
         (["--memory-limit", "1GB"], "--memory-limit needs DATA"),

@@ -226,6 +226,10 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
         (["--target", "kind", "--checkpoint", "rows.csv"], "--checkpoint rows.csv is a file: name a folder"),
         (["--target", "kind", "--out", "m", "--report", "./m"], "--report ./m is the model file of --out"),
         (["--target", "kind", "--test", "none.csv"], "none.csv"),
+        (["--target", "kind", "--keep", "kind"], "column 'kind' is a target or names groups, so it is no feature"),
+        (["--target", "kind", "--groups", "x1", "--as", "x1=category"], "column 'x1' is a target or names groups"),
+        (["--target", "kind", "--as", "x1=flag", "--as", "x1=number"], "--as x1=flag --as x1=number: a column is named twice"),
+        (["--target", "kind", "--as", "x1=drop", "--keep", "x1"], "(--as) drops it and keep (--keep) uses it"),
     ],
     ids=str,
 )

@@ -76,12 +76,13 @@ def test_slowest_by_default_and_errors():
     for options, match in (
         ({"statistic": "energy"}, "statistic='energy'"),
         ({"statistic": np.mean}, "statistic made "),
+        ({"statistic": lambda v: ["a"] * len(v)}, "statistic made "),
         ({"burn_in": -1}, "burn_in=-1"),
     ):
         with pytest.raises(ValueError, match=match):
             evaluate.mixing(rbm, **options)
-    for values in (np.zeros((0, 2)), [np.nan, 1], np.zeros((2, 2, 2))):
-        with pytest.raises(ValueError, match="values"):
+    for values in (np.zeros((0, 2)), [np.nan, 1], np.zeros((2, 2, 2)), ["a", "b"]):
+        with pytest.raises(ValueError, match=r"values=.*: give finite numbers"):
             evaluate.autocorrelation(values)
     with pytest.raises(ValueError, match="max_lag=3"):
         evaluate.autocorrelation([1.0, 2, 3], 3)

@@ -266,6 +266,8 @@ def test_bad_arguments():
         ({"kinds": {"colour": "flag"}}, "a flag has two"),
         ({"kinds": {"colour": "date"}}, "not dates"),
         ({"kinds": dict.fromkeys(X, "drop")}, "no columns are left"),
+        ({"kinds": {"size": "drop"}, "keep": ["size"]}, "column 'size': kinds .* drops it and keep .* uses it"),
+        ({"kinds": {"size": "number", list(X).index("size"): "category"}}, "by its name and by its position"),
     ):
         with pytest.raises(ValueError, match=says):
             Preparation(**options).fit(X)

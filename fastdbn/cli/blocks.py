@@ -51,6 +51,10 @@ def _rows_in_blocks(args):
         attributes["feature_names_in_"] = np.array(found.names, dtype=object)
     progress(f"task: {task or 'learn the rows'} ({why}); {found.height} rows, {found.width} features")
     if args.test is not None:
+        if args.labels is not None and task is not None:
+            raise ValueError(
+                f"--labels {args.labels} has no targets for the rows of --test {args.test}: give --test-size instead"
+            )
         more, _, said = _read(args.test, args.target)
         progress(f"test rows: {said}")
         y_test, *_ = _target(more.target, task, args.test)

@@ -147,7 +147,10 @@ def _kinds(given):
     for (name, _, kind), text in zip(pairs, given, strict=True):
         if not name:
             raise ValueError(f"--as {text}: give COLUMN=KIND, such as --as {kind or 'age'}=category")
-    return {_as_column(name): kind for name, _, kind in pairs}
+    found = {_as_column(name): kind for name, _, kind in pairs}
+    if len(found) < len(pairs):
+        raise ValueError(f"--as {' --as '.join(given)}: a column is named twice: give it one kind")
+    return found
 
 
 def _as_column(text):

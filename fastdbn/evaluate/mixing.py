@@ -86,10 +86,11 @@ def autocorrelation(values: ArrayLike, max_lag: int | None = None) -> Doubles:
     ValueError
         if values are not finite or max_lag is not less than the number of steps.
     """
-    x = np.asarray(checks.unmasked(values, "values"), np.float64)
+    x = np.asarray(checks.unmasked(values, "values"))
     x = x[:, None] if x.ndim == 1 else x
-    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
-        raise ValueError("values: give a finite array of (n_steps,) or (n_steps, n_chains)")
+    if x.ndim != 2 or not x.size or x.dtype.kind not in "biuf" or not np.isfinite(x).all():
+        raise ValueError(f"values={checks.shown(values)}: give finite numbers, an array (n_steps,) or (n_steps, n_chains)")
+    x = x.astype(np.float64)
     n = len(x)
     lags = n // 2 if max_lag is None else checks.integer(max_lag, "max_lag", 0)
     if lags >= n:
@@ -206,10 +207,10 @@ def _leading(chains):
 
 def _measured(statistic, v):
     """A user's statistic of visible states, (1, n_chains)."""
-    values = np.asarray(statistic(v), np.float64)
-    if values.shape != (len(v),):
+    values = np.asarray(statistic(v))
+    if values.shape != (len(v),) or values.dtype.kind not in "biuf":
         raise ValueError(f"statistic made {checks.shown(values)} of {len(v)} rows of states: let it give a number for each")
-    return values[None]
+    return values.astype(np.float64)[None]
 
 
 def _chains_of(model, layer, X, n_chains, seed):

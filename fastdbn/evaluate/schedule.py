@@ -44,7 +44,7 @@ def inverse_temperatures(schedule: Schedule = "sm2008", n_steps: int | None = No
     Raises
     ------
     ValueError
-        if the array does not rise from 0 to 1.
+        if the array does not rise from 0 to 1, or has another number of steps.
     """
     if isinstance(schedule, str):
         checks.choice(schedule, "schedule", ("sm2008", "linear"))
@@ -58,6 +58,8 @@ def inverse_temperatures(schedule: Schedule = "sm2008", n_steps: int | None = No
     betas = np.asarray(schedule, np.float64) if is_sequence(schedule) and all(map(is_number, schedule)) else np.empty(0)
     if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not (np.diff(betas) > 0).all():
         raise ValueError(f"schedule={schedule!r}: give 'sm2008', 'linear', or an array that rises from 0 to 1")
+    if n_steps not in (None, len(betas) - 1):
+        raise ValueError(f"n_steps={n_steps!r}, and schedule is an array of {len(betas) - 1} steps: leave n_steps out")
     return betas
 
 
@@ -74,6 +76,8 @@ class Plan:
             precision = checks.real(precision, "precision", FINEST)
             if not isinstance(schedule, str):
                 raise ValueError(f"precision={precision!r} needs a schedule for any number of steps: give 'sm2008' or 'linear'")
+            if n_steps is not None and n_steps > self.max_steps:
+                raise ValueError(f"n_steps={n_steps} is more than max_steps={self.max_steps}: raise max_steps, or lower n_steps")
             n_steps = min(FIRST_STEPS if n_steps is None else n_steps, self.max_steps)
         self.n_steps, self.schedule, self.precision, self.seed = n_steps, schedule, precision, rng.seed_of(random_state)
 

@@ -106,11 +106,10 @@ class Preparation(TransformerMixin, BaseEstimator):
     def fit_table(self, table: Table, target: NDArray[Any] | None = None, absent: Iterable[int] = ()) -> Self:
         """`fit` for a Table, of which columns at some positions do not count."""
         checks.choice(self.missing, "missing", MISSING)
-        given = (self.kinds or {}).items()
-        kinds = {_place(table, name, "kinds (--as)"): check_kind(kind, name) for name, kind in given}
-        keep = {_place(table, name, "keep (--keep)") for name in self.keep}
+        absent = {*absent}
+        kinds, keep = self._told(table, absent)
         keep |= {j for j, kind in kinds.items() if kind != "drop"}
-        places = [j for j in range(table.width) if j not in set(absent)]
+        places = [j for j in range(table.width) if j not in absent]
         why = {j: "as told" for j in places if kinds.get(j) == "drop"}
         known = target if target is not None and target.ndim == 1 else None
         why |= left_out(table, known, [j for j in places if j not in keep and j not in why])
@@ -128,6 +127,27 @@ class Preparation(TransformerMixin, BaseEstimator):
             )
         self.left_out_ = why
         return self.restore(tuple(columns), table.width, plain)
+
+    def _told(self, table: Table, absent: set[int]) -> tuple[dict[int, str], set[int]]:
+        """Kinds by position, and the positions to keep, which must not contradict each other."""
+        given = (self.kinds or {}).items()
+        kinds = {_place(table, name, "kinds (--as)"): check_kind(kind, name) for name, kind in given}
+        keep = {_place(table, name, "keep (--keep)") for name in self.keep}
+        if len(kinds) < len(given):
+            raise ValueError(
+                f"kinds (--as) {self.kinds}: some column has a kind by its name and by its position: give it one kind"
+            )
+        for j in sorted(keep):
+            if kinds.get(j) == "drop":
+                raise ValueError(
+                    f"column {table.name(j)}: kinds (--as) drops it and keep (--keep) uses it: leave one of them out"
+                )
+        for j in sorted({*keep, *(j for j, kind in kinds.items() if kind != "drop")} & absent):
+            raise ValueError(
+                f"column {table.name(j)} is a target or names groups, so it is no feature: leave it out of kinds (--as) and keep "
+                "(--keep)"
+            )
+        return kinds, keep
 
     def restore(self, columns: tuple[Column, ...], width: int, plain: bool) -> Self:
         """Make this a fitted preparation of some columns of a table of `width`; returns self."""
