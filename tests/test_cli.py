@@ -112,7 +112,7 @@ def test_other_models(folder, capsys):
     assert run(capsys, "info", "rbm")[0] == 0
     code, _, err = run(capsys, "predict", "rbm", "features.npy")
     assert code == 1
-    assert "cannot predict" in err
+    assert "cannot predict: models that `fastdbn train` makes by --model classifier, regressor, generative, outliers can" in err
 
 
 def test_existing_files_are_kept(folder, capsys):

@@ -143,7 +143,7 @@ def test_samples_as_a_picture(folder, capsys):
     assert matplotlib.image.imread("b.png").shape[0] < 200
     code, err = run(capsys, "sample", "rbm", "--image-shape", "5,5", "--out", "c.png")
     assert code == 1
-    assert "25 values" in err
+    assert "--image-shape 5,5 has 25 pixels, and a row has 64 features" in err
     with pytest.raises(SystemExit):
         main(["sample", "rbm", "--image-shape", "5", "--out", "c.png"])
     assert not (folder / "c.png").exists()

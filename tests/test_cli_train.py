@@ -226,6 +226,12 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
         (["--target", "kind", "--checkpoint", "rows.csv"], "--checkpoint rows.csv is a file: name a folder"),
         (["--target", "kind", "--out", "m", "--report", "./m"], "--report ./m is the model file of --out"),
         (["--target", "kind", "--test", "none.csv"], "none.csv"),
+        (["--target", "kind", "--test", "other.csv"], "other.csv, the rows to test on: the table lacks the column 'x1'"),
+        (["--target", "kind", "--rows", "1"], "--rows 1: training needs two rows at least"),
+        (["--target", "kind", "--test-size", "0.999"], "of 60 rows 60 are to test on, which leaves 0 to train on"),
+        (["--target", "kind", "--as", "x1=colour"], "kinds (--as) x1='colour': give one of"),
+        (["--config", "none.toml"], "--config none.toml: No such file or directory: give the path"),
+        (["--target", "kind", "--memory-limit", "5"], "--memory-limit '5' is too small"),
         (["--target", "kind", "--keep", "kind"], "column 'kind' is a target or names groups, so it is no feature"),
         (["--target", "kind", "--groups", "x1", "--as", "x1=category"], "column 'x1' is a target or names groups"),
         (["--target", "kind", "--as", "x1=flag", "--as", "x1=number"], "--as x1=flag --as x1=number: a column is named twice"),
@@ -234,6 +240,7 @@ def test_a_comparison_that_diverges(folder, capsys, monkeypatch):
     ids=str,
 )
 def test_what_does_not_fit(words, said, folder, capsys):
+    Path("other.csv").write_text("a,kind\n0,0\n1,1\n")
     code, _, err = run(capsys, "train", "rows.csv", *QUICK[2:], *words)
     assert code == 1
     assert said in err

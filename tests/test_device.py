@@ -274,6 +274,6 @@ class TestChoice:
         out = str(tmp_path / "m.safetensors")
         assert main(["train", "--device", "cuda", "--out", out]) == 1
         said = capsys.readouterr()
-        assert said.err == "fastdbn: error: device='cuda': a part is lacking; or use device='cpu' or 'auto'\n"
+        assert said.err == "fastdbn: error: --device 'cuda': a part is lacking; or use --device 'cpu' or 'auto'\n"
         assert not said.out
         assert not list(tmp_path.iterdir())

@@ -122,7 +122,7 @@ def test_command_exports(tmp_path, capsys, monkeypatch):
         (["--out", "other.py", "--format", "onnx"], ""),
         (["--out", "model.py"], "model.py exists and is kept"),
         (["--out", "model.txt"], "give --format onnx or --format numpy, or a name that ends with .onnx or .py"),
-        (["--out", "other.txt", "--format", "numpy"], "give a name that ends with .py"),
+        (["--out", "other.txt", "--format", "numpy"], "--out other.txt: give --format numpy a name that ends"),
     ]:
         assert main(["export", "model.safetensors", *words]) == int(bool(says))
         assert says in capsys.readouterr().err

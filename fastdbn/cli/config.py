@@ -37,6 +37,8 @@ def with_config(parser, argv):
         return argv
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--config {path}: {error.strerror}: give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"--config {path}: not a TOML file: {error}") from None
     words = []

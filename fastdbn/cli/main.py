@@ -20,6 +20,8 @@ OF_TRAIN = {
     "(n_iter)": "(--pretrain-epochs)",
     "(max_iter)": "(--epochs)",
     "learning_rate_init": "--learning-rate",
+    "memory_limit=": "--memory-limit ",
+    "device=": "--device ",
     "scale='standard'": "--scale standard",
     "class_weight='balanced'": "--class-weight balanced",
 }

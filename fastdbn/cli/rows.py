@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 import fastdbn
+from fastdbn.cli.models import CLASSES
 from fastdbn.cli.results import check_ending, check_out, is_picture
 from fastdbn.cli.split import fewer, split
 from fastdbn.cli.target import check_varies, labelled, target_values, warn_of_single_rows, with_target
@@ -126,7 +127,10 @@ def training_rows(args, unlabelled=False, searches=False):
         raise ValueError("every feature has only one value: there is nothing to learn from")
     progress(f"task: {task or 'learn the rows'} ({why}); {X.shape[0]} rows, {X.shape[1]} features")
     if test is None:
-        X_test = _features_of(more[0], attributes, X.shape[1])[1]
+        try:
+            X_test = _features_of(more[0], attributes, X.shape[1])[1]
+        except ValueError as error:
+            raise ValueError(f"{args.test or args.data}, the rows to test on: {error}") from None
         return Rows(X, y, X_test, more[1], task, attributes, found, groups)
     y_train, y_test = (None, None) if y is None else (y[train], np.ma.getdata(y[test]))
     return Rows(X[train], y_train, X[test], y_test, task, attributes, found, None if groups is None else groups[train])
@@ -202,7 +206,7 @@ def _more_rows(args, found, task, place):
         if place is not None:
             values = more.column(table.position(more.names, more.width, args.target))
         elif more.target is None and task is not None:
-            raise ValueError(f"{args.test} holds no target: save X and y in one .npz file, or split the rows by --test-size")
+            raise ValueError(f"--test {args.test} holds no target: save X and y in one .npz file, or give --test-size instead")
         else:
             values = more.target
     elif args.test_size is not None or args.labels is not None or not read.has_split(args.data, "test"):
@@ -259,7 +263,11 @@ def load_model(args, method=None):
     check_paths(args)
     model = fastdbn.load(args.model)
     if method is not None and not hasattr(model, method):
-        raise ValueError(f"{args.model} holds a {type(model).__name__}, which cannot {method}")
+        able = [name for name, kind in CLASSES.items() if hasattr(kind, method)]
+        raise ValueError(
+            f"{args.model} holds a {type(model).__name__}, which cannot {method}: models that `fastdbn train` makes by --model "
+            f"{', '.join(able)} can"
+        )
     return model
 
 
@@ -267,7 +275,10 @@ def network_of(args, model, method):
     """The model itself, or its pretrained network, whichever has a method."""
     network = model if hasattr(model, method) else getattr(model, "dbn_", None)
     if not hasattr(network, method):
-        raise ValueError(f"{args.model} holds a {type(model).__name__} without pretrained layers, which cannot {method}")
+        raise ValueError(
+            f"{args.model} holds a {type(model).__name__} without pretrained layers, which cannot {method}: fit it with "
+            "pretrain=True"
+        )
     return network
 
 

@@ -47,7 +47,9 @@ def split(n, y, task, share, groups=None):
 
     n_test = max(2 if task == "regress" else 1, round((share or 0.2) * n))  # R2 needs two
     if n - n_test < 2:
-        raise ValueError(f"training and testing need more rows than {n}")
+        raise ValueError(
+            f"of {n} rows {n_test} are to test on, which leaves {n - n_test} to train on: give more rows, or --test-size"
+        )
     strata = None
     if task == "classify":
         _, first, counts = np.unique(y, return_index=True, return_counts=True)
@@ -64,5 +66,7 @@ def fewer(train, y, task, n):
     """At most n of the rows to train on; every class keeps some. None keeps all."""
     if n is None or n >= len(train):
         return train
+    if n < 2:
+        raise ValueError(f"--rows {n}: training needs two rows at least")
     kept, _ = split(len(train), None if y is None else y[train], task, 1 - n / len(train))
     return train[kept]

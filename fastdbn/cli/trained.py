@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastdbn.cli.commands import train
 from fastdbn.cli.models import task_of
+from fastdbn.cli.rows import check_shape
 from fastdbn.support.report import progress
 from fastdbn.tables.read import hash_of
 
@@ -50,5 +51,6 @@ def is_of_training(model, told, path):
 
 def image_shape_of(model, given):
     """The shape of a row that is an image: the given one, or else what the training was told; None if neither says."""
+    check_shape(given, model.n_features_in_)
     told = training_of(model) if given is None else None
     return given if told is None else told.image_shape

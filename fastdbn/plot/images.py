@@ -44,7 +44,9 @@ def shape_of(model, given):
     if not fits:
         raise ValueError(f"image_shape={checks.shown(given)}: give (height, width), or (height, width, 3) for colour, or False")
     if np.prod(shape) != n:
-        raise ValueError(f"image_shape={checks.shown(given)} has {np.prod(shape)} values, and the model has {n} features")
+        raise ValueError(
+            f"image_shape={checks.shown(given)} has {np.prod(shape)} values, and the model has {n} features: give another"
+        )
     return shape
 
 

@@ -172,5 +172,5 @@ def _of_labels(name: str, place: int, labels: list[str], counts: list[int], lack
 def check_kind(kind: str, column: object) -> str:
     """A kind that the user gave for a column, or a ValueError."""
     if kind not in (*KINDS, "drop"):
-        raise ValueError(f"{column}={kind!r}: give one of {', '.join(map(repr, (*KINDS, 'drop')))}")
+        raise ValueError(f"kinds (--as) {column}={kind!r}: give one of {', '.join(map(repr, (*KINDS, 'drop')))}")
     return kind

@@ -32,6 +32,8 @@ def run(args):
     form = args.format or next((form for form, known in FORMATS.items() if known == ending), None if args.out else "onnx")
     if form is None:
         raise ValueError(f"--out {args.out}: give --format onnx or --format numpy, or a name that ends with .onnx or .py")
+    if form == "numpy" and args.out and ending != ".py":
+        raise ValueError(f"--out {args.out}: give --format numpy a name that ends with .py")
     args.out = args.out or str(Path(args.model).with_suffix(FORMATS[form]))
     model = load_model(args)
     if form == "numpy":
