@@ -206,6 +206,8 @@ def test_free_energy_gap():
     small = Small("bernoulli")
     likely, unlikely = small.V[small.log_p.argmax()][None], small.V[small.log_p.argmin()][None]
     assert np.isclose(evaluate.free_energy_gap(small.rbm, likely, unlikely), np.ptp(small.log_p))
+    with pytest.raises(ValueError, match="X_validation: X has 1 features"):
+        evaluate.free_energy_gap(small.rbm, likely, unlikely[:, :1])
     detector = DBNOutlierDetector.stack([small.rbm], likely)
     assert np.isclose(evaluate.free_energy_gap(detector, likely, unlikely), np.ptp(small.log_p)), "the gap has no penalties"
 

@@ -247,10 +247,14 @@ def free_energy_gap(model: Model, X_train: Rows, X_validation: Rows) -> float:
     float
     """
     rbm = None if isinstance(model, DBN) else rbm_of(model)
+    check_is_fitted(model)
 
-    def mean_score(X):
-        if rbm is None:
-            return np.mean(DBN.score_samples(model, X))  # a detector's own adds a penalty
-        return -np.mean(free_energies(rbm, later_rows(model, X, ("drop",))))
+    def mean_score(name, X):
+        try:
+            if rbm is None:
+                return np.mean(DBN.score_samples(model, X))  # a detector's own adds a penalty
+            return -np.mean(free_energies(rbm, later_rows(model, X, ("drop",))))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
-    return float(mean_score(X_train) - mean_score(X_validation))
+    return float(mean_score("X_train", X_train) - mean_score("X_validation", X_validation))
