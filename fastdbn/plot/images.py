@@ -45,7 +45,8 @@ def shape_of(model, given):
         raise ValueError(f"image_shape={checks.shown(given)}: give (height, width), or (height, width, 3) for colour, or False")
     if np.prod(shape) != n:
         raise ValueError(
-            f"image_shape={checks.shown(given)} has {np.prod(shape)} values, and the model has {n} features: give the shape of its rows"
+            f"image_shape={checks.shown(given)} has {np.prod(shape)} values, and the model has {n} features: give the shape of "
+            "its rows"
         )
     return shape
 
