@@ -69,7 +69,7 @@ def few(y, n, seed=0):
 
 def say(what, *numbers):
     """Print a line of the result."""
-    print(f"{what:<64}" + "".join(f"{number:>10}" for number in numbers), flush=True)
+    print(f"{what:<64}" + "".join(f" {number:>15}" for number in numbers), flush=True)
 
 
 def finish(args, figure):
