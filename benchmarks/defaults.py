@@ -4,7 +4,8 @@ features    Dead and saturated units of each layer of a default DBN, and logisti
             same on X itself; both standardised. Targets: at most 5 % of the units; on tables at most 1 point below X (0.02 of
             R2), elsewhere above X.
 classifier  The default DBNClassifier beside the best of some settings, which are drawn at random once and compared on validation
-            rows. The best one and the defaults are then fitted on all training rows. Target: within 0.3 points.
+            rows. The best one and the defaults are then fitted on all training rows. Target: within 0.3 points, chest X-rays 0.5;
+            a standard error is allowed for.
 
 Scores are of test rows, in percent: balanced accuracy, or R2. Small sets are split anew several times. Chest X-rays and MNIST
 have test rows of their own. FASTDBN_DATA is the folder of the sets that do not come with scikit-learn. A line is written after
@@ -36,7 +37,8 @@ CHOICES = {
     "rbm__n_iter": [20, 50],
     "batch_size": [32, 100],
 }
-TARGET = 0.3
+LESS = {"pneumonia28": 0.5}
+"""How far the default classifier may be below the tuned one: 0.3, but for these sets."""
 BELOW = {False: 1.0, True: 2.0}
 """How far features of tables may be below X: of classes, and of numbers."""
 
@@ -103,7 +105,7 @@ def classifier(name, splits, args, run):
         )
     less = np.subtract(*found[::-1])
     error = less.std(ddof=1) / len(less) ** 0.5 if len(less) > 1 else 0.0
-    missed = " ✗" if less.mean() - error > TARGET else ""
+    missed = " ✗" if less.mean() - error > LESS.get(name, 0.3) else ""
     return f"{np.mean(found[0]):>9.2f}{np.mean(found[1]):>10.2f}{less.mean():>9.2f} ± {error:<6.2f}{missed:<10}{tried[number]}"
 
 
