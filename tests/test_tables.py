@@ -175,7 +175,7 @@ def test_bad_npz():
         assert "t.npy is not a .npy file" in refused(read_table, "t.npy")
     Path("t.npy").write_bytes(whole)
     assert read_table("t.npy")[0].image
-    assert "are for CSV files" in refused(read_table, "t.npy", True)
+    assert "are for a CSV file, and t.npy is none" in refused(read_table, "t.npy", True)
 
 
 # ---- targets
