@@ -101,14 +101,31 @@ def test_the_file_of_the_training_is_known_by_its_content(folder, capsys):
 
 
 def test_the_hash_of_a_folder(folder):
-    """It knows the names and the content of all files."""
+    """It knows the names and the content of all data files and images, and nothing else, such as a model saved among them."""
     (folder / "parts" / "a").mkdir(parents=True)
-    (folder / "parts" / "a" / "1").write_text("x")
+    (folder / "parts" / "a" / "1.png").write_text("x")
     first = hash_of("parts")
-    (folder / "parts" / "a" / "1").rename(folder / "parts" / "a" / "2")
+    (folder / "parts" / "a" / "1.png").rename(folder / "parts" / "a" / "2.png")
     assert first != hash_of("parts")
-    (folder / "parts" / "a" / "2").rename(folder / "parts" / "a" / "1")
+    (folder / "parts" / "a" / "2.png").rename(folder / "parts" / "a" / "1.png")
+    (folder / "parts" / "model.safetensors").write_text("y")
     assert first == hash_of("parts")
+    (folder / "parts" / "a" / "1.png").write_text("z")
+    assert first != hash_of("parts")
+
+
+def test_a_file_that_is_gone_after_the_fit(folder, capsys, monkeypatch):
+    """The model is saved all the same, with the hash of what it learned from."""
+    expected, fit = hash_of("digits.csv"), fastdbn.DBNClassifier.fit
+
+    def fit_and_lose_the_file(self, *given, **options):
+        (folder / "digits.csv").unlink(missing_ok=True)
+        return fit(self, *given, **options)
+
+    monkeypatch.setattr(fastdbn.DBNClassifier, "fit", fit_and_lose_the_file)
+    code, err = run(capsys, "train", "digits.csv", "--target", "digit", *QUICK, "--out", "m")
+    assert code == 0, err
+    assert fastdbn.load("m").data_hash_ == expected
 
 
 def test_report_of_a_model_from_python(folder, capsys):

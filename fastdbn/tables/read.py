@@ -7,9 +7,9 @@ import numpy as np
 
 from fastdbn.tables.arrays import SVMLIGHT, npy, npz_has_split, read_npy, read_npz, read_svmlight
 from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
-from fastdbn.tables.blocks import holds_rows, read_blocks
+from fastdbn.tables.blocks import KINDS, holds_rows, read_blocks
 from fastdbn.tables.csvfile import read_csv
-from fastdbn.tables.folder import folder_has_split, read_folder
+from fastdbn.tables.folder import SUFFIXES, folder_has_split, read_folder
 from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
 from fastdbn.tables.idx import array, idx_has_split, is_idx, read_idx
 
@@ -30,9 +30,10 @@ def existing(path):
 
 
 def hash_of(path):
-    """The SHA-256 of a file, or of all files in a folder with their names."""
+    """The SHA-256 of a file, or of all data files and images in a folder with their names."""
     path, found = existing(path), hashlib.sha256()
-    for file in sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]:
+    inside = (file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES.union(KINDS))
+    for file in sorted(inside) if path.is_dir() else [path]:
         found.update(str(file.relative_to(path)).encode())
         with open(file, "rb") as opened:
             found.update(hashlib.file_digest(opened, "sha256").digest())

@@ -135,6 +135,7 @@ def run(args):
     if args.model is not None:
         parameters_of(args, CLASSES[args.model])  # which refuses what does not suit, before any work
     rows = rows_to_train_on(args, unlabelled=True)
+    notes = {} if args.data is None else {"data_hash_": hash_of(args.data)}  # before the fit, while the file is what was read
     image = args.image_shape is None and rows.table is not None and rows.table.image
     if image and (image[0] != image[1] if len(image) == 2 else image[2:] == (3,)):  # square ones are found
         args.image_shape, args.words = image, (*args.words, "--image-shape", ",".join(map(str, image)))
@@ -160,9 +161,7 @@ def run(args):
     model.set_params(callbacks=None)
     first = model.layers_[0] if hasattr(model, "layers_") else model
     progress(f"visible units: {getattr(first.visible_, 'name', first.visible_)}; data {first.scaling_.words}")
-    given = rows.attributes | {"command_": args.words}
-    if args.data is not None:
-        given["data_hash_"] = hash_of(args.data)
+    given = rows.attributes | notes | {"command_": args.words}
     vars(model).update(given)
     save_somewhere(model, args.out)
     form = _form(model, args.image_shape)
