@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import store
 from benchmarks.arguments import Parser
-from benchmarks.machine import describe, in_words
+from benchmarks.machine import describe, in_words, make
 from fastdbn import RBM, DBNClassifier, evaluate
 from fastdbn.backends.cpu import backprop_steps, jit, pool, shipped, target
 from fastdbn.backends.cpu.backend import CPU
@@ -128,9 +128,9 @@ def main():
         said = f"DIFFERS: {', '.join(wrong)}" if wrong else f"equal in all {len(ways)} ways"
         print(f"{name:<34}{expected}  {said}")
         for other, record in records.items():
-            if other != machine["cpu"] and record["hashes"].get(name) != expected:
+            if other != make(machine) and record["hashes"].get(name) != expected:
                 print(f"{'':<34}{record['hashes'].get(name)}  {other}, {record['kernels']}")
-    records[machine["cpu"]] = {"kernels": kernels, "hashes": {name: ways["1 thread"] for name, ways in found.items()}}
+    records[make(machine)] = {"kernels": kernels, "hashes": {name: ways["1 thread"] for name, ways in found.items()}}
     store.write(args.out, machine, records=records)
 
 

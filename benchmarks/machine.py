@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from llvmlite import binding
 from threadpoolctl import threadpool_info
 
 import fastdbn
@@ -54,6 +55,7 @@ def describe(threads):
     libraries = {(x["internal_api"], x["version"], x.get("architecture")) for x in threadpool_info() if x["user_api"] == "blas"}
     return {
         "cpu": cpu_model(),
+        "core": binding.get_host_cpu_name(),
         "vectors": cpu_features(),
         "processors": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
@@ -65,12 +67,17 @@ def describe(threads):
     }
 
 
+def make(machine):
+    """A processor's name and its kind of core, by LLVM's name: of a virtual machine the first may say little."""
+    return f"{machine['cpu']} {machine['core']}" if "core" in machine else machine["cpu"]
+
+
 def in_words(machine):
     """A machine's description as one line."""
     installed = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     extension = "with" if machine["extension"] else "without"
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}, " if machine["threads"] else ""
     return (
-        f"{machine['cpu']} ({machine['processors']} processors, {machine['vectors']}), {threads}Python {machine['python']}, "
+        f"{make(machine)} ({machine['processors']} processors, {machine['vectors']}), {threads}Python {machine['python']}, "
         f"{installed}, {extension} the extension; BLAS: {'; '.join(machine['blas'])}"
     )

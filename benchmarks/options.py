@@ -100,7 +100,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--options", default=",".join(CASES), help="names of cases; what they are compared with is added")
-    parser.add_argument("--out", default=store.FOLDER / "options.json")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/options-CORE.json by default")
     given = parser.parse_args()
     chosen = {*given.options.split(",")}
     if unknown := chosen - {*CASES}:
@@ -109,7 +109,7 @@ def main():
     warnings.simplefilter("ignore")  # short fits learn little, and say so
     machine = describe(given.threads)
     found = measure(given.threads, given.rounds, [name for name in CASES if name in chosen])
-    store.add(given.out, describe(None), "threads", str(given.threads), found)
+    store.add(given.out or store.of_core("options", machine), describe(None), "threads", str(given.threads), found)
     print(in_words(machine), "\n")
     report(found)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks import store
 from benchmarks.arguments import Parser
-from benchmarks.tables import ONE, median, ratio
+from benchmarks.machine import make
+from benchmarks.tables import ONE, median, one_thread, ratio
 
 README = Path(__file__).parent.parent / "README.md"
 PERFORMANCE = "<!-- performance -->", "<!-- end performance -->"
@@ -36,6 +37,14 @@ def table(one, two):
         cells += [number(ratio(other, ONE) if other else None, 2)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def measured_with(machine):
+    """The processor and the versions of a table, in a line."""
+    versions = machine["versions"]
+    peers = ", ".join(f"{label} {versions[package]}" for package, label in PACKAGES.items() if versions[package])
+    extension = "with" if machine["extension"] else "without"
+    return f"**{make(machine)}**, {machine['vectors']}: fastdbn {versions['fastdbn']} {extension} the extension, {peers}."
 
 
 def on_mnist():
@@ -78,29 +87,30 @@ def start_up():
     return ["| start-up | seconds |", "|---|--:|", *(f"| {what} | {seconds[name]:.1f} |" for what, name in lines)]
 
 
-def speed(one):
+def speed(results):
     """How many times as fast as by PyTorch an RBM trains on sparse binary data, in the slowest work and in the fastest."""
-    works = [entry for entry in one["works"].values() if "CD-" in entry["description"] and "density 0.14" in entry["description"]]
+    entries = [entry for one in results for entry in one["works"].values()]
+    works = [entry for entry in entries if "CD-" in entry["description"] and "density 0.14" in entry["description"]]
     ratios = [ratio(entry, "PyTorch") for entry in works]
     return f"{min(ratios):.1f} to {max(ratios):.1f} times"
 
 
 def texts():
     """(marks, the text between them) of each part of README.md that is made from results."""
-    one, two = (store.read(store.FOLDER / f"throughput{end}.json") for end in ("", "-2-threads"))
-    if one is None:
-        raise FileNotFoundError("benchmarks/results/throughput.json: run python -m benchmarks.throughput first")
-    machine, versions = one["machine"], one["machine"]["versions"]
-    peers = ", ".join(f"{label} {versions[package]}" for package, label in PACKAGES.items() if versions[package])
+    paths = one_thread()
+    if not paths:
+        raise FileNotFoundError("benchmarks/results/throughput-*.json: run python -m benchmarks.throughput first")
+    results = [store.read(path) for path in paths]
     first = (
-        f"{machine['cpu']}, {machine['vectors']}, one thread; fastdbn {versions['fastdbn']} "
-        f"{'with' if machine['extension'] else 'without'} the extension, {peers}. The first four columns of numbers are "
-        "microseconds per sample. The limit is the time of the dense matrix products alone, through NumPy. The next three are "
-        "fastdbn's samples per second, divided by those of the limit or of the peer: above 1, fastdbn is faster."
+        "The first four columns of numbers are microseconds per sample, on one thread. The limit is the time of the dense matrix "
+        "products alone, through NumPy. The next three are fastdbn's samples per second, divided by those of the limit or of the "
+        "peer: above 1, fastdbn is faster. There is a table for each kind of processor that was at hand."
     )
-    tables = [*table(one, two), "", *on_mnist(), "", *start_up()]
-    section = "\n".join(["", *textwrap.wrap(first, 127, break_on_hyphens=False), "", *tables, ""])
-    return (SPEED, speed(one)), (PERFORMANCE, section)
+    lines = ["", *textwrap.wrap(first, 127, break_on_hyphens=False), ""]
+    for path, one in zip(paths, results, strict=True):
+        two = store.read(path.with_stem(path.stem.replace("throughput-", "throughput-2-threads-")))
+        lines += [*textwrap.wrap(measured_with(one["machine"]), 127, break_on_hyphens=False), "", *table(one, two), ""]
+    return (SPEED, speed(results)), (PERFORMANCE, "\n".join([*lines, *on_mnist(), "", *start_up(), ""]))
 
 
 def main():

@@ -6,6 +6,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "results"
 
 
+def of_core(name, machine):
+    """The results file of figures of speed, of which there is one for each kind of processor's core."""
+    return FOLDER / f"{name}-{machine['core']}.json"
+
+
 def read(path):
     """A results file, or None where there is none."""
     path = Path(path)

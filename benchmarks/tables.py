@@ -50,6 +50,11 @@ def row(name, entry, machine):
     return cells
 
 
+def one_thread():
+    """The result files of one thread, one for each kind of core."""
+    return sorted(path for path in store.FOLDER.glob("throughput-*.json") if path.stem.count("-") == 1)
+
+
 def widths(threads):
     """Of the columns in a terminal: times need less room than ratios with targets."""
     return [5 if name == "work" else 19 if "over" in name or "of limit" in name else 13 for name in head(threads)]
@@ -81,8 +86,8 @@ def notes(works):
 def main():
     """Print result files as Markdown."""
     parser = Parser(__doc__)
-    parser.add_argument("files", nargs="*", default=[store.FOLDER / "throughput.json"])
-    for path in parser.parse_args().files:
+    parser.add_argument("files", nargs="*", help="by default those of all processors, on one thread")
+    for path in parser.parse_args().files or one_thread():
         results = store.read(path)
         if results is None:
             parser.error(f"{path} does not exist: run python -m benchmarks.throughput first")

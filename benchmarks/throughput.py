@@ -75,14 +75,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=float, default=1.0, help="share of each work's rows, for a quick look")
     parser.add_argument("--markdown", action="store_true", help="print Markdown, to be pasted")
-    parser.add_argument("--out", help="JSON file; benchmarks/results/throughput[-N-threads][-no-extension].json by default")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/throughput[-N-threads][-no-extension]-CORE.json by default")
     args = parser.parse_args()
     unknown = [name for name in args.works.split(",") if name not in WORKS]
     if unknown:
         parser.error(f"no work {', '.join(unknown)}: give some of {', '.join(WORKS)}")
     machine, works = describe(args.threads), {}
     threads, extension = "" if args.threads == 1 else f"-{args.threads}-threads", "" if machine["extension"] else "-no-extension"
-    out = args.out or store.FOLDER / f"throughput{threads}{extension}.json"
+    out = args.out or store.of_core(f"throughput{threads}{extension}", machine)
     print(in_words(machine) + f"\nmicroseconds per sample, medians of {args.rounds} rounds\n")
     print(top(args.threads, args.markdown))
     for name in args.works.split(","):
