@@ -70,7 +70,7 @@ def ais(
     X: Rows | None = None,
     schedule: Schedule = "sm2008",
     precision: float | None = None,
-    max_steps: int = 1_000_000,
+    max_steps: int | None = None,
     exact: bool = True,
     random_state: Seed = None,
     client: Any = None,

@@ -175,7 +175,7 @@ def ais(
     X: Rows | None = None,
     schedule: Schedule = "sm2008",
     precision: float | None = None,
-    max_steps: int = 1_000_000,
+    max_steps: int | None = None,
     exact: bool = True,
     random_state: Seed = None,
 ) -> Estimate:
@@ -199,8 +199,8 @@ def ais(
     precision : float or None, default None
         Half of the interval's width, in nats, that the result should have at most. The number of steps is raised until it has,
         or until it is `max_steps`, which brings a warning.
-    max_steps : int, default 1,000,000
-        The most steps for a `precision`.
+    max_steps : int or None, default None
+        The most steps for a `precision`, which it needs. None is 1,000,000.
     exact : bool, default True
         Enumerate the states of machines with at most 2^25 on one side, as `log_z` does: 25 binary units. That takes up to a
         minute or two. The result says so (`is_exact`). False anneals in any case.
@@ -241,7 +241,7 @@ def reverse_ais(
     schedule: Schedule = "sm2008",
     burn_in: int | None = None,
     precision: float | None = None,
-    max_steps: int = 1_000_000,
+    max_steps: int | None = None,
     exact: bool = True,
     random_state: Seed = None,
 ) -> Estimate:

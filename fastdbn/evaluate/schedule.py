@@ -17,10 +17,9 @@ PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 """Steps up to inverse temperatures, of Salakhutdinov and Murray 2008: 14,500 of them."""
 MOST_STEPS = 10_000_000
 """The most inverse temperatures of a schedule by name: an array of 80 MB, and days of annealing."""
-FIRST_STEPS, GROWTH, FINEST = 1000, (2, 10), 1e-4
-"""For a precision: the first number of steps, by how much the next one may be larger, and the finest precision, which rounding
-and the time that it takes allow."""
-
+FIRST_STEPS, GROWTH, FINEST, MOST_FOR_PRECISION = 1000, (2, 10), 1e-4, 1_000_000
+"""For a precision: the first number of steps, by how much the next one may be larger, the finest precision, which rounding and the
+time that it takes allow, and the most steps unless `max_steps` is given."""
 
 Schedule = Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any]
 """Inverse temperatures, by name or one by one."""
@@ -67,11 +66,11 @@ class Plan:
     """What both directions are asked for, checked."""
 
     def __init__(self, n_chains, n_steps, schedule, precision, max_steps, random_state):
-        self.n_chains, self.max_steps = (
-            checks.integer(n_chains, "n_chains"),
-            checks.integer(max_steps, "max_steps", most=MOST_STEPS),
-        )
+        self.n_chains = checks.integer(n_chains, "n_chains")
+        self.max_steps = MOST_FOR_PRECISION if max_steps is None else checks.integer(max_steps, "max_steps", most=MOST_STEPS)
         inverse_temperatures(schedule, n_steps)
+        if precision is None and max_steps is not None:
+            raise ValueError(f"max_steps={max_steps!r} bounds the steps for a precision: give precision, or n_steps instead")
         if precision is not None:
             precision = checks.real(precision, "precision", FINEST)
             if not isinstance(schedule, str):
