@@ -82,7 +82,7 @@ def finish(args, figure):
 def grid(rows, n):
     """A figure with a line of n images for each entry of a dict of rows of pixels."""
     side = round(next(iter(rows.values())).shape[1] ** 0.5)
-    figure, axes = pyplot.subplots(len(rows), 1, figsize=(0.6 * n, 0.74 * len(rows)), dpi=60)
+    figure, axes = pyplot.subplots(len(rows), 1, figsize=(0.6 * n, 0.9 * len(rows)), dpi=100)
     for ax, (name, X) in zip(axes, rows.items(), strict=True):
         tiles = np.asarray(X[:n], float).reshape(-1, side, side)
         ax.imshow(np.hstack(np.pad(tiles, ((0, 0), (1, 1), (1, 1)))), cmap="gray", vmin=0, vmax=1)

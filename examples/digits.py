@@ -4,6 +4,9 @@ A network of two hidden layers is pretrained without labels and then trained by 
 weights of hidden units of the first layer.
 """
 
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from common import arguments, digits, finish, say
@@ -13,6 +16,7 @@ from fastdbn import RBM, DBNClassifier, plot
 def main():
     args = arguments(__doc__)
     data = digits(args)
+    warnings.simplefilter("ignore", ConvergenceWarning)  # of logistic regression, which makes 100 iterations
     n_iter, max_iter = (2, 2) if args.quick else (10, 15)
     layers = RBM(n_iter=n_iter, batch_size=100, learning_rate=0.1)
     options = {"max_iter": max_iter, "batch_size": 100, "random_state": 0, "n_jobs": args.jobs}

@@ -162,6 +162,8 @@ def test_a_precision_takes_steps():
         annealed(evaluate.ais, rbm, schedule=[0, 0.5, 1], precision=0.1)
     with pytest.raises(ValueError, match="n_steps=7, and schedule is an array of 2 steps: leave n_steps out"):
         annealed(evaluate.ais, rbm, n_steps=7, schedule=[0, 0.5, 1])
+    with pytest.raises(ValueError, match="max_steps=40 bounds the steps for a precision: give precision, or n_steps instead"):
+        annealed(evaluate.ais, rbm, max_steps=40)
     with pytest.raises(ValueError, match="n_steps=50 is more than max_steps=40"):
         annealed(evaluate.ais, rbm, n_steps=50, max_steps=40, precision=0.1)
 

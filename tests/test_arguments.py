@@ -29,8 +29,8 @@ ELSEWHERE = {
 OF_ONE_LAYER = {"energy", "free_energy", "gibbs", "inverse_transform"}
 """Methods that are called on a network of one layer: those of several refuse the first three; the last takes hidden states."""
 TAKEN = {
-    "": "contamination device layers max_steps method n_samples n_steps n_chains schedule",
-    "none": "out resume batch_size burn_in classes mask n_gibbs statistic totals sample.n_samples sample.n_steps "
+    "": "contamination device layers method n_samples n_steps n_chains schedule",
+    "none": "out resume batch_size burn_in classes mask max_steps n_gibbs statistic totals sample.n_samples sample.n_steps "
     "ais.n_steps inverse_temperatures.n_steps reverse_ais.n_steps predict_proba.n_samples predict_log_proba.n_samples",
     "true": "exact mean",
     "zero": "n_iter mixing.burn_in first_row",

@@ -100,6 +100,21 @@ def test_the_file_of_the_training_is_known_by_its_content(folder, capsys):
     assert "Scores of 24 rows that training did not see" in text_of(folder / "b.html")
 
 
+@pytest.mark.parametrize("option", ["--labels", "--test"])
+def test_other_files_of_the_training_are_known_by_their_content(option, folder, capsys):
+    lines = (folder / "digits.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join(line.rsplit(",", 1)[1] for line in lines) + "\n")
+    given = {"--labels": ["--labels", "labels.csv"], "--test": ["--target", "digit", "--test", "test.csv"]}[option]
+    (folder / "test.csv").write_text("\n".join(lines[:31]) + "\n")
+    code, err = run(capsys, "train", "digits.csv", *given, *QUICK, "--out", "m")
+    assert code == 0, err
+    assert run(capsys, "report", "m", "--out", "a.html")[0] == 0
+    name = given[-1]
+    (folder / name).write_text((folder / name).read_text()[:-2])
+    code, err = run(capsys, "report", "m", "--out", "b.html")
+    assert (code, f"one of digits.csv, {name} is not as it was when the model was trained on it" in err) == (1, True), err
+
+
 def test_the_hash_of_a_folder(folder):
     """It knows the names and the content of all data files and images, and nothing else, such as a model saved among them."""
     (folder / "parts" / "a").mkdir(parents=True)

@@ -159,10 +159,25 @@ def test_missing_values_that_the_model_fills_in(rows, capsys):
 def test_an_ending_is_refused_before_the_work(rows, capsys, monkeypatch):
     kept(RBM(4, n_iter=1, **SMALL), rows)
     monkeypatch.setattr("fastdbn.load", lambda path: pytest.fail("a model is loaded"))
-    for command in (["score"], ["transform"], ["denoise"]):
-        code, _, err = run(capsys, *command, "model.safetensors", "rows.csv", "--out", "scores.parquet")
-        assert code == 1
-        assert "tables are written as .csv or .npy" in err
+    pictures, page = "tables and pictures are written as .csv or .npy or .png", "a page is written as .html"
+    for command, out, said in [
+        ("score", "scores.parquet", "tables are written as .csv or .npy"),
+        ("transform", "rows.csv.gz", "tables are written as .csv or .npy"),
+        ("predict", "rows.tsv", "tables are written as .csv or .npy"),
+        ("denoise", "rows.npz", pictures),
+        ("report", "page.png", page),
+    ]:
+        code, _, err = run(capsys, command, "model.safetensors", "rows.csv", "--out", out)
+        assert (code, f"--out {out}: {said}" in err) == (1, True), err
+    for words, said in [
+        (["export", "model.safetensors", "--format", "onnx", "--out", "x.py"], "--out x.py: --format onnx is written as .onnx"),
+        (["export", "model.safetensors", "--format", "numpy", "--out", "x.onnx"], "--format numpy is written as .py"),
+        (["train", "rows.csv", "--out", "x.onnx"], "--out x.onnx: a model is written as .safetensors: give a name that ends so"),
+        (["train", "rows.csv", "--report", "x.csv", "--force"], f"--report x.csv: {page}"),
+        (["tune", "rows.csv", "--out", "x.csv"], "--out x.csv: a model is written as .safetensors"),
+    ]:
+        code, _, err = run(capsys, *words)
+        assert (code, said in err) == (1, True), err
 
 
 def test_json_has_no_nan(capsys):

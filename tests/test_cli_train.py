@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import shlex
 import sys
@@ -371,13 +372,26 @@ def test_tune(optuna, folder, capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("optuna", "folder")
+def test_tune_on_fewer_rows(capsys, monkeypatch):
+    """If the defaults take too much of the time on all rows, the search takes fewer, and says so."""
+    monkeypatch.setattr(tuning, "FITS", 1e9)
+    monkeypatch.setattr(tuning, "FEWEST", 10)
+    code, out, err = run(capsys, *TUNE)
+    assert code == 0, err
+    assert "of the time: searching on" in err
+    assert "; models of 10 rows" in out
+
+
+@pytest.mark.usefixtures("optuna", "folder")
 def test_tune_ends_in_time(capsys, monkeypatch):
     """The fit that runs when the time is over is ended, and what it tried does not count."""
-    fits = []
+    fits, begin = [], tuning.Deadline.on_fit_begin
 
     def slow(self, estimator, resumed):
-        fits.append(self)
-        time.sleep(max(0, self.at - time.perf_counter()))
+        if math.isfinite(self.at):  # that of the defaults is not
+            fits.append(self)
+            time.sleep(max(0, self.at - time.perf_counter()))
+        begin(self, estimator, resumed)
 
     monkeypatch.setattr(tuning.Deadline, "on_fit_begin", slow)
     code, out, err = run(capsys, *TUNE)

@@ -119,7 +119,8 @@ def test_command_exports(tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     for words, says in [
         (["--out", "model.onnx"], "model.onnx exists and is kept"),
-        (["--out", "other.py", "--format", "onnx"], ""),
+        (["--out", "other.bin", "--format", "onnx"], ""),
+        (["--out", "other.py", "--format", "onnx"], "--out other.py: --format onnx is written as .onnx"),
         (["--out", "model.py"], "model.py exists and is kept"),
         (["--out", "model.txt"], "give --format onnx or --format numpy, or a name that ends with .onnx or .py"),
         (["--out", "other.txt", "--format", "numpy"], "--out other.txt: give --format numpy a name that ends"),

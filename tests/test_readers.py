@@ -241,6 +241,21 @@ def test_folder_of_images(capsys):
     assert "none has no images" in refused(read_table, "none")
 
 
+def test_images_beside_numbers(capsys):
+    """A stray table among folders of images makes nobody train on the table; fewer pictures than tables are none of the data."""
+    Image = pytest.importorskip("PIL.Image")
+    for name in ("cat/1.png", "dog/2.png"):
+        Path("both", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 5), np.uint8)).save(Path("both", name))
+    Path("both", "notes.csv").write_text("a,b\n1,2\n3,4\n")
+    said = refused(read_table, "both")
+    assert "both has files of numbers, such as notes.csv, and images, such as" in said
+    assert "move one kind into a folder of its own" in said
+    assert main(["train", "both", "--model", "rbm", *QUICK]) == 1
+    Path("both", "dog", "2.png").unlink()
+    assert read_table("both")[0].height == 2
+
+
 def test_groups(capsys):
     """All rows of a group are trained on, or all are tested on, and the group is no feature."""
     who = np.arange(60) % 3 * 2 + DRAW.integers(0, 2, 60)

@@ -39,16 +39,21 @@ def model(parser):
     parser.add_argument("model", metavar="MODEL", help="model file")
 
 
-def out(parser, what, default=None):
-    """--out and --force."""
+MODEL, PAGE = ("a model is", (".safetensors",)), ("a page is", (".html", ".htm"))
+TABLE, PICTURE = ("tables are", (".csv", ".npy")), ("tables and pictures are", (".csv", ".npy", ".png"))
+"""What commands write, in words, and the endings of its files."""
+
+
+def out(parser, what, default=None, form=None):
+    """--out and --force; `form` is one of the above, or None where the command looks at the ending itself."""
+    parser.set_defaults(form=form)
     parser.add_argument("--out", metavar="F", default=default, help=what)
     parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def table_out(parser, what, pictures=False):
     """The same for a command that writes a table, or a picture too."""
-    out(parser, what)
-    parser.set_defaults(pictures=pictures)
+    out(parser, what, form=PICTURE if pictures else TABLE)
 
 
 def header(parser):

@@ -14,8 +14,10 @@ import numpy as np
 from fastdbn.support.atomic import replacing
 from fastdbn.support.report import progress
 
-OTHER_FORMATS = ".png", ".jpg", ".jpeg", ".pdf", ".svg", ".xlsx", ".parquet", ".npz"
-"""Endings of files that no table is written to."""
+IN_TABLES = ".csv", ".tsv", ".npy", ".npz", ".parquet", ".feather", ".h5", ".xlsx", ".json", ".gz", ".zip"
+IN_PICTURES = ".png", ".jpg", ".jpeg", ".pdf", ".svg", ".html", ".htm"
+ENDINGS = frozenset((*IN_TABLES, *IN_PICTURES, ".onnx", ".py", ".safetensors"))
+"""Endings that say what a file holds. Files with other endings, or with none, may hold anything."""
 
 
 def check_out(path, force, option="--out"):
@@ -44,10 +46,12 @@ def is_picture(path):
     return path is not None and path.lower().endswith(".png")
 
 
-def check_ending(path, pictures):
-    """Refuse a path that no table is written to; None is stdout."""
-    if path is not None and Path(path).suffix.lower() in OTHER_FORMATS and not (pictures and is_picture(path)):
-        raise ValueError(f"--out {path}: tables are written as .csv or .npy; give one of these names")
+def check_ending(path, what, endings, option="--out"):
+    """Refuse a path whose ending names another form than those of `endings`, in which a command writes `what`; None is stdout."""
+    ending = Path(path or "").suffix.lower()
+    if ending in ENDINGS and ending not in endings:
+        names = " or ".join(endings)
+        raise ValueError(f"{option} {path}: {what} written as {names}: give a name that ends so")
 
 
 def put_table(path, header, columns):

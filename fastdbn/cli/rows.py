@@ -9,6 +9,7 @@ from scipy import sparse
 
 import fastdbn
 from fastdbn.cli.models import CLASSES
+from fastdbn.cli.options import PAGE, PICTURE
 from fastdbn.cli.results import check_ending, check_out, is_picture
 from fastdbn.cli.split import fewer, split
 from fastdbn.cli.target import check_varies, labelled, target_values, warn_of_single_rows, with_target
@@ -245,17 +246,19 @@ def check_paths(args):
     """Refuse, before any work, data that are not there, and outputs that cannot or may not be written."""
     if getattr(args, "data", None) is not None:
         read.existing(args.data)
-    for name in ("out", "report"):
-        check_out(getattr(args, name, None), getattr(args, "force", False), f"--{name}")
+    for name, form in (("out", getattr(args, "form", None)), ("report", PAGE)):
+        path = getattr(args, name, None)
+        if form is not None:
+            check_ending(path, *form, f"--{name}")
+        check_out(path, getattr(args, "force", False), f"--{name}")
     report, folder = getattr(args, "report", None), getattr(args, "checkpoint", None)
     if report is not None and Path(report).resolve() == Path(args.out).resolve():
         raise ValueError(f"--report {report} is the model file of --out: give it another name")
     if folder is not None and Path(folder).is_file():
         raise ValueError(f"--checkpoint {folder} is a file: name a folder")
-    if hasattr(args, "pictures"):
-        check_ending(args.out, args.pictures)
-        if getattr(args, "image_shape", None) is not None and not is_picture(args.out):
-            raise ValueError("--image-shape is for pictures, and --out names none: give --out F.png, or leave --image-shape out")
+    draws = getattr(args, "form", None) == PICTURE
+    if draws and args.image_shape is not None and not is_picture(args.out):
+        raise ValueError("--image-shape is for pictures, and --out names none: give --out F.png, or leave --image-shape out")
 
 
 def load_model(args, method=None):

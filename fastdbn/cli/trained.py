@@ -7,7 +7,7 @@ from fastdbn.cli.commands import train
 from fastdbn.cli.models import task_of
 from fastdbn.cli.rows import check_shape
 from fastdbn.support.report import progress
-from fastdbn.tables.read import hash_of
+from fastdbn.tables.read import hash_of, read_with
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,12 +27,14 @@ def training_of(model):
 
 
 def is_of_training(model, told, path):
-    """Whether a file is that of a model's training, by its path and its content. None is the path that the training notes.
+    """Whether a file is that of a model's training, by its path and by the content of all files that this read.
+
+    None is the path that the training notes.
 
     Raises
     ------
     ValueError
-        if path is None, and the file has changed since.
+        if path is None, and a file has changed since.
     """
     if path is not None and (told.data is None or Path(path).resolve() != Path(told.data).resolve()):
         return False
@@ -41,11 +43,13 @@ def is_of_training(model, told, path):
     if not hasattr(model, "data_hash_"):
         progress(f"{told.data} is taken for the file of the training, because the model notes this path and no hash")
         return True
-    if hash_of(told.data) == model.data_hash_:
+    files = read_with(told.data, told.labels, told.test)
+    if hash_of(*files) == model.data_hash_:
         return True
+    changed = f"{'one of ' * (len(files) > 1)}{', '.join(map(str, files))} is not as it was when the model was trained on it"
     if path is None:
-        raise ValueError(f"DATA is missing, and {told.data} is not as it was when the model was trained on it: name a file")
-    progress(f"{told.data} is not as it was when the model was trained on it, so it is taken for another file")
+        raise ValueError(f"DATA is missing, and {changed}: name a file")
+    progress(f"{changed}, so {path} is taken for another file")
     return False
 
 

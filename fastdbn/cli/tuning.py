@@ -9,26 +9,70 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 
 from fastdbn.callbacks import Callback
+from fastdbn.cli.split import fewer
+from fastdbn.support.report import FitWarning, progress
 
 FACTOR = 3
 """Halving keeps one candidate in so many for the next round, which has so many times the epochs."""
 
 
-class Deadline(Callback):
-    """Ends a fit by a TimeoutError at a time of `time.perf_counter`."""
+FITS, FEWEST = 10, 1000
+"""The search has the time for so many fits of the defaults: it takes fewer rows until it has, but not fewer than this."""
+SHARE = 5
+"""One fit takes at most one part in so many of the search's time, so no wide network takes all of it."""
 
-    def __init__(self, at):
-        self.at = at
+
+class Deadline(Callback):
+    """Ends a fit by a TimeoutError at a time of `time.perf_counter`, or after `most` seconds; `done` is what share was done."""
+
+    def __init__(self, at, most=math.inf):
+        self.at, self.most = at, most
 
     def on_fit_begin(self, estimator, resumed):
+        self.until, self.stages, self.done = min(self.at, time.perf_counter() + self.most), 0, 0.0
         self.check()
+
+    def on_stage_begin(self, estimator, stage, epoch, n_epochs, n_rows):
+        self.n_epochs = n_epochs
 
     def on_epoch_end(self, estimator, stage, epoch, metrics):
+        self.done = (self.stages + epoch / self.n_epochs) / (len(estimator.hidden_layer_sizes) + 1)
         self.check()
 
+    def on_stage_end(self, estimator, stage):
+        self.stages += 1
+
     def check(self):
-        if time.perf_counter() >= self.at:
+        now = time.perf_counter()
+        if now >= self.at:
             raise TimeoutError("the time of the search is over")
+        if now >= self.until:
+            raise TimeoutError("the fit takes too much of the time")
+
+
+def first_fit(model, X, y, train, task, seconds):
+    """(the defaults fitted to some of the rows `train`, numbers of these rows, seconds that it took).
+
+    They are all rows if a fit to them takes at most one part in `FITS` of the time. Kernels are compiled first.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        rows = fewer(train, y, task, 200)
+        clone(model).set_params(max_iter=1, rbm__n_iter=1, callbacks=None).fit(X[rows], y[rows])
+    rows, callbacks = train, model.callbacks or []
+    while True:
+        began = time.perf_counter()
+        deadline = Deadline(math.inf, seconds / FITS if len(rows) > FEWEST else math.inf)
+        fitted = clone(model)
+        fitted.callbacks = [*callbacks, deadline]
+        try:
+            fitted.fit(X[rows], y[rows])
+        except TimeoutError:
+            n = max(FEWEST, int(len(rows) * min(0.5, 0.7 * deadline.done)))
+            progress(f"{len(rows)} rows take more than one part in {FITS} of the time: searching on {n} of them")
+            rows = fewer(rows, y, task, n)
+        else:
+            return fitted, rows, time.perf_counter() - began
 
 
 def space(model):
@@ -54,7 +98,7 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
     train, valid : (k,) arrays
         Numbers of the rows to fit, and of those to score.
     seconds : float
-        The fit that is running then is ended and does not count.
+        The fit that is running then is ended and does not count. Nor does one that takes one part in `SHARE` of them.
     of_fit : float
         Seconds that the fit of the defaults took.
     say : callable of a line
@@ -63,9 +107,9 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
     first = model.score(X[valid], y[valid])
     say(f"defaults: {first:.4f}")
     if seconds <= 0:
-        say(f"the fit of the defaults took the whole time, {of_fit:.0f} s: give more --minutes, or fewer rows by --rows")
+        say(f"the fit of the defaults took the whole time, {of_fit:.0f} s: give more --minutes")
         return {}, (1, first, first)
-    settings, model = space(model), clone(model).set_params(callbacks=[Deadline(began + seconds)])
+    settings, model = space(model), clone(model).set_params(callbacks=[Deadline(began + seconds, max(seconds / SHARE, of_fit))])
     try:
         import optuna
     except ImportError:

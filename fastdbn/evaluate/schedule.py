@@ -18,8 +18,8 @@ PUBLISHED = ((0.5, 500), (0.9, 4_000), (1.0, 10_000))
 MOST_STEPS = 10_000_000
 """The most inverse temperatures of a schedule by name: an array of 80 MB, and days of annealing."""
 FIRST_STEPS, GROWTH, FINEST, MOST_FOR_PRECISION = 1000, (2, 10), 1e-4, 1_000_000
-"""For a precision: the first number of steps, by how much the next one may be larger, the finest precision, which rounding and the
-time that it takes allow, and the most steps unless `max_steps` is given."""
+"""For a precision: the first number of steps, by how much the next one may be larger, the finest precision, which rounding
+and the time that it takes allow, and the most steps unless `max_steps` is given."""
 
 Schedule = Literal["sm2008", "linear"] | Sequence[float] | NDArray[Any]
 """Inverse temperatures, by name or one by one."""

@@ -26,6 +26,8 @@ from fastdbn.tables.table import ONE_COLUMN, Table, position
 
 CSV = ".csv", ".tsv"
 KINDS = (".npy", *HDF5, *PARQUET, *CSV)
+IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".webp"))
+"""Endings of images, whose folders are no folders of numbers."""
 
 
 def opened(X):
@@ -90,8 +92,23 @@ def read_blocks(path, target=None):
 
 
 def holds_rows(path):
-    """Whether a path is a folder of files of numbers."""
-    return Path(path).is_dir() and any(map(_is_data, Path(path).iterdir()))
+    """Whether a path is a folder of files of numbers.
+
+    Raises
+    ------
+    ValueError
+        if it has such files and more images than these, in itself or in folders of classes: it may be meant as either.
+    """
+    path = Path(path)
+    files = [*filter(_is_data, path.iterdir())] if path.is_dir() else []
+    images = (file for file in path.rglob("*") if file.suffix.lower() in IMAGES) if files else ()
+    found = [*itertools.islice(images, len(files) + 1)]
+    if len(found) > len(files):
+        numbers, image = files[0].relative_to(path), found[0].relative_to(path)
+        raise ValueError(
+            f"{path} has files of numbers, such as {numbers}, and images, such as {image}: move one kind into a folder of its own"
+        )
+    return bool(files)
 
 
 def _is_data(file):

@@ -6,9 +6,8 @@ FOLDER/cat/1.png, FOLDER/dog/2.png          or          FOLDER/train/cat/1.png, 
 import numpy as np
 
 from fastdbn.tables.arrays import of_array
-from fastdbn.tables.blocks import KINDS
+from fastdbn.tables.blocks import IMAGES, KINDS
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".webp"}
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
@@ -35,7 +34,7 @@ def read_folder(path, split):
     files = [(file, each.name) for each in classes for file in _images(each)] or [(file, None) for file in _images(folder)]
     if not files:
         raise ValueError(
-            f"{folder} has no images ({', '.join(sorted(SUFFIXES))}): put those of each class into a folder of its own. Nor has "
+            f"{folder} has no images ({', '.join(sorted(IMAGES))}): put those of each class into a folder of its own. Nor has "
             f"it files of numbers ({', '.join(KINDS)}), which are read one after another"
         )
     first = _pixels(files[0][0])
@@ -53,7 +52,7 @@ def read_folder(path, split):
 
 
 def _images(folder):
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
 
 
 def _pixels(file):

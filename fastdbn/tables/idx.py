@@ -65,6 +65,12 @@ def test_images(path):
     return None
 
 
+def beside(path):
+    """The files that belong to a file of images: its labels, and the test images with theirs."""
+    tests = test_images(path)
+    return [file for file in (_labels_of(path), tests, tests and _labels_of(tests)) if file is not None]
+
+
 def idx_has_split(path, split):
     """Whether images of that set of rows are beside a file of images."""
     return split == "test" and test_images(path) is not None

@@ -7,11 +7,11 @@ import numpy as np
 
 from fastdbn.tables.arrays import SVMLIGHT, npy, npz_has_split, read_npy, read_npz, read_svmlight
 from fastdbn.tables.arrow import FEATHER, PARQUET, read_arrow
-from fastdbn.tables.blocks import KINDS, holds_rows, read_blocks
+from fastdbn.tables.blocks import IMAGES, KINDS, holds_rows, read_blocks
 from fastdbn.tables.csvfile import read_csv
-from fastdbn.tables.folder import SUFFIXES, folder_has_split, read_folder
+from fastdbn.tables.folder import folder_has_split, read_folder
 from fastdbn.tables.hdf5 import HDF5, hdf5_has_split, read_hdf5
-from fastdbn.tables.idx import array, idx_has_split, is_idx, read_idx
+from fastdbn.tables.idx import array, beside, idx_has_split, is_idx, read_idx
 
 FORMATS = ".csv, .tsv, .parquet, .feather, .npy, .npz, .h5, idx or .svmlight"
 
@@ -29,15 +29,22 @@ def existing(path):
     return Path(path)
 
 
-def hash_of(path):
-    """The SHA-256 of a file, or of all data files and images in a folder with their names."""
-    path, found = existing(path), hashlib.sha256()
-    inside = (file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES.union(KINDS))
-    for file in sorted(inside) if path.is_dir() else [path]:
-        found.update(str(file.relative_to(path)).encode())
-        with open(file, "rb") as opened:
-            found.update(hashlib.file_digest(opened, "sha256").digest())
+def hash_of(*paths):
+    """The SHA-256 of some files, and of folders: all data files and images in them with their names."""
+    found = hashlib.sha256()
+    for path in map(existing, paths):
+        inside = (file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in IMAGES.union(KINDS))
+        for file in sorted(inside) if path.is_dir() else [path]:
+            found.update(str(file.relative_to(path)).encode())
+            with open(file, "rb") as opened:
+                found.update(hashlib.file_digest(opened, "sha256").digest())
     return found.hexdigest()
+
+
+def read_with(*paths):
+    """Files of data, without None, and those that are read with them: labels of idx images, and test images with theirs."""
+    files = [existing(path) for path in paths if path is not None]
+    return [*files, *(other for file in files if is_idx(file) for other in beside(file))]
 
 
 def _suffix(path):

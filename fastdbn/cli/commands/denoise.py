@@ -18,7 +18,7 @@ def options(parser):
     told = "of an RBM or a DBN: a quick guess, means, or draws [mean-field]"
     parser.add_argument("--method", choices=("mean-field", "mean", "sample"), help=told)
     parser.add_argument("--steps", type=common.positive, help="of an RBM or a DBN: passes up and down [1]")
-    common.seed(parser)
+    common.seed(parser, "seed of the draws; an autoencoder and --method mean-field make none [0]")
     common.image_shape(parser)
     told = ".npy or CSV file, or .png for a picture of the first rows above clean ones [CSV to stdout]"
     common.table_out(parser, told, pictures=True)

@@ -15,7 +15,7 @@ def options(parser):
     parser.add_argument("--target", metavar="COLUMN", help="name or position of the target column [that of the training]")
     told = "also the mean log-likelihood of a row, with log Z by annealed importance sampling; of a DBN a lower bound"
     parser.add_argument("--likelihood", action="store_true", help=told)
-    common.seed(parser)
+    common.seed(parser, "seed of the draws of --likelihood [0]")
     common.json(parser)
 
 

@@ -22,7 +22,7 @@ def options(parser):
 
 def run(args):
     """Load a model and write it in the form that was asked for."""
-    from fastdbn.cli.results import check_out
+    from fastdbn.cli.results import check_ending, check_out
     from fastdbn.cli.rows import load_model
     from fastdbn.exits.model import is_prepared
     from fastdbn.exits.numpy_source import to_numpy
@@ -32,6 +32,7 @@ def run(args):
     form = args.format or next((form for form, known in FORMATS.items() if known == ending), None if args.out else "onnx")
     if form is None:
         raise ValueError(f"--out {args.out}: give --format onnx or --format numpy, or a name that ends with .onnx or .py")
+    check_ending(args.out, f"--format {form} is", (FORMATS[form],))
     if form == "numpy" and args.out and ending != ".py":
         raise ValueError(f"--out {args.out}: give --format numpy a name that ends with .py")
     args.out = args.out or str(Path(args.model).with_suffix(FORMATS[form]))

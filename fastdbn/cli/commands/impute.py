@@ -14,7 +14,7 @@ def options(parser):
     methods, told = ("mean", "sample", "mean-field"), "means, draws, or a quick guess [mean]"
     parser.add_argument("--method", choices=methods, default="mean", help=told)
     parser.add_argument("--steps", type=common.positive, default=100, help="Gibbs steps of each row [100]")
-    common.seed(parser)
+    common.seed(parser, "seed of the draws; --method mean-field makes none [0]")
     common.table_out(parser, "CSV file [stdout]")
 
 

@@ -17,7 +17,7 @@ def options(parser):
     parser.add_argument("--split", choices=("train", "val", "test"), help="rows of a file that has such sets [test]")
     common.header(parser)
     common.image_shape(parser)
-    common.out(parser, "HTML file [report.html]", "report.html")
+    common.out(parser, "HTML file [report.html]", "report.html", common.PAGE)
 
 
 def run(args):

@@ -100,7 +100,7 @@ def options(parser):
     option("--resume", action="store_true", help="go on from the last checkpoint in that folder, if there is one")
     group = parser.add_argument_group("output")
     option = group.add_argument
-    common.out(group, "model file [model.safetensors]", "model.safetensors")
+    common.out(group, "model file [model.safetensors]", "model.safetensors", common.MODEL)
     option("--report", metavar="F", help="also write a page about the model, such as report.html")
     common.json(group)
     common.image_shape(group)
@@ -121,7 +121,7 @@ def run(args):
     from fastdbn.cli.results import needs_matplotlib, put_json, put_report, save_somewhere
     from fastdbn.cli.rows import check_paths, check_shape
     from fastdbn.estimators.table_model import Prepared
-    from fastdbn.tables.read import hash_of
+    from fastdbn.tables.read import hash_of, read_with
 
     check_paths(args)
     if args.resume and args.checkpoint is None:
@@ -135,7 +135,8 @@ def run(args):
     if args.model is not None:
         parameters_of(args, CLASSES[args.model])  # which refuses what does not suit, before any work
     rows = rows_to_train_on(args, unlabelled=True)
-    notes = {} if args.data is None else {"data_hash_": hash_of(args.data)}  # before the fit, while the file is what was read
+    # before the fit, while the files are what was read
+    notes = {} if args.data is None else {"data_hash_": hash_of(*read_with(args.data, args.labels, args.test))}
     image = args.image_shape is None and rows.table is not None and rows.table.image
     if image and (image[0] != image[1] if len(image) == 2 else image[2:] == (3,)):  # square ones are found
         args.image_shape, args.words = image, (*args.words, "--image-shape", ",".join(map(str, image)))
