@@ -355,8 +355,12 @@ def add_table_rows(typing, tables, offsets, first, out, o, begin):
         code = Vectors(context, builder, tables.dtype)
         sums = [[None, None] for _ in range(TABLE // LINE)]
         for group in range(GROUPS):
-            at, turn = builder.add(first_, ir.Constant(_I64, group)), group % 2
-            row = code.place(tables, tables_, builder.zext(builder.load(code.place(offsets, offsets_, at)), _I64))
+            turn = group % 2
+            if group % 4 == 0:  # four offsets by one load, because loads are what this waits for
+                place = code.place(offsets, offsets_, builder.add(first_, ir.Constant(_I64, group)))
+                four = builder.load(builder.bitcast(place, _I64.as_pointer()), align=2)
+            offset = builder.lshr(four, ir.Constant(_I64, 16 * (group % 4)))
+            row = code.place(tables, tables_, builder.and_(offset, ir.Constant(_I64, 0xFFFF)))
             for n, pair in enumerate(sums):
                 number = code.load(row, n, LINE)
                 pair[turn] = number if pair[turn] is None else builder.fadd(pair[turn], number)
