@@ -174,7 +174,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--markdown", action="store_true", help="print Markdown, to be pasted")
-    parser.add_argument("--out", default=store.FOLDER / "long_fits.json")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/long_fits-CORE.json by default")
     args = parser.parse_args()
     unknown = [name for name in args.works.split(",") if name not in WORKS]
     if unknown:
@@ -198,7 +198,7 @@ def main():
         for who, entry in found.items():
             print(line([name, *cells(who, entry)], args.markdown), flush=True)
         about = {"work": work._asdict(), "epochs": args.epochs, "rows": args.rows, "price": cost}
-        store.add(args.out, machine, "works", name, about | {"contenders": found})
+        store.add(args.out or store.of_core("long_fits", machine), machine, "works", name, about | {"contenders": found})
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=DEFAULT.max_iter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", default=store.FOLDER / "whole_fits.json")
+    parser.add_argument("--out", help="JSON file; benchmarks/results/whole_fits-CORE.json by default")
     args = parser.parse_args()
     machine, found = describe(args.threads), {}
     print(in_words(machine) + "\n")
@@ -171,7 +171,9 @@ def main():
                     continue
             found.setdefault(who, []).append(run)
         about = {"rows": args.rows, "epochs": args.epochs, "columns": [*STAGES, "accuracy"]}
-        store.add(args.out, machine, "threads", str(args.threads), about | {"contenders": found})
+        store.add(
+            args.out or store.of_core("whole_fits", machine), machine, "threads", str(args.threads), about | {"contenders": found}
+        )
     print("\n".join(lines(found, args.threads)))
 
 
