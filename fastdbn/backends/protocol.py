@@ -143,6 +143,18 @@ class FastWeights(NamedTuple):
     kept: float
 
 
+class Tempering(NamedTuple):
+    """Persistent chains at inverse temperatures `betas` (M,), which fall from 1.
+
+    beta (M n,) has those of all rows of chains: n at 1, then n at the next. swaps (2, M - 1) counts exchanges between neighbours,
+    made and proposed; betas and swaps are host arrays.
+    """
+
+    betas: np.ndarray
+    beta: Buffer
+    swaps: np.ndarray
+
+
 class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on.
 
@@ -172,11 +184,13 @@ class Problem(NamedTuple):
     max_norm: float = 0.0
     sparsity: Sparsity | None = None
     fast: FastWeights | None = None
+    tempering: Tempering | None = None
 
     @property
     def is_plain(self):
         """Whether no training option changes the gradient or the step."""
-        return not (self.l1 or self.max_norm) and all(x is None for x in (self.centering, self.weights, self.sparsity, self.fast))
+        records = self.centering, self.weights, self.sparsity, self.fast, self.tempering
+        return not (self.l1 or self.max_norm) and all(record is None for record in records)
 
 
 class Backend(Protocol):

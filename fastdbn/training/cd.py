@@ -75,8 +75,6 @@ class ContrastiveDivergence(Training):
         With the parameters in training.
     chain_machine : BlockMachine
         What the chains run at.
-    chain_beta : buffer or None
-        Their inverse temperatures.
     log_z : callable or None
         An estimate of log Z of the parameters in training.
 
@@ -105,7 +103,7 @@ class ContrastiveDivergence(Training):
         self.problem = _problem(self.backend, self.layer, self.settings, state)
         p = self.problem
         self.machine = BlockMachine(self.backend, p.visible, p.hidden, p.params)
-        self.chain_machine, self.chain_beta, self.log_z = self.machine, None, None
+        self.chain_machine, self.log_z = self.machine, None
         for option in self.options:
             option.training = self
             option.begin(state)
@@ -225,7 +223,7 @@ class ContrastiveDivergence(Training):
             self._gibbs(batch, chain, rows)
         for option in self.options:
             option.negative(batch)
-        if self.chain_machine is not self.machine or self.chain_beta is not None:
+        if self.chain_machine is not self.machine:
             # hidden means given the states, at the parameters whose gradient this is
             self.machine.hidden_given(batch.negative.v, batch.negative.h)
         for option in self.options:
@@ -235,12 +233,16 @@ class ContrastiveDivergence(Training):
         return batch
 
     def _gibbs(self, batch, states, who):
-        """k steps down and up from the chains' hidden states. The last step draws hidden states where the chains go on."""
+        """k steps down and up from the chains' hidden states. The last step draws hidden states where the chains go on.
+
+        Of chains at several temperatures the last step up is left to their option, which needs its fields.
+        """
         b, p, phase = self.backend, self.problem, batch.negative
         chain = Chain(phase.v, states, b.part(p.work, 0, len(who)), phase.h)
         drop = None if batch.absent is None else functools.partial(b.assign_where, phase.v, batch.absent)
-        options = {"beta": self.chain_beta, "clamp": drop, "ends_in_mean": not p.persistent}
-        self.chain_machine.walk(chain, who, batch.key, 1, 2 * p.k + 1, **options)
+        beta, last = (None, 2 * p.k + 1) if p.tempering is None else (p.tempering.beta, 2 * p.k)
+        options = {"beta": beta, "clamp": drop, "ends_in_mean": not p.persistent}
+        self.chain_machine.walk(chain, who, batch.key, 1, last, **options)
 
 
 def _problem(backend, layer, settings, state):

@@ -17,9 +17,11 @@ from fastdbn.backends.cpu import (
     options,
     pool,
     steps,
+    tempering,
     update,
     workspace,
 )
+from fastdbn.backends.cpu.half_step import is_fused
 from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
 from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
@@ -310,7 +312,7 @@ class CPU(Backend):
         backprop.limit_columns(W, self.dtype.type(longest), buffer)
 
     def cd_steps(self, problem: Problem, order, batch_size: int, step: int, epoch: int, hyper: Hyper) -> bool:
-        if not (steps.is_fused(problem.visible) and steps.is_fused(problem.hidden)):
+        if not (is_fused(problem.visible) and is_fused(problem.hidden)):
             return False
         centering, params, (nv, nh) = problem.centering, problem.params, problem.params.W.shape
         data, hidden, visible = (rng.stream(purpose, problem.layer) for purpose in (rng.DATA, rng.HIDDEN, rng.VISIBLE))
@@ -322,18 +324,20 @@ class CPU(Backend):
         n_threads = self.threads(nv, nh, max(len(problem.positive.v), len(problem.negative.v)), problem.k)
         if self._workspace is None or self._workspace[0] is not params.W or len(self._workspace[1].packed) < n_threads:
             self._workspace = params.W, workspace.make_workspace(problem, n_threads)
+        rungs = tempering.rungs_of(problem, step, len(run.numbers), n_threads)
         pool.team(
             n_threads,
             *(steps.cd_steps(problem.visible, problem.hidden), self._blas),
             *((problem.visible.group_size(nv), problem.hidden.group_size(nh)), problem.data, params, problem.velocity),
             (centering.v, centering.h) if centering else (self.zeros(0),) * 2,
-            *(problem.chain_rows, self._workspace[1], run, options.extras_of(problem, order, hyper)),
+            *(problem.chain_rows, self._workspace[1], run, options.extras_of(problem, order, hyper, rungs)),
         )
+        tempering.count_exchanges(problem, rungs)
         return True
 
     def anneal(self, chains, number, upper, lower, down) -> np.ndarray | None:
         visible, hidden, (W, _, c) = chains.machine.visible_unit, chains.machine.hidden_unit, chains.params
-        if not (steps.is_fused(visible) and steps.is_fused(hidden)):
+        if not (is_fused(visible) and is_fused(hidden)):
             return None
         n, (nv, nh) = len(chains.v), W.shape
         v, h = (

@@ -99,15 +99,17 @@ def prepare_unit(unit):
 
 
 @inlinable
-def _of_row(beta, i):
+def factor_of(beta, i):
+    """The inverse temperature of a row, or None."""
     return None if beta is None else beta[i]
 
 
-def _tempered(s, beta):
+def tempered(s, beta):
+    """A field at an inverse temperature, or at 1 for None."""
     return s if beta is None else s * beta
 
 
-inlined(_tempered)
+inlined(tempered)
 
 
 @inlinable
@@ -143,15 +145,15 @@ def activate_block(unit):
     def single(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
         b = bias[j0:j1]  # slices, because the compiler vectorises loops whose indices begin at zero
         for i in range(r0, r1):
-            m, factor = mean[i, j0:j1], _of_row(beta, i)
+            m, factor = mean[i, j0:j1], factor_of(beta, i)
             if states is None:
                 for j in range(len(m)):
-                    m[j] = mean_of(_tempered(m[j] + b[j], factor))
+                    m[j] = mean_of(tempered(m[j] + b[j], factor))
             else:
                 x = states[i, j0:j1]
                 fill(x, j0 + shift, rows[i], key)
                 for j in range(len(m)):
-                    s = _tempered(m[j] + b[j], factor)
+                    s = tempered(m[j] + b[j], factor)
                     mu = mean_of(s)
                     x[j] = draw(s, mu, x[j])
                     m[j] = mu
@@ -159,9 +161,9 @@ def activate_block(unit):
     def grouped(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
         b = bias[j0:j1]
         for i in range(r0, r1):
-            m, factor = mean[i, j0:j1], _of_row(beta, i)
+            m, factor = mean[i, j0:j1], factor_of(beta, i)
             for j in range(len(m)):
-                m[j] = _tempered(m[j] + b[j], factor)
+                m[j] = tempered(m[j] + b[j], factor)
             for g in range(0, len(m), group):
                 mean_of(m[g : g + group], m[g : g + group])
             if states is not None:
@@ -173,9 +175,9 @@ def activate_block(unit):
     def counted(group, bias, mean, states, rows, key, beta, shift, r0, r1, j0, j1):
         b, noise = bias[j0:j1], np.empty(_CHUNK, mean.dtype)
         for i in range(r0, r1):
-            m, factor = mean[i, j0:j1], _of_row(beta, i)
+            m, factor = mean[i, j0:j1], factor_of(beta, i)
             for j in range(len(m)):
-                m[j] = _tempered(m[j] + b[j], factor)
+                m[j] = tempered(m[j] + b[j], factor)
             mean_of(m, m)
             if states is not None:
                 x = states[i, j0:j1]
@@ -272,9 +274,9 @@ def cgf(unit):
         start, stop, _ = columns
         s, b = np.empty(stop - start, field.dtype), bias[start:stop]
         for i in range(first, last):
-            x, factor = field[i, start:stop], _of_row(beta, i)
+            x, factor = field[i, start:stop], factor_of(beta, i)
             for j in range(len(s)):
-                s[j] = _tempered(x[j] + b[j], factor)
+                s[j] = tempered(x[j] + b[j], factor)
             out[i] += log_normaliser(group, s) * _trials(states, i, start, stop)
 
     return kernel(run)

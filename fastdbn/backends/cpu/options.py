@@ -1,4 +1,7 @@
-"""What training options do within a minibatch: sparsity, weights of rows, L1 and max-norm, for composed and whole minibatches."""
+"""What training options do within a minibatch: sparsity, weights of rows, L1 and max-norm, for composed and whole minibatches.
+
+Of chains at several temperatures there is only their record here; tempering.py has the rest.
+"""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +20,7 @@ class Extras(NamedTuple):
 
     weights (rows of the call,), or none; l1, the threshold, and max_norm, 0 for none; activity (nh,), or none, with the numbers
     of `protocol.Sparsity`; whether there are fast weights, what they keep, the `Params` that the chains run at, and the fast
-    weights.
+    weights; the `tempering.Rungs` of the chains or None, for which the kernel is compiled apart.
     """
 
     weights: Any
@@ -31,6 +34,7 @@ class Extras(NamedTuple):
     kept: float
     chain: Any
     fast: Any
+    rungs: Any
 
 
 DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
@@ -38,7 +42,7 @@ DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
 weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
 
 
-def extras_of(problem, order, hyper):
+def extras_of(problem, order, hyper, rungs):
     """The `Extras` of the minibatches of the rows in `order`."""
     if problem._replace(centering=None).is_plain:
         return None
@@ -49,6 +53,7 @@ def extras_of(problem, order, hyper):
         *(float(hyper.learning_rate * problem.l1), float(problem.max_norm)),
         *((none, 0.0, 0.0, 0.0) if sparsity is None else sparsity),
         *((False, 0.0, problem.params, problem.velocity) if fast is None else (True, fast.kept, fast.params, fast.fast)),
+        rungs,
     )
 
 
@@ -63,7 +68,8 @@ def numbers_of(problem, order, batch_size, hyper):
         total = np.array([weights[start : start + batch_size].sum() for start in starts])
         mean = np.array([given[start : start + batch_size].mean() for start in starts])
     data = 1.0 / rows
-    chains = mean / len(problem.chain_rows) if problem.persistent else data
+    rungs = 1 if problem.tempering is None else len(problem.tempering.betas)
+    chains = mean / (len(problem.chain_rows) // rungs) if problem.persistent else data
     slides = np.zeros((3, len(rows)))
     if problem.centering is not None:
         share, some = problem.centering.model_share, np.where(mean > 0, mean, 1.0)
@@ -109,6 +115,14 @@ def chain_of(extras, workspace):
     if extras is None:
         return workspace.params
     return workspace.chain
+
+
+@inlinable
+def rungs_of(extras):
+    """The `tempering.Rungs` of the chains, or None."""
+    if extras is None:
+        return None
+    return extras.rungs
 
 
 @inlinable

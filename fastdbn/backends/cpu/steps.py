@@ -10,21 +10,16 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray
 
 from fastdbn.backends.cpu import binary, options, update
 from fastdbn.backends.cpu.gate import Team, share, share_grid, uncounted, wait
+from fastdbn.backends.cpu.half_step import Given, Layer, half_step, is_binary
 from fastdbn.backends.cpu.jit import inlinable, kernel
-from fastdbn.backends.cpu.kernels import activate_block, block, count_blocks, noise_of
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
-from fastdbn.backends.cpu.lookup import LANES
 from fastdbn.backends.cpu.options import DATA, FAST, MEAN, SLIDE, TOTAL
-from fastdbn.backends.cpu.simd import WORD, nonzero, stack_like
+from fastdbn.backends.cpu.simd import WORD
+from fastdbn.backends.cpu.tempering import chains_at_one, exchange, heat_of
 from fastdbn.maths.rng import Key
-from fastdbn.units.unit import Unit
-
-_DRAWN = 8 * WORD
-"""Units of a row that are drawn at a time."""
 
 
 class Run(NamedTuple):
@@ -49,25 +44,6 @@ class Run(NamedTuple):
     decay: float
     centred: bool
     numbers: Any
-
-
-class Given(NamedTuple):
-    """The layer whose states are given: its `States`, its units, and whether the states are words; else floats are looked at."""
-
-    states: Any
-    n: int
-    packed: bool
-
-
-class Layer(NamedTuple):
-    """The layer that is computed: units of a group, units, weights, whether these are transposed, biases, and its `States`."""
-
-    group: int
-    n: int
-    W: Any
-    transpose: bool
-    bias: Any
-    states: Any
 
 
 @inlinable
@@ -107,105 +83,9 @@ def _exchange(team, params, velocity, offsets, workspace, extras, back):
             _copy(source, target)
 
 
-def is_fused(unit):
-    """Whether the fused kernel takes such a layer: one unit type, which does not make its own noise."""
-    return isinstance(unit, Unit) and unit.noise != "own"
-
-
-def is_binary(unit):
-    """Whether states of a unit type are zeros and ones, drawn one by one."""
-    return unit.support == (0.0, 1.0) and unit.group == 1
-
-
 @inlinable
 def _key(run, step, stream, gibbs):
     return Key(run.seed.k0, run.seed.k1, np.uint32(step), np.uint32(stream + gibbs))
-
-
-def _words_drawn(unit):
-    """`_activate` for binary units, which are drawn word by word."""
-    mean_of, draw, noise, rows_of = unit.mean, unit.draw, noise_of(unit), activate_block(unit)
-
-    def run(layer, mean, drawn, rows, key, r0, r1, j0, j1):
-        n = layer.n
-        if not drawn:
-            rows_of(layer.group, layer.bias, mean, None, rows, key, None, 0, r0, r1, j0, j1)
-            return
-        buffer = carray(stack_like(mean, _DRAWN), _DRAWN)
-        for r in range(r0, r1):
-            for j in range(j0, j1, _DRAWN):
-                end = min(j + _DRAWN, binary.count_words(j1) * WORD)
-                m, b, x = mean[r, j:end], layer.bias[j:end], buffer[: end - j]
-                noise(x, j, rows[r], key)
-                for e in range(len(m)):
-                    s = m[e] + b[e]
-                    mu = mean_of(s)
-                    x[e] = draw(s, mu, x[e])
-                    m[e] = mu
-                words = layer.states.words[r, j // WORD : end // WORD]
-                for q in range(len(words)):
-                    words[q] = nonzero(x, q * WORD)
-                if end > n:  # beyond the last unit nothing is on
-                    words[len(words) - 1] &= (np.uint64(1) << np.uint64(n % WORD)) - np.uint64(1)
-                    for e in range(n - j, len(m)):
-                        m[e] = 0
-
-    return run
-
-
-def _floats_drawn(unit):
-    """`_activate` for other units, and for groups of units."""
-    rows_of = activate_block(unit)
-
-    def run(layer, mean, drawn, rows, key, r0, r1, j0, j1):
-        if drawn:
-            rows_of(layer.group, layer.bias, mean, layer.states.floats, rows, key, None, 0, r0, r1, j0, j1)
-        else:
-            rows_of(layer.group, layer.bias, mean, None, rows, key, None, 0, r0, r1, j0, j1)
-
-    return run
-
-
-@functools.cache
-def _conditional(unit):
-    """Plain function: the means and draws of a layer of a unit type given the states of the other, on all threads.
-
-    Fields in mean become means, and where `drawn` is set the layer's states draws of them: in rows r0 to r1 and columns j0 to
-    j1, edges of words, or all units for groups. Returns the turn of the gate, and how many ones the given states have, or -1.
-    """
-    activate, whole = inlinable(_words_drawn(unit) if is_binary(unit) else _floats_drawn(unit)), unit.group != 1
-
-    def run(team, turn, blas, given, layer, mean, drawn, rows, key):
-        x, inputs, count = given.states, given.n, len(rows)
-        W, transpose, n = layer.W, layer.transpose, layer.n
-        ones = binary.count_packed(x.words[:count]) if given.packed else binary.count_ones(x.floats[:count])
-        method = binary.choose(ones, count, inputs, n, transpose, binary.in_registers(W))
-        r0, r1 = share(team, count)
-        if ones >= 0 and not given.packed:
-            for r in range(r0, r1):
-                binary.pack_row(x.floats[r], x.words[r])
-        if ones >= 0 and (given.packed or not binary.reads_floats(method)):
-            binary.prepare(method, x, inputs, r0, r1)
-        turn = wait(team.gate, team.size, turn)
-        if binary.reads_floats(method):
-            t0, t1 = share(team, count_blocks(count, n, whole))
-            for t in range(t0, t1):
-                r0, r1, j0, j1 = block(t, count, n, whole)
-                binary.product(method, blas, x, inputs, W, transpose, mean, r0, r1, j0, j1)
-                activate(layer, mean, drawn, rows, key, r0, r1, j0, j1)
-        else:  # in words, whole ones: weights beyond the last unit are zero
-            q0, q1, b0, b1 = share_grid(team, binary.count_words(n), (count + LANES - 1) // LANES, binary.ONCE)
-            s0, s1 = b0 * LANES, min(b1 * LANES, count)
-            wide = inputs if method == binary.CODES else binary.count_words(inputs) * WORD
-            binary.product(method, blas, x, wide, W, transpose, mean, s0, s1, q0 * WORD, q1 * WORD)
-            if whole:
-                turn = wait(team.gate, team.size, turn)
-                activate(layer, mean, drawn, rows, key, r0, r1, 0, n)
-            else:
-                activate(layer, mean, drawn, rows, key, s0, s1, q0 * WORD, min(q1 * WORD, n))
-        return wait(team.gate, team.size, turn), ones
-
-    return inlinable(run)
 
 
 @inlinable
@@ -354,7 +234,7 @@ def _take(data, packed, rows, key, v, r0, r1):
 @functools.cache
 def cd_steps(visible, hidden):
     """The kernel of a pair of unit types; `cd.minibatch` is the same in the words of the protocol."""
-    given_hidden, given_visible = _conditional(visible), _conditional(hidden)
+    given_hidden, given_visible, exchanged = half_step(visible), half_step(hidden), exchange(visible, hidden)
     packed_v, packed_h = is_binary(visible), is_binary(hidden)
 
     def steps(thread, size, gate, blas, groups, data, params, velocity, offsets, chain_rows, workspace, run, extras):
@@ -362,9 +242,11 @@ def cd_steps(visible, hidden):
         offsets, chain_rows, workspace, run, extras = uncounted((offsets, chain_rows, workspace, run, extras))
         team, turn, packed_data = Team(thread, size, gate), 0, data.kind == PACKED or data.kind == ONES
         (nv, nh), plain, chain = params.W.shape, workspace.params, options.chain_of(extras, workspace)
-        up = Layer(groups[1], nh, plain.W, False, plain.c, workspace.h)
-        up_chain = Layer(groups[1], nh, chain.W, False, chain.c, workspace.h)
-        down = Layer(groups[0], nv, chain.W, True, chain.b, workspace.vk)
+        rungs = options.rungs_of(extras)
+        heat = heat_of(rungs)
+        up = Layer(groups[1], nh, plain.W, False, plain.c, workspace.h, heat)
+        up_chain = Layer(groups[1], nh, chain.W, False, chain.c, workspace.h, heat)
+        down = Layer(groups[0], nv, chain.W, True, chain.b, workspace.vk, heat)
         fast = options.has_fast(extras)
         _exchange(team, params, velocity, offsets, workspace, extras, False)
         if run.persistent and packed_h and thread == 0:
@@ -384,11 +266,15 @@ def cd_steps(visible, hidden):
                 v, h, whose, packed = (workspace.vk, hk, who, packed_v) if t else (workspace.v0, h0, rows, packed_data)
                 drawn, key = 0 < t <= run.k if run.persistent else t < run.k, _key(run, now, run.hidden, t)
                 layer = up_chain if fast and 0 < t <= run.k else up  # after the chain of fast weights its means at the parameters
-                turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), layer, h, drawn, whose, key)
+                turn, ones_k = given_visible(team, turn, blas, Given(v, nv, packed), layer, h, drawn, whose, key, t == run.k)
                 ones_0 = ones_0 if t else ones_k
                 if t < run.k:
                     key = _key(run, now, run.visible, t)
-                    turn, _ = given_hidden(team, turn, blas, Given(workspace.h, nh, packed_h), down, mean, True, who, key)
+                    turn, _ = given_hidden(team, turn, blas, Given(workspace.h, nh, packed_h), down, mean, True, who, key, False)
+                elif t == run.k:
+                    turn, ones_k = exchanged(rungs, number, team, turn, up_chain, down, hk, who, ones_k, fast)
+                    chains = chains_at_one(rungs, chains)
+                    who, hk = who[:chains], hk[:chains]
             ones, words = (ones_0, ones_k), (packed_data, packed_v)
             turn = _update(team, turn, blas, workspace, n, chains, ones, words, run, extras, run.numbers[number], weight)
         if run.persistent and packed_h and thread == 0:

@@ -6,8 +6,10 @@ The hot chains carry the one at 1 from mode to mode (Desjardins, Courville, Beng
 
 import numpy as np
 
+from fastdbn.backends import protocol
 from fastdbn.backends.protocol import Phase
 from fastdbn.maths import rng
+from fastdbn.maths.exchanges import log_uniforms, lower_rungs
 from fastdbn.support import checks
 from fastdbn.training.options.fast_weights import check_persistent
 from fastdbn.training.options.option import Option, refuse_with
@@ -15,6 +17,8 @@ from fastdbn.training.options.option import Option, refuse_with
 
 class Tempering(Option):
     """Inverse temperatures `betas` fall from 1; `swaps` (2, M - 1) counts exchanges made and proposed between neighbours."""
+
+    fused = True
 
     def __init__(self, betas):
         self.betas = np.asarray(betas, np.float64)
@@ -33,41 +37,53 @@ class Tempering(Option):
         run, b = self.training, self.training.backend
         self.n = run.settings.n_chains
         rows, (nv, nh) = self.n * len(self.betas), state.params.W.shape
-        run.chain_beta = b.array(np.repeat(self.betas, self.n))
         self.swaps = np.zeros((2, len(self.betas) - 1))
-        self.buffers = b.states(run.layer.visible, rows, nv), b.states(run.layer.hidden, rows, nh)
+        tempering = protocol.Tempering(self.betas, b.array(np.repeat(self.betas, self.n)), self.swaps)
+        run.problem = run.problem._replace(tempering=tempering)
+        self.field = b.zeros(rows, nh)
+        self.buffers = b.states(run.layer.visible, self.n, nv), b.states(run.layer.hidden, rows, nh)
 
     def negative(self, batch):
-        """Exchange states, first between the even temperatures and those above them, then the odd; keep the chains at 1.
+        """Draw hidden states, exchange states, and keep the chains at 1 with their hidden means.
 
         A chain at beta has p(x) proportional to e^(beta U(x) - base(x)), U = b.v + c.h + v W h. So states x and y at beta and
         beta' change places with probability min(1, e^((beta - beta') (U(y) - U(x)))).
         """
-        problem, n = self.training.problem, self.n
-        goodness = self._goodness().reshape(-1, n)
+        run, b, problem, n = self.training, self.training.backend, self.training.problem, self.n
+        (v, mean, _), h, field = problem.negative, problem.states, self.field
+        W, _, c = run.chain_machine.params
+        b.field(v, W, field)
+        b.copy(field, mean)
+        b.activate(problem.hidden, c, mean, h, problem.chain_rows, batch.key(rng.HIDDEN, problem.k), problem.tempering.beta)
+        order = self._exchanged(self._goodness())
+        first, (v_buffer, h_buffer) = b.part(order, 0, n), self.buffers
+        b.copy(h, h_buffer, rows=order)
+        b.copy(h_buffer, h)
+        batch.negative = Phase(b.part(v, 0, n), b.part(mean, 0, n), None)
+        b.copy(v, v_buffer, rows=first)
+        b.copy(v_buffer, batch.negative.v)
+        if run.chain_machine is run.machine:  # else the means are those at other weights
+            b.copy(field, batch.negative.h, rows=first)
+            b.activate(problem.hidden, c, batch.negative.h)
+
+    def _exchanged(self, goodness):
+        """The rows from which each row's states come, by U of all rows (M n,)."""
+        problem, n, goodness = self.training.problem, self.n, goodness.reshape(-1, self.n)
         place = np.arange(goodness.size, dtype=np.uint32).reshape(-1, n)
-        draw = rng.host_generator(problem.seed, self.training.step, rng.stream(rng.SWAP, problem.layer))
-        for first in (0, 1):
-            for i in range(first, len(self.betas) - 1, 2):
-                log_odds = (self.betas[i] - self.betas[i + 1]) * (goodness[i + 1] - goodness[i])
-                swapped = np.log1p(-draw.random(n)) < log_odds
-                for x in (goodness, place):
-                    x[i], x[i + 1] = np.where(swapped, x[i + 1], x[i]), np.where(swapped, x[i], x[i + 1])
-                self.swaps[:, i] += swapped.sum(), n
-        b = self.training.backend
-        order = b.array(place.ravel())
-        for x, buffer in zip((problem.negative.v, problem.states), self.buffers, strict=True):
-            b.copy(x, buffer, rows=order)
-            b.copy(buffer, x)
-        batch.negative = Phase(b.part(problem.negative.v, 0, n), b.part(problem.negative.h, 0, n), None)
+        logs = log_uniforms(problem.seed, problem.layer, self.training.step, len(self.betas), n)
+        for i, log in zip(lower_rungs(len(self.betas)), logs, strict=True):
+            swapped = log < (self.betas[i] - self.betas[i + 1]) * (goodness[i + 1] - goodness[i])
+            for x in (goodness, place):
+                x[i], x[i + 1] = np.where(swapped, x[i + 1], x[i]), np.where(swapped, x[i], x[i + 1])
+            self.swaps[:, i] += swapped.sum(), n
+        return self.training.backend.array(place.ravel())
 
     def _goodness(self):
         """U of all chains' states."""
-        b, problem, (W, bias_v, bias_h) = self.training.backend, self.training.problem, self.training.chain_machine.params
-        v, h, field = problem.negative.v, problem.states, problem.negative.h
+        b, problem, (_, bias_v, bias_h) = self.training.backend, self.training.problem, self.training.chain_machine.params
+        v, h = problem.negative.v, problem.states
         total, part = np.zeros(len(v)), np.empty(len(v))
-        b.field(v, W, field)
-        for x, y in ((h, field), (h, bias_h), (v, bias_v)):
+        for x, y in ((h, self.field), (h, bias_h), (v, bias_v)):
             b.dot(x, y, part)
             total += part
         return total
