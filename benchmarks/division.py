@@ -13,7 +13,19 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.tally import Tally
-from fastdbn.backends.cpu import backprop_buffers, backprop_losses, backprop_steps, binary, lookup, pool, steps, tiles, update
+from fastdbn.backends.cpu import (
+    backprop_buffers,
+    backprop_losses,
+    backprop_steps,
+    binary,
+    half_step,
+    lookup,
+    pool,
+    steps,
+    tempering,
+    tiles,
+    update,
+)
 from fastdbn.backends.cpu.simd import ROW, STRIP, WORD
 
 METHODS = {binary.BLAS: "multiply", binary.TILES: "multiply", binary.GATHER: "gather", binary.DIRECT: "direct"}
@@ -180,7 +192,10 @@ def _common(tally):
     named = {"product": product, "prepare": prepare, "pack_row": pack_row, "count_packed": count_packed}
     named |= {"count_ones": count_ones, "only_binary": only_binary, "unpack_row": _nothing}
     both = {"wait": wait, "read_row": read_row} | dict.fromkeys(("uncounted", "inlinable", "kernel"), _same)
-    return {binary: named, update: {"list_units": list_units}, steps: both, backprop_steps: both | {"list_units": list_units}}
+    halves = {"wait": wait, "inlinable": _same}
+    listing = {"list_units": list_units}
+    places = {binary: named, update: listing, steps: both, half_step: halves, tempering: halves}
+    return places | {backprop_steps: both | listing}
 
 
 def _of_cd(tally):
@@ -232,10 +247,11 @@ def _of_cd(tally):
     def move_visible(params, out, step, centre, i0, i1):
         tally.add("step", number=i1 - i0)
 
-    made = {"_words_drawn": activate, "_floats_drawn": activate, "_conditional": steps._conditional.__wrapped__}
+    made = {"half_step": half_step.half_step.__wrapped__, "exchange": tempering.exchange.__wrapped__}
     made |= {"read_words": read_words, "_exchange": _nothing, "_copy_params": _nothing, "_visible_sums": visible_sums}
     return {
         steps: made,
+        half_step: {"_words_drawn": activate, "_floats_drawn": activate},
         update: {
             "multiply_rows": multiply_rows,
             "move_hidden": move_hidden,

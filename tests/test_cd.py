@@ -90,7 +90,7 @@ def fitted_bytes(monkeypatch, X, fused, kind=None, weights=None, **options):
     assert teams == ([options["n_jobs"]] * 2 if fused else [])
     assert kind in (None, calls[0].data.kind)
     parts = rbm.components_, rbm.intercept_hidden_, rbm.intercept_visible_, *rbm._velocity, *([rbm._chains] * rbm.persistent)
-    parts += tuple(rbm._extras.values())
+    parts += *rbm._extras.values(), rbm.history_["swap_rate"]
     return b"".join(np.ascontiguousarray(x).tobytes() for x in parts)
 
 
@@ -214,6 +214,43 @@ def test_fused_equals_composed_with_options_in_float64(added, monkeypatch, split
     check_fused(monkeypatch, zeros_and_ones(), (1, 3), **options, **ADDED[added])
 
 
+TEMPERED = {"persistent": True, "n_chains": 13, "temperatures": [1.0, 0.99, 0.97, 0.94, 0.5]}
+HEATED = {
+    "at once": {},
+    "k": {"k": 3},
+    "a chain": {"n_chains": 1},
+    "more chains than rows": {"n_chains": 70, "temperatures": [1.0, 0.99]},
+    "all": ADDED["all"] | {"n_chains": 13},
+}
+
+
+@pytest.mark.parametrize("added", HEATED)
+@pytest.mark.parametrize("held", ["float32", "dense ones", "real", "lists"])
+def test_fused_equals_composed_where_tempered(held, added, monkeypatch, tmp_path, split_everything):
+    """Chains at several temperatures beside other options: states, exchanges and steps, in layers of several words and of one."""
+    make, kind = HELD[held]
+    options = {"visible": "bernoulli", "batch_size": 64, "learning_rate": 0.01, "momentum": 0.5, "weight_decay": 1e-3}
+    for hidden in (530, 70, 1):
+        check_fused(monkeypatch, make(tmp_path), kind=kind, n_components=hidden, **options, **(TEMPERED | HEATED[added]))
+
+
+@pytest.mark.parametrize("units", ["gaussian", pytest.param("softmax", marks=pytest.mark.slow), *RARE])
+def test_fused_equals_composed_for_other_units_where_tempered(units, monkeypatch, split_everything):
+    """Real states and groups on either side; fields of groups are made by columns, and drawn when all are there."""
+    visible, hidden = (units + " bernoulli").split()[:2]
+    data = np.eye(300)[np.random.default_rng(3).integers(0, 300, 150)] if visible == "softmax" else real_values()
+    options = {"visible": visible, "hidden": hidden, "batch_size": 64, "learning_rate": 0.001, "n_components": 530}
+    for more in ({}, {"k": 2}, {"fast_learning_rate": 0.001, "centering": "data"}):
+        check_fused(monkeypatch, data, **options, **(TEMPERED | more))
+
+
+@pytest.mark.slow
+def test_fused_equals_composed_where_tempered_in_float64(monkeypatch, split_everything):
+    options = {"visible": "bernoulli", "batch_size": 64, "dtype": "float64", "n_components": 70}
+    for more in (HEATED["k"], HEATED["all"]):
+        check_fused(monkeypatch, zeros_and_ones(), **options, **(TEMPERED | more))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (65, 63), (130, 10)], ids=str)
 def test_fused_equals_composed_for_odd_sizes(size, monkeypatch, split_everything):
     """Layers of one unit, of whole words and of one unit more or less, in batches of one row and with one row left."""
@@ -223,6 +260,7 @@ def test_fused_equals_composed_for_odd_sizes(size, monkeypatch, split_everything
         options = {"visible": "bernoulli", "n_components": hidden, "batch_size": batch_size, "weight_decay": 1e-3}
         for centering in (None, "data"):
             check_fused(monkeypatch, X, (1, 3, 8), centering=centering, **options, **CHAINS[chains])
+        check_fused(monkeypatch, X, (1, 3, 8), **options, **TEMPERED)
 
 
 @pytest.mark.parametrize("k", [1, 3])

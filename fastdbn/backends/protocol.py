@@ -1,8 +1,7 @@
 """The backend protocol: the operations in which every algorithm is written, and the records that they take.
 
 A backend owns how states and weights are stored. Algorithms pass it the buffers that it made; they never index a state and never
-name a matrix product. So a backend may keep binary states as bits, or weights in two layouts or on another device, without a
-second training loop.
+name a matrix product. So a backend may keep states as bits, or weights in two layouts, and needs no training loop of its own.
 
 Shapes: B rows of a minibatch, nv visible units, nh hidden units, W (nv, nh). Every operation writes into buffers that it
 is given. A `Key` and the rows' numbers name the noise (maths/rng.py).
@@ -143,25 +142,12 @@ class FastWeights(NamedTuple):
     kept: float
 
 
-class Tempering(NamedTuple):
-    """Persistent chains at inverse temperatures `betas` (M,), which fall from 1.
-
-    beta (M n,) has those of all rows of chains: n at 1, then n at the next. swaps (2, M - 1) counts exchanges between neighbours,
-    made and proposed; betas and swaps are host arrays.
-    """
-
-    betas: np.ndarray
-    beta: Buffer
-    swaps: np.ndarray
-
-
 class Problem(NamedTuple):
     """A CD training problem: what cd.py and a backend's `cd_steps` work on.
 
     positive and negative are the buffers of both phases. states (the larger of batch and chains, nh) are the chains' hidden
-    states, which persist where `persistent` is set; work their visible means; chain_rows their numbers. seed, layer and the
-    minibatch's number make the keys of all noise. What training options add: weights, a host array with one for each row of the
-    data; l1 and max_norm, 0 for none; and records.
+    states, which persist where `persistent` is set; work their visible means; chain_rows their numbers. seed and layer are those
+    of all noise. What options add: weights, a host array for the rows of the data; l1 and max_norm, 0 for none; and records.
     """
 
     visible: Unit
@@ -184,13 +170,13 @@ class Problem(NamedTuple):
     max_norm: float = 0.0
     sparsity: Sparsity | None = None
     fast: FastWeights | None = None
-    tempering: Tempering | None = None
+    tempering: Any = None  # exchanges.Tempering
 
     @property
     def is_plain(self):
         """Whether no training option changes the gradient or the step."""
-        records = self.centering, self.weights, self.sparsity, self.fast, self.tempering
-        return not (self.l1 or self.max_norm) and all(record is None for record in records)
+        options = self.l1, self.max_norm, self.centering, self.sparsity, self.fast, self.tempering
+        return self.weights is None and not any(options)
 
 
 class Backend(Protocol):

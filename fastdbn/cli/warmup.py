@@ -164,8 +164,11 @@ def _use_rbm(dtype, visible, hidden, kinds):
     if not (UNITS[visible].keeps_total or UNITS[visible].parameters):
         for weighted in (False, True):
             fit(_data(visible, kind), weighted, centering=None)
-            composed = {"temperatures": 2, "fast_learning_rate": 0.01, "l1": 0.01, "max_norm": 1.0}
-            fit(_data(visible, kind), weighted, persistent=True, **composed)
+            more = {"persistent": True, "temperatures": 2, "fast_learning_rate": 0.01, "l1": 0.01, "max_norm": 1.0}
+            fit(_data(visible, kind), weighted, **more)
+            lacking = _data(visible, dtype)
+            lacking[0] = np.nan  # so that minibatches are composed of single operations
+            fit(lacking, weighted, missing="sample", **more)
     for X in _forms(visible, kind):
         rbm = fit(X)
         for use in (rbm.transform, rbm.score_samples, rbm.reconstruct, rbm.gibbs):

@@ -50,7 +50,7 @@ def warn_of_precision(estimator, backend):
 def say_threads(rbm, training, n):
     """Print how many threads train on n rows, and which options keep the fused kernel from training."""
     backend, settings = training.backend, training.settings
-    rows = max(min(settings.batch_size, n), settings.n_chains if settings.persistent else 0)
+    rows = max(min(settings.batch_size, n), settings.chain_rows)
     threads = backend.threads(*rbm.components_.T.shape, rows, steps_at_epoch(settings.k, rbm.n_iter_, "k"))
     few = f" of {backend.n_threads}: more would be slower on minibatches this small" if threads < backend.n_threads else ""
     names = ", ".join(type(option).__name__ for option in training.options if not option.fused)

@@ -4,9 +4,23 @@ The even rungs exchange with those above them first, then the odd ones. An excha
 uniform is made. A training run draws those uniforms on the host, once for each minibatch.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from fastdbn.maths import rng
+
+
+class Tempering(NamedTuple):
+    """Persistent chains at inverse temperatures `betas` (M,), which fall from 1.
+
+    beta (M n,) has those of all rows of chains: n at 1, then n at the next. swaps (2, M - 1) counts exchanges between neighbours,
+    made and proposed. betas and swaps are host arrays, beta is a backend's.
+    """
+
+    betas: np.ndarray
+    beta: Any
+    swaps: np.ndarray
 
 
 def lower_rungs(rungs):

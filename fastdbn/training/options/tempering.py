@@ -6,9 +6,8 @@ The hot chains carry the one at 1 from mode to mode (Desjardins, Courville, Beng
 
 import numpy as np
 
-from fastdbn.backends import protocol
 from fastdbn.backends.protocol import Phase
-from fastdbn.maths import rng
+from fastdbn.maths import exchanges, rng
 from fastdbn.maths.exchanges import log_uniforms, lower_rungs
 from fastdbn.support import checks
 from fastdbn.training.options.fast_weights import check_persistent
@@ -38,7 +37,7 @@ class Tempering(Option):
         self.n = run.settings.n_chains
         rows, (nv, nh) = self.n * len(self.betas), state.params.W.shape
         self.swaps = np.zeros((2, len(self.betas) - 1))
-        tempering = protocol.Tempering(self.betas, b.array(np.repeat(self.betas, self.n)), self.swaps)
+        tempering = exchanges.Tempering(self.betas, b.array(np.repeat(self.betas, self.n)), self.swaps)
         run.problem = run.problem._replace(tempering=tempering)
         self.field = b.zeros(rows, nh)
         self.buffers = b.states(run.layer.visible, self.n, nv), b.states(run.layer.hidden, rows, nh)
