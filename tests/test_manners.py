@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import clone
 from small import ESTIMATORS, binary, each_estimator
 
-from fastdbn import DBN, RBM, DBNOutlierDetector
+from fastdbn import DBN, RBM, BernoulliRBM, DBNClassifier, DBNOutlierDetector, DBNRegressor, TableModel
 
 X, Y = binary(40, 6), np.arange(40) % 2
 
@@ -107,3 +107,28 @@ def test_masks_where_values_may_be_missing():
     assert np.array_equal(whole.impute(MASKED, random_state=0), whole.impute(lacking, random_state=0))
     counts = np.ma.masked_array(np.arange(24).reshape(4, 6) % 2, np.eye(4, 6, dtype=bool))
     assert np.array_equal(models[0].transform(counts), models[0].transform(counts.astype(float).filled(np.nan)))
+
+
+@pytest.mark.parametrize(
+    "estimator", [RBM(4), DBNClassifier((4,)), BernoulliRBM(4)], ids=lambda estimator: type(estimator).__name__
+)
+def test_what_is_no_number(estimator):
+    """Text, dates and columns of one name are refused with the remedy."""
+    y = np.arange(6) % 2
+    day, name = pd.date_range("2020-01-01", periods=6), ["a", "b"] * 3
+    for X, said in [
+        (pd.DataFrame({"day": day, "x": y}), "X has dates or times: make numbers of them"),
+        (np.column_stack([day.to_numpy()]), "X has dates or times"),
+        (pd.DataFrame({"name": name, "x": y}), r"X has text .*'a'.*fastdbn\.TableModel\(estimator\)"),
+        (np.column_stack([name]), "X has text"),
+        (pd.DataFrame(np.zeros((6, 2)), columns=["a", "a"]), r"X has two columns named 'a': give each a name of its own"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            estimator.fit(X, y)
+
+
+def test_what_is_no_table_or_target():
+    with pytest.raises(ValueError, match="y has dates or times: make numbers of them"):
+        DBNRegressor((4,)).fit(np.zeros((3, 2)), np.array(["2020-01-01"] * 3, "M8[D]"))
+    with pytest.raises(ValueError, match=r"X is a dict.*pandas\.DataFrame\(X\)"):
+        TableModel(DBNClassifier((4,))).fit({"a": [1, 2]}, [0, 1])

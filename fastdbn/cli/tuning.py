@@ -10,6 +10,7 @@ from sklearn.exceptions import FitFailedWarning
 
 from fastdbn.callbacks import Callback
 from fastdbn.cli.split import fewer
+from fastdbn.estimators.parameters import epochs
 from fastdbn.support.report import FitWarning, progress
 
 FACTOR = 3
@@ -69,10 +70,17 @@ def first_fit(model, X, y, train, task, seconds):
             fitted.fit(X[rows], y[rows])
         except TimeoutError:
             n = max(FEWEST, int(len(rows) * min(0.5, 0.7 * deadline.done)))
-            progress(f"{len(rows)} rows take more than one part in {FITS} of the time: searching on {n} of them")
+            progress(
+                f"{len(rows)} rows take more than one part in {FITS} of the time: searching on {n} of them; more --minutes allow more"
+            )
             rows = fewer(rows, y, task, n)
         else:
             return fitted, rows, time.perf_counter() - began
+
+
+def epochs_of(model, n):
+    """Epochs of a fit of a classifier or a regressor to n rows, of all layers and of fine-tuning."""
+    return len(model.hidden_layer_sizes) * epochs(model.rbm, n) + model.max_iter
 
 
 def space(model):
@@ -114,7 +122,7 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
         import optuna
     except ImportError:
         say('scikit-learn searches, because Optuna is not installed: pip install "fastdbn[tune]"')
-        return _by_halving(model, settings, X, y, train, valid, seconds / of_fit, seed, first)
+        return _by_halving(model, settings, X, y, train, valid, of_fit, seed, first)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logarithmic, linear, choices = settings
     found = [({}, first)]
@@ -139,16 +147,31 @@ def search(model, X, y, train, valid, seconds, of_fit, seed, say):
     return best, (len(found), first, score)
 
 
-def _by_halving(model, settings, X, y, train, valid, fits, seed, first):
-    """`search` by scikit-learn, which has the time for so many fits of the defaults."""
+def _by_halving(model, settings, X, y, train, valid, of_fit, seed, first):
+    """`search` by scikit-learn, again and again with other settings while there is time for one more fit of the defaults."""
     from scipy.stats import loguniform, uniform
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-    from sklearn.model_selection import HalvingRandomSearchCV
 
     logarithmic, linear, choices = settings
     ways = {name: loguniform(*ends) for name, ends in logarithmic.items()}
     ways |= {name: uniform(low, high - low) for name, (low, high) in linear.items()} | choices
-    n = int(np.clip(fits / 2, 2, FACTOR**4))  # each is pretrained in full, and later rounds fine-tune few of them
+    best, distinct, at = (first, {}), set(), model.callbacks[0].at
+    while (left := at - time.perf_counter()) > of_fit or not distinct:
+        n = int(np.clip(left / of_fit / 2, 2, FACTOR**4))  # each is pretrained in full, and later rounds fine-tune few of them
+        found = _halved(model, ways, X, y, train, valid, n, (seed + len(distinct)) % 2**32)
+        longest = max((params["max_iter"] for _, params in found), default=0)
+        last = [(score, {name: params[name] for name in ways}) for score, params in found if params["max_iter"] == longest]
+        best = max([best, *last], key=lambda pair: pair[0])
+        distinct |= {str([params[name] for name in ways]) for _, params in found}
+        if left < 0 or not found:
+            break
+    return best[1], (len(distinct) + 1, first, best[0])
+
+
+def _halved(model, ways, X, y, train, valid, n, seed):
+    """[(score, parameters)] of the fits of one search by scikit-learn, of n settings."""
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
     most, found = model.max_iter, []
 
     def scored(fitted, X, y):
@@ -171,13 +194,10 @@ def _by_halving(model, settings, X, y, train, valid, fits, seed, first):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitFailedWarning)
+        warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")  # of fits that were ended
         try:
             tried.fit(X, y)
-        except ValueError:  # all fits of a round failed
-            if time.perf_counter() < model.callbacks[0].at:
+        except ValueError as error:  # all fits of a round failed
+            if TimeoutError.__name__ not in str(error):
                 raise
-    longest = max((params["max_iter"] for _, params in found), default=0)
-    last = [(score, {name: params[name] for name in ways}) for score, params in found if params["max_iter"] == longest]
-    score, best = max([(first, {}), *last], key=lambda pair: pair[0])
-    distinct = {str([params[name] for name in ways]) for _, params in found}
-    return best, (len(distinct) + 1, first, score)
+    return found

@@ -124,7 +124,8 @@ class BernoulliRBM(Estimator):
     def _checked(self, X, reset):
         checks.matrix(X)
         X = checks.unmasked(X, "X")
-        X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False)
+        with checks.of_numbers(X):
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False)
         checks.finite(X, self)
         checks.moderate(X, np.cbrt(np.finfo(X.dtype).max), "scale X into [0, 1]")  # energies grow with the square of X
         return X

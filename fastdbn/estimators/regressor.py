@@ -175,6 +175,7 @@ class DBNRegressor(RegressorMixin, Supervised):
         if y is None:
             raise ValueError("y=None: DBNRegressor requires y to be passed, but the target y is None")
         y = checks.unmasked(y, "y")
+        checks.no_dates(y, "y")
         try:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         except ValueError as error:

@@ -57,14 +57,8 @@ def checked(estimator, X, reset, may_lack=False, finite=True):
         return _checked_stored(estimator, X, reset, may_lack, finite)
     checks.matrix(X)
     X = given = checks.unmasked(X, "X", may_lack)
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=types_for(X),
-        ensure_all_finite=False,
-    )
+    with checks.of_numbers(X):
+        X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=types_for(X), ensure_all_finite=False)
     if finite:
         checks.finite(X, estimator, may_lack)
     if reset:

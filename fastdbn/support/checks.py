@@ -1,8 +1,10 @@
 """Checks of estimator parameters, each with a message that names the argument, its value and the remedy."""
 
+import contextlib
 import numbers
 import os
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import sparse
@@ -227,6 +229,45 @@ def unmasked(values, name, may_lack=False):
         f"{name} is a masked array with {np.ma.count_masked(values)} masked values, which cannot be missing here: fill them in "
         "with .filled(), or leave the rows out. An RBM takes missing values of X with missing='drop' or 'sample', and impute does"
     )
+
+
+@contextlib.contextmanager
+def of_numbers(X):
+    """A context in which scikit-learn reads X, an array or a data frame: what is no number is told with the remedy.
+
+    Raises
+    ------
+    ValueError
+        for dates, text, and two columns of one name.
+    """
+    names = [*map(str, getattr(X, "columns", ()))]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise ValueError(f"X has two columns named {twice!r}: give each a name of its own, or an array by X.to_numpy()")
+    no_dates(X, "X")
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        raise ValueError(
+            f"X has text ({error}): encode it as numbers, or give a data frame to fastdbn.TableModel(estimator), which takes "
+            "text, dates and missing values"
+        ) from None
+
+
+def no_dates(values, name):
+    """Refuse dates and times, which would be counted in units that nobody chose.
+
+    Raises
+    ------
+    ValueError
+    """
+    types = getattr(values, "dtypes", None)
+    types = [getattr(values, "dtype", None)] if types is None or not isinstance(types, Iterable) else [*types]
+    if any(getattr(kind, "kind", None) in ("m", "M") or str(kind).startswith(("Date", "Duration")) for kind in types):
+        table = "" if name == "y" else ", or give a data frame to fastdbn.TableModel(estimator)"
+        raise ValueError(f"{name} has dates or times: make numbers of them, such as days since a date{table}")
 
 
 def matrix(X):

@@ -29,9 +29,13 @@ def as_table(X):
     if kind == "pyarrow" and hasattr(X, "column_names"):
         kept = [j for j, name in enumerate(X.column_names) if name not in index_columns(X.schema)]
         return _of_columns([X.column_names[j] for j in kept], [_arrow_column(X.column(j)) for j in kept], X.num_rows)
+    if isinstance(X, dict):
+        raise ValueError("X is a dict, which has no rows: make a data frame of it, such as pandas.DataFrame(X)")
     array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
     if array.ndim != 2:
-        raise ValueError(f"X has {array.ndim} dimensions: a table has 2, rows and columns")
+        raise ValueError(
+            f"X has {array.ndim} dimensions: a table has 2, rows and columns; make a frame of one column by X.to_frame()"
+        )
     if array.dtype.kind in "biuf":
         return Table(array)
     return _of_columns(None, list(array.T), len(array))

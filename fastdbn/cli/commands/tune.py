@@ -33,7 +33,7 @@ def run(args):
     from fastdbn.cli.results import save_somewhere
     from fastdbn.cli.rows import check_paths
     from fastdbn.cli.split import split
-    from fastdbn.cli.tuning import first_fit, search
+    from fastdbn.cli.tuning import epochs_of, first_fit, search
 
     check_paths(args)
     rows = rows_to_train_on(args, searches=True)
@@ -47,7 +47,8 @@ def run(args):
     fitted, few, of_fit = first_fit(default, rows.X, rows.y, train, rows.task, seconds)
     left = seconds - (time.perf_counter() - began)
     settings, (n, first, best) = search(fitted, rows.X, rows.y, few, valid, left, of_fit, args.seed, progress)
-    minutes = of_fit / 60 * len(rows.y) / len(few)
+    passes = [n * epochs_of(default, n) for n in (len(rows.y), len(few))]
+    minutes = of_fit / 60 * passes[0] / passes[1]
     took, others = (time.perf_counter() - began) / 60, "and with the best settings" if settings else "which no setting surpassed"
     progress(
         f"the search took {took:.1f} minutes; training on all {len(rows.y)} rows with the defaults, about {minutes:.1f} minutes, "
