@@ -71,7 +71,7 @@ def first_fit(model, X, y, train, task, seconds):
         except TimeoutError:
             n = max(FEWEST, int(len(rows) * min(0.5, 0.7 * deadline.done)))
             progress(
-                f"{len(rows)} rows take more than one part in {FITS} of the time: searching on {n} of them; more --minutes allow more"
+                f"{len(rows)} rows take more than one part in {FITS} of the time: searching on {n}; more --minutes allow more"
             )
             rows = fewer(rows, y, task, n)
         else:
