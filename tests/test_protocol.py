@@ -33,7 +33,7 @@ def unseal(x):
 
 
 class SealedCPU:
-    """The CPU backend with every buffer sealed, which has no `cd_steps`, no `backprop_steps` and no `anneal`."""
+    """The CPU backend with every buffer sealed, which has no `cd_steps`, `backprop_steps`, `anneal` or `tempered_sweeps`."""
 
     name = "sealed"
 
@@ -48,6 +48,9 @@ class SealedCPU:
         return None
 
     def anneal(self, *arguments):
+        return None
+
+    def tempered_sweeps(self, *arguments):
         return None
 
     def __getattr__(self, name):

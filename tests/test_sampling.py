@@ -9,8 +9,9 @@ from naive import bits, sigmoid
 from test_generative import classifier
 from test_protocol import sealed
 
-from fastdbn import DBN, RBM, GenerativeDBNClassifier, load
+from fastdbn import DBN, RBM, GenerativeDBNClassifier, Machine, load
 from fastdbn.backends import devices
+from fastdbn.backends.cpu.backend import CPU
 from fastdbn.estimators import starts
 from fastdbn.sampling import ladder, stacked
 from fastdbn.sampling.sampler import Task
@@ -93,6 +94,41 @@ def test_sweeps_leave_the_laws_of_all_layers(layer, most, monkeypatch):
     agree(chains.chains[0].h, BELOW.H, law_of_hidden(BELOW))
     agree(chains.chains[1].v, ABOVE.V, ABOVE.p_v())
     assert (chains.accepted / chains.proposed > 0.2).all() and chains.trips > n / 10
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "dtype", "shapes"),
+    [
+        ("bernoulli", "bernoulli", "float32", [(1, 1, 1, 2), (7, 3, 5, 3), (16, 12, 70, 5), (70, 65, 9, 4), (300, 130, 70, 3)]),
+        ("spin", "spin", "float64", [(7, 3, 5, 3), (70, 33, 9, 2)]),
+        pytest.param("softmax", "bernoulli", "float32", [(9, 6, 20, 4)], marks=pytest.mark.slow),
+        pytest.param("bernoulli", "softmax", "float32", [(9, 6, 20, 4), (300, 270, 20, 3)], marks=pytest.mark.slow),
+        pytest.param("gaussian", "bernoulli", "float32", [(16, 12, 30, 4)], marks=pytest.mark.slow),
+    ],
+)
+def test_sweeps_in_one_call_have_the_bits_of_single_operations(visible, hidden, dtype, shapes, monkeypatch):
+    """At any number of threads, in calls of one sweep and of several; of states, means, fields and counts."""
+
+    def swept(n_units, n_hidden, n, rungs, n_jobs=1):
+        draw = np.random.default_rng(n_units)
+        params = (draw.normal(size=size).astype(dtype) for size in ((n_units, n_hidden), n_units, n_hidden))
+        machine = Machine(*params, visible, hidden, dtype=dtype, n_jobs=n_jobs)
+        found = ladder.Ladder(np.linspace(0.001, 1, rungs) ** 2, draw.normal(size=n_units), None)
+        chains = Tempering(task([machine], 0, n, found))
+        chains.spread()
+        chains.run(0, 1)
+        chains.run(1, 8)
+        arrays = *(x for chain in chains.chains for x in chain[:4]), chains.accepted, chains.proposed, np.array(chains.trips)
+        return [x.tobytes() for x in arrays]
+
+    called = CPU.tempered_sweeps
+    taken = []
+    monkeypatch.setattr(CPU, "tempered_sweeps", lambda *x: taken.append(called(*x)) or taken[-1])
+    found = [[swept(*shape, n_jobs) for n_jobs in (1, 2)] for shape in shapes]
+    assert all(x is not None for x in taken[: len(shapes)])
+    monkeypatch.setattr(CPU, "tempered_sweeps", lambda *_: None)
+    for shape, (one, two) in zip(shapes, found, strict=True):
+        assert swept(*shape) == one == two
 
 
 # ---- laws of draws

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastdbn.backends.replicas import Replicas
 from fastdbn.maths.rng import Key
 from fastdbn.units.mixed import Mixed
 from fastdbn.units.unit import Unit
@@ -182,10 +183,9 @@ class Problem(NamedTuple):
 class Backend(Protocol):
     """What a backend must do; mypy compares every backend with it.
 
-    Operations with a text here are made of others. A backend that can do one in less work has its own.
-
-    `cd_steps` and `anneal` are shortcuts: a backend that has none says so by False and None, and the algorithms then compose
-    the other operations, with the same results.
+    Operations with a text here are made of others. A backend that can do one in less work has its own. `cd_steps`, `anneal` and
+    `tempered_sweeps` are shortcuts: a backend that has none says so by False or None, and the algorithms then compose the other
+    operations, with the same results.
     """
 
     name: str
@@ -328,9 +328,7 @@ class Backend(Protocol):
         """Train on whole minibatches, those of the rows in `order`, in one compiled call; False where that is not done."""
         return False
 
-    def sparsify(
-        self, h: Buffer, weight: Buffer, activity: Buffer, target: float, cost: float, offset: Buffer = None, share: float = 0.0
-    ) -> None:
+    def sparsify(self, h: Buffer, weight: Buffer, activity: Buffer, target: float, cost: float, offset=None, share=0.0) -> None:
         """Change hidden means h (B, nh) so that their gradient pulls activity to a target.
 
         A 20th of the rows' mean, by their weights (B,) or None, enters the running mean activity (nh,); then
@@ -366,10 +364,12 @@ class Backend(Protocol):
     def norm(self, x: Buffer) -> float:
         """The Euclidean norm of a buffer; NaN or infinite where it holds such."""
 
-    def anneal(
-        self, chains: Any, number: np.ndarray, upper: np.ndarray, lower: np.ndarray, down: np.ndarray
-    ) -> np.ndarray | None:
+    def anneal(self, chains: Any, number: Any, upper: Any, lower: Any, down: Any) -> np.ndarray | None:
         """The log weights (B,) of the steps of `ais.Chains.anneal` in one compiled call; None where that is not done."""
+        return None
+
+    def tempered_sweeps(self, replicas: Replicas, first: int, steps: np.ndarray, logs: np.ndarray) -> np.ndarray | None:
+        """Sweeps of `Tempering` in one compiled call, and their log odds (replicas.py); None where that is not done."""
         return None
 
     # ---- back-propagation

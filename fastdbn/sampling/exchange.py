@@ -45,6 +45,8 @@ class Exchange(Sampler):
         Sums of the probabilities of exchanges between neighbours, and their number.
     trips : int
         States that came to `near` from `far`, over all chains.
+    ahead : int
+        Sweeps whose uniforms are made together.
     """
 
     def __init__(self, task, machines, far, near):
@@ -57,7 +59,7 @@ class Exchange(Sampler):
         self._far, self._near = far, near
         self._came = np.zeros((n_replicas, n), bool)
         self._came[far] = True
-        self._ahead = {}
+        self.ahead, self._ahead = max(1, AT_ONCE // (n_replicas * n)), {}
 
     def start(self, states, there):
         self.spread()
@@ -68,33 +70,36 @@ class Exchange(Sampler):
         for t in range(first, last):
             self._sweep(t)
 
+    def note(self, lower, log_odds, logs):
+        """Count what the exchanges of pairs came to."""
+        self.accepted[lower] += np.exp(np.minimum(log_odds, 0)).sum(axis=1)
+        self.proposed[lower] += len(self.rows)
+        self._follow(lower, logs < log_odds)
+
     def _sweep(self, t):
         """Propose exchanges between every other pair of neighbours, then move all replicas; t counts sweeps."""
-        lower = self._lower(t)
+        lower = self.lower(t)
         if len(lower):
-            log_odds = self.log_odds(lower)
-            chosen = self._log_uniforms(t) < log_odds
-            self.accepted[lower] += np.exp(np.minimum(log_odds, 0)).sum(axis=1)
-            self.proposed[lower] += len(self.rows)
-            self.exchange(lower, chosen)
-            self._follow(lower, chosen)
+            log_odds, logs = self.log_odds(lower), self.log_uniforms(t)
+            self.exchange(lower, logs < log_odds)
+            self.note(lower, log_odds, logs)
         for i in range(self.n_replicas):
             self.move(i, t, i + 1 if i in lower else i - 1 if i - 1 in lower else None)
 
-    def _lower(self, t):
+    def lower(self, t):
         """The lower replicas of the pairs of sweep t."""
         return np.arange(t % 2, self.n_replicas - 1, 2)
 
-    def _log_uniforms(self, t):
+    def log_uniforms(self, t):
         """The logarithm of a uniform for each proposal of sweep t, (pairs, B)."""
         if t not in self._ahead:
-            n, sweeps = len(self.rows), range(t, t + max(1, AT_ONCE // (self.n_replicas * len(self.rows))))
-            steps = [sweep * self.n_replicas + self._lower(sweep) for sweep in sweeps]
+            n, sweeps = len(self.rows), range(t, t + self.ahead)
+            steps = [sweep * self.n_replicas + self.lower(sweep) for sweep in sweeps]
             of_all = np.concatenate(steps).astype(np.uint32)
             key = self.keys(rng.SWAP, 0)._replace(step=np.repeat(of_all, n))
             logs = np.log1p(-rng.row_uniforms(np.tile(self.rows, len(of_all)), key)).reshape(-1, n)
             self._ahead = dict(zip(sweeps, np.split(logs, np.cumsum([len(x) for x in steps])), strict=False))
-        return self._ahead.pop(t)
+        return self._ahead[t]
 
     def _follow(self, lower, chosen):
         """Count the states that come to the replica whose draws are wanted from the one that moves freely."""

@@ -9,6 +9,8 @@ are summed out of the odds of an exchange.
 
 import numpy as np
 
+from fastdbn.backends.replicas import Replicas
+from fastdbn.machine.block import Chain
 from fastdbn.sampling.exchange import WARM_UP, Exchange, refusal_of_untied
 
 
@@ -21,20 +23,27 @@ class Tempering(Exchange):
         ladder, n, machine = task.ladder(), len(task.rows), task.machine
         betas, base, b = ladder.betas, ladder.base, machine.backend
         super().__init__(task, [machine.tempered(beta, base) for beta in betas], 0, len(betas) - 1)
-        self._v = b.states(machine.joint_unit, len(betas) * n, len(base))  # of all replicas
-        self._field = b.zeros(len(betas) * n, machine.shape[1])
+        of_all, widths = len(betas) * n, machine.shape
+        self._v, self._mean = b.states(machine.joint_unit, of_all, len(base)), b.zeros(of_all, widths[0])
+        self._h, self._field = b.states(machine.hidden_unit, of_all, widths[1]), b.zeros(of_all, widths[1])
         self.chains = [self._part_of_all(i, chain) for i, chain in enumerate(self.chains)]
         self.chain = self.chains[-1]
         self.betas, self.at = betas, [b.constant(np.full(n, beta)) for beta in betas]
         self._toward = b.constant(b.to_host(machine.params.b).astype(np.float64) - base)
         self._buffers = [b.zeros(len(betas) // 2 * 2 * n, width) for width in (len(base), machine.shape[1])]
-        self._pairs = [self._betas_of_pairs(first) for first in (0, 1)]
+        self._pairs, self._replicas = [self._betas_of_pairs(first) for first in (0, 1)], None
+        if self.chain.drawn is None:  # without labels
+            (W, _, c), bias = machine.params, [x.params.b for x in self.machines]
+            of_all = self._v, self._mean, self._h, self._field, self.who, self.keys
+            units = machine.visible_unit, machine.hidden_unit
+            self._replicas = Replicas(*units, W, c, bias, betas, self.at, self._toward, *of_all)
 
     def _part_of_all(self, i, chain):
         """The chain of a replica, with its visible states and hidden fields in the buffers of all replicas."""
-        v, field = (self.backend.part(x, i * len(self.rows), (i + 1) * len(self.rows)) for x in (self._v, self._field))
+        start, stop = i * len(self.rows), (i + 1) * len(self.rows)
+        v, mean, h, field = (self.backend.part(x, start, stop) for x in (self._v, self._mean, self._h, self._field))
         self.backend.copy(chain.v, v)
-        return chain._replace(v=v, h_mean=field)
+        return Chain(v, h, mean if chain.drawn is None else chain.v_mean, field, chain.drawn)
 
     def _betas_of_pairs(self, first):
         """Inverse temperatures of the upper and the lower replica of its pair, for each row of all replicas in pairs."""
@@ -47,6 +56,25 @@ class Tempering(Exchange):
         if machine.visible_unit.keeps_total:
             return "is not for visible units that count, which have no base of one law: give 'gibbs'"
         return refusal_of_untied(machines[layer : layer + 1])
+
+    def run(self, first, last):
+        for start in range(first, last, self.ahead):
+            sweeps = range(start, min(start + self.ahead, last))
+            if self._replicas is None or not self._in_one_call(sweeps):
+                super().run(sweeps.start, sweeps.stop)
+
+    def _in_one_call(self, sweeps):
+        """Sweeps by the backend's compiled call; False where it has none for them."""
+        logs = [self.log_uniforms(t) for t in sweeps]
+        steps = ((np.arange(sweeps.start, sweeps.stop) + WARM_UP) * self.n_replicas).astype(np.uint32)
+        odds = self.backend.tempered_sweeps(self._replicas, sweeps.start, steps, np.concatenate(logs))
+        if odds is None:
+            return False
+        for t, of_sweep in zip(sweeps, logs, strict=True):
+            here, odds = odds[: len(of_sweep)], odds[len(of_sweep) :]
+            if len(here):
+                self.note(self.lower(t), here, of_sweep)
+        return True
 
     def log_odds(self, lower):
         """By log p_{i + 1}(v) - log p_i(v), but for a constant, of the states of both. Their fields stay in the chains."""

@@ -17,6 +17,7 @@ from fastdbn.backends.cpu import (
     options,
     pool,
     steps,
+    sweeps,
     tempering,
     update,
     workspace,
@@ -26,6 +27,7 @@ from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
 from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
 from fastdbn.backends.protocol import Backend, Below, Hyper, Network, Params, Phase, Problem, Scales, Source, Units, Weights
+from fastdbn.backends.replicas import Replicas
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.support.stored import Stored
@@ -82,6 +84,7 @@ class CPU(Backend):
         self._blas = blas.addresses(self.dtype)
         self._workspace: tuple | None = None
         self._network: tuple | None = None
+        self._replicas: tuple | None = None
 
     def single_threaded(self) -> AbstractContextManager:
         return blas.single_threaded()
@@ -362,6 +365,19 @@ class CPU(Backend):
             for weight in drop + (upper - lower)[part, None] * along:
                 total += weight
         return total
+
+    def tempered_sweeps(self, replicas: Replicas, first: int, number, logs) -> np.ndarray | None:
+        work = 2.0 * replicas.v.size * len(replicas.c)
+        if not (steps.is_fused(replicas.visible) and steps.is_fused(replicas.hidden)):
+            return None
+        if self.n_threads > 1 and work >= 2 * pool.WORK_PER_THREAD:
+            return None
+        if self._replicas is None or self._replicas[0] is not replicas:
+            self._replicas = replicas, *sweeps.arguments(replicas, *_layout(replicas.W, False))
+        _, model, places, noise = self._replicas
+        run = sweeps.Sweeps(first, number, logs, np.empty(logs.shape), *noise)
+        sweeps.sweeps(replicas.visible, replicas.hidden)(self._blas, model, places, run)
+        return run.odds
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)

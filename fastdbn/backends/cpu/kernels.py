@@ -72,15 +72,21 @@ def field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j
     return r0
 
 
-@kernel
-def field(first, last, blas, x, W, transpose, out):
+@inlinable
+def field_blocks(first, last, blas, x, W, transpose, out, whole):
+    """Blocks of out = x W, or x W', each while what its rows were prepared to is in the cache."""
     method, buffer = begin_field(x, out.shape[1], transpose)
     ready = -1
     for t in range(first, last):
-        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], False)
+        r0, r1, j0, j1 = block(t, out.shape[0], out.shape[1], whole)
         for r in range(r0, r1, step_of(method)):
             end = min(r + step_of(method), r1)
             ready = field_block(method, buffer, ready, blas, x, W, transpose, out, r, end, j0, j1)
+
+
+@kernel
+def field(first, last, blas, x, W, transpose, out):
+    field_blocks(first, last, blas, x, W, transpose, out, False)
 
 
 @inlinable
@@ -113,16 +119,27 @@ inlined(tempered)
 
 
 @inlinable
-def _total(x):
+def _add_up(s, t):
+    """The sum of two rows of four numbers, one after the other."""
+    return (((((((0.0 + s[0]) + s[1]) + s[2]) + s[3]) + t[0]) + t[1]) + t[2]) + t[3]
+
+
+@inlinable
+def total_of(x):
     """The sum of a vector in float64: eight sums side by side, as vectors have them, then their sum."""
-    sums, whole = np.zeros(8), len(x) // 8 * 8
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0  # an array of eight would be memory that is asked for
+    whole = len(x) // 8 * 8
     for j in range(0, whole, 8):
-        part = x[j : j + 8]
-        for e in range(8):
-            sums[e] += np.float64(part[e])
-    total = 0.0
-    for e in range(8):
-        total += sums[e]
+        a = x[j : j + 8]
+        s0 += np.float64(a[0])
+        s1 += np.float64(a[1])
+        s2 += np.float64(a[2])
+        s3 += np.float64(a[3])
+        s4 += np.float64(a[4])
+        s5 += np.float64(a[5])
+        s6 += np.float64(a[6])
+        s7 += np.float64(a[7])
+    total = _add_up((s0, s1, s2, s3), (s4, s5, s6, s7))
     for j in range(whole, len(x)):
         total += np.float64(x[j])
     return total
@@ -130,7 +147,7 @@ def _total(x):
 
 @inlinable
 def _trials(states, i, start, stop):
-    return 1.0 if states is None else _total(states[i, start:stop])
+    return 1.0 if states is None else total_of(states[i, start:stop])
 
 
 @functools.cache
@@ -181,7 +198,7 @@ def activate_block(unit):
             mean_of(m, m)
             if states is not None:
                 x = states[i, j0:j1]
-                total = _total(x)
+                total = total_of(x)
                 if key is not None:
                     draw(m, total, j0 + shift, rows[i], key, noise, x)
                 for j in range(len(m)):
@@ -231,15 +248,20 @@ def scale_rows(x, weight):
 
 @inlinable
 def inner(x, y):
-    """The product of two vectors in float64, summed as `_total` does."""
-    sums, whole = np.zeros(8), len(x) // 8 * 8
+    """The product of two vectors in float64, summed as `total_of` does."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    whole = len(x) // 8 * 8
     for j in range(0, whole, 8):
         a, b = x[j : j + 8], y[j : j + 8]
-        for e in range(8):
-            sums[e] += np.float64(a[e]) * np.float64(b[e])
-    total = 0.0
-    for e in range(8):
-        total += sums[e]
+        s0 += np.float64(a[0]) * np.float64(b[0])
+        s1 += np.float64(a[1]) * np.float64(b[1])
+        s2 += np.float64(a[2]) * np.float64(b[2])
+        s3 += np.float64(a[3]) * np.float64(b[3])
+        s4 += np.float64(a[4]) * np.float64(b[4])
+        s5 += np.float64(a[5]) * np.float64(b[5])
+        s6 += np.float64(a[6]) * np.float64(b[6])
+        s7 += np.float64(a[7]) * np.float64(b[7])
+    total = _add_up((s0, s1, s2, s3), (s4, s5, s6, s7))
     for j in range(whole, len(x)):
         total += np.float64(x[j]) * np.float64(y[j])
     return total
@@ -254,7 +276,7 @@ def row_cgf(unit):
     def single(group, s):
         for j in range(len(s)):
             s[j] = cgf_of(s[j])
-        return _total(s)
+        return total_of(s)
 
     def grouped(group, s):
         total = 0.0
