@@ -368,7 +368,7 @@ class CPU(Backend):
 
     def tempered_sweeps(self, replicas: Replicas, first: int, number, logs) -> np.ndarray | None:
         work = 2.0 * replicas.v.size * len(replicas.c)
-        if not (steps.is_fused(replicas.visible) and steps.is_fused(replicas.hidden)):
+        if not (is_fused(replicas.visible) and is_fused(replicas.hidden)):
             return None
         if self.n_threads > 1 and work >= 2 * pool.WORK_PER_THREAD:
             return None
