@@ -12,8 +12,6 @@ import fastdbn
 ROOT = Path(__file__).parent.parent
 DOCUMENTED = {name for page in (ROOT / "docs/api").glob("*.md") for name in re.findall(r"^::: (\S+)", page.read_text(), re.M)}
 """Dotted names of what docs/api describes."""
-KERNELS = "fastdbn.units."
-"""Modules whose text decides which compiled kernels are valid: a type there would compile all of them anew."""
 
 
 def found(name):
@@ -35,7 +33,7 @@ def functions(x):
         yield x.__qualname__, x
         return
     for kind in x.__mro__:
-        if not kind.__module__.startswith("fastdbn.") or kind.__module__.startswith(KERNELS):
+        if not kind.__module__.startswith("fastdbn."):
             continue
         for attribute, member in vars(kind).items():
             if attribute.startswith("_") and not (attribute == "__init__" and not dataclasses.is_dataclass(kind)):

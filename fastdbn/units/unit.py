@@ -71,19 +71,19 @@ class Unit(NamedTuple):
     exact: bool = True
 
     @property
-    def keeps_total(self):
+    def keeps_total(self) -> bool:
         """True for count data: sampling preserves each row's total. Without states, means are per trial."""
         return self.support == "counts"
 
     @property
-    def bounded(self):
+    def bounded(self) -> bool:
         """Whether states are bounded, so that the log normaliser grows no faster than s, and any pair with this unit has a Z."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high)) or self.keeps_total
 
-    def parts(self, n):
+    def parts(self, n: int) -> tuple[Part, ...]:
         """The one `Part` of a layer of n units."""
         return (Part(self, 0, n),)
 
-    def group_size(self, n):
+    def group_size(self, n: int) -> int:
         """The units of one group in a layer of n."""
         return n if self.group == 0 else self.group
