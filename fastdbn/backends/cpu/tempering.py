@@ -138,6 +138,8 @@ def exchange(visible, hidden):
                 else:
                     _copy(v.floats[r], v.floats[c])
                 _copy(field[r], field[c])
+            if not packed_v:  # zeros and ones that are floats, such as those of groups, are listed by their words
+                binary.pack_row(v.floats[c], v.words[c])
         if not other:
             key = Key(np.uint32(0), np.uint32(0), np.uint32(0), np.uint32(0))
             means_of(up.group, up.bias, field, None, who, key, None, 0, c0, c1, 0, up.n)
