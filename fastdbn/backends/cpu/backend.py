@@ -31,6 +31,7 @@ from fastdbn.backends.replicas import Replicas
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.support.stored import Stored
+from fastdbn.units.bernoulli import bernoulli
 from fastdbn.units.unit import Unit
 
 _NO_ROWS, _NO_KEY = np.empty(0, np.uint32), rng.key(0, 0, 0)
@@ -152,7 +153,8 @@ class CPU(Backend):
     def field(self, x, W, out, transpose: bool = False) -> None:
         W, transpose = _layout(W, transpose)
         blocks = kernels.count_blocks(*out.shape, False)
-        self._run(kernels.field, blocks, 2 * out.size * x.shape[1], self._blas, x, W, transpose, out)
+        arguments = self._blas, 1, x, W, transpose, self.zeros(0), out, None, None, None, None, False
+        self._run(kernels.conditional(bernoulli), blocks, 2 * out.size * x.shape[1], *arguments)
 
     def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         for part, *columns in unit.parts(mean.shape[1]):
@@ -172,7 +174,7 @@ class CPU(Backend):
         group = unit.group_size(mean.shape[1])
         work = 2 * mean.size * (x.shape[1] + 2 * PASS)
         kernel = kernels.conditional(unit)
-        self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta)
+        self._run(kernel, blocks, work, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta, True)
 
     def join(self, out, *parts) -> None:
         start = 0

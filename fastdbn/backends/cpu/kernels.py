@@ -84,11 +84,6 @@ def field_blocks(first, last, blas, x, W, transpose, out, whole):
             ready = field_block(method, buffer, ready, blas, x, W, transpose, out, r, end, j0, j1)
 
 
-@kernel
-def field(first, last, blas, x, W, transpose, out):
-    field_blocks(first, last, blas, x, W, transpose, out, False)
-
-
 @inlinable
 def _nothing(out, first, row, key):
     pass
@@ -223,10 +218,13 @@ def activate(unit):
 
 @functools.cache
 def conditional(unit):
-    """Field and activation of a range of blocks, each block while it is still in the cache."""
+    """Field of a range of blocks, and if `activates` its activation, each block while it is still in the cache.
+
+    So a fit compiles the product once for fields and means: the kernel of Bernoulli units computes fields too.
+    """
     rows_of, whole = activate_block(unit), unit.group != 1
 
-    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key, beta):
+    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key, beta, activates):
         method, buffer = begin_field(x, mean.shape[1], transpose)
         ready = -1
         for t in range(first, last):
@@ -234,7 +232,8 @@ def conditional(unit):
             for r in range(r0, r1, step_of(method)):
                 end = min(r + step_of(method), r1)
                 ready = field_block(method, buffer, ready, blas, x, W, transpose, mean, r, end, j0, j1)
-                rows_of(group, bias, mean, states, rows, key, beta, 0, r, end, j0, j1)
+                if activates:
+                    rows_of(group, bias, mean, states, rows, key, beta, 0, r, end, j0, j1)
 
     return kernel(run)
 

@@ -39,6 +39,11 @@ def _hashes():
     return {}
 
 
+def names():
+    """The names of the kernels that fit, for all levels."""
+    return _hashes().keys()
+
+
 def in_place_of(processor):
     """What kernels of this processor's level are compiled for, in place of what its own are; None where there is no level."""
     level = target.level()
