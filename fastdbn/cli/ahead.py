@@ -77,9 +77,9 @@ def compile_for(model, X, y):
     """What the second process does: fit a model and use it, in silence, until the first process ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is for the first process, which says what it leaves
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    sys.stdout = sys.stderr = nowhere = open(os.devnull, "w")  # noqa: SIM115
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(nowhere.fileno(), stream)
     jit.keep_quiet()
     warnings.simplefilter("ignore")
     model.fit(X, y).transform(X)
