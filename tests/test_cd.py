@@ -225,7 +225,7 @@ HEATED = {
 
 
 @pytest.mark.parametrize("added", HEATED)
-@pytest.mark.parametrize("held", ["float32", "dense ones", "real", "lists"])
+@pytest.mark.parametrize("held", ["float32", "real", *(pytest.param(x, marks=pytest.mark.slow) for x in ("dense ones", "lists"))])
 def test_fused_equals_composed_where_tempered(held, added, monkeypatch, tmp_path, split_everything):
     """Chains at several temperatures beside other options: states, exchanges and steps, in layers of several words and of one."""
     make, kind = HELD[held]
