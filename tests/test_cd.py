@@ -240,7 +240,8 @@ def test_fused_equals_composed_for_other_units_where_tempered(units, monkeypatch
     visible, hidden = (units + " bernoulli").split()[:2]
     data = np.eye(300)[np.random.default_rng(3).integers(0, 300, 150)] if visible == "softmax" else real_values()
     options = {"visible": visible, "hidden": hidden, "batch_size": 64, "learning_rate": 0.001, "n_components": 530}
-    for more in ({}, {"k": 2}, {"fast_learning_rate": 0.001, "centering": "data"}):
+    fast = {"fast_learning_rate": 0.001, "centering": "data"}
+    for more in ({}, {"k": 2}, fast) if "softmax" in units else ({}, {"k": 2}):
         check_fused(monkeypatch, data, **options, **(TEMPERED | more))
 
 
