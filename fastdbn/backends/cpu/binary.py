@@ -41,8 +41,8 @@ _TABLE_SIZE = TABLE // 4
 _PANEL_SIZE, _WORD_SIZE, _TABLES_SIZE = SEGMENT * COLUMNS, WORD * _TABLE_SIZE, GROUPS * SUMS * _TABLE_SIZE
 
 MULTIPLY, PACK, SMALL, FEW = 20.0, 300.0, 1e6, 1200
-"""BLAS: picoseconds for a multiplication, and for a weight that it packs, as it does beyond so many multiplications, or beyond
-so many elements of a product with a transpose."""
+"""BLAS: picoseconds for a multiplication, and for a weight that it packs: without AVX-512 always, even for a single row; with it
+beyond so many multiplications, or beyond so many elements of a product with a transpose."""
 PACK_TILES = 150.0
 """Tiles: picoseconds for a weight that is copied, once for each block of rows; a multiplication costs as much as BLAS's."""
 ADD, COPY, ADD_ROW, LIST = 30.0, 110.0, 42.0, 1000.0
@@ -184,7 +184,7 @@ def choose(ones, rows, inputs, outputs, transpose, registers=False):
     registers : whether tables fit registers
     """
     pairs, weights, added = 1.0 * rows * inputs * outputs, 1.0 * inputs * outputs, 1.0 * ones * outputs
-    packs = rows > 1 and (pairs > SMALL or (transpose and rows * outputs > FEW))
+    packs = not simd.WIDE_REGISTERS or (rows > 1 and (pairs > SMALL or (transpose and rows * outputs > FEW)))
     method, cost = BLAS, MULTIPLY * pairs + (PACK * weights if packs else 0.0)
     whole, blocks = (outputs + WIDE - 1) // WIDE * WIDE, (rows + ROWS - 1) // ROWS
     tiles = MULTIPLY * rows * inputs * whole + PACK_TILES * weights * blocks
