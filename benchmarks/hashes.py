@@ -114,9 +114,9 @@ def main():
     if args.print:
         print(json.dumps(found))
         return
-    kernels = f"shipped, {target.level()}" if shipped._hashes() else "compiled here"
+    kernels = f"shipped, {target.level()}" if shipped.names() else "compiled here"
     compiled, cached = jit.count_kernels()
-    if shipped._hashes():
+    if shipped.names():
         for name, ways in of_own_kernels().items():
             found[name] |= {f"compiled here, {way}": value for way, value in ways.items()}
     machine = describe(None)

@@ -40,8 +40,8 @@ def _hashes():
 
 
 def names():
-    """The names of the kernels that fit, for all levels."""
-    return _hashes().keys()
+    """The names of a release's kernels, of all levels; none where they do not fit or the processor reaches no level."""
+    return _hashes().keys() if target.level() else ()
 
 
 def in_place_of(processor):
