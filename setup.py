@@ -2,8 +2,8 @@
 
 Without a compiler the extension is left out and the library works the same through BLAS addresses taken from SciPy.
 FASTDBN_REQUIRE_EXTENSION=1 makes it mandatory, so that a wheel is never shipped without it by accident.
-FASTDBN_SHIP_KERNELS=1 compiles the common kernels into the wheel. They fit the Numba and NumPy of the environment that builds,
-so it must not be an isolated one.
+FASTDBN_SHIP_KERNELS=1 compiles the common kernels into the wheel, FASTDBN_SHIP_KERNELS=x86-64-v3 those of this level alone. They
+fit the Numba and NumPy of the environment that builds, so it must not be an isolated one.
 """
 
 import os
@@ -32,9 +32,9 @@ class BuildPy(build_py):
 
     def run(self):
         super().run()
-        if os.environ.get("FASTDBN_SHIP_KERNELS") == "1":
-            folder = Path(self.build_lib).resolve()
-            command = [sys.executable, "-m", "fastdbn.cli.ship", folder / "fastdbn" / "kernels"]
+        if wanted := os.environ.get("FASTDBN_SHIP_KERNELS"):
+            folder, levels = Path(self.build_lib).resolve(), [] if wanted == "1" else wanted.split(",")
+            command = [sys.executable, "-m", "fastdbn.cli.ship", folder / "fastdbn" / "kernels", *levels]
             subprocess.run(command, check=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
 
 

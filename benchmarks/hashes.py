@@ -68,6 +68,8 @@ def normaliser(given, n_jobs):
 CASES = {
     "RBM": layer("binary"),
     "RBM, persistent chains": layer("binary", persistent=True),
+    "RBM, chains at five temperatures": layer("binary", persistent=True, temperatures=5),
+    "RBM, fast weights": layer("binary", persistent=True, fast_learning_rate=0.05),
     "RBM, Gaussian visible units": layer("real", visible="gaussian"),
     "RBM, softmax visible units": layer("groups", visible="softmax:4"),
     "RBM, L1, max-norm and sparsity": layer("binary", l1=1e-4, max_norm=2.0, sparsity_target=0.1, sparsity_cost=0.1),

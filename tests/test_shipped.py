@@ -20,7 +20,7 @@ def release(tmp_path, monkeypatch):
         level.setenv("NUMBA_CPU_FEATURES", "")
         compiled, _, sums = run(tmp_path / "level")
     assert compiled == 4
-    shipped.write(tmp_path / "kernels", sorted((tmp_path / "level").rglob("*.nbc")))
+    shipped.write(tmp_path / "kernels", sorted((tmp_path / "level").rglob("*.nbc")), [target.level()])
     return tmp_path / "kernels", sums
 
 
@@ -43,6 +43,8 @@ def test_shipped_kernels(release, tmp_path, monkeypatch):
     listed = json.loads((folder / shipped.LIST).read_text())
     (folder / shipped.LIST).write_text(json.dumps(listed | {"made_with": "another version"}))
     assert run(tmp_path / "third", code + SMALL) == (4, 0, sums)
+    (folder / shipped.LIST).write_text(json.dumps(listed | {"levels": ["x86-64-v5"]}))
+    assert run(tmp_path / "fourth", code + SMALL) == (4, 0, sums)
 
 
 def test_levels(monkeypatch):
@@ -52,6 +54,14 @@ def test_levels(monkeypatch):
     assert target.has("avx2")
     assert not target.has("avx512f")
     assert target.level() is None
+
+
+@pytest.mark.parametrize(("level", "wanted"), [("x86-64-v4", "does not run x86-64-v4"), ("v3", "no level 'v3'")])
+def test_levels_that_cannot_be_built(level, wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr(target, "_of_host", lambda: frozenset(target.LEVELS["x86-64-v3"]))
+    with pytest.raises(SystemExit, match=wanted):
+        ship.main(tmp_path / "kernels", level)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_release_compiles(monkeypatch):

@@ -82,7 +82,9 @@ def make_buffers(network, kinds, n_threads):
     units, rates = [None, *network.units], np.array([*network.dropout, 0.0], dtype)
     whole = np.array([unit is not None and unit.group != 1 for unit in units])
     groups = np.array([1 if unit is None else unit.group_size(n) for unit, n in zip(units, sizes.tolist(), strict=True)])
-    widest, total, rows = int(sizes.max()), starts[-1] * (batch + TALL), -(-batch // WIDE) * WIDE + line
+    widest, total = int(sizes.max()), starts[-1] * (batch + TALL)
+    lines = -(-(-(-batch // WIDE) * WIDE) // line) + 1
+    rows = (lines | 1) * line  # an odd number of lines: rows of turned deltas begin in all sets of the cache
     words, dropped = count_words(widest), total if rates.any() else 0
     loss = network.loss
     parts = [] if isinstance(loss, str) else [(u.group_size(j1 - j0), j0, j1) for u, j0, j1, _ in loss.parts(int(sizes[-1]))]

@@ -18,8 +18,10 @@ from fastdbn.backends.cpu.simd import WIDE_REGISTERS, Vectors, prefetch, stack_l
 
 BYTES, TALL, VECTORS = (64, 8, 2) if WIDE_REGISTERS else (32, 4, 3)
 """Bytes of a vector, rows of a tile and vectors of its rows: what fits the registers beside a row of the panel and a factor."""
-DEPTH, ROWS = 256, 128
-"""Terms of a sum, and rows of op(a), that are copied at a time."""
+DEPTH = 256 if WIDE_REGISTERS else 128
+"""Terms of a sum at a time. As many rows of a panel stay in the nearest cache while tiles of few rows read it again and again."""
+ROWS = 128
+"""Rows of op(a) that are copied at a time."""
 STREAM = 1024
 """Columns that are summed up at a time for a single row."""
 WIDE = VECTORS * BYTES // 4

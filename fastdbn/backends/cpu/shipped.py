@@ -31,17 +31,17 @@ def made_with():
 
 @functools.cache
 def _hashes():
-    """{name: hash} of the kernels that fit."""
+    """{name: hash} of the kernels that fit; none where those of this processor's level are not among them."""
     with contextlib.suppress(OSError, ValueError):
         if os.environ.get("FASTDBN_NO_SHIPPED") != "1":
             found = json.loads((folder() / LIST).read_text())
-            return found["files"] if found["made_with"] == made_with() else {}
+            return found["files"] if found["made_with"] == made_with() and target.level() in found["levels"] else {}
     return {}
 
 
 def names():
-    """The names of a release's kernels, of all levels; none where they do not fit or the processor reaches no level."""
-    return _hashes().keys() if target.level() else ()
+    """The names of a release's kernels, of all levels; none where they do not fit."""
+    return _hashes().keys()
 
 
 def in_place_of(processor):
@@ -58,12 +58,14 @@ def read(name):
     return content[hashlib.sha256().digest_size :]  # as cache.write puts another before it
 
 
-def write(to, files):
-    """Copy kernels into the folder `to`, with their list; files are paths."""
+def write(to, files, levels):
+    """Copy kernels of some levels into the folder `to`, with their list; files are paths."""
     to.mkdir(parents=True, exist_ok=True)
     hashes = {}
     for path in files:
         content = path.read_bytes()
         (to / path.name).write_bytes(content)
         hashes[path.name] = hashlib.sha256(content).hexdigest()
-    (to / LIST).write_text(json.dumps({"made_with": made_with(), "files": hashes}, indent=1, sort_keys=True) + "\n")
+    (to / LIST).write_text(
+        json.dumps({"made_with": made_with(), "levels": [*levels], "files": hashes}, indent=1, sort_keys=True) + "\n"
+    )

@@ -25,9 +25,14 @@ def has(feature):
     return feature in LEVELS.get(config.CPU_NAME, ()) or f"+{feature}" in config.CPU_FEATURES.split(",")
 
 
+def reaches(name):
+    """Whether this processor runs the code of a level."""
+    return _of_host().issuperset(LEVELS[name])
+
+
 def level():
     """The highest level that this processor reaches, or None. Kernels of the level are laid out as its own would be."""
     if config.CPU_NAME or config.CPU_FEATURES is not None:
         return None
-    name = next((name for name, features in LEVELS.items() if _of_host().issuperset(features)), None)
+    name = next(filter(reaches, LEVELS), None)
     return name if name and ("avx512f" in LEVELS[name]) == has("avx512f") else None

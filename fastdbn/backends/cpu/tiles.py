@@ -123,20 +123,22 @@ def back(W, turned, n, out, i0, i1, j0, j1):
     not_inlined()
     lanes, stride, across = lanes_of(W), turned.shape[1], out.shape[1]
     edge = carray(stack_like(W, _ROWS_SIZE), _ROWS_SIZE)
-    a, b, c, step, depth = W.reshape(-1), turned.reshape(-1), out.reshape(-1), W.shape[1], j1 - j0
+    a, b, c, step = W.reshape(-1), turned.reshape(-1), out.reshape(-1), W.shape[1]
     whole = i0 + (i1 - i0) // LOW * LOW
-    for i in range(whole, i1):  # a tile would read beyond the last row of W
-        w, e = W[i, j0:j1], edge[(i - whole) * DEPTH : (i - whole + 1) * DEPTH]
-        for q in range(len(w)):
-            e[q] = w[q]
-    for r in range(0, n, VECTORS * lanes):
-        wide, begin = n - r > lanes, j0 * stride + r
-        for i in range(i0, whole, TALL):
-            at = (i - i0) * across + r
-            tile_along(whole - i, wide, a, i * step + j0, step, b, begin, stride, depth, j0 > 0, c, at, across)
-        if whole < i1:
-            at = (whole - i0) * across + r
-            tile_along(i1 - whole, wide, edge, 0, DEPTH, b, begin, stride, depth, j0 > 0, c, at, across)
+    for k0 in range(j0, j1, DEPTH):
+        k1 = min(k0 + DEPTH, j1)
+        for i in range(whole, i1):  # a tile would read beyond the last row of W
+            w, e = W[i, k0:k1], edge[(i - whole) * DEPTH : (i - whole + 1) * DEPTH]
+            for q in range(len(w)):
+                e[q] = w[q]
+        for r in range(0, n, VECTORS * lanes):
+            wide, begin, depth = n - r > lanes, k0 * stride + r, k1 - k0
+            for i in range(i0, whole, TALL):
+                at = (i - i0) * across + r
+                tile_along(whole - i, wide, a, i * step + k0, step, b, begin, stride, depth, k0 > 0, c, at, across)
+            if whole < i1:
+                at = (whole - i0) * across + r
+                tile_along(i1 - whole, wide, edge, 0, DEPTH, b, begin, stride, depth, k0 > 0, c, at, across)
 
 
 @inlinable
