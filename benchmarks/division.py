@@ -215,13 +215,13 @@ def _of_cd(tally):
     def visible_sums(phase, lists, negative, first_row, weight, out, i0, i1):
         tally.add("sums", number=(i1 - i0) if phase.listed else len(phase.v) * (i1 - i0))
 
-    def multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1):
+    def multiply_rows(blas, params, out, positive, negative, nh, step, fast, i0, i1):
         rows = sum(len(phase.v) for phase in (positive, negative) if not phase.listed)
         done = rows * nh * (i1 - i0)
         tally.add("statistics", (i0, i1, 0, nh), multiply=binary.MULTIPLY * done, multiplications=done)
         tally.touch(out.W, (i0, i1), (0, nh), True)
 
-    def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
+    def move_columns(params, out, positive, negative, lists, packed, step, centre, fast, i0, i1, j0, j1, end):
         phases = positive, negative
         share = (i1 - i0) / len(lists.count)
         ones = share * sum(_ones(x) for x, phase in zip(tally.words, phases, strict=True) if phase.listed)
@@ -235,7 +235,7 @@ def _of_cd(tally):
             tally.touch(phase.h, (0, None), (j0, j1))
         tally.touch(lists.index, (i0, i1), (0, lists.index.shape[1] // 4))
 
-    def move_hidden(params, out, positive, negative, step, centre, j0, j1):
+    def move_hidden(params, out, positive, negative, step, centre, fast, j0, j1):
         tally.add("step", number=(len(positive.h) + len(negative.h)) * (j1 - j0))
         for phase in (positive, negative):
             tally.touch(phase.h, (0, None), (j0, j1))
@@ -249,6 +249,7 @@ def _of_cd(tally):
 
     made = {"half_step": half_step.half_step.__wrapped__, "exchange": tempering.exchange.__wrapped__}
     made |= {"read_words": read_words, "_exchange": _nothing, "_copy_params": _nothing, "_visible_sums": visible_sums}
+    made |= {"center_hidden": center_hidden}
     return {
         steps: made,
         half_step: {"_words_drawn": activate, "_floats_drawn": activate},
@@ -256,7 +257,6 @@ def _of_cd(tally):
             "multiply_rows": multiply_rows,
             "move_hidden": move_hidden,
             "move_columns": move_columns,
-            "center_hidden": center_hidden,
             "move_visible": move_visible,
             "set_steps": _nothing,
         },

@@ -8,18 +8,15 @@ from binary_states import both_types, close, inside, packed, states, weights
 
 from fastdbn.backends.cpu import binary, blas
 from fastdbn.backends.cpu.binary import APART, count_words, edge
+from fastdbn.backends.cpu.centre import BLOCK, Slide, center_hidden, make_centre
 from fastdbn.backends.cpu.jit import kernel
 from fastdbn.backends.cpu.lists import list_bits, scan_bits
 from fastdbn.backends.cpu.simd import STRIP, WORD
 from fastdbn.backends.cpu.update import (
-    BLOCK,
     Lists,
-    Slide,
     Step,
     Summed,
-    center_hidden,
     list_units,
-    make_centre,
     move_columns,
     move_hidden,
     multiply_rows,
@@ -46,12 +43,12 @@ def scan_word(word, index):
 
 @kernel
 def multiply_part(blas, params, out, positive, negative, nh, step, i0, i1):
-    multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1)
+    multiply_rows(blas, params, out, positive, negative, nh, step, None, i0, i1)
 
 
 @kernel
 def bias_part(params, out, positive, negative, step, centre, j0, j1):
-    move_hidden(params, out, positive, negative, step, centre, j0, j1)
+    move_hidden(params, out, positive, negative, step, centre, None, j0, j1)
 
 
 @kernel
@@ -61,13 +58,14 @@ def center_part(params, centre, j0, j1):
 
 @kernel
 def move_part(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
-    move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end)
+    move_columns(params, out, positive, negative, lists, packed, step, centre, None, i0, i1, j0, j1, end)
 
 
-def step_of(dtype, *numbers, centred=False):
+def step_of(dtype, positive, negative, *numbers, centred=False):
     """A `Step` without penalties."""
-    real = np.dtype(dtype).type
-    return Step(*map(real, numbers), Slide(centred, *map(real, (0.1, 0.01, 0.02))), real(0), real(0))
+    real, ratio = np.dtype(dtype).type, negative / positive if positive else 1
+    slide = Slide(centred, *map(real, (0.1, 0.01, 0.02)))
+    return Step(*map(real, (positive, negative, ratio, *numbers)), slide, real(0), real(0))
 
 
 def test_lists_of_bits():
@@ -267,3 +265,16 @@ def test_update_with_lists_on_either_side(nh, which, weighted, dtype, split_ever
     w0, wk = (weight.astype(float), weight.astype(float)) if weighted else (np.ones(20), np.ones(chains))
     assert close(params.b, b + 0.1 * (0.5 * w0 @ v0 - 0.25 * wk @ vk), dtype)
     assert close(params.c, 0.1 * (0.5 * h0.sum(axis=0) - 0.25 * hk.sum(axis=0)), dtype)
+
+
+@both_types
+def test_statistics_of_chains_alone(dtype):
+    """A worker that got no rows has the chains' part of a gradient, whose states are listed."""
+    v0, vk, draw = states(1, 70, 0.1, dtype), states(31, 70, 0.1, dtype, seed=5), np.random.default_rng(3)
+    h0, hk = draw.random((1, 65)).astype(dtype), draw.random((31, 65)).astype(dtype)
+    backend = get_backend(1, dtype)
+    out = Params(backend.zeros(70, 65), backend.zeros(70), backend.zeros(65))
+    backend.statistics(Phase(v0, h0, None), Phase(vk, hk, None), (0.0, 0.25), out)
+    assert close(out.W, -0.25 * vk.astype(float).T @ hk, dtype)
+    assert close(out.b, -0.25 * vk.sum(axis=0), dtype)
+    assert close(out.c, -0.25 * hk.sum(axis=0), dtype)

@@ -12,6 +12,7 @@ from fastdbn.backends.cpu import (
     backprop_steps,
     binary,
     blas,
+    centre,
     kernels,
     loading,
     options,
@@ -39,6 +40,10 @@ SMALL = 512
 """Numbers of a buffer that need not begin at a line of the cache."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
+
+
+def _ratio(scales):
+    return scales[1] / scales[0] if scales[0] else 1.0
 
 
 def _layout(W, transpose):
@@ -220,8 +225,10 @@ class CPU(Backend):
     def statistics(self, positive: Phase, negative: Phase, scales: Scales, out: Params) -> None:
         for x in out:
             x[...] = 0
+        if scales[0] == 0:  # the step writes the scale of the other phase as a multiple of this one
+            positive, scales = Phase(positive.v[:0], positive.h[:0], None), (scales[1], scales[1])
         spare = Params(*(np.zeros_like(x) for x in out))  # takes the step, which nobody asked for
-        self._update(spare, out, positive, negative, (*scales, 0.0, 0.0))
+        self._update(spare, out, positive, negative, (*scales, 0.0, 0.0), _ratio(scales))
 
     def update(
         self, params: Params, velocity: Params, positive, negative, scales: Scales, hyper: Hyper, centering=None, mean_weight=1.0
@@ -233,17 +240,18 @@ class CPU(Backend):
             shares = (1 - centering.model_share) * scales[0], centering.model_share * scales[1]
             slide = moved, *(moved * share / weight for share in shares)
         numbers = rate * scales[0], rate * scales[1], hyper.momentum, rate * hyper.weight_decay
-        self._update(params, velocity, positive, negative, numbers, slide, centering)
+        self._update(params, velocity, positive, negative, numbers, _ratio(scales), slide, centering)
 
-    def _update(self, params, out, positive, negative, numbers, slide=(0.0, 0.0, 0.0), centering=None):
+    def _update(self, params, out, positive, negative, numbers, ratio, slide=(0.0, 0.0, 0.0), centering=None):
         real, (nv, nh) = self.dtype.type, out.W.shape
-        step = update.Step(*map(real, numbers), update.Slide(centering is not None, *map(real, slide)), real(0), real(0))
-        centre = update.make_centre(nv, nh, self.dtype, None if centering is None else (centering.v, centering.h))
+        slide = centre.Slide(centering is not None, *map(real, slide))
+        step = update.Step(*map(real, (*numbers[:2], ratio, *numbers[2:])), slide, real(0), real(0))
+        offsets = centre.make_centre(nv, nh, self.dtype, None if centering is None else (centering.v, centering.h))
         work, phases = 2 * out.W.size * (len(positive.v) + len(negative.v)), (positive, negative)
-        self._run(update.begin, 1, work, *phases, step, centre)
+        self._run(update.begin, 1, work, *phases, step, offsets)
         self._run(update.multiply, binary.count_parts(nv), work, self._blas, params, out, *phases, step)
-        self._run(update.update, binary.count_parts(nh), work, params, out, *phases, step, centre)
-        self._run(update.finish, 1, work, params, out, step, centre)
+        self._run(update.update, binary.count_parts(nh), work, params, out, *phases, step, offsets)
+        self._run(update.finish, 1, work, params, out, step, offsets)
 
     def cgf(self, unit: Units, bias, field, out, beta=None, states=None) -> None:
         out[:] = 0

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
+from fastdbn.backends.cpu.fast_weights import Fast
 from fastdbn.backends.cpu.jit import inlinable, kernel, rounded
 from fastdbn.backends.cpu.simd import WORD, stack_like
 
@@ -37,9 +38,10 @@ class Extras(NamedTuple):
     rungs: Any
 
 
-DATA, CHAINS, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 5, 7, 8
-"""Places of the numbers of a minibatch: the rates times the scales of both phases; three of `update.Slide`; those rates of fast
-weights; the sum and the mean of the weights of its rows, or how many rows there are and 1."""
+DATA, CHAINS, RATIO, SLIDE, FAST, TOTAL, MEAN = 0, 1, 2, 3, 6, 8, 9
+"""Places of the numbers of a minibatch: the rates times the scales of both phases, and the second scale over the first; three of
+`centre.Slide`; the rates of fast weights times both scales; the sum and the mean of its rows' weights, or how many rows there are
+and 1."""
 
 
 def extras_of(problem, order, hyper, rungs):
@@ -58,7 +60,7 @@ def extras_of(problem, order, hyper, rungs):
 
 
 def numbers_of(problem, order, batch_size, hyper):
-    """(minibatches, 9) float64: the numbers of each, as the composed operations get them."""
+    """(minibatches, 10) float64: the numbers of each, as the composed operations get them."""
     starts = range(0, len(order), batch_size)
     rows = np.minimum(batch_size, len(order) - np.arange(0, len(order), batch_size))
     total, mean = rows, np.ones(len(rows))
@@ -76,7 +78,7 @@ def numbers_of(problem, order, batch_size, hyper):
         moved = np.where(mean > 0, problem.centering.slide, 0.0)
         slides = np.array([moved, moved * ((1 - share) * data) / some, moved * (share * chains) / some])
     rate, fast_rate = hyper.learning_rate, 0.0 if problem.fast is None else problem.fast.learning_rate
-    numbers = np.array([rate * data, rate * chains, *slides, fast_rate * data, fast_rate * chains, total, mean])
+    numbers = np.array([rate * data, rate * chains, chains / data, *slides, fast_rate * data, fast_rate * chains, total, mean])
     return np.ascontiguousarray(numbers.T)
 
 
@@ -85,13 +87,6 @@ def has_fast(extras):
     if extras is None:
         return False
     return extras.has_fast
-
-
-@inlinable
-def kept_of(extras):
-    if extras is None:
-        return 0.0
-    return extras.kept
 
 
 @inlinable
@@ -126,11 +121,21 @@ def rungs_of(extras):
 
 
 @inlinable
-def fast_of(extras, params, velocity):
-    """Those parameters and the fast weights, outside of it."""
+def fast_outside(extras, params, velocity):
+    """What the chains run at and the fast weights, outside of the workspace."""
     if extras is None:
         return params, velocity
     return extras.chain, extras.fast
+
+
+@inlinable
+def fast_of(extras, workspace, numbers):
+    """The `Fast` of a minibatch, by its numbers."""
+    if extras is None:
+        return None
+    real = workspace.chain.W.dtype.type
+    scales = real(numbers[FAST]), real(numbers[FAST + 1]), real(extras.kept)
+    return Fast(extras.has_fast, workspace.chain, workspace.fast, *scales)
 
 
 @rounded

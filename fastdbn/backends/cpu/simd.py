@@ -215,7 +215,7 @@ def stack_like(typing, x, size):
     return types.CPointer(x.dtype)(x, size), generate
 
 
-def _row_sums(code, array, index, first, last, base, stride, vectors):
+def row_sums(code, array, index, first, last, base, stride, vectors):
     """Sums over first <= q < last of `vectors` vectors of an array from base + stride index[q] on.
 
     array and index are pairs of type and value. Even and odd terms are added up apart, because an addition waits for the last.
@@ -250,7 +250,7 @@ def _add_rows(size):
         def generate(context, builder, signature, args):
             array_, base_, stride_, index_, first_, last_, out_, o_, begin_ = args
             code = Vectors(context, builder, array.dtype)
-            sums = _row_sums(code, (array, array_), (index, index_), first_, last_, base_, stride_, size // LINE)
+            sums = row_sums(code, (array, array_), (index, index_), first_, last_, base_, stride_, size // LINE)
             code.set_or_add(begin_, sums, code.place(out, out_, o_))
             return context.get_dummy_value()
 
@@ -261,74 +261,6 @@ def _add_rows(size):
 
 
 add_panel_rows, add_whole_rows = _add_rows(PANEL), _add_rows(ROW)
-
-
-def _move_strip(size):
-    """An intrinsic: d = kept d + scale (sum of rows of H) - decay W, then W += d: `size` bytes of a row of weights W and of their
-    velocity d."""
-
-    @intrinsic
-    def move(typing, H, base, stride, index, first, last, d, at_d, W, at_w, kept, scale, decay):
-
-        def generate(context, builder, signature, args):
-            H_, base_, stride_, index_, first_, last_, d_, at_d_, W_, at_w_, *numbers = args
-            code = Vectors(context, builder, H.dtype)
-            kept_, scale_, decay_ = map(code.spread, (numbers[0], numbers[1], builder.fneg(numbers[2])))
-            sums = _row_sums(code, (H, H_), (index, index_), first_, last_, base_, stride_, size // LINE)
-            to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
-            for n, total in enumerate(sums):
-                w, old = code.load(to_w, n), code.load(to_d, n)
-                new = fuse(builder, scale_, total, fuse(builder, decay_, w, builder.fmul(kept_, old)))
-                code.store(new, to_d, n)
-                code.store(builder.fadd(w, new), to_w, n)
-            return context.get_dummy_value()
-
-        i, real = _INDEX, H.dtype
-        return types.void(H, i, i, index, i, i, d, i, W, i, real, real, real), generate
-
-    return move
-
-
-move_strip, move_line = _move_strip(STRIP), _move_strip(LINE)
-
-
-@intrinsic
-def center_strip(typing, d, at_d, W, at_w, mu, step_v, step_h, offset_h, totals):
-    """Less mu step_h + step_v offset_h in a strip of a row of the velocity d and of the weights W.
-
-    step_h, offset_h and totals are of the strip's width: totals += mu d, and d . offset_h is returned.
-    """
-
-    def generate(context, builder, signature, args):
-        d_, at_d_, W_, at_w_, mu_, step_v_, *strips = args
-        code = Vectors(context, builder, d.dtype)
-        mu_, less_mu, step_v_ = map(code.spread, (mu_, builder.fneg(mu_), builder.fneg(step_v_)))
-        product = code.zero
-        to_d, to_w = code.place(d, d_, at_d_), code.place(W, W_, at_w_)
-        steps, offsets, sums = (code.place(totals, x, ir.Constant(_I64, 0)) for x in strips)
-        for n in range(STRIP // LINE):
-            step, offset = code.load(steps, n), code.load(offsets, n)
-            for place in (to_w, to_d):
-                new = fuse(builder, step_v_, offset, fuse(builder, less_mu, step, code.load(place, n)))
-                code.store(new, place, n)
-            code.store(fuse(builder, mu_, new, code.load(sums, n)), sums, n)
-            product = fuse(builder, new, offset, product)
-        return code.total(product)
-
-    i, real = _INDEX, d.dtype
-    return real(d, i, W, i, real, real, step_h, offset_h, totals), generate
-
-
-@intrinsic
-def prefetch_strip(typing, array, at):
-    """Ask for a strip that will be written."""
-
-    def generate(context, builder, signature, args):
-        code = Vectors(context, builder, array.dtype)
-        prefetch(builder, code.place(array, *args), STRIP, write=True)
-        return context.get_dummy_value()
-
-    return types.void(array, _INDEX), generate
 
 
 @intrinsic

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdbn.backends.cpu import binary, options, update
+from fastdbn.backends.cpu import binary, fast_weights, options, update
+from fastdbn.backends.cpu.centre import BLOCK, Slide, center_hidden
 from fastdbn.backends.cpu.gate import Team, share, share_grid, uncounted, wait
 from fastdbn.backends.cpu.half_step import Given, Layer, half_step, is_binary
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.loading import ONES, PACKED, read_row, read_words
-from fastdbn.backends.cpu.options import DATA, FAST, MEAN, SLIDE, TOTAL
+from fastdbn.backends.cpu.options import CHAINS, DATA, MEAN, RATIO, SLIDE, TOTAL
 from fastdbn.backends.cpu.simd import WORD
 from fastdbn.backends.cpu.tempering import chains_at_one, exchange, heat_of
 from fastdbn.maths.rng import Key
@@ -27,7 +28,7 @@ class Run(NamedTuple):
 
     seed is a Key of which only the two halves count; data, hidden and visible are the layer's stream numbers at Gibbs step
     0, to which the step is added; step counts minibatches since the start of the fit. decay is the learning rate times the
-    weight decay; numbers (minibatches, 9) float64 are those of each minibatch, at the places DATA to MEAN (options.py).
+    weight decay; numbers (minibatches, 10) float64 are those of each minibatch, at the places DATA to MEAN (options.py).
     """
 
     order: Any
@@ -76,7 +77,7 @@ def _exchange(team, params, velocity, offsets, workspace, extras, back):
     """Copy parameters, velocity, offsets (none where they are not used) and fast weights into the workspace, or back."""
     _copy_both(team, (params, velocity), (workspace.params, workspace.velocity), back)
     if options.has_fast(extras):
-        _copy_both(team, options.fast_of(extras, params, velocity), (workspace.chain, workspace.fast), back)
+        _copy_both(team, options.fast_outside(extras, params, velocity), (workspace.chain, workspace.fast), back)
     if team.thread == 0:
         for outside, inside in ((offsets[0], workspace.centre.v), (offsets[1], workspace.centre.h)):
             source, target = (inside, outside) if back else (outside, inside)
@@ -168,55 +169,48 @@ def _gather_statistics(team, turn, workspace, positive, negative, packed, weight
 
 
 @inlinable
-def _move(team, turn, blas, workspace, params, velocity, positive, negative, step):
-    """The step of all parameters by both phases' statistics."""
+def _move(team, turn, blas, workspace, positive, negative, step, fast):
+    """The step of all parameters and fast weights by both phases' statistics."""
+    params, velocity = workspace.params, workspace.velocity
     nv, nh = positive.v.shape[1], workspace.h.floats.shape[1]
     lists, centre, words = workspace.lists, workspace.centre, binary.count_words(nh)
     (q0, q1), (w0, w1) = share(team, binary.count_words(nv)), share(team, words)
     i0, i1, j0, j1 = q0 * WORD, min(q1 * WORD, nv), w0 * WORD, min(w1 * WORD, nh)
     update.set_steps(workspace.sums[0, i0:i1], workspace.sums[1, i0:i1], step, centre.step_v[i0:i1], centre.v[i0:i1])
-    update.move_hidden(params, velocity, positive, negative, step, centre, j0, j1)
+    update.move_hidden(params, velocity, positive, negative, step, centre, fast, j0, j1)
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
     if not (positive.listed and negative.listed):
         for p in range(*share(team, binary.count_parts(nv))):
-            update.multiply_rows(blas, params, velocity, positive, negative, nh, step, binary.edge(p, nv), binary.edge(p + 1, nv))
+            rows = binary.edge(p, nv), binary.edge(p + 1, nv)
+            update.multiply_rows(blas, params, velocity, positive, negative, nh, step, fast, *rows)
         turn = wait(team.gate, team.size, turn)
-    tall = nv if step.longest > 0 else update.BLOCK  # max-norm adds up whole columns
+    tall = nv if step.longest > 0 else BLOCK  # max-norm adds up whole columns
     c0, c1, r0, r1 = share_grid(team, words, (nv + tall - 1) // tall, 1)
     part = r0 * tall, min(r1 * tall, nv), c0 * WORD, min(c1 * WORD, nh), c1 * WORD
-    update.move_columns(params, velocity, positive, negative, lists, workspace.packed[team.thread], step, centre, *part)
+    update.move_columns(params, velocity, positive, negative, lists, workspace.packed[team.thread], step, centre, fast, *part)
     if step.slide.on:
         turn = wait(team.gate, team.size, turn)
-        update.center_hidden(params, centre, j0, j1)
+        center_hidden(params, centre, j0, j1)
     update.move_visible(params, velocity, step, centre, i0, i1)
+    fast_weights.move_biases(fast, params, workspace.sums, i0, i1, j0, j1)
     return wait(team.gate, team.size, turn)
 
 
 @inlinable
 def _update(team, turn, blas, workspace, n, chains, ones, packed, run, extras, numbers, weight):
-    """The step of all parameters, and that of the fast weights; ones and packed are those of each phase's visible states."""
+    """The step of all parameters and fast weights; ones and packed are those of each phase's visible states."""
     nv, real, both = workspace.v0.floats.shape[1], workspace.means_h.dtype.type, not run.persistent
     positive = update.Summed(workspace.v0.floats[:n], workspace.means_h[:n], update.worth_listing(ones[0], n, nv))
     hk = workspace.means_h[n : n + chains]
     negative = update.Summed(workspace.vk.floats[:chains], hk, update.worth_listing(ones[1], chains, nv))
     _change_hidden(team, workspace, n, chains, extras, numbers, weight, both)
     turn = _gather_statistics(team, turn, workspace, positive, negative, packed, weight, both)
-    slide = update.Slide(run.centred, real(numbers[SLIDE]), real(numbers[SLIDE + 1]), real(numbers[SLIDE + 2]))
-    fast = options.has_fast(extras)
-    for part in range(2 if fast else 1):
-        second = fast and part == 1
-        params, velocity = (workspace.chain, workspace.fast) if second else (workspace.params, workspace.velocity)
-        rates, kept, decay = (FAST, options.kept_of(extras), 0.0) if second else (DATA, run.momentum, run.decay)
-        l1, longest = (0.0, 0.0) if second else options.penalties(extras)
-        slides = update.Slide(False, slide.rate, slide.positive, slide.negative) if second else slide
-        fixed = real(kept), real(decay), slides, real(l1), real(longest)
-        step = update.Step(real(numbers[rates]), real(numbers[rates + 1]), *fixed)
-        if second:
-            _copy_params(team, workspace.params, workspace.chain)
-            turn = wait(team.gate, team.size, turn)
-        turn = _move(team, turn, blas, workspace, params, velocity, positive, negative, step)
-    return turn
+    slide = Slide(run.centred, real(numbers[SLIDE]), real(numbers[SLIDE + 1]), real(numbers[SLIDE + 2]))
+    l1, longest = options.penalties(extras)
+    scales = real(numbers[DATA]), real(numbers[CHAINS]), real(numbers[RATIO])
+    step = update.Step(*scales, real(run.momentum), real(run.decay), slide, real(l1), real(longest))
+    return _move(team, turn, blas, workspace, positive, negative, step, options.fast_of(extras, workspace, numbers))
 
 
 @inlinable

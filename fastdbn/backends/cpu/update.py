@@ -3,14 +3,6 @@
 A phase of the gradient whose visible states are zeros and ones is added up: for each visible unit, the hidden means of the rows
 where it is 1, copied strip by strip into the cache, those of the chains with a minus. The sum goes straight into the velocity
 and the weight. A phase of real states is multiplied into the velocity by BLAS first.
-
-Where the gradient is centred, offsets mu (visible) and la (hidden) follow the means of both layers. With the steps s_v and s_h
-that the gradient gives to the biases,
-
-    velocity_W -= mu s_h' + s_v la'        then        b -= velocity_W la,    c -= velocity_W' mu
-
-The second half keeps the parameters those of a plain machine: with W alone moving, the biases of the centred energy
-(v - mu)' W (h - la) + (v - mu)' b~ + (h - la)' c~ would stay. (Montavon and Mueller 2012; Melchior, Fischer, Wiskott 2016.)
 """
 
 from typing import Any, NamedTuple
@@ -18,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray
 
-from fastdbn.backends.cpu import options, simd
+from fastdbn.backends.cpu import fast_weights, options, strips
 from fastdbn.backends.cpu.binary import APART, MULTIPLY, count_ones, count_words, edge, pack_row
 from fastdbn.backends.cpu.blas import gemm
+from fastdbn.backends.cpu.centre import BLOCK, Slide, center_hidden, center_visible
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.lists import Lists, list_units
 from fastdbn.backends.cpu.simd import LINE, STRIP, WORD, multiply_add, stack_like
@@ -33,9 +26,6 @@ SUMMED = 1 << 15
 """Rows that are added up at a time: a float32 sum of many more would lose small terms."""
 NEAR = 1 << 20
 """Bytes of a strip of the hidden means that the second-level cache holds; of more rows a strip is one line wide."""
-BLOCK = 16
-"""Visible units whose part of a sum over a column of W is added up apart; threads share out W by so many rows. A thread copies
-strips of the hidden means in about the time of a block's step."""
 AHEAD = 8
 """Rows of W that are fetched before their turn."""
 _STRIP_SIZE = STRIP // 4
@@ -49,46 +39,18 @@ class Summed(NamedTuple):
     listed: bool
 
 
-class Slide(NamedTuple):
-    """Whether the update is centred, and how offsets move: -rate offset + positive (sum of data) + negative (sum of chains)."""
-
-    on: bool
-    rate: Any
-    positive: Any
-    negative: Any
-
-
 class Step(NamedTuple):
-    """The numbers of a step: scales of both phases, which include the learning rate; momentum; the rate times the decay; L1's
-    threshold and the bound of max-norm, 0 where there is none."""
+    """The numbers of a step: scales of both phases, which include the learning rate, and the second over the first, the same at
+    any rate; momentum; the rate times the decay; L1's threshold and the bound of max-norm, 0 where there is none."""
 
     positive: Any
     negative: Any
+    ratio: Any
     momentum: Any
     decay: Any
     slide: Slide
     l1: Any
     longest: Any
-
-
-class Centre(NamedTuple):
-    """Offsets v (nv,) and h (nh,), the biases' steps step_v and step_h before momentum, and what the velocity of W takes from
-    them: rows (strips, nv), each strip of columns from the visible biases, and columns (blocks, nh), each block of `BLOCK` rows
-    from the hidden biases."""
-
-    v: Any
-    h: Any
-    step_v: Any
-    step_h: Any
-    rows: Any
-    columns: Any
-
-
-def make_centre(nv, nh, dtype, offsets=None, zeros=np.zeros):
-    """A `Centre` for layers of so many units, around offsets (v, h) where they are given."""
-    v, h = (zeros(nv, dtype), zeros(nh, dtype)) if offsets is None else offsets
-    rows, columns = zeros((-(-nh * dtype.itemsize // STRIP), nv), dtype), zeros((-(-nv // BLOCK), nh), dtype)
-    return Centre(v, h, zeros(nv, dtype), zeros(nh, dtype), rows, columns)
 
 
 @inlinable
@@ -145,22 +107,24 @@ def _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step):
         for i in range(i0, i1):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
-            simd.prefetch_strip(params.W, at + AHEAD * stride)
-            simd.prefetch_strip(out.W, at + AHEAD * stride)
-            simd.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            strips.prefetch_strip(params.W, at + AHEAD * stride)
+            strips.prefetch_strip(out.W, at + AHEAD * stride)
+            strips.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
     else:
         for i in range(i0, i1):
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
-            simd.move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+            strips.move_line(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
 
 
 @inlinable
-def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre):
+def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, both, step, centre, fast):
     """The step of rows i0 to i1 of W in a strip of columns by the sums of the listed rows, by what centring takes, and what L1
-    and max-norm make of it."""
+    and max-norm make of it. Where there are fast weights, strips are whole."""
     scale, decay, centred, constrained = step.positive, step.decay, step.slide.on, step.l1 > 0 or step.longest > 0
-    if columns == width and not centred and not constrained:
+    kept = step.momentum if both else out.W.dtype.type(1)
+    has_fast, fast_W, chain_W, scale_fast, kept_fast = fast_weights.of_strips(fast, params, out, both)
+    if columns == width and not centred and not constrained and not has_fast:
         _move_plain(params, out, lists, packed, i0, i1, j, width, kept, step)
         return
     stride, per_unit = out.W.strides[0] // out.W.itemsize, lists.index.shape[1]
@@ -182,27 +146,39 @@ def _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, st
             first, at = i * per_unit, i * stride + j
             last = first + lists.count[i, 0]
             if columns == width:
-                simd.prefetch_strip(params.W, at + AHEAD * stride)
-                simd.prefetch_strip(out.W, at + AHEAD * stride)
-                simd.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
+                strips.prefetch_strip(params.W, at + AHEAD * stride)
+                strips.prefetch_strip(out.W, at + AHEAD * stride)
+                if has_fast:
+                    strips.prefetch_strip(fast_W, at + AHEAD * stride)
+                    strips.prefetch_strip(chain_W, at + AHEAD * stride)
+                    more = fast_W, at, kept_fast, scale_fast
+                    strips.move_both(
+                        packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay, *more
+                    )
+                else:
+                    strips.move_strip(packed, 0, width, lists.index, first, last, out.W, at, params.W, at, kept, scale, decay)
                 if centred:
-                    rows[i] = simd.center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
+                    rows[i] = strips.center_strip(out.W, at, params.W, at, centre.v[i], centre.step_v[i], steps, offsets, taken)
             else:
                 w, d = params.W[i, j : j + columns], out.W[i, j : j + columns]
                 for e in range(len(w)):
                     old_w[e], old_d[e] = w[e], d[e]
-                simd.move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
+                strips.move_strip(packed, 0, width, lists.index, first, last, old_d, 0, old_w, 0, kept, scale, decay)
                 if centred:
-                    rows[i] = simd.center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
+                    rows[i] = strips.center_strip(old_d, 0, old_w, 0, centre.v[i], centre.step_v[i], steps, offsets, taken)
                 for e in range(len(w)):
                     w[e], d[e] = old_w[e], old_d[e]
             if constrained:
                 options.constrain_row(params.W[i, j : j + columns], step.l1, squares)
+            if has_fast and step.longest == 0:
+                strips.add_strip(params.W, at, fast_W, at, chain_W, at)
         if centred:
             sums = centre.columns[start // BLOCK, j : j + columns]
             for e in range(len(sums)):
                 sums[e] = taken[e]
-    options.limit(params.W[i0:i1], j, squares, step.longest)
+    if step.longest > 0:
+        options.limit(params.W[i0:i1], j, squares, step.longest)
+        fast_weights.add_rows(fast, params, i0, i1, j, j + columns)
 
 
 @inlinable
@@ -228,7 +204,7 @@ def _sum_columns(x, weight, j0, sums):
 
 
 @inlinable
-def move_hidden(params, out, positive, negative, step, centre, j0, j1):
+def move_hidden(params, out, positive, negative, step, centre, fast, j0, j1):
     """The step of the hidden biases j0 to j1, from a word on, and their offsets' moves."""
     sums_p, sums_m = carray(stack_like(out.W, WORD), WORD), carray(stack_like(out.W, WORD), WORD)
     for j in range(j0, j1, WORD):
@@ -241,27 +217,35 @@ def move_hidden(params, out, positive, negative, step, centre, j0, j1):
         for e in range(len(c)):
             d[e] = multiply_add(step.momentum, d[e], steps[e])
             c[e] += d[e]
+        fast_weights.follow_hidden(fast, p, m, j, end)
 
 
 @inlinable
-def multiply_rows(blas, params, out, positive, negative, nh, step, i0, i1):
-    """Rows i0 to i1 of W: out = momentum out + v'h of the phases without lists, with their scales.
+def _add_products(blas, out, positive, negative, nh, step, i0, i1):
+    one, kept = out.dtype.type(1), step.momentum
+    if not positive.listed:
+        gemm(blas, True, False, step.positive, positive.v[:, i0:i1], positive.h[:, :nh], kept, out[i0:i1, :nh])
+        kept = one
+    if not negative.listed:
+        gemm(blas, True, False, -step.negative, negative.v[:, i0:i1], negative.h[:, :nh], kept, out[i0:i1, :nh])
+
+
+@inlinable
+def multiply_rows(blas, params, out, positive, negative, nh, step, fast, i0, i1):
+    """Rows i0 to i1 of W: out = momentum out + v'h of the phases without lists, with their scales; and so for fast weights.
 
     If neither has lists, and the step is not centred, params move by it.
     """
-    one, kept = out.W.dtype.type(1), step.momentum
-    if not positive.listed:
-        gemm(blas, True, False, step.positive, positive.v[:, i0:i1], positive.h[:, :nh], kept, out.W[i0:i1, :nh])
-        kept = one
-    if not negative.listed:
-        gemm(blas, True, False, -step.negative, negative.v[:, i0:i1], negative.h[:, :nh], kept, out.W[i0:i1, :nh])
+    _add_products(blas, out.W, positive, negative, nh, step, i0, i1)
+    if fast is not None and fast.on:
+        _add_products(blas, fast.fast.W, positive, negative, nh, fast, i0, i1)
     if not (positive.listed or negative.listed or step.slide.on):
         for i in range(i0, i1):
             _move(params.W[i, :nh], out.W[i, :nh], step.decay)
 
 
 @inlinable
-def move_columns(params, out, positive, negative, lists, packed, step, centre, i0, i1, j0, j1, end):
+def move_columns(params, out, positive, negative, lists, packed, step, centre, fast, i0, i1, j0, j1, end):
     """Rows i0 to i1, columns j0 to j1 of W: the sums of the phases with lists, and the step; after `multiply_rows` of all rows.
 
     Rows are all of them where max-norm adds up whole columns, else they begin with a block.
@@ -270,13 +254,14 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, i
     centre : where the step is centred, the biases' steps are set already
     end : j1, or where whole words end beyond the last column, if the arrays are that wide
     """
-    if positive.listed or negative.listed or step.slide.on:
+    listed = positive.listed or negative.listed
+    if listed or step.slide.on:
         one, n = out.W.dtype.type(1), len(positive.h) if positive.listed else 0
-        kept = step.momentum if positive.listed and negative.listed else one
-        factor = -one if step.positive == 0 else options.divide(-step.negative, step.positive)
+        both, factor = positive.listed and negative.listed, -step.ratio
         rows = n + len(negative.h) if negative.listed else n
         wide, line = STRIP // out.W.itemsize, LINE // out.W.itemsize
-        narrow = rows * STRIP > NEAR and not (step.slide.on or step.l1 > 0 or step.longest > 0)
+        alone = not (step.slide.on or step.l1 > 0 or step.longest > 0 or fast_weights.is_on(fast))
+        narrow = rows * STRIP > NEAR and alone
         j = j0
         while j < end:
             width = line if narrow and end - j >= line else wide
@@ -285,25 +270,18 @@ def move_columns(params, out, positive, negative, lists, packed, step, centre, i
                 _pack_strip(positive.h, one, 0, j, columns, width, packed)
             if negative.listed:
                 _pack_strip(negative.h, factor, n, j, columns, width, packed)
-            _move_listed(params, out, lists, packed, i0, i1, j, columns, width, kept, step, centre)
+            _move_listed(params, out, lists, packed, i0, i1, j, columns, width, both, step, centre, fast)
             j += width
     elif step.l1 > 0 or step.longest > 0:
         options.constrain(params.W[i0:i1], j0, j1, step.l1, step.longest)
+    if not (listed or step.slide.on):
+        fast_weights.add_rows(fast, params, i0, i1, j0, j1)
 
 
 @inlinable
 def sum_visible(v, weight, out):
     for i in range(0, len(out), WORD):
         _sum_columns(v, weight, i, out[i : i + WORD])
-
-
-@inlinable
-def _take(parts, first, x):
-    """x less the columns from `first` on of each of the parts, one after the other."""
-    for s in range(len(parts)):
-        part = parts[s, first : first + len(x)]
-        for i in range(len(x)):
-            x[i] -= part[i]
 
 
 @inlinable
@@ -314,13 +292,7 @@ def move_visible(params, out, step, centre, i0, i1):
         d[i] = multiply_add(step.momentum, d[i], steps[i])
         b[i] += d[i]
     if step.slide.on:
-        _take(centre.rows, i0, b)
-
-
-@inlinable
-def center_hidden(params, centre, j0, j1):
-    """What a centred step takes from the hidden biases j0 to j1, after `move_columns` of all of W."""
-    _take(centre.columns, j0, params.c[j0:j1])
+        center_visible(params, centre, i0, i1)
 
 
 @kernel
@@ -351,7 +323,7 @@ def multiply(first, last, blas, params, out, positive, negative, step):
     nv, nh = out.W.shape
     data, chains = _summed(positive), _summed(negative)
     for p in range(first, last):
-        multiply_rows(blas, params, out, data, chains, nh, step, edge(p, nv), edge(p + 1, nv))
+        multiply_rows(blas, params, out, data, chains, nh, step, None, edge(p, nv), edge(p + 1, nv))
 
 
 @kernel
@@ -373,8 +345,8 @@ def update(first, last, params, out, positive, negative, step, centre):
     list_units(words_p, n, words_m, m, lists, 0, words_p.shape[1])
     for p in range(first, last):
         j0, j1 = edge(p, nh), edge(p + 1, nh)
-        move_hidden(params, out, data, chains, step, centre, j0, j1)
-        move_columns(params, out, data, chains, lists, packed, step, centre, 0, nv, j0, j1, j1)
+        move_hidden(params, out, data, chains, step, centre, None, j0, j1)
+        move_columns(params, out, data, chains, lists, packed, step, centre, None, 0, nv, j0, j1, j1)
 
 
 @kernel

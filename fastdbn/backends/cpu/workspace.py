@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdbn.backends.cpu.binary import APART, States, count_segments, count_words
+from fastdbn.backends.cpu.centre import make_centre
+from fastdbn.backends.cpu.lists import Lists
 from fastdbn.backends.cpu.lookup import LANES, count_groups, has_registers, whole_vectors
 from fastdbn.backends.cpu.simd import GROUPS, LINE, STRIP, WORD
-from fastdbn.backends.cpu.update import LISTED, Lists, make_centre
+from fastdbn.backends.cpu.update import LISTED
 from fastdbn.backends.protocol import Params
 
 
