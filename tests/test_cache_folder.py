@@ -10,7 +10,7 @@ import warnings
 import pytest
 from test_cache import SETUP, SMALL
 
-from fastdbn.backends.cpu import anneal, backprop, backprop_steps, cache, jit, kernels, loading, steps, sweeps
+from fastdbn.backends.cpu import anneal, backprop, backprop_steps, cache, jit, kernels, loading, rounds, steps, sweeps
 
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only POSIX has owners and modes of this kind")
 
@@ -156,7 +156,7 @@ def test_slow_kernels_are_announced_once(tmp_path):
 def test_slow_kernels_have_their_names():
     """Every name in the table is that of a kernel, or of what makes it."""
 
-    homes = (anneal, backprop, backprop_steps, loading, kernels, steps, sweeps)
+    homes = (anneal, backprop, backprop_steps, loading, kernels, rounds, steps, sweeps)
     for name in jit.SECONDS:
         assert any(hasattr(home, name) for home in homes), name
 

@@ -33,7 +33,7 @@ def unseal(x):
 
 
 class SealedCPU:
-    """The CPU backend with every buffer sealed, which has no `cd_steps`, `backprop_steps`, `anneal` or `tempered_sweeps`."""
+    """The CPU backend with every buffer sealed, which has none of the calls for many steps."""
 
     name = "sealed"
 
@@ -51,6 +51,9 @@ class SealedCPU:
         return None
 
     def tempered_sweeps(self, *arguments):
+        return None
+
+    def ladder_rounds(self, *arguments):
         return None
 
     def __getattr__(self, name):

@@ -10,10 +10,10 @@ from fastdbn import Machine as PublicMachine
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
 from fastdbn.backends.protocol import Params
+from fastdbn.backends.rungs import Rounds
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.enumeration import Enumeration
 from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
-from fastdbn.maths import rng
 from fastdbn.training.options import trajectory
 
 CHAINS = {"persistent": True, "trajectory": 0.4, "weight_decay": 0.0, "monitor_interval": 1, "random_state": 0}
@@ -43,10 +43,8 @@ def test_exchanges_keep_the_law_of_each_machine_and_give_the_ratio_of_their_sums
     ladder, found, sums = Ladder(machines, n, np.concatenate([m.draw(n, 7) for m in exact])), [], np.zeros((2, 2))
     draw, powers = np.random.default_rng(0), 2 ** np.arange(6)[::-1]
     for step in range(100):
-        ladder.gibbs(lambda purpose, gibbs, step=step: rng.key(3, step, rng.stream(purpose, 0, gibbs)), 1)
-        for odd in (0, 1):
-            for i, (below, above) in ladder.exchange(odd, draw).items():
-                sums[i] += sum_f(below), sum_f(-above)
+        ratios = ladder.run(Rounds(step, 1, (0, 2, 2), 0, 3, 0, 0), np.log1p(-draw.random((1, 2, n))))[0]
+        sums += np.column_stack([sum_f(ratios[:, 0]), sum_f(-ratios[:, 1])])
         found.append([np.bincount((v @ powers).astype(int), minlength=64) / n for v in ladder.v.reshape(3, n, 6)])
     for i, machine in enumerate(exact):
         mean, error = np.mean(found, axis=0)[i], np.std(found, axis=0)[i] / np.sqrt(20)  # five steps to forget a state

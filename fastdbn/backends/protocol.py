@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastdbn.backends.replicas import Replicas
+from fastdbn.backends.rungs import Rounds, Rungs
 from fastdbn.maths.rng import Key
 from fastdbn.units.mixed import Mixed
 from fastdbn.units.unit import Unit
@@ -183,9 +184,9 @@ class Problem(NamedTuple):
 class Backend(Protocol):
     """What a backend must do; mypy compares every backend with it.
 
-    Operations with a text here are made of others. A backend that can do one in less work has its own. `cd_steps`, `anneal` and
-    `tempered_sweeps` are shortcuts: a backend that has none says so by False or None, and the algorithms then compose the other
-    operations, with the same results.
+    Operations with a text here are made of others. A backend that can do one in less work has its own. `cd_steps`, `anneal`,
+    `tempered_sweeps` and `ladder_rounds` are shortcuts: a backend that has none says so by False or None, and the algorithms then
+    compose the other operations, with the same results.
     """
 
     name: str
@@ -266,7 +267,7 @@ class Backend(Protocol):
         bias: Buffer,
         mean: Buffer,
         states: Buffer = None,
-        rows: Buffer = None,
+        rows=None,
         key: Key | None = None,
         beta: Buffer = None,
     ) -> None:
@@ -304,15 +305,7 @@ class Backend(Protocol):
         """
 
     def update(
-        self,
-        params: Params,
-        velocity: Params,
-        positive: Phase,
-        negative: Phase,
-        scales: Scales,
-        hyper: Hyper,
-        centering=None,
-        mean_weight: float = 1.0,
+        self, params: Params, velocity: Params, positive, negative, scales: Scales, hyper: Hyper, centering=None, mean_weight=1.0
     ) -> None:
         """`statistics` and the step in one pass: velocity = momentum velocity + rate (gradient - decay W); params += velocity.
 
@@ -370,6 +363,10 @@ class Backend(Protocol):
 
     def tempered_sweeps(self, replicas: Replicas, first: int, steps: np.ndarray, logs: np.ndarray) -> np.ndarray | None:
         """Sweeps of `Tempering` in one compiled call, and their log odds (replicas.py); None where that is not done."""
+        return None
+
+    def ladder_rounds(self, rungs: Rungs, rounds: Rounds, logs: np.ndarray, kept: Buffer = None) -> np.ndarray | None:
+        """Rounds of `Ladder` in one compiled call, and what they return (rungs.py); None where that is not done."""
         return None
 
     # ---- back-propagation

@@ -17,6 +17,7 @@ from fastdbn.backends.cpu import (
     loading,
     options,
     pool,
+    rounds,
     steps,
     sweeps,
     tempering,
@@ -29,6 +30,7 @@ from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
 from fastdbn.backends.protocol import Backend, Below, Hyper, Network, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.backends.replicas import Replicas
+from fastdbn.backends.rungs import Rounds, Rungs
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.support.stored import Stored
@@ -388,6 +390,9 @@ class CPU(Backend):
         run = sweeps.Sweeps(first, number, logs, np.empty(logs.shape), *noise)
         sweeps.sweeps(replicas.visible, replicas.hidden)(self._blas, model, places, run)
         return run.odds
+
+    def ladder_rounds(self, rungs: Rungs, run: Rounds, logs, kept=None) -> np.ndarray | None:
+        return rounds.run(self.n_threads, self._blas, rungs, run, logs, kept)
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)

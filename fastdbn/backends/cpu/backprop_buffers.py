@@ -112,7 +112,7 @@ def make_buffers(network, kinds, n_threads):
 
 
 @intrinsic
-def _pointer(typing, address, like):
+def pointer(typing, address, like):
     """The pointer of an address to numbers of an array's type."""
 
     def generate(context, builder, signature, args):
@@ -143,16 +143,14 @@ def weights_of_rule(rule):
 
     def one(net, layer):
         at, shape = net.weights[layer], (net.sizes[layer], net.sizes[layer + 1])
-        W, bias = carray(_pointer(at[0], net.means), shape), carray(_pointer(at[1], net.means), shape[1])
-        return Weights(
-            W, bias, carray(_pointer(at[2], net.means), shape), carray(_pointer(at[3], net.means), shape[1]), None, None
-        )
+        W, bias = carray(pointer(at[0], net.means), shape), carray(pointer(at[1], net.means), shape[1])
+        return Weights(W, bias, carray(pointer(at[2], net.means), shape), carray(pointer(at[3], net.means), shape[1]), None, None)
 
     def two(net, layer):
         at, shape = net.weights[layer], (net.sizes[layer], net.sizes[layer + 1])
-        W, bias = carray(_pointer(at[0], net.means), shape), carray(_pointer(at[1], net.means), shape[1])
-        first_W, first_bias = carray(_pointer(at[2], net.means), shape), carray(_pointer(at[3], net.means), shape[1])
-        second_W, second_bias = carray(_pointer(at[4], net.means), shape), carray(_pointer(at[5], net.means), shape[1])
+        W, bias = carray(pointer(at[0], net.means), shape), carray(pointer(at[1], net.means), shape[1])
+        first_W, first_bias = carray(pointer(at[2], net.means), shape), carray(pointer(at[3], net.means), shape[1])
+        second_W, second_bias = carray(pointer(at[4], net.means), shape), carray(pointer(at[5], net.means), shape[1])
         return Weights(W, bias, first_W, first_bias, second_W, second_bias)
 
     return inlinable(two if optim.STATES[rule] == 2 else one)

@@ -138,6 +138,13 @@ def _floats_drawn(unit):
 
 
 @functools.cache
+def draw_layer(unit):
+    """Plain function (layer, mean, drawn, rows, key, r0, r1, j0, j1) of a unit type: fields become means, and with `drawn` states
+    draws of them."""
+    return inlinable(_words_drawn(unit) if is_binary(unit) else _floats_drawn(unit))
+
+
+@functools.cache
 def half_step(unit):
     """Plain function: the means and draws of a layer of a unit type given the states of the other, on all threads.
 
@@ -145,7 +152,7 @@ def half_step(unit):
     j1, edges of words, or all units for groups. `last` says whether this is the last half-step of a chain. Returns the turn of
     the gate, and how many ones the given states have, or -1.
     """
-    activate, whole = inlinable(_words_drawn(unit) if is_binary(unit) else _floats_drawn(unit)), unit.group != 1
+    activate, whole = draw_layer(unit), unit.group != 1
 
     def run(team, turn, blas, given, layer, mean, drawn, rows, key, last):
         x, inputs, count = given.states, given.n, len(rows)

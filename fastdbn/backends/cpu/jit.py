@@ -42,7 +42,16 @@ _INNER = _COMMON | {"pipeline_class": Inner}
 _SCALAR = _INNER | {"forceinline": True}
 # A call keeps the loop around it from being vectorised, and LLVM would not inline Philox by itself, because it is long.
 
-SECONDS = {"pack": 25, "cd_steps": 20, "backprop_steps": 15, "backward_and_step": 10, "anneal": 8, "sweeps": 6, "conditional": 20}
+SECONDS = {
+    "pack": 25,
+    "cd_steps": 20,
+    "backprop_steps": 15,
+    "backward_and_step": 10,
+    "anneal": 8,
+    "sweeps": 6,
+    "rounds": 12,
+    "conditional": 20,
+}
 """Seconds that a run compiles if this is the first kernel that it lacks, by the function that makes the kernel: a fit of an RBM
 begins by packing, back-propagation by the way back. Other kernels take about a second or less."""
 _said = False

@@ -97,7 +97,7 @@ def _swap(x, i, j):
 
 
 @functools.cache
-def _log_normalisers(unit):
+def log_normalisers(unit):
     """Plain function (group, field, bias, beta, s, out): out = what `cgf` gives at an inverse temperature; s is a buffer."""
     of_row, cgf_of = row_cgf(unit), unit.cgf
 
@@ -127,7 +127,7 @@ def _log_normalisers(unit):
 @functools.cache
 def sweeps(visible, hidden):
     """The kernel of a pair of unit types."""
-    draw_visible, draw_hidden, log_normalisers = activate_block(visible), activate_block(hidden), _log_normalisers(hidden)
+    draw_visible, draw_hidden, normalisers = activate_block(visible), activate_block(hidden), log_normalisers(hidden)
     whole_visible, whole_hidden = visible.group != 1, hidden.group != 1
 
     def step_up(model, places, lower, r0, r1, s, above, below, out):
@@ -136,8 +136,8 @@ def sweeps(visible, hidden):
         for r in range(r0, r1, AT_ONCE):
             end = min(r + AT_ONCE, r1)
             x, size = places.field[r:end], end - r
-            log_normalisers(model.hidden_group, x, model.c, places.beta[lower + 1, 0], s, above[:size])
-            log_normalisers(model.hidden_group, x, model.c, places.beta[lower, 0], s, below[:size])
+            normalisers(model.hidden_group, x, model.c, places.beta[lower + 1, 0], s, above[:size])
+            normalisers(model.hidden_group, x, model.c, places.beta[lower, 0], s, below[:size])
             for e in range(size):
                 along = inner(places.v[r + e], model.toward)
                 out[(r + e) % n] = _step_up(along, places.up[lower], above[e], below[e])

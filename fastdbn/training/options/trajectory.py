@@ -17,7 +17,8 @@ import numpy as np
 from scipy.special import softmax
 
 from fastdbn.backends.protocol import Params
-from fastdbn.machine.block import BlockMachine, Chain
+from fastdbn.backends.rungs import Rounds
+from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.initial import log_z_without_weights
 from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
 from fastdbn.maths import rng
@@ -27,7 +28,7 @@ from fastdbn.training.options.option import HIDDEN, VISIBLE, Option, chains, ref
 
 LONGEST = 64
 """The most frozen machines."""
-OFTEN, SELDOM = 2, 20
+OFTEN, SELDOM = 2, 10
 """Minibatches between two exchanges with the reservoir, at the customary learning rate of the units, and the most. A frozen
 machine makes a Gibbs step as often."""
 KEPT = 16
@@ -120,9 +121,8 @@ class Trajectory(Option):
         *frozen, self.candidate = map(self._machine, machines_of(extras))
         self.ladder, kept = Ladder(frozen, n, _spread(extras[V], len(frozen), n)), _spread(extras[RESERVOIR], KEPT, n)
         self.reservoir = b.states(self.model.visible_unit, *kept.shape, kept)
-        self.both = b.states(self.model.visible_unit, 2 * n, self.model.shape[0])
-        self.own, self.proposed = b.part(self.both, 0, n), b.part(self.both, n, 2 * n)
-        self.chain = Chain(self.own, run.problem.states, run.problem.work, run.problem.negative.h)
+        self.rows = b.array(np.tile(np.arange(n, dtype=np.uint32), 2))
+        self._pair()
         self.bridges, self.tries = np.array(extras[BRIDGES]), np.zeros(2)
         self.rounds, self.last, self.fresh = map(int, extras[COUNTS])
         run.log_z = self.log_z
@@ -131,6 +131,11 @@ class Trajectory(Option):
         """A machine of the model's units, with copies of host parameters."""
         b = self.training.backend
         return BlockMachine(b, self.model.visible_unit, self.model.hidden_unit, Params(*map(b.array, params)))
+
+    def _pair(self):
+        """The ladder of the last frozen machine, whose chains are states of the reservoir, and of the model."""
+        blank = np.zeros((2 * self.n, self.model.shape[0]))
+        self.pair = Ladder([self.ladder.machines[-1], self.model], self.n, blank, self.training.problem.states, self.rows)
 
     def begin_epoch(self, epoch):
         """The slower the model moves, the more minibatches come between two exchanges."""
@@ -154,19 +159,18 @@ class Trajectory(Option):
             self._rounds(KEPT)
             self.fresh = False
 
-    def _rounds(self, n):
-        """Gibbs steps of the frozen machines' chains, then exchanges between all neighbours, n times."""
-        run, ladder = self.training, self.ladder
-        for number in range(self.rounds, self.rounds + n):
-            ladder.gibbs(self._key(number, FIRST), run.problem.k)
-            draw = self._host_generator(number, 1)
-            for odd in (0, 1):
-                for i, (below, above) in ladder.exchange(odd, draw).items():
-                    bridge = self.bridges[i + 1]
-                    bridge[1:] += sum_f(below - bridge[0]), self.n, sum_f(bridge[0] - above), self.n
-            start = self.n * (number % KEPT)
-            run.backend.copy(ladder.top(), run.backend.part(self.reservoir, start, start + self.n))
-        self.rounds += n
+    def _rounds(self, count):
+        """Gibbs steps of the frozen machines' chains, then exchanges between all neighbours, `count` times."""
+        pairs, layer = len(self.ladder.machines) - 1, self.training.layer
+        halves = 0, 2 * self.training.problem.k, 2 * self.training.problem.k
+        logs = np.log1p(-self._host_generator(self.rounds, 1).random((count, pairs, self.n)))
+        rounds = Rounds(self.rounds, count, halves, 0, layer.seed, layer.number, FIRST)
+        ratios = self.ladder.run(rounds, logs, self.reservoir)
+        at = self.bridges[1:, 0, None]
+        for i, t in enumerate((ratios[:, :, 0] - at, at - ratios[:, :, 1])):
+            self.bridges[1:, 1 + 2 * i] += sum_f(t).sum(axis=0)
+            self.bridges[1:, 2 + 2 * i] += count * self.n
+        self.rounds += count
 
     def _exchange(self):
         """Exchange states between the model's chains and the reservoir.
@@ -177,27 +181,17 @@ class Trajectory(Option):
             The rate of exchanges: of those tried, or if that is lower, of those to expect with exact draws from the model, which
             the reservoir's states are by their weights. Chains of a model that has just moved away are exchanged too readily.
         """
-        run, b, n = self.training, self.training.backend, self.n
+        run, b, n, layer = self.training, self.training.backend, self.n, self.training.layer
         draw = self._host_generator(run.step, 2)
         chosen = draw.choice(len(self.reservoir), n, replace=False).astype(np.uint32)
-        self._walk(1, 2)
-        b.copy(self.reservoir, self.proposed, rows=b.array(chosen))
-        ratios = log_ratio(self.ladder.machines[-1], self.model, self.both)
+        b.copy(self.reservoir, self.pair.part(self.pair.v, 0), rows=b.array(chosen))
+        rounds = Rounds(run.step, 1, (1, 2, 3), 1, layer.seed, layer.number, OWN)
+        logs = np.log1p(-draw.random((1, 1, n)))
+        kept, own = self.pair.run(rounds, logs)[0, 0]
         with np.errstate(invalid="ignore"):  # of a model that has diverged, as the end of the epoch will tell
-            log_odds = ratios[n:] - ratios[:n]
-        swapped = np.log1p(-draw.random(n)) < log_odds
-        b.assign_where(self.own, b.array(swapped[:, None]), self.proposed)
-        self._walk(2, 3)
-        self.tries += swapped.sum(), n
-        return min(np.exp(np.minimum(log_odds, 0.0)).mean(), _overlap(ratios[n:]))
-
-    def _walk(self, first, last):
-        """Half-steps of the model's chains, from or to the hidden states that training goes on with."""
-        self.model.walk(self.chain, self.training.problem.chain_rows, self._key(self.training.step, OWN), first, last)
-
-    def _key(self, number, first):
-        layer = self.training.layer
-        return lambda purpose, gibbs: rng.key(layer.seed, number, rng.stream(purpose, layer.number, first + gibbs))
+            log_odds = kept - own
+        self.tries += (logs[0, 0] < log_odds).sum(), n
+        return min(np.exp(np.minimum(log_odds, 0.0)).mean(), _overlap(kept))
 
     def _host_generator(self, number, use):
         return rng.host_generator(self.training.layer.seed, number, rng.stream(rng.SWAP, self.training.layer.number, use))
@@ -206,7 +200,9 @@ class Trajectory(Option):
         """Put the candidate on the ladder. Its chains start at states of the reservoir, drawn by their weights."""
         to_host, ratio = self.training.backend.to_host, self._ratio(self.candidate)
         chosen = self._host_generator(self.rounds, 3).choice(len(ratio), self.n, p=softmax(ratio))
-        self.ladder.append(self._machine(map(to_host, self.candidate.params)), to_host(self.reservoir)[chosen])
+        machine = self._machine(map(to_host, self.candidate.params))
+        self.ladder = self.ladder.extended(machine, to_host(self.reservoir)[chosen])
+        self._pair()
         self.bridges = np.vstack([self.bridges, [_log_mean(ratio), 0.0, 0.0, 0.0, 0.0]])
 
     def _ratio(self, machine):
