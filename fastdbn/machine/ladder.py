@@ -81,13 +81,13 @@ class Ladder:
         ratios = self.backend.ladder_rounds(self._rungs, rounds, logs, kept)
         if ratios is None:
             ratios = self._compose(rounds, logs, kept)
-        self.swaps[0] += (logs < ratios[:, :, 0] - ratios[:, :, 1]).sum(axis=(0, 2))
+        self.swaps[0] += (logs < log_odds(ratios)).sum(axis=(0, 2))
         self.swaps[1] += len(logs) * self.n
         return ratios
 
     def _compose(self, rounds, logs, kept):
         (first, middle, last), b, n = rounds.halves, self.backend, self.n
-        of_all, ratios = range(len(self.machines)), np.empty((*logs.shape[:2], 2, n))
+        of_all, ratios = range(len(self.machines)), np.zeros((*logs.shape[:2], 2, n))
         towards = [_toward(*self.machines[i : i + 2]) for i in of_all[:-1]]
         for i in of_all:
             if i < rounds.still or first % 2 == 0:
@@ -100,7 +100,7 @@ class Ladder:
                 lower = of_all[odd:-1:2]
                 for i in lower:
                     ratios[t, i] = self._log_ratios(i, towards[i])
-                self._exchange(lower, logs[t] < ratios[t, :, 0] - ratios[t, :, 1])
+                self._exchange(lower, logs[t] < log_odds(ratios[t]))
             for i in of_all[rounds.still :]:
                 self._move(i, key, middle, last)
             if kept is not None:
@@ -142,6 +142,12 @@ class Ladder:
         for x, out, rows in ((self.v, self._spare, place), (self._fields, self._moved, field)):
             b.copy(x, out, rows=b.array(rows.ravel()))
             b.copy(out, b.part(x, 0, of_all))
+
+
+def log_odds(ratios):
+    """Log odds of exchanges (..., n) by what `Ladder.run` returns."""
+    with np.errstate(invalid="ignore"):  # of a model that has diverged, as the end of the epoch will tell
+        return ratios[..., 0, :] - ratios[..., 1, :]
 
 
 def log_ratio(a, b, v):

@@ -49,7 +49,7 @@ SECONDS = {
     "backward_and_step": 10,
     "anneal": 8,
     "sweeps": 6,
-    "rounds": 12,
+    "rounds": 10,
     "conditional": 20,
 }
 """Seconds that a run compiles if this is the first kernel that it lacks, by the function that makes the kernel: a fit of an RBM

@@ -20,7 +20,7 @@ from fastdbn.backends.protocol import Params
 from fastdbn.backends.rungs import Rounds
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.initial import log_z_without_weights
-from fastdbn.machine.ladder import Ladder, log_ratio, sum_f
+from fastdbn.machine.ladder import Ladder, log_odds, log_ratio, sum_f
 from fastdbn.maths import rng
 from fastdbn.support import checks
 from fastdbn.training.options.fast_weights import check_persistent
@@ -187,11 +187,10 @@ class Trajectory(Option):
         b.copy(self.reservoir, self.pair.part(self.pair.v, 0), rows=b.array(chosen))
         rounds = Rounds(run.step, 1, (1, 2, 3), 1, layer.seed, layer.number, OWN)
         logs = np.log1p(-draw.random((1, 1, n)))
-        kept, own = self.pair.run(rounds, logs)[0, 0]
-        with np.errstate(invalid="ignore"):  # of a model that has diverged, as the end of the epoch will tell
-            log_odds = kept - own
-        self.tries += (logs[0, 0] < log_odds).sum(), n
-        return min(np.exp(np.minimum(log_odds, 0.0)).mean(), _overlap(kept))
+        ratios = self.pair.run(rounds, logs)
+        odds = log_odds(ratios)[0, 0]
+        self.tries += (logs[0, 0] < odds).sum(), n
+        return min(np.exp(np.minimum(odds, 0.0)).mean(), _overlap(ratios[0, 0, 0]))
 
     def _host_generator(self, number, use):
         return rng.host_generator(self.training.layer.seed, number, rng.stream(rng.SWAP, self.training.layer.number, use))
