@@ -10,6 +10,8 @@ from sklearn.base import clone
 from small import bits
 
 from fastdbn import DBN, RBM, DBNAutoencoder, DBNClassifier, DBNOutlierDetector, DBNRegressor, GenerativeDBNClassifier, load
+from fastdbn.backends.devices import get_backend
+from fastdbn.maths import rng
 from fastdbn.training.options.missing_values import MissingValues, split
 from fastdbn.units import get_unit, softmax
 
@@ -354,3 +356,30 @@ def test_gaps_that_no_layer_fills():
         DBNClassifier((8,), rbm=RBM(n_iter=1, missing="sample", binarize=0.5)).fit(X, y)
     with pytest.raises(ValueError, match="missing='drop' reaches the top RBM"):
         GenerativeDBNClassifier((8,), rbm=RBM(missing="drop")).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("units", ["bernoulli", "gaussian", "spin"])
+def test_draws_of_the_missing_alone(units, dtype, split_everything):
+    """States and fields are those of drawing all units and taking the missing ones, at odd sizes and any number of threads."""
+    unit, key = get_unit(units), rng.key(7, 3, rng.stream(rng.VISIBLE, 0, 5))
+    for n, nv, nh in ((1, 1, 1), (3, 65, 31), (33, 130, 97), (17, 7, 64)):
+        results = set()
+        for n_threads in (1, 3):
+            backend, draw = get_backend(n_threads, dtype), np.random.default_rng(1)
+            W, bias = draw.normal(size=(nv, nh)).astype(dtype) / nh, draw.normal(size=nv).astype(dtype)
+            h, v, mask = ((draw.random(shape) < 0.4).astype(dtype) for shape in ((n, nh), (n, nv), (n, nv)))
+            rows, field, mean, drawn = np.arange(5, 5 + n, dtype=np.uint32), v @ W, backend.zeros(n, nv), backend.zeros(n, nv)
+            backend.conditional(unit, h, W, bias, mean, drawn, rows, key, transpose=True)
+            expected = np.where(mask != 0, drawn, v)
+            assert backend.redraw(unit, h, W, bias, mask, rows, key, v, field)
+            tolerance = 1e-5 if dtype == "float32" else 1e-12
+            assert np.allclose(v, expected, rtol=tolerance, atol=tolerance)
+            assert np.allclose(field, expected @ W, rtol=tolerance, atol=tolerance)
+            results.add(v.tobytes() + field.tobytes())
+        assert len(results) == 1
+
+
+def test_draws_of_whole_layers_of_other_units():
+    """Groups are not drawn one by one."""
+    assert not get_backend(1, "float32").redraw(softmax(3), *[np.zeros((1, 3), np.float32)] * 4, None, None, None, None)

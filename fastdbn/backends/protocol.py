@@ -262,14 +262,7 @@ class Backend(Protocol):
         """out = x W, or x W' where transposed."""
 
     def activate(
-        self,
-        unit: Units,
-        bias: Buffer,
-        mean: Buffer,
-        states: Buffer = None,
-        rows=None,
-        key: Key | None = None,
-        beta: Buffer = None,
+        self, unit: Units, bias: Buffer, mean: Buffer, states=None, rows=None, key: Key | None = None, beta=None
     ) -> None:
         """mean holds fields and receives the means given field + bias; states, if given, receives draws from them.
 
@@ -295,6 +288,12 @@ class Backend(Protocol):
         """`field` into mean and `activate` in one pass: a layer's means and draws given the states x of the other."""
         self.field(x, W, mean, transpose)
         self.activate(unit, bias, mean, states, rows, key, beta)
+
+    def redraw(
+        self, unit: Units, h: Buffer, W: Buffer, bias: Buffer, mask: Buffer, rows, key: Key, v: Buffer, field: Buffer
+    ) -> bool:
+        """Draw the states v that a mask names given those of the hidden units, whose fields follow; False where not done."""
+        return False
 
     # ---- the step of contrastive divergence
 

@@ -32,7 +32,8 @@ class Minibatch:
 
     order and rows are the numbers of its rows, on the host and the backend's. key maps (purpose, Gibbs step) to a key of noise.
     mean_weight is the mean of the rows' weights; it weighs persistent chains. absent is 1 where a visible unit is no part of the
-    machine of its row, or None. data_scale and chain_scale are one over the number of rows and of chains.
+    machine of its row, or None. has_field says whether positive.h holds the fields of the hidden units already. data_scale and
+    chain_scale are one over the number of rows and of chains.
     """
 
     order: np.ndarray
@@ -42,6 +43,7 @@ class Minibatch:
     negative: Any = None
     mean_weight: float = 1.0
     absent: Any = None
+    has_field: bool = False
     data_scale: float = 1.0
     chain_scale: float = 1.0
 
@@ -213,12 +215,12 @@ class ContrastiveDivergence(Training):
             option.positive(batch)
         positive = batch.positive
         if p.persistent:
-            self.machine.hidden_given(positive.v, positive.h)
+            self._hidden_given_data(batch)
             batch.negative = p.negative
             self._gibbs(batch, p.states, p.chain_rows)
         else:
             chain = b.part(p.states, 0, n)
-            self.machine.hidden_given(positive.v, positive.h, chain, rows, key(rng.HIDDEN))
+            self._hidden_given_data(batch, chain, rows, key(rng.HIDDEN))
             batch.negative = Phase(b.part(p.negative.v, 0, n), b.part(p.negative.h, 0, n), positive.weight)
             self._gibbs(batch, chain, rows)
         for option in self.options:
@@ -231,6 +233,13 @@ class ContrastiveDivergence(Training):
         batch.data_scale = 1.0 / n
         batch.chain_scale = (batch.mean_weight if p.persistent else 1.0) / len(batch.negative.v)
         return batch
+
+    def _hidden_given_data(self, batch, *draws):
+        (v, h, _), machine = batch.positive, self.machine
+        if batch.has_field:
+            self.backend.activate(machine.hidden_unit, machine.params.c, h, *draws)
+        else:
+            machine.hidden_given(v, h, *draws)
 
     def _gibbs(self, batch, states, who):
         """k steps down and up from the chains' hidden states. The last step draws hidden states where the chains go on.

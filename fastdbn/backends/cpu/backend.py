@@ -15,6 +15,7 @@ from fastdbn.backends.cpu import (
     centre,
     kernels,
     loading,
+    missing,
     options,
     pool,
     rounds,
@@ -42,10 +43,6 @@ SMALL = 512
 """Numbers of a buffer that need not begin at a line of the cache."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
-
-
-def _ratio(scales):
-    return scales[1] / scales[0] if scales[0] else 1.0
 
 
 def _layout(W, transpose):
@@ -189,8 +186,11 @@ class CPU(Backend):
             out[:, start : start + x.shape[1]] = x
             start += x.shape[1]
 
+    def redraw(self, unit: Units, h, W, bias, mask, rows, key: Key, v, field) -> bool:
+        return missing.redraw(self._run, unit, h, W, bias, mask, rows, key, v, field)
+
     def assign_where(self, x, mask, values=None) -> None:
-        np.copyto(x, 0 if values is None else values, where=mask if mask.dtype == np.bool_ else mask != 0)
+        missing.assign_where(self._run, x, mask, values)
 
     def copy(self, x, out, rows=None, places=None) -> None:
         if rows is not None:
@@ -229,8 +229,8 @@ class CPU(Backend):
             x[...] = 0
         if scales[0] == 0:  # the step writes the scale of the other phase as a multiple of this one
             positive, scales = Phase(positive.v[:0], positive.h[:0], None), (scales[1], scales[1])
-        spare = Params(*(np.zeros_like(x) for x in out))  # takes the step, which nobody asked for
-        self._update(spare, out, positive, negative, (*scales, 0.0, 0.0), _ratio(scales))
+        spare = Params(*map(np.zeros_like, out))  # takes the step, which nobody asked for
+        self._update(spare, out, positive, negative, (*scales, 0.0, 0.0), scales)
 
     def update(
         self, params: Params, velocity: Params, positive, negative, scales: Scales, hyper: Hyper, centering=None, mean_weight=1.0
@@ -242,10 +242,10 @@ class CPU(Backend):
             shares = (1 - centering.model_share) * scales[0], centering.model_share * scales[1]
             slide = moved, *(moved * share / weight for share in shares)
         numbers = rate * scales[0], rate * scales[1], hyper.momentum, rate * hyper.weight_decay
-        self._update(params, velocity, positive, negative, numbers, _ratio(scales), slide, centering)
+        self._update(params, velocity, positive, negative, numbers, scales, slide, centering)
 
-    def _update(self, params, out, positive, negative, numbers, ratio, slide=(0.0, 0.0, 0.0), centering=None):
-        real, (nv, nh) = self.dtype.type, out.W.shape
+    def _update(self, params, out, positive, negative, numbers, scales, slide=(0.0, 0.0, 0.0), centering=None):
+        real, (nv, nh), ratio = self.dtype.type, out.W.shape, scales[1] / scales[0] if scales[0] else 1.0
         slide = centre.Slide(centering is not None, *map(real, slide))
         step = update.Step(*map(real, (*numbers[:2], ratio, *numbers[2:])), slide, real(0), real(0))
         offsets = centre.make_centre(nv, nh, self.dtype, None if centering is None else (centering.v, centering.h))

@@ -264,6 +264,34 @@ add_panel_rows, add_whole_rows = _add_rows(PANEL), _add_rows(ROW)
 
 
 @intrinsic
+def dot_lines(typing, x, at_x, y, at_y, count):
+    """The product of `count` lines of x and of y; even and odd lines are summed up apart."""
+
+    def generate(context, builder, signature, args):
+        x_, at_x_, y_, at_y_, count_ = args
+        code = Vectors(context, builder, x.dtype)
+        sums = [cgutils.alloca_once(builder, code.vector) for _ in range(2)]
+        for place in sums:
+            builder.store(code.zero, place)
+        first, second = code.place(x, x_, at_x_), code.place(y, y_, at_y_)
+
+        def add(number, place):
+            a, b = (code.load(code.step(start, number, code.lanes)) for start in (first, second))
+            builder.store(fuse(builder, a, b, builder.load(place)), place)
+
+        one = ir.Constant(_I64, 1)
+        last = builder.sub(count_, one)
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), last, ir.Constant(_I64, 2), inc=True) as (number, _):
+            add(number, sums[0])
+            add(builder.add(number, one), sums[1])
+        with builder.if_then(builder.icmp_signed("!=", builder.and_(count_, one), ir.Constant(_I64, 0))):
+            add(last, sums[0])
+        return code.total(builder.fadd(*map(builder.load, sums)))
+
+    return x.dtype(x, _INDEX, y, _INDEX, _INDEX), generate
+
+
+@intrinsic
 def copy_panel_row(typing, W, at, panel, place):
     """A row of a panel from W."""
 

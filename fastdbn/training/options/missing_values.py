@@ -78,19 +78,23 @@ class MissingValues(Option):
         mask = self.training.layer.mask
         if mask is None:
             return
-        self._fill(self.buffers, self.training.machine, mask, batch.positive.v, batch.rows, batch.rows, batch.key)
+        rows = batch.rows
+        batch.has_field = self._fill(self.buffers, self.training.machine, mask, *batch.positive[:2], rows, rows, batch.key)
         if self.way == "drop":
             batch.absent = self.training.backend.part(self.buffers.mask, 0, len(batch.rows))
 
-    def _fill(self, buffers, machine, missing, v, rows, places, key):
-        """Drop what data say is missing of some rows, or fill it in, in place; places are the rows' among the chains."""
+    def _fill(self, buffers, machine, missing, v, field, rows, places, key):
+        """Drop what data say is missing of some rows, or fill it in, in place; places are the rows' among the chains.
+
+        Returns whether the field buffer (B, n_hidden) holds the hidden units' fields then.
+        """
         b = machine.backend
         mask = b.part(buffers.mask, 0, len(rows))
         b.load_rows(missing, rows, _NO_KEY, mask)
         if self.way == "drop":
             b.assign_where(v, mask)
-        else:
-            fill_by_gibbs(machine, buffers, v, mask, rows, places, key, self.steps)
+            return False
+        return fill_by_gibbs(machine, buffers, v, mask, field, rows, places, key, self.steps)
 
     def watch(self, rows, machine, epoch):
         """As in training, by chains of the watched rows' own."""
@@ -105,12 +109,13 @@ class MissingValues(Option):
         if rows not in self.watched:
             start = rng.key(layer.seed, 0, rng.stream(rng.INIT, layer.number, 4))
             self.watched[rows] = self._buffers(machine, n, n, start)
-        self._fill(self.watched[rows], machine, layer.mask, rows.v, rows.rows, rows.places, key)
+        field = machine.backend.zeros(n, machine.shape[1])
+        self._fill(self.watched[rows], machine, layer.mask, rows.v, field, rows.rows, rows.places, key)
         rows.known = 1 - self.training.backend.to_host(self.watched[rows].mask)
         rows.dropped = self.way == "drop"
 
 
-def fill_by_gibbs(machine, buffers, v, mask, rows, places, key, steps):
+def fill_by_gibbs(machine, buffers, v, mask, field, rows, places, key, steps):
     """Draw the missing values of visible states v by Gibbs steps given the observed ones, in place.
 
     Parameters
@@ -118,17 +123,32 @@ def fill_by_gibbs(machine, buffers, v, mask, rows, places, key, steps):
     machine : BlockMachine
     buffers : MissingState
     v, mask : (B, nv) buffers
+    field : (B, n_hidden) buffer
     rows, places : (B,) the rows' numbers in the data and among the chains, the backend's
     key : (purpose, Gibbs step) -> Key
     steps : int
+
+    Returns
+    -------
+    bool : whether the field buffer holds the hidden units' fields of v
     """
-    b = machine.backend
+    b, (W, bias, c) = machine.backend, machine.params
     drawn, *others = (b.part(x, 0, len(rows)) for x in buffers.chain[:4])
+    h, _, h_mean = others
     b.copy(buffers.states, drawn, rows=places)
     fill = functools.partial(b.assign_where, v, mask, drawn)
     fill()
-    machine.walk(Chain(v, *others, drawn), rows, key, 2 * FIRST, 2 * (FIRST + steps), clamp=fill)
+    b.field(v, W, field)
+    follows = True
+    for t in range(FIRST, FIRST + steps):
+        b.copy(field, h_mean)
+        b.activate(machine.hidden_unit, c, h_mean, h, rows, key(rng.HIDDEN, t))
+        follows = b.redraw(machine.visible_unit, h, W, bias, mask, rows, key(rng.VISIBLE, t), v, field)
+        if not follows:
+            machine.walk(Chain(v, *others, drawn), rows, key, 2 * t + 1, 2 * (FIRST + steps), clamp=fill)
+            break
     b.copy(v, buffers.states, places=places)
+    return follows
 
 
 def fill_by_mean_field(machine, v, mask):
