@@ -383,3 +383,15 @@ def test_draws_of_the_missing_alone(units, dtype, split_everything):
 def test_draws_of_whole_layers_of_other_units():
     """Groups are not drawn one by one."""
     assert not get_backend(1, "float32").redraw(softmax(3), *[np.zeros((1, 3), np.float32)] * 4, None, None, None, None)
+
+
+def test_assignments_where_a_mask_is_set():
+    """Of numbers and booleans, for each number, each row and a vector; with values and without."""
+    backend, draw = get_backend(1, "float32"), np.random.default_rng(0)
+    x, values, mask = draw.normal(size=(5, 7)).astype("f"), draw.normal(size=(5, 7)).astype("f"), draw.random((5, 7)) < 0.5
+    for kind in ("float32", "bool"):
+        for given, where in ((x, mask), (x, mask[:, :1]), (x[0], mask[0])):
+            for new in (None, values[: len(given)] if given.ndim == 2 else values[0]):
+                out = given.copy()
+                backend.assign_where(out, where.astype(kind), new)
+                assert np.array_equal(out, np.where(where, 0 if new is None else new, given))

@@ -88,7 +88,7 @@ def redraw(run, unit, h, W, bias, mask, rows, key, v, field):
 
 def assign_where(run, x, mask, values):
     """`Backend.assign_where`; what missing values need is one loop."""
-    if mask.dtype == x.dtype and mask.shape == x.shape:
+    if x.ndim == 2 and mask.dtype == x.dtype and mask.shape == x.shape:
         run(_assign_rows, len(x), PASS * x.size, x, mask, values)
     else:
         np.copyto(x, 0 if values is None else values, where=mask if mask.dtype == np.bool_ else mask != 0)
