@@ -252,7 +252,7 @@ def _of_cd(tally):
     made |= {"center_hidden": center_hidden}
     return {
         steps: made,
-        half_step: {"_words_drawn": activate, "_floats_drawn": activate},
+        half_step: {"draw_layer": activate},
         update: {
             "multiply_rows": multiply_rows,
             "move_hidden": move_hidden,
@@ -343,7 +343,7 @@ def _of_backprop(tally):
     names |= {"_add_deltas": add_deltas, "stack_like": lambda like, size: np.zeros(size, like.dtype)}
     leaves = {"forward": forward, "forward_listed": forward_listed, "back": back, "gradient": gradient, "turn": turn}
     leaves |= {"add_factored": add_factored, "list_inputs": lambda words, index, starts: tally.add("list", one=_ones(words))}
-    places = {"_pointer": lambda address, like: int(address), "_place": lambda flat, at: flat[at:], "carray": carray}
+    places = {"pointer": lambda address, like: int(address), "_place": lambda flat, at: flat[at:], "carray": carray}
     return {backprop_steps: names, tiles: leaves, backprop_losses: {"softmax_row": softmax_row}, backprop_buffers: places}
 
 
