@@ -246,6 +246,13 @@ def test_fused_equals_composed_for_other_units_where_tempered(units, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_fused_equals_composed_for_gaussian_units_in_float64(weights, monkeypatch, split_everything):
+    options = {"visible": "gaussian", "batch_size": 64, "learning_rate": 0.01, "dtype": "float64", "n_components": 70}
+    check_fused(monkeypatch, real_values(), (1, 3), weights=weights, **options)
+
+
+@pytest.mark.slow
 def test_fused_equals_composed_where_tempered_in_float64(monkeypatch, split_everything):
     options = {"visible": "bernoulli", "batch_size": 64, "dtype": "float64", "n_components": 70}
     for more in (HEATED["k"], HEATED["all"]):

@@ -122,7 +122,7 @@ def test_cost_of_rows_beyond():
     assert (joined.low.tolist(), joined.high.tolist(), joined.width.tolist()) == ([1, 0, 0, 5], [4, 1, 3, 6], [3, 1, 3, 1])
 
 
-def test_weights_of_rows():
+def test_weights_of_rows(composed):
     """Equal ones are none; rows of weight zero set neither range nor threshold; others count as repeated rows."""
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = DBNOutlierDetector((4,), rbm=RBM(n_iter=1), contamination=0.2, random_state=0)

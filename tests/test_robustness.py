@@ -43,6 +43,7 @@ def test_memory_takes_a_count(monkeypatch):
     made = []
     models = [SimpleNamespace(transform=lambda rows: made.append("transform")) for _ in threads.MODELS]
     monkeypatch.setattr(threads, "FITTED", models)
+    monkeypatch.setattr(memory.gc, "collect", lambda: None)  # takes a second beside all that tests leave
     monkeypatch.setattr(memory, "clone", lambda model: SimpleNamespace(fit=lambda X, y: made.append("fit")))
     [(done, figures, failures)] = memory.run(0, 33)
     assert (done, made.count("fit"), made.count("transform")) == (33, 3, 30)

@@ -18,13 +18,14 @@ import sys
 import types
 
 import numpy as np
-from numba import njit
+from numba import njit, typeof
+from numba.core import cgutils
 from numba.core import types as nbt
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from fastdbn.backends.cpu import flush, noise, shipped
 from fastdbn.backends.cpu.cache import cache_folder, end_turn, read, take_turn, write
@@ -50,7 +51,7 @@ SECONDS = {
     "anneal": 8,
     "sweeps": 6,
     "rounds": 10,
-    "conditional": 20,
+    "field_rows": 20,
 }
 """Seconds that a run compiles if this is the first kernel that it lacks, by the function that makes the kernel: a fit of an RBM
 begins by packing, back-propagation by the way back. Other kernels take about a second or less."""
@@ -212,6 +213,30 @@ def kernel(function):
     dispatcher._cache = _Cache(function)
     _kernels.append(dispatcher)
     return dispatcher
+
+
+def address_of(dispatcher, *arguments):
+    """Where the machine code of a kernel for arguments of these types is, for `call`."""
+    signature = tuple(typeof(x) for x in arguments)
+    dispatcher.compile(signature)
+    compiled = dispatcher.overloads[signature]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call(typing, address, arguments):
+    """What a kernel returns, an int64: it is called by its address with a tuple of arguments, which must have its types.
+
+    So kernels share the code of another one. What they call by name is compiled in each of them.
+    """
+
+    def generate(context, builder, signature, args):
+        kinds, convention = arguments.types, context.call_conv
+        kind = convention.get_function_type(nbt.int64, kinds)
+        place = builder.inttoptr(args[0], kind.as_pointer())
+        return convention.call_function(builder, place, nbt.int64, kinds, cgutils.unpack_tuple(builder, args[1]))[1]
+
+    return nbt.int64(address, arguments), generate
 
 
 def count_kernels():

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from fastdbn.backends.cpu import binary
-from fastdbn.backends.cpu.jit import inlinable, inlined, kernel
+from fastdbn.backends.cpu.jit import address_of, call, inlinable, inlined, kernel
 from fastdbn.maths import rng
 
 ROWS, TALL, BLOCKS = 512, 2048, 8
@@ -70,6 +70,24 @@ def field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j
         binary.prepare(method, states, x.shape[1], 0, rows)
     binary.product(method, blas, states, x.shape[1], W, transpose, out[r0:r1], 0, rows, j0, j1)
     return r0
+
+
+@kernel
+def field_rows(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1):
+    """`field_block` for kernels that call it by its address."""
+    return field_block(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1)
+
+
+_addresses: dict = {}
+
+
+def address_of_field(blas, x, W, out):
+    """Where the code of `field_rows` for arrays of these types is."""
+    key = x.dtype.num, x.flags.num, W.flags.num, out.flags.num
+    if key not in _addresses:
+        arguments = binary.BLAS, binary.make_states(x, 0), 0, blas, x, W, False, out, 0, 0, 0, 0
+        _addresses[key] = address_of(field_rows, *arguments)
+    return _addresses[key]
 
 
 @inlinable
@@ -220,18 +238,18 @@ def activate(unit):
 def conditional(unit):
     """Field of a range of blocks, and if `activates` its activation, each block while it is still in the cache.
 
-    So a fit compiles the product once for fields and means: the kernel of Bernoulli units computes fields too.
+    The field's code is called at its place (`address_of_field`), because one serves all unit types.
     """
     rows_of, whole = activate_block(unit), unit.group != 1
 
-    def run(first, last, blas, group, x, W, transpose, bias, mean, states, rows, key, beta, activates):
+    def run(first, last, place, blas, group, x, W, transpose, bias, mean, states, rows, key, beta, activates):
         method, buffer = begin_field(x, mean.shape[1], transpose)
         ready = -1
         for t in range(first, last):
             r0, r1, j0, j1 = block(t, mean.shape[0], mean.shape[1], whole)
             for r in range(r0, r1, step_of(method)):
                 end = min(r + step_of(method), r1)
-                ready = field_block(method, buffer, ready, blas, x, W, transpose, mean, r, end, j0, j1)
+                ready = call(place, (method, buffer, ready, blas, x, W, transpose, mean, r, end, j0, j1))
                 if activates:
                     rows_of(group, bias, mean, states, rows, key, beta, 0, r, end, j0, j1)
 
