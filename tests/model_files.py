@@ -1,5 +1,6 @@
 """Models to save, and their files as someone who knows the format writes them: changed, and sealed with a right hash."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -57,14 +58,21 @@ MODELS = {
 
 
 RARE = "potts", "codes", "autoencoder"
-"""Models of unit types that no other test trains in whole minibatches. Single operations train them, to the same bits."""
+"""Models of unit types that no other test trains in whole minibatches."""
+
+
+@contextlib.contextmanager
+def no_rare_kernels(name):
+    """Let single operations pretrain a model in this block if it is rare, to the same bits."""
+    with pytest.MonkeyPatch.context() as patch:
+        if name in RARE:
+            patch.setattr(CPU, "cd_steps", lambda *_: False)
+        yield
 
 
 def fitted(name):
     estimator, data = MODELS[name]
-    with pytest.MonkeyPatch.context() as patch:
-        if name in RARE:
-            patch.setattr(CPU, "cd_steps", lambda *_: False)
+    with no_rare_kernels(name):
         return clone(estimator).fit(*data)
 
 

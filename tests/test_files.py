@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_files import BINARY, FAST, GREY, MODELS, PLAIN, X, fitted, opened, written
+from model_files import BINARY, FAST, GREY, MODELS, PLAIN, X, fitted, no_rare_kernels, opened, written
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -53,7 +53,8 @@ def test_round_trip(name, tmp_path):
     if hasattr(model, "sample") and model.get_params().get("pretrain", True):
         assert np.array_equal(back.sample(3, 4), model.sample(3, 4))
     for m in (model, back):
-        m.partial_fit(X, y)
+        with no_rare_kernels(name):
+            m.partial_fit(X, y)
     assert results(back, X) == results(model, X)
     kept = {key: value for key, value in model.get_params().items() if isinstance(value, (int, float, str, tuple, dict))}
     assert kept == {key: back.get_params()[key] for key in kept}
@@ -73,7 +74,8 @@ def test_a_copy_goes_on_by_warm_start(name, tmp_path):
     """A fit that is continued after loading is the fit continued without."""
     model = fitted(name)
     model.save(tmp_path / "m")
-    both = [m.set_params(warm_start=True).fit(*MODELS[name][1]) for m in (model, load(tmp_path / "m"))]
+    with no_rare_kernels(name):
+        both = [m.set_params(warm_start=True).fit(*MODELS[name][1]) for m in (model, load(tmp_path / "m"))]
     assert results(both[0]) == results(both[1])
 
 
@@ -139,8 +141,10 @@ def value_at(schedule, epoch):
     ],
     ids=lambda more: "-".join(f"{key} {type(value).__name__}" for key, value in more.items()),
 )
-def test_parameters_that_json_does_not_have(more, tmp_path):
+def test_parameters_that_json_does_not_have(more, tmp_path, request):
     """Schedules, generators, records and NumPy numbers neither stop a save nor change the model."""
+    if "hidden" in more:
+        request.getfixturevalue("composed")
     model = RBM(**{"n_components": 6} | PLAIN | more).fit(GREY)
     model.save(tmp_path / "m")
     copy = load(tmp_path / "m")
