@@ -1,6 +1,5 @@
 """The CPU backend: the protocol's operations on NumPy arrays, by the kernels of kernels.py on the pool of threads."""
 
-import functools
 import math
 from contextlib import AbstractContextManager
 
@@ -44,7 +43,6 @@ SMALL = 512
 """Numbers of a buffer that need not begin at a line of the cache."""
 ANNEALED = 64
 """Steps of annealing in one call, between which Ctrl-C is heard."""
-_count_blocks = functools.lru_cache(1024)(kernels.count_blocks)
 
 
 def _layout(W, transpose):
@@ -158,10 +156,9 @@ class CPU(Backend):
 
     def field(self, x, W, out, transpose: bool = False) -> None:
         W, transpose = _layout(W, transpose)
-        blocks = _count_blocks(*out.shape, False)
-        place = kernels.address_of_field(self._blas, x, W, out)
-        arguments = place, self._blas, 1, x, W, transpose, self.zeros(0), out, None, None, None, None, False
-        self._run(kernels.conditional(bernoulli), blocks, 2 * out.size * x.shape[1], *arguments)
+        blocks = kernels.blocks_of(*out.shape, False)
+        arguments = *kernels.field_at(self._blas, x, W, out), 1, x, W, transpose, self.zeros(0), out
+        self._run(kernels.conditional(bernoulli), blocks, 2 * out.size * x.shape[1], *arguments, *(None,) * 4, False)
 
     def activate(self, unit: Units, bias, mean, states=None, rows=None, key: Key | None = None, beta=None) -> None:
         for part, *columns in unit.parts(mean.shape[1]):
@@ -177,11 +174,10 @@ class CPU(Backend):
             super().conditional(unit, x, W, bias, mean, states, rows, key, transpose, beta)
             return
         W, transpose = _layout(W, transpose)
-        blocks = _count_blocks(*mean.shape, unit.group != 1)
+        blocks = kernels.blocks_of(*mean.shape, unit.group != 1)
         group = unit.group_size(mean.shape[1])
         work = 2 * mean.size * (x.shape[1] + 2 * PASS)
-        place = kernels.address_of_field(self._blas, x, W, mean)
-        arguments = place, self._blas, group, x, W, transpose, bias, mean, states, rows, key, beta, True
+        arguments = *kernels.field_at(self._blas, x, W, mean), group, x, W, transpose, bias, mean, states, rows, key, beta, True
         self._run(kernels.conditional(unit), blocks, work, *arguments)
 
     def join(self, out, *parts) -> None:
@@ -285,7 +281,7 @@ class CPU(Backend):
         return float(np.sqrt(kernels.square_sum(x.reshape(-1))))
 
     def mask(self, x, rate: float, rows, key: Key, out) -> None:
-        blocks = _count_blocks(*out.shape, False)
+        blocks = kernels.blocks_of(*out.shape, False)
         self._run(backprop.mask, blocks, 2 * PASS * x.size, x, self.dtype.type(rate), rows, key, out)
 
     def loss(self, kind: str | Units, output, target, weight, scale: float, delta) -> float:

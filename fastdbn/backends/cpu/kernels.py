@@ -38,6 +38,10 @@ def count_blocks(rows, n, whole):
     return (rows + height - 1) // height * _count_across(rows, n, whole)
 
 
+blocks_of = functools.lru_cache(1024)(count_blocks)
+"""The same from Python, which counts the blocks of a few shapes again and again."""
+
+
 @inlinable
 def block(t, rows, n, whole):
     """The edges r0, r1, j0, j1 of block t."""
@@ -81,13 +85,13 @@ def field_rows(method, buffer, ready, blas, x, W, transpose, out, r0, r1, j0, j1
 _addresses: dict = {}
 
 
-def address_of_field(blas, x, W, out):
-    """Where the code of `field_rows` for arrays of these types is."""
+def field_at(blas, x, W, out):
+    """(address of the code of `field_rows` for arrays of these types, blas)."""
     key = x.dtype.num, x.flags.num, W.flags.num, out.flags.num
     if key not in _addresses:
         arguments = binary.BLAS, binary.make_states(x, 0), 0, blas, x, W, False, out, 0, 0, 0, 0
         _addresses[key] = address_of(field_rows, *arguments)
-    return _addresses[key]
+    return _addresses[key], blas
 
 
 @inlinable
@@ -238,7 +242,7 @@ def activate(unit):
 def conditional(unit):
     """Field of a range of blocks, and if `activates` its activation, each block while it is still in the cache.
 
-    The field's code is called at its place (`address_of_field`), because one serves all unit types.
+    The field's code is called at its place (`field_at`), because one serves all unit types.
     """
     rows_of, whole = activate_block(unit), unit.group != 1
 
