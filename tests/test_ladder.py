@@ -6,8 +6,8 @@ import pytest
 from fastdbn import Machine
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
+from fastdbn.backends.ladders import Rounds
 from fastdbn.backends.protocol import Params
-from fastdbn.backends.rungs import Rounds
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.ladder import Ladder
 

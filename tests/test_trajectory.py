@@ -9,8 +9,8 @@ from fastdbn import RBM, evaluate, load
 from fastdbn import Machine as PublicMachine
 from fastdbn.backends.cpu.backend import CPU
 from fastdbn.backends.devices import get_backend
+from fastdbn.backends.ladders import Rounds
 from fastdbn.backends.protocol import Params
-from fastdbn.backends.rungs import Rounds
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.enumeration import Enumeration
 from fastdbn.machine.ladder import Ladder, log_ratio, sum_f

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastdbn.backends.ladders import LadderChains, Rounds
 from fastdbn.backends.replicas import Replicas
-from fastdbn.backends.rungs import Rounds, Rungs
 from fastdbn.maths.rng import Key
 from fastdbn.units.mixed import Mixed
 from fastdbn.units.unit import Unit
@@ -364,8 +364,8 @@ class Backend(Protocol):
         """Sweeps of `Tempering` in one compiled call, and their log odds (replicas.py); None where that is not done."""
         return None
 
-    def ladder_rounds(self, rungs: Rungs, rounds: Rounds, logs: np.ndarray, kept: Buffer = None) -> np.ndarray | None:
-        """Rounds of `Ladder` in one compiled call, and what they return (rungs.py); None where that is not done."""
+    def ladder_rounds(self, chains: LadderChains, rounds: Rounds, logs: np.ndarray, kept=None) -> np.ndarray | None:
+        """Rounds of `Ladder` in one compiled call, and what they return (ladders.py); None where that is not done."""
         return None
 
     # ---- back-propagation

@@ -14,7 +14,7 @@ It is most exact where s is log(Z_b / Z_a).
 import numpy as np
 from scipy.special import expit
 
-from fastdbn.backends.rungs import Rungs
+from fastdbn.backends.ladders import LadderChains
 from fastdbn.machine.block import Chain
 
 
@@ -50,7 +50,7 @@ class Ladder:
         self._fields, self._moved = b.zeros(2 * of_all, nh), b.zeros(of_all, nh)
         self._rows = b.array(np.arange(of_all, dtype=np.uint32)) if rows is None else rows
         units, params = (first.visible_unit, first.hidden_unit), [machine.params for machine in machines]
-        self._rungs = Rungs(*units, params, n, self.v, self._rows, self._h, self._mean, self._fields)
+        self._chains = LadderChains(*units, params, n, self.v, self._rows, self._h, self._mean, self._fields)
         self.swaps = np.zeros((2, len(machines) - 1))
 
     def extended(self, machine, states):
@@ -78,7 +78,7 @@ class Ladder:
         (count, len(machines) - 1, 2, n) float64 array
             r of the states that were at each machine but the last when they were to be exchanged, and of those at the next one.
         """
-        ratios = self.backend.ladder_rounds(self._rungs, rounds, logs, kept)
+        ratios = self.backend.ladder_rounds(self._chains, rounds, logs, kept)
         if ratios is None:
             ratios = self._compose(rounds, logs, kept)
         self.swaps[0] += (logs < log_odds(ratios)).sum(axis=(0, 2))

@@ -29,9 +29,9 @@ from fastdbn.backends.cpu.half_step import is_fused
 from fastdbn.backends.cpu.loading import DENSE, ROWS_TAKEN
 from fastdbn.backends.cpu.options import SLOW as SLOW
 from fastdbn.backends.cpu.pool import PASS
+from fastdbn.backends.ladders import LadderChains, Rounds
 from fastdbn.backends.protocol import Backend, Below, Hyper, Network, Params, Phase, Problem, Scales, Source, Units, Weights
 from fastdbn.backends.replicas import Replicas
-from fastdbn.backends.rungs import Rounds, Rungs
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 from fastdbn.support.stored import Stored
@@ -391,8 +391,8 @@ class CPU(Backend):
         sweeps.sweeps(replicas.visible, replicas.hidden)(self._blas, model, places, run)
         return run.odds
 
-    def ladder_rounds(self, rungs: Rungs, run: Rounds, logs, kept=None) -> np.ndarray | None:
-        return rounds.run(self.n_threads, self._blas, rungs, run, logs, kept)
+    def ladder_rounds(self, chains: LadderChains, run: Rounds, logs, kept=None) -> np.ndarray | None:
+        return rounds.run(self.n_threads, self._blas, chains, run, logs, kept)
 
     def threads(self, nv: int, nh: int, rows: int, k: int) -> int:
         work = 2.0 * rows * nv * nh * (3 + 2 * k)

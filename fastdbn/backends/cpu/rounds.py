@@ -19,6 +19,7 @@ from fastdbn.backends.cpu.half_step import Layer, draw_layer, is_binary, is_fuse
 from fastdbn.backends.cpu.jit import inlinable, kernel
 from fastdbn.backends.cpu.kernels import ROWS, block, count_blocks, inner, step_of
 from fastdbn.backends.cpu.product import not_inlined
+from fastdbn.backends.cpu.rows import copy_row, swap_rows
 from fastdbn.backends.cpu.sweeps import AT_ONCE, log_normalisers
 from fastdbn.backends.cpu.workspace import aligned
 from fastdbn.backends.protocol import Params
@@ -76,35 +77,35 @@ def _words(rows, n):
     return aligned((rows, binary.count_words(n)), np.uint64)
 
 
-def _arguments(rungs, n_threads):
-    """(ladder, places) of a protocol's `Rungs`, for so many threads."""
-    (nv, nh), n, of_all = rungs.params[0].W.shape, rungs.n, len(rungs.v)
-    groups = (unit.group_size(size) for unit, size in ((rungs.visible, nv), (rungs.hidden, nh)))
-    at = np.array([[x.ctypes.data for x in params] for params in rungs.params])
-    h, mean = (x if n_threads == 1 else aligned((n_threads * n, x.shape[1]), x.dtype) for x in (rungs.h, rungs.mean))
+def _arguments(chains, n_threads):
+    """(ladder, places) of a protocol's `LadderChains`, for so many threads."""
+    (nv, nh), n, of_all = chains.params[0].W.shape, chains.n, len(chains.v)
+    groups = (unit.group_size(size) for unit, size in ((chains.visible, nv), (chains.hidden, nh)))
+    at = np.array([[x.ctypes.data for x in params] for params in chains.params])
+    h, mean = (x if n_threads == 1 else aligned((n_threads * n, x.shape[1]), x.dtype) for x in (chains.h, chains.mean))
     return Ladder(*groups, (nv, nh), at), Places(
-        *(rungs.v, _words(of_all, nv), rungs.fields[:of_all], rungs.fields[of_all:], rungs.rows, h, _words(len(h), nh), mean)
+        *(chains.v, _words(of_all, nv), chains.fields[:of_all], chains.fields[of_all:], chains.rows, h, _words(len(h), nh), mean)
     )
 
 
 _known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-"""The arguments of each `Rungs`, by numbers of threads."""
+"""The arguments of each `LadderChains`, by numbers of threads."""
 
 
-def run(most_threads, blas, rungs, asked, logs, kept):
+def run(most_threads, blas, chains, asked, logs, kept):
     """`Backend.ladder_rounds`. It leaves units that have no half-steps here, and work for more threads than machines move."""
-    moving, products = len(rungs.params) - asked.still, 2 + asked.halves[2] - asked.halves[0]
-    work = 2.0 * moving * products * rungs.mean.size * rungs.h.shape[1]
+    moving, products = len(chains.params) - asked.still, 2 + asked.halves[2] - asked.halves[0]
+    work = 2.0 * moving * products * chains.mean.size * chains.h.shape[1]
     n_threads = max(1, min(most_threads, int(work // pool.WORK_PER_THREAD)))
-    plain = all(x.flags.c_contiguous for params in rungs.params for x in params)
-    if not (plain and is_fused(rungs.visible) and is_fused(rungs.hidden)) or n_threads > moving:
+    plain = all(x.flags.c_contiguous for params in chains.params for x in params)
+    if not (plain and is_fused(chains.visible) and is_fused(chains.hidden)) or n_threads > moving:
         return None
-    known = _known.setdefault(rungs, {})
+    known = _known.setdefault(chains, {})
     if n_threads not in known:
-        known[n_threads] = _arguments(rungs, n_threads)
-    ratios, kept = np.empty((*logs.shape[:2], 2, logs.shape[2])), rungs.v[:0] if kept is None else kept
+        known[n_threads] = _arguments(chains, n_threads)
+    ratios, kept = np.empty((*logs.shape[:2], 2, logs.shape[2])), chains.v[:0] if kept is None else kept
     numbers = Run(asked.number, *asked.halves, asked.still, rng.key(asked.seed, 0, 0), *asked.streams(), logs, ratios, kept)
-    pool.team(n_threads, rounds(rungs.visible, rungs.hidden), blas, *known[n_threads], numbers)
+    pool.team(n_threads, rounds(chains.visible, chains.hidden), blas, *known[n_threads], numbers)
     return ratios
 
 
@@ -139,18 +140,6 @@ def _product(blas, x, words, packed, buffer, W, transpose, out, whole):
                     binary.prepare(method, states, inputs, 0, end - r)
                 ready = r
             binary.product(method, blas, states, inputs, W, transpose, out[r:end], 0, end - r, j0, j1)
-
-
-@inlinable
-def _swap(x, y):
-    for j in range(len(x)):
-        x[j], y[j] = y[j], x[j]
-
-
-@inlinable
-def _copy(x, out):
-    for j in range(len(x)):
-        out[j] = x[j]
 
 
 @functools.cache
@@ -223,11 +212,11 @@ def rounds(visible, hidden):
         for e in range(n):
             if run.logs[number, lower, e] < of_lower[e] - of_upper[e]:
                 if packed_v:
-                    _swap(places.v_words[r0 + e], places.v_words[r1 + e])
+                    swap_rows(places.v_words[r0 + e], places.v_words[r1 + e])
                 else:
-                    _swap(places.v[r0 + e], places.v[r1 + e])
-                _copy(places.cross[r1 + e], places.own[r0 + e])
-                _copy(places.cross[r0 + e], places.own[r1 + e])
+                    swap_rows(places.v[r0 + e], places.v[r1 + e])
+                copy_row(places.cross[r1 + e], places.own[r0 + e])
+                copy_row(places.cross[r0 + e], places.own[r1 + e])
 
     exchange = inlinable(exchange)
 
@@ -266,7 +255,7 @@ def rounds(visible, hidden):
                     if packed_v:
                         binary.unpack_row(places.v_words[pairs * n + e], run.kept[at + e])
                     else:
-                        _copy(places.v[pairs * n + e], run.kept[at + e])
+                        copy_row(places.v[pairs * n + e], run.kept[at + e])
         if packed_v:
             for r in range(i0 * n, i1 * n):
                 binary.unpack_row(places.v_words[r], places.v[r])

@@ -13,6 +13,7 @@ from fastdbn.backends.cpu.gate import uncounted
 from fastdbn.backends.cpu.jit import inlinable, kernel, rounded
 from fastdbn.backends.cpu.kernels import activate_block, count_blocks, field_blocks, inner, row_cgf, total_of
 from fastdbn.backends.cpu.product import not_inlined
+from fastdbn.backends.cpu.rows import swap_rows
 from fastdbn.maths import rng
 from fastdbn.maths.rng import Key
 
@@ -89,13 +90,6 @@ def _less(x, y):
     return x - y
 
 
-@inlinable
-def _swap(x, i, j):
-    a, b = x[i], x[j]
-    for e in range(len(a)):
-        a[e], b[e] = b[e], a[e]
-
-
 @functools.cache
 def log_normalisers(unit):
     """Plain function (group, field, bias, beta, s, out): out = what `cgf` gives at an inverse temperature; s is a buffer."""
@@ -163,8 +157,8 @@ def sweeps(visible, hidden):
                 for r in range(n):
                     do.odds[pair, r] = _less(of_lower[r], of_upper[r])
                     if do.logs[pair, r] < do.odds[pair, r]:
-                        _swap(places.v, middle - n + r, middle + r)
-                        _swap(places.field, middle - n + r, middle + r)
+                        swap_rows(places.v[middle - n + r], places.v[middle + r])
+                        swap_rows(places.field[middle - n + r], places.field[middle + r])
                 pair += 1
             for i in range(n_replicas):
                 r0, r1 = i * n, (i + 1) * n

@@ -14,6 +14,7 @@ from fastdbn.backends.cpu.gate import share, wait
 from fastdbn.backends.cpu.half_step import Heat, is_binary
 from fastdbn.backends.cpu.jit import inlinable
 from fastdbn.backends.cpu.kernels import activate_block, inner
+from fastdbn.backends.cpu.rows import copy_row, swap_rows
 from fastdbn.maths.exchanges import log_uniforms, lower_rungs
 from fastdbn.maths.rng import Key
 
@@ -68,18 +69,6 @@ def chains_at_one(rungs, chains):
     return chains if rungs is None else rungs.place.shape[1]
 
 
-@inlinable
-def _swap(x, y):
-    for j in range(len(x)):
-        x[j], y[j] = y[j], x[j]
-
-
-@inlinable
-def _copy(x, y):
-    for j in range(len(x)):
-        y[j] = x[j]
-
-
 @functools.cache
 def exchange(visible, hidden):
     """Plain function of a pair of unit types, after a chain's last half-step up has drawn hidden states and left their fields.
@@ -117,9 +106,9 @@ def exchange(visible, hidden):
                 rungs.made[thread, i] += 1
                 r = i * n + c
                 if packed_h:
-                    _swap(h.words[r], h.words[r + n])
+                    swap_rows(h.words[r], h.words[r + n])
                 else:
-                    _swap(h.floats[r], h.floats[r + n])
+                    swap_rows(h.floats[r], h.floats[r + n])
 
     measure, swap = inlinable(measure), inlinable(swap)
 
@@ -134,10 +123,10 @@ def exchange(visible, hidden):
             r = rungs.place[0, c] * n + c
             if r != c:
                 if packed_v:
-                    _copy(v.words[r], v.words[c])
+                    copy_row(v.words[r], v.words[c])
                 else:
-                    _copy(v.floats[r], v.floats[c])
-                _copy(field[r], field[c])
+                    copy_row(v.floats[r], v.floats[c])
+                copy_row(field[r], field[c])
             if not packed_v:  # zeros and ones that are floats, such as those of groups, are listed by their words
                 binary.pack_row(v.floats[c], v.words[c])
         if not other:

@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import softmax
 
+from fastdbn.backends.ladders import Rounds
 from fastdbn.backends.protocol import Params
-from fastdbn.backends.rungs import Rounds
 from fastdbn.machine.block import BlockMachine
 from fastdbn.machine.initial import log_z_without_weights
 from fastdbn.machine.ladder import Ladder, log_odds, log_ratio, sum_f

@@ -3,7 +3,7 @@
 A round moves the chains by some half-steps of Gibbs sampling (`BlockMachine.walk` counts them). Then the chains at machines 0 and
 1, 2 and 3, and so on exchange states, and after them those at 1 and 2, and so on.
 
-`ladder_rounds(rungs, rounds, logs, kept)` takes and returns what `Ladder.run` does (machine/ladder.py).
+`ladder_rounds(chains, rounds, logs, kept)` takes and returns what `Ladder.run` does (machine/ladder.py).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fastdbn.units.unit import Unit
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
-class Rungs:
+class LadderChains:
     """M machines and n chains at each of them.
 
     params has the `Params` of each machine. v (M n, nv) are visible states, one machine's rows after another's, and rows (M n,)
